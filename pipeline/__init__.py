@@ -1,0 +1,1 @@
+"""adaprep: adaptive downsampling near semantic boundaries, from label maps to trained networks."""

@@ -1,0 +1,193 @@
+"""What a data set is: frames on disk, and a class table that says what the numbers mean."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import AdaprepError
+
+VOID = 255
+"""Train id of pixels that count for nothing."""
+
+UNKNOWN = 254
+"""What the lookup table gives for a raw id that the class table does not name."""
+
+
+@dataclass(frozen=True)
+class LabelClass:
+    """One row of a class table."""
+
+    id: int  # as stored in the label maps
+    name: str
+    train_id: int = VOID  # 0 .. classes-1, or VOID
+    target: bool = False  # its boundaries attract sample points
+    color: tuple[int, int, int] = (0, 0, 0)  # for pictures
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """All ids a data set's label maps may hold. Several ids may share a train id (ApolloScape's groups)."""
+
+    classes: tuple[LabelClass, ...]
+
+    def __post_init__(self) -> None:
+        ids = [c.id for c in self.classes]
+        if len(set(ids)) != len(ids):
+            raise AdaprepError(f"class table names these ids twice: {sorted({i for i in ids if ids.count(i) > 1})}")
+        if bad := [c.id for c in self.classes if not 0 <= c.id <= 65535]:
+            raise AdaprepError(f"class ids must lie in 0..65535, got {bad}")
+        used = sorted({c.train_id for c in self.classes} - {VOID})
+        if used != list(range(len(used))) or len(used) >= UNKNOWN:
+            raise AdaprepError(f"train ids must be 0, 1, 2, ... without a gap (void is {VOID}), got {used}")
+        for train_id in used:
+            if len({c.target for c in self.classes if c.train_id == train_id}) > 1:
+                raise AdaprepError(f"train id {train_id} is a target under one id and not under another")
+
+    @cached_property
+    def lut(self) -> NDArray[np.uint8]:
+        """(65536,) raw id -> train id; VOID for void classes, UNKNOWN for ids the table does not name."""
+        table = np.full(65536, UNKNOWN, np.uint8)
+        for c in self.classes:
+            table[c.id] = c.train_id
+        return table
+
+    @cached_property
+    def train_classes(self) -> tuple[LabelClass, ...]:
+        """The first row of each train id, in train id order: names, colours and raw ids of what is learnt."""
+        first: dict[int, LabelClass] = {}
+        for c in self.classes:
+            if c.train_id != VOID:
+                first.setdefault(c.train_id, c)
+        return tuple(first[i] for i in sorted(first))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names by train id."""
+        return tuple(c.name for c in self.train_classes)
+
+    @property
+    def targets(self) -> tuple[int, ...]:
+        """Train ids of the target classes, ascending."""
+        return tuple(i for i, c in enumerate(self.train_classes) if c.target)
+
+    @property
+    def colors(self) -> NDArray[np.uint8]:
+        """(256, 3) colour by train id; void is black."""
+        table = np.zeros((256, 3), np.uint8)
+        for i, c in enumerate(self.train_classes):
+            table[i] = c.color
+        return table
+
+    def with_targets(self, names: Iterable[str]) -> ClassTable:
+        """The same table with exactly these classes (by name) as targets.
+
+        Raises
+        ------
+        AdaprepError
+            A name is not in the table, or is a void class; the message lists the names there are.
+        """
+        wanted = {n.strip() for n in names}
+        if unknown := sorted(wanted - set(self.names)):
+            raise AdaprepError(
+                f"no class named {', '.join(map(repr, unknown))} to make a target of; "
+                f"the classes are: {', '.join(self.names)}"
+            )
+        ids = {i for i, n in enumerate(self.names) if n in wanted}
+        return ClassTable(tuple(replace(c, target=c.train_id in ids) for c in self.classes))
+
+    def describe(self) -> list[list[Any]]:
+        """Rows [id, name, train id, target] as plain data, for attributes and fingerprints."""
+        return [[c.id, c.name, c.train_id, c.target] for c in self.classes]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One annotated image. Paths need not exist: the readers say so when they do not."""
+
+    name: str  # unique within the split, relative, with '/' (an image is found by any unambiguous part of it)
+    image: Path
+    label: Path
+    instance: Path | None = None
+
+
+class Dataset(ABC):
+    """A data set on disk, split by split.
+
+    Subclasses state what they are as data, list their frames, and override the readers only where the
+    files are not plain images.
+
+    Parameters
+    ----------
+    root
+        The folder that the archives were unpacked into.
+    """
+
+    name: ClassVar[str]  # as given to --dataset
+    title: ClassVar[str]
+    splits: ClassVar[tuple[str, ...]]
+    training_splits: ClassVar[tuple[str, ...]] = ("train",)
+    archives: ClassVar[str]  # which archives go where, for the error when nothing is found
+    license: ClassVar[str] = ""
+    environment: ClassVar[str | None] = None  # a variable that other tools of this data set read its root from
+    table: ClassVar[ClassTable]
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.classes: ClassTable = self.table
+
+    @abstractmethod
+    def frames(self, split: str) -> list[Frame]:
+        """Every frame of a split, sorted by name, annotated or not: a missing file shows when it is read.
+
+        Raises
+        ------
+        AdaprepError
+            Unknown split, or nothing found: says which folders and patterns were looked for.
+        """
+
+    def read_labels(self, frame: Frame) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """(H, W) raw class ids. Raises FileError."""
+        from pipeline.datasets import readers
+
+        return readers.read_ids(frame.label)
+
+    def label_size(self, frame: Frame) -> tuple[int, int]:
+        """(H, W) of the label map, from its header alone where it has one. Raises FileError."""
+        from pipeline.datasets import readers
+
+        return readers.image_size(frame.label)
+
+    def read_image(self, frame: Frame) -> NDArray[np.uint8]:
+        """(H, W, 3) RGB. Raises FileError."""
+        from pipeline.datasets import readers
+
+        return readers.read_rgb(frame.image)
+
+    def read_instances(self, frame: Frame) -> NDArray[np.int32] | None:
+        """(H, W) 0 = no object, else a number unique within the image; None: no instance annotation."""
+        return None
+
+    def settings(self) -> dict[str, Any]:
+        """What else than the files and the class table shapes the label maps (plain data, for the stores)."""
+        return {}
+
+    def check_split(self, split: str) -> None:
+        """Raise AdaprepError unless the data set has this split."""
+        if split not in self.splits:
+            raise AdaprepError(f"{self.name} has no split {split!r}; it has: {', '.join(self.splits)}")
+
+    def nothing_found(self, looked_for: Sequence[str]) -> AdaprepError:
+        """The error for an empty or absent data set: where it looked, for what, and what goes where."""
+        places = "\n".join(f"  {place}" for place in looked_for)
+        return AdaprepError(
+            f"{self.name}: no images found. Looked for\n{places}\n{self.archives}\n"
+            f"If the data lie elsewhere, say so with --root FOLDER."
+        )
