@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +40,8 @@ class ClassTable:
 
     def __post_init__(self) -> None:
         ids = [c.id for c in self.classes]
-        if len(set(ids)) != len(ids):
-            raise AdaprepError(f"class table names these ids twice: {sorted({i for i in ids if ids.count(i) > 1})}")
+        if twice := sorted({i for i in ids if ids.count(i) > 1}):
+            raise AdaprepError(f"class table names these ids twice: {twice}")
         if bad := [c.id for c in self.classes if not 0 <= c.id <= 65535]:
             raise AdaprepError(f"class ids must lie in 0..65535, got {bad}")
         used = sorted({c.train_id for c in self.classes} - {VOID})
@@ -130,14 +130,14 @@ class Dataset(ABC):
         The folder that the archives were unpacked into.
     """
 
-    name: ClassVar[str]  # as given to --dataset
-    title: ClassVar[str]
-    splits: ClassVar[tuple[str, ...]]
-    training_splits: ClassVar[tuple[str, ...]] = ("train",)
-    archives: ClassVar[str]  # which archives go where, for the error when nothing is found
-    license: ClassVar[str] = ""
-    environment: ClassVar[str | None] = None  # a variable that other tools of this data set read its root from
-    table: ClassVar[ClassTable]
+    name: str  # as given to --dataset
+    title: str
+    splits: tuple[str, ...]
+    training_splits: tuple[str, ...] = ("train",)
+    archives: str  # which archives go where, for the error when nothing is found
+    license: str = ""
+    environment: str | None = None  # a variable that other tools of this data set read its root from
+    table: ClassTable
 
     def __init__(self, root: Path) -> None:
         self.root = root
