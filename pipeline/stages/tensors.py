@@ -1,0 +1,226 @@
+"""The stage `solve-tensors`: boundary stores in, sampling tensors out. No label map is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import stores
+from pipeline.errors import AdaprepError
+from pipeline.stages import engine
+from pipeline.stages.engine import BlockResult
+from pipeline.stages.frame import describe_crops
+from pipeline.stages.plan import Plan, make_plan
+
+
+@dataclass(frozen=True)
+class Options:
+    """What shapes one tensor store. `grid` and `crops` default to the boundary store's own."""
+
+    lam: float = 1.0
+    grid: tuple[int, int] | None = None
+    crops: int | None = None
+
+
+@dataclass(frozen=True)
+class Solved:
+    """Sampling tensors of a block of images, n images by K crops."""
+
+    phi: NDArray[np.float64]  # (n, K, 2, h, w)
+    data: NDArray[np.float64]  # (n, K) first term of energy (2)
+    smoothness: NDArray[np.float64]  # (n, K) second term, without lambda
+    folded: NDArray[np.int32]  # (n, K) folded cells
+
+
+def solve_block(b: NDArray[np.float64], has_boundary: NDArray[np.bool_], lam: float) -> Solved:
+    """Minimise energy (2) for every crop; crops without a boundary get the uniform tensor.
+
+    Parameters
+    ----------
+    b
+        (n, K, 2, h, w) nearest boundaries; what stands where `has_boundary` is false is not looked at.
+    has_boundary
+        (n, K).
+    """
+    from pipeline.geometry.energy import solve, terms
+    from pipeline.geometry.tensors import folded_cells, uniform
+
+    u = uniform(*b.shape[-2:])
+    there = has_boundary[..., None, None, None]
+    pull = np.where(there, b, u)
+    phi = np.where(there, solve(pull, lam), u)
+    data, smoothness = terms(phi, pull)
+    folded = folded_cells(phi).sum(axis=(-2, -1)).astype(np.int32)
+    return Solved(phi, np.asarray(data), np.asarray(smoothness), folded)
+
+
+def arrays(crops: int, grid: tuple[int, int]) -> dict[str, stores.ArraySpec]:
+    """The arrays of a tensor store."""
+    return {
+        "phi": stores.ArraySpec(
+            (crops, 2, *grid),
+            "float32",
+            doc="sampling tensor phi~ of each crop, [0,1] (vertical, horizontal)",
+        ),
+        "b": stores.ArraySpec(
+            (crops, 2, *grid), "float64", np.nan, doc="nearest boundary at this grid; NaN: no boundary"
+        ),
+        "has_boundary": stores.ArraySpec((crops,), "bool", doc="false: phi is the uniform tensor"),
+        "data": stores.ArraySpec((crops,), "float64", doc="first term of energy (2): sum |phi - b|^2"),
+        "smoothness": stores.ArraySpec(
+            (crops,), "float64", doc="second term of energy (2) without lambda, each pair once"
+        ),
+        "folded": stores.ArraySpec((crops,), "int32", doc="folded cells"),
+        "source": stores.ArraySpec((2,), "uint64", doc="as in the boundary store this was solved from"),
+        "status": stores.ArraySpec((), "uint8", doc="0 to do, 1 done, 2 failed (no boundaries to solve)"),
+    }
+
+
+def plan(folder: stores.SplitFolder, options: Options, overwrite: bool = False) -> Plan:
+    """What is left to solve for one split and one lambda; nothing is written.
+
+    Raises
+    ------
+    AdaprepError
+        No boundary store, or a tensor store made with other parameters.
+    """
+    if not folder.boundaries.exists():
+        raise AdaprepError(
+            f"{folder.title} has no boundaries to solve from. "
+            f"Run: adaprep boundaries --dataset {folder.dataset} --split {folder.split}"
+        )
+    source = stores.open_store(folder.boundaries, mode="r")
+    own_grid = tuple(source.parameters["grid"])
+    own_crops = int(source.parameters["crops"])
+    grid = options.grid or (int(own_grid[0]), int(own_grid[1]))
+    crops = options.crops or own_crops
+    path = folder.tensors(grid, options.lam, crops if crops != own_crops else None)
+    parameters = {**source.parameters, "grid": list(grid), "crops": crops, "lambda": float(options.lam)}
+    todo = make_plan(
+        f"tensors of {folder.title}, grid {grid[0]}x{grid[1]}, lambda {stores.lambda_name(options.lam)}",
+        path,
+        arrays(crops, grid),
+        parameters,
+        stores.Layout.choose(source.count),
+        source.inputs,
+        overwrite,
+        stale=_stale(path, source) if path.exists() and not overwrite else None,
+    )
+    return todo
+
+
+def _stale(path: Path, source: stores.Store) -> NDArray[np.bool_]:
+    """(n,) images whose boundaries were made again since, from another label file."""
+    store = stores.open_store(path, mode="r")
+    count = min(store.count, source.count)
+    solved = store.status()[:count] == stores.DONE
+    return np.asarray(solved & (store["source"][:count] != source["source"][:count]).any(axis=1))
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every task of a run shares."""
+
+    boundaries: Path
+    path: Path
+    lam: float
+
+
+def run_blocks(job: Job, blocks: Sequence[tuple[int, int]]) -> BlockResult:
+    """One task: solve the given blocks."""
+    source, store = stores.open_store(job.boundaries, mode="r"), stores.open_store(job.path)
+    folded = 0
+    for start, stop in blocks:
+        engine.check_stop()
+        folded += _run_block(job, source, store, start, stop)
+    count = sum(stop - start for start, stop in blocks)
+    return BlockResult(blocks[0][0], blocks[0][0] + count, (), folded)
+
+
+def _run_block(job: Job, source: stores.Store, store: stores.Store, start: int, stop: int) -> int:
+    b, has = nearest_of(source, start, stop, store["b"].shape[1:])
+    solved = solve_block(b, has, job.lam)
+    store.write_block(
+        start,
+        {
+            "phi": solved.phi.astype(np.float32),
+            "b": b,
+            "has_boundary": has,
+            "data": solved.data,
+            "smoothness": solved.smoothness,
+            "folded": solved.folded,
+            "source": source["source"][start:stop],
+            "status": source["status"][start:stop],
+        },
+    )
+    return int(solved.folded.sum())
+
+
+def nearest_of(
+    source: stores.Store, start: int, stop: int, shape: Sequence[int]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Nearest boundaries (n, K, 2, h, w) and flags (n, K) of a range of images.
+
+    Read where the boundary store has them at this crop count and grid, else found in its packed maps.
+    """
+    if tuple(source["b"].shape[1:]) == tuple(shape):
+        return source["b"][start:stop], source["has_boundary"][start:stop]
+    from pipeline.geometry.boundaries import unpack
+
+    crops, grid = int(shape[0]), (int(shape[2]), int(shape[3]))
+    b = np.full((stop - start, *shape), np.nan)
+    has = np.zeros((stop - start, crops), bool)
+    sizes, status = source["size"][start:stop], source["status"][start:stop]
+    for low in range(start, stop, source.layout.shard):
+        high = min(low + source.layout.shard, stop)
+        packed = source["packed"][low:high]
+        for i in range(low, high):
+            engine.check_stop()
+            if status[i - start] == stores.DONE:
+                height, width = (int(v) for v in sizes[i - start])
+                planes = np.ascontiguousarray(packed[i - low, :, :height, : -(-width // 8)])
+                found = unpack(planes, (height, width))
+                b[i - start], has[i - start], _ = describe_crops(found, (height, width), grid, crops)
+    return b, has
+
+
+def run(
+    folder: stores.SplitFolder,
+    todo: Plan,
+    scheduler: engine.Scheduler,
+    listener: engine.Listener | None = None,
+    images_per_task: int | None = None,
+) -> engine.Summary:
+    """Do what the plan says; blocks whose boundaries are not finished yet are left and named in a note."""
+    with folder.lock():
+        source = stores.open_store(folder.boundaries, mode="r")
+        todo.open()
+        status = np.zeros(todo.total, np.uint8)
+        status[: source.count] = source.status()
+        ready = [(i, j) for i, j in todo.todo if (status[i:j] != stores.TODO).all()]
+        job = Job(folder.boundaries.resolve(), todo.path.resolve(), float(todo.parameters["lambda"]))
+        ready_plan = replace(todo, todo=tuple(ready))
+        tasks = [partial(run_blocks, job, blocks) for blocks in ready_plan.tasks(images_per_task)]
+        summary = engine.run(tasks, scheduler, todo.title, listener, ready_plan.images)
+    summary.skipped = todo.total - todo.images
+    summary.notes = _notes(folder, status, summary)
+    return summary
+
+
+def _notes(folder: stores.SplitFolder, status: NDArray[np.uint8], summary: engine.Summary) -> list[str]:
+    notes = []
+    if unfinished := int((status == stores.TODO).sum()):
+        notes.append(
+            f"boundaries of {folder.title} are not finished ({unfinished} of {len(status)} images missing): "
+            f"run adaprep boundaries again, then this"
+        )
+    if failed := int((status == stores.FAILED).sum()):
+        notes.append(f"{failed} images have no boundaries (their files failed): see adaprep status")
+    if folded := sum(int(v) for v in summary.values):
+        notes.append(f"{folded} folded cells")
+    return notes

@@ -1,0 +1,408 @@
+"""The workspace: which folders and Zarr stores there are, what shaped them, and what in them is done.
+
+    WORKSPACE/
+      DATASET/SPLIT/
+        inputs.tsv                    one line an image: name, image, label, instance, height, width
+        dataset.json                  how to open the data set again
+        boundaries.zarr               packed boundary maps, nearest boundaries, counts
+        tensors/8x8-lambda1.zarr      sampling tensors, one store a grid, crop count and lambda
+        failures-boundaries.json      files that could not be used, with the reason
+
+A store is laid out whole (`create`), then filled in blocks of whole chunks by tasks that touch nothing
+else. A block's `status` chunk is written after all its others: a block whose statuses are set is complete.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import AdaprepError
+
+FORMAT = 1
+"""Version of the layout below; a store with a larger one is refused."""
+
+TODO, DONE, FAILED = 0, 1, 2
+"""Codes of a store's `status` array, one an image."""
+
+SHARD_BYTES = 32 * 2**20
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """One array of a store: its shape behind the image axis, and how many images a chunk holds."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    fill: float = 0
+    chunk_per_image: bool = False  # one chunk an image, gathered into shards; else one chunk a block
+    doc: str = ""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How many images a block (a chunk of the small arrays) and a shard of the large ones hold."""
+
+    block: int
+    shard: int
+
+    @classmethod
+    def choose(cls, count: int, bytes_per_image: int = 0) -> Layout:
+        """Blocks of 4 to 64 images, so that small data sets still make enough tasks; shards up to 32 MiB."""
+        block = 4
+        while block < 64 and block * 64 < count:
+            block *= 2
+        shard = block
+        while shard > 1 and shard * bytes_per_image > SHARD_BYTES:
+            shard //= 2
+        return cls(block, shard)
+
+
+def adaprep_version() -> str:
+    """The installed version, or "unknown" in a checkout that was not installed."""
+    try:
+        return version("adaprep")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def versions() -> dict[str, str]:
+    """What wrote a store."""
+    return {"adaprep": adaprep_version(), **{name: version(name) for name in ("numpy", "scipy", "zarr")}}
+
+
+def lambda_name(lam: float) -> str:
+    """1.0 -> "1", 0.1 -> "0.1": as in file names and on the command line."""
+    return repr(float(lam)).removesuffix(".0")
+
+
+@contextmanager
+def writing(what: Path | str) -> Iterator[None]:
+    """Turn a failing write into a sentence: full disk, quota, no permission.
+
+    Raises
+    ------
+    AdaprepError
+        In place of the OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise AdaprepError(
+                f"the disk is full: no space left to write {what}. What was finished before is kept: "
+                f"make room (or move the workspace) and run the same command again."
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise AdaprepError(
+                f"may not write {what}: {error.strerror}. Choose a folder of your own with --workspace."
+            ) from error
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file whole or not at all. Raises AdaprepError (see `writing`)."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        try:
+            partial.write_text(text, encoding="utf-8")
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object. Raises AdaprepError with the path when it is damaged or absent."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise AdaprepError(f"cannot read {path}: {error}. Run the command that makes it again.") from error
+    if not isinstance(content, dict):
+        raise AdaprepError(f"{path} is damaged: not a JSON object. Delete it and run its command again.")
+    return content
+
+
+@dataclass(frozen=True)
+class SplitFolder:
+    """The folder of one split of one data set in a workspace."""
+
+    path: Path
+
+    @property
+    def dataset(self) -> str:
+        return self.path.parent.name
+
+    @property
+    def split(self) -> str:
+        return self.path.name
+
+    @property
+    def title(self) -> str:
+        return f"{self.dataset}/{self.split}"
+
+    @property
+    def inputs(self) -> Path:
+        return self.path / "inputs.tsv"
+
+    @property
+    def description(self) -> Path:
+        return self.path / "dataset.json"
+
+    @property
+    def boundaries(self) -> Path:
+        return self.path / "boundaries.zarr"
+
+    def tensors(self, grid: Sequence[int], lam: float, crops: int | None = None) -> Path:
+        """Where the tensors of a grid and a lambda lie; `crops` only where it is not the boundaries' own."""
+        suffix = "" if crops is None else f"-crops{crops}"
+        return self.path / "tensors" / f"{grid[0]}x{grid[1]}-lambda{lambda_name(lam)}{suffix}.zarr"
+
+    def tensor_stores(self) -> list[Path]:
+        """All tensor stores, sorted by name."""
+        return sorted((self.path / "tensors").glob("*.zarr"))
+
+    def failures(self, stage: str) -> Path:
+        return self.path / f"failures-{stage}.json"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep every other adaprep from writing here meanwhile.
+
+        Raises
+        ------
+        AdaprepError
+            Somebody does already: names process, host and since when.
+        """
+        with writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            handle = open(self.path / ".lock", "a+", encoding="utf-8")  # noqa: SIM115
+        with handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                handle.seek(0)
+                holder = handle.read().strip() or "another process"
+                raise AdaprepError(
+                    f"another adaprep run is writing to {self.path} ({holder}). "
+                    f"Wait for it, or choose another --workspace."
+                ) from None
+            handle.truncate(0)
+            started = time.strftime("%Y-%m-%d %H:%M:%S")
+            handle.write(f"process {os.getpid()} on {socket.gethostname()}, since {started}")
+            handle.flush()
+            yield
+            handle.truncate(0)
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folder that holds everything, `--workspace`."""
+
+    path: Path
+
+    def folder(self, dataset: str, split: str) -> SplitFolder:
+        return SplitFolder(self.path / dataset / split)
+
+    def folders(self, dataset: str | None = None, splits: Sequence[str] = ()) -> list[SplitFolder]:
+        """The splits that hold something, of one data set (when the workspace holds only one, of that).
+
+        Raises
+        ------
+        AdaprepError
+            Nothing there, several data sets and none named, or a split that is not there.
+        """
+        found = [SplitFolder(p.parent) for p in sorted(self.path.glob("*/*/dataset.json"))]
+        if not found:
+            raise AdaprepError(
+                f"the workspace {self.path} holds nothing yet. Start with: "
+                f"adaprep boundaries --dataset NAME   (adaprep datasets lists the names)"
+            )
+        names = sorted({f.dataset for f in found})
+        if dataset is None and len(names) > 1:
+            raise AdaprepError(
+                f"the workspace {self.path} holds several data sets ({', '.join(names)}): "
+                f"say which one with --dataset NAME"
+            )
+        chosen = [f for f in found if dataset in (None, f.dataset)]
+        if not chosen:
+            raise AdaprepError(
+                f"the workspace {self.path} holds nothing of {dataset} (it holds: {', '.join(names)}). "
+                f"Run: adaprep boundaries --dataset {dataset}"
+            )
+        if absent := [s for s in splits if s not in {f.split for f in chosen}]:
+            raise AdaprepError(
+                f"the workspace holds no split {', '.join(absent)} of {chosen[0].dataset} "
+                f"(it holds: {', '.join(f.split for f in chosen)}). "
+                f"Run: adaprep boundaries --dataset {chosen[0].dataset} --split {absent[0]}"
+            )
+        return [f for f in chosen if not splits or f.split in splits]
+
+
+def digest(lines: Sequence[str]) -> str:
+    """Fingerprint of a list of lines (SHA-256, hex)."""
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+@dataclass
+class Store:
+    """One open Zarr group with this project's attributes."""
+
+    path: Path
+    group: Any
+    parameters: dict[str, Any]
+    layout: Layout
+    inputs: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        return int(self.group["status"].shape[0])
+
+    def __getitem__(self, name: str) -> Any:
+        return self.group[name]
+
+    def status(self) -> NDArray[np.uint8]:
+        """(N,) TODO, DONE or FAILED."""
+        return np.asarray(self.group["status"][:])
+
+    def blocks(self) -> list[tuple[int, int]]:
+        """Image ranges [start, stop) of all blocks."""
+        return [(i, min(i + self.layout.block, self.count)) for i in range(0, self.count, self.layout.block)]
+
+    def write_block(self, start: int, values: Mapping[str, NDArray[Any]]) -> None:
+        """Write one whole block; `status` goes last, so that a set status means a complete block.
+
+        Raises
+        ------
+        ValueError
+            The block is not one of `blocks()`: two tasks could then write into one chunk.
+        AdaprepError
+            The disk is full or may not be written.
+        """
+        stop = start + len(values["status"])
+        if (start, stop) not in self.blocks():
+            raise ValueError(f"images {start} to {stop} are no whole block of {self.path}")
+        with writing(self.path):
+            for name in sorted(values, key=lambda n: n == "status"):
+                self.group[name][start:stop] = values[name]
+
+
+def create(
+    path: Path,
+    arrays: Mapping[str, ArraySpec],
+    parameters: Mapping[str, Any],
+    layout: Layout,
+    inputs: Mapping[str, Any],
+) -> Store:
+    """Lay out an empty store: all arrays and attributes, no data. It appears whole or not at all."""
+    import zarr
+    from zarr.codecs import ZstdCodec
+
+    count = int(inputs["count"])
+    partial = path.with_name(path.name + ".partial")
+    with writing(path):
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        group = zarr.create_group(partial, zarr_format=3)
+        group.attrs["adaprep"] = {
+            "format": FORMAT,
+            "versions": versions(),
+            "parameters": dict(parameters),
+            "layout": {"block": layout.block, "shard": layout.shard},
+            "inputs": dict(inputs),
+        }
+        for name, spec in arrays.items():
+            chunk = 1 if spec.chunk_per_image else layout.block
+            group.create_array(
+                name,
+                shape=(count, *spec.shape),
+                dtype=spec.dtype,
+                chunks=(chunk, *spec.shape),
+                shards=(layout.shard, *spec.shape) if spec.chunk_per_image else None,
+                compressors=ZstdCodec(level=3),
+                fill_value=spec.fill,
+                attributes={"description": spec.doc},
+            )
+        os.replace(partial, path)
+    return open_store(path)
+
+
+def open_store(path: Path, mode: str = "r+") -> Store:
+    """Open a store that is there.
+
+    Raises
+    ------
+    AdaprepError
+        Not there, not ours, damaged, or written by a newer version.
+    """
+    import zarr
+
+    if not path.exists():
+        raise AdaprepError(f"there is no store {path}")
+    try:
+        group = zarr.open_group(path, mode=mode)  # type: ignore[arg-type]
+        about: Any = group.attrs["adaprep"]
+        found = int(about["format"])
+    except Exception as error:
+        raise AdaprepError(
+            f"{path} is not a store of adaprep, or it is damaged ({type(error).__name__}: {error}). "
+            f"Run its command with --overwrite to make it again."
+        ) from error
+    if found > FORMAT:
+        raise AdaprepError(
+            f"{path} was written by a newer adaprep (store format {found}, "
+            f"version {about.get('versions', {}).get('adaprep', '?')}); this one, {adaprep_version()}, "
+            f"reads formats up to {FORMAT}. Upgrade adaprep, or choose another --workspace."
+        )
+    return Store(path, group, about["parameters"], Layout(**about["layout"]), about["inputs"])
+
+
+def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """One line a parameter that differs, by name, for the refusal to mix."""
+    lines = []
+    for name in sorted({*stored, *wanted}):
+        old, new = stored.get(name), wanted.get(name)
+        if old != new:
+            lines.append(f"{name}: {_short(old)} in the store, {_short(new)} asked for")
+    return lines
+
+
+def _short(value: Any, limit: int = 100) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def remove(path: Path) -> None:
+    """Delete a store; what is left of an interrupted deletion is never taken for a store."""
+    if path.exists():
+        with writing(path):
+            doomed = path.with_name(path.name + ".partial")
+            shutil.rmtree(doomed, ignore_errors=True)
+            os.replace(path, doomed)
+            shutil.rmtree(doomed)
+
+
+def grow(store: Store, inputs: Mapping[str, Any]) -> Store:
+    """Lengthen every array to a longer input list; what is there stays."""
+    count = int(inputs["count"])
+    with writing(store.path):
+        for array in store.group.array_values():
+            if array.shape[0] != count:
+                array.resize((count, *array.shape[1:]))
+        store.group.attrs["adaprep"] = {**store.group.attrs["adaprep"], "inputs": dict(inputs)}
+    return open_store(store.path)
