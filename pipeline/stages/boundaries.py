@@ -21,7 +21,7 @@ from pipeline.stages import inputs as listing
 from pipeline.stages.engine import BlockResult, Failure
 from pipeline.stages.frame import process_frame, source_of
 from pipeline.stages.inputs import Inputs
-from pipeline.stages.plan import Estimate, Plan, make_plan
+from pipeline.stages.plan import Estimate, Plan, free_space, make_plan
 
 
 @dataclass(frozen=True)
@@ -304,4 +304,5 @@ def estimate(found: Inputs, todo: Plan, scheduler: engine.Scheduler, samples: in
         per_image * todo.images / scheduler.parallel,
         200 * 2**20 + scheduler.parallel * per_task,
         int(np.mean(sizes or [0]) * todo.images),
+        free_space(todo.path),
     )

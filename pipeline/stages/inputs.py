@@ -69,6 +69,42 @@ def _paths(frame: Frame) -> tuple[str, ...]:
     return frame.name, str(frame.image), str(frame.label), str(frame.instance or "")
 
 
+def existing_splits(dataset: Dataset, wanted: Sequence[str]) -> list[str]:
+    """The splits asked for; by default those of train and val that the data set has here, else all.
+
+    Raises
+    ------
+    AdaprepError
+        A split asked for does not exist, or nothing is there at all.
+    """
+    if wanted:
+        for split in wanted:
+            dataset.check_split(split)
+        return list(dict.fromkeys(wanted))
+    usual = [s for s in ("train", "val") if s in dataset.splits] or list(dataset.splits)
+    errors, found = [], []
+    for split in usual:
+        try:
+            dataset.frames(split)
+            found.append(split)
+        except AdaprepError as error:
+            errors.append(error)
+    if not found:
+        raise errors[0]
+    return found
+
+
+def held_frames(
+    workspace: stores.Workspace, splits: Sequence[str], root: Path | None = None, targets: str | None = None
+) -> tuple[Dataset, list[Frame]]:
+    """The data set that the workspace holds and its frames, split after split."""
+    found = [load(folder, root) for folder in workspace.folders(None, splits)]
+    dataset = found[0].dataset
+    if targets:
+        dataset.classes = dataset.classes.with_targets(targets.split(","))
+    return dataset, [frame for part in found for frame in part.frames]
+
+
 def describe_dataset(dataset: Dataset) -> str:
     """JSON that `open_dataset` makes the data set of again."""
     import json
@@ -178,3 +214,28 @@ def prefix_difference(old: Sequence[str], new: Sequence[str]) -> str | None:
             a, b = a.split("\t")[0], b.split("\t")[0]
             return f"inputs: {len(old)} images in the store, {len(new)} now; number {number} was {a}, is {b}"
     return None
+
+
+def find_frame(frames: Sequence[Frame], wanted: str) -> Frame:
+    """The frame that a number, a path or a part of a name means.
+
+    Raises
+    ------
+    AdaprepError
+        None or several match; the message names some.
+    """
+    if wanted.isdecimal() and int(wanted) < len(frames):
+        exact = [f for f in frames if f.name == wanted]
+        return exact[0] if exact else frames[int(wanted)]
+    path = Path(wanted)
+    same_file = [f for f in frames if path.name in (f.image.name, f.label.name)]
+    hits = same_file if len(same_file) == 1 else [f for f in frames if wanted in f.name]
+    if len(hits) == 1:
+        return hits[0]
+    if not hits:
+        raise AdaprepError(
+            f"no image matches {wanted!r} among {len(frames)}, such as {frames[0].name}. "
+            f"Give a part of its name, or its number from 0 to {len(frames) - 1}."
+        )
+    some = ", ".join(f.name for f in hits[:3])
+    raise AdaprepError(f"{wanted!r} matches {len(hits)} images ({some}, ...): give more of the name.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ class Estimate:
     seconds: float
     memory: int  # bytes, peak of this machine's processes
     disk: int  # bytes, of the blocks still to do
+    free: int  # bytes left on the disk of the workspace
 
 
 @dataclass(frozen=True)
@@ -150,3 +152,9 @@ def _unfinished(
     if touched := int(changed.sum()):
         reasons.append(f"{touched} changed on disk since and are done again")
     return tuple(todo), tuple(reasons)
+
+
+def free_space(path: Path) -> int:
+    """Bytes left on the disk that a path, existing or not, lies or would lie on."""
+    there = next(p for p in [path, *path.absolute().parents] if p.exists())
+    return shutil.disk_usage(there).free

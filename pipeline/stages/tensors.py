@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,7 +16,7 @@ from pipeline.errors import AdaprepError
 from pipeline.stages import engine
 from pipeline.stages.engine import BlockResult
 from pipeline.stages.frame import describe_crops
-from pipeline.stages.plan import Plan, make_plan
+from pipeline.stages.plan import Estimate, Plan, free_space, make_plan
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,10 @@ class Options:
 class Solved:
     """Sampling tensors of a block of images, n images by K crops."""
 
-    phi: NDArray[np.float64]  # (n, K, 2, h, w)
-    data: NDArray[np.float64]  # (n, K) first term of energy (2)
+    phi: NDArray[np.float32]  # (n, K, 2, h, w)
+    data: NDArray[np.float64]  # (n, K) first term of energy (2), before phi was rounded
     smoothness: NDArray[np.float64]  # (n, K) second term, without lambda
-    folded: NDArray[np.int32]  # (n, K) folded cells
+    folded: NDArray[np.int32]  # (n, K) folded cells of phi as stored
 
 
 def solve_block(b: NDArray[np.float64], has_boundary: NDArray[np.bool_], lam: float) -> Solved:
@@ -55,8 +56,9 @@ def solve_block(b: NDArray[np.float64], has_boundary: NDArray[np.bool_], lam: fl
     pull = np.where(there, b, u)
     phi = np.where(there, solve(pull, lam), u)
     data, smoothness = terms(phi, pull)
-    folded = folded_cells(phi).sum(axis=(-2, -1)).astype(np.int32)
-    return Solved(phi, np.asarray(data), np.asarray(smoothness), folded)
+    stored = phi.astype(np.float32)
+    folded = folded_cells(stored.astype(np.float64)).sum(axis=(-2, -1)).astype(np.int32)
+    return Solved(stored, np.asarray(data), np.asarray(smoothness), folded)
 
 
 def arrays(crops: int, grid: tuple[int, int]) -> dict[str, stores.ArraySpec]:
@@ -148,7 +150,7 @@ def _run_block(job: Job, source: stores.Store, store: stores.Store, start: int, 
     store.write_block(
         start,
         {
-            "phi": solved.phi.astype(np.float32),
+            "phi": solved.phi,
             "b": b,
             "has_boundary": has,
             "data": solved.data,
@@ -224,3 +226,22 @@ def _notes(folder: stores.SplitFolder, status: NDArray[np.uint8], summary: engin
     if folded := sum(int(v) for v in summary.values):
         notes.append(f"{folded} folded cells")
     return notes
+
+
+def estimate(folder: stores.SplitFolder, todo: Plan, scheduler: engine.Scheduler) -> Estimate:
+    """Time, memory and disk for the rest, from solving one block and throwing the result away."""
+    source = stores.open_store(folder.boundaries, mode="r")
+    shape = todo.arrays["b"].shape
+    seconds = 0.0
+    for start, stop in todo.todo[:1]:
+        begun = time.perf_counter()
+        solve_block(*nearest_of(source, start, stop, shape), float(todo.parameters["lambda"]))
+        seconds = (time.perf_counter() - begun) / (stop - start)
+    tensor = int(np.prod(shape)) * 8
+    block = todo.layout.block * tensor * 12 + source.layout.shard * int(np.prod(source["packed"].shape[1:]))
+    return Estimate(
+        seconds * todo.images / scheduler.parallel,
+        200 * 2**20 + scheduler.parallel * block,
+        todo.images * tensor,
+        free_space(todo.path),
+    )

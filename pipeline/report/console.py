@@ -1,0 +1,225 @@
+"""What the commands print: one progress line, tables, sums in human units."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.stages.check import Report
+    from pipeline.stages.engine import Failure, Listener, Scheduler, Summary
+    from pipeline.stages.plan import Estimate, Plan
+    from pipeline.stages.status import StoreStatus
+    from pipeline.stages.verify import Finding
+
+LISTED = 20
+"""At most so many failures are printed; the rest are counted."""
+
+
+def console() -> Console:
+    """Standard output; as wide as the terminal, and 110 columns where there is none."""
+    return Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else 110)
+
+
+def human_bytes(count: float) -> str:
+    """1536 -> "1.5 KiB"."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def human_seconds(seconds: float) -> str:
+    """75 -> "1 min 15 s"."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+class ProgressLine:
+    """One line on the terminal: images done, images a second, failures, time left."""
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.failures = 0
+        self.begun = time.perf_counter()
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+
+    def started(self, title: str, total: int) -> None:
+        self.failures, self.begun = 0, time.perf_counter()
+        self.task = self.progress.add_task(title, total=total, rate="")
+        self.progress.start()
+
+    def advanced(self, images: int, failures: int) -> None:
+        self.failures += failures
+        self.progress.advance(self.task, images)
+        rate = self.progress.tasks[-1].completed / max(time.perf_counter() - self.begun, 1e-9)
+        failed = f" [red]{self.failures} failed[/red]" if self.failures else ""
+        self.progress.update(self.task, rate=f"{rate:.1f} images/s{failed}")
+
+    def finished(self) -> None:
+        self.progress.stop()
+        self.progress.remove_task(self.task)
+
+
+def listener() -> Listener:
+    """A progress line on a terminal, silence elsewhere."""
+    from pipeline.stages.engine import Silent
+
+    return ProgressLine() if sys.stderr.isatty() else Silent()
+
+
+def print_failures(failures: Sequence[Failure]) -> None:
+    """Every failed file with its reason, up to LISTED of them."""
+    if not failures:
+        return
+    out = console()
+    out.print(f"[red]{len(failures)} failed:[/red]")
+    for failure in failures[:LISTED]:
+        out.print(f"  {failure.name}: {failure.reason}", markup=False, soft_wrap=True)
+    if len(failures) > LISTED:
+        out.print(f"  ... and {len(failures) - LISTED} more: adaprep status --failures")
+
+
+def print_summary(summary: Summary, path: Path | None = None) -> None:
+    """How a run ended: counts, speed, failures, notes."""
+    parts = [f"{summary.images - len(summary.failures)} images"]
+    if summary.images:
+        rate = summary.images / max(summary.seconds, 1e-9)
+        parts[0] += f" in {human_seconds(summary.seconds)} ({rate:.1f} images/s)"
+    if summary.skipped:
+        parts.append(f"{summary.skipped} done before")
+    if summary.failures:
+        parts.append(f"{len(summary.failures)} failed")
+    out = console()
+    where = f" -> {path}" if path else ""
+    out.print(f"{summary.title}: {', '.join(parts)}{where}", markup=False, soft_wrap=True)
+    for note in summary.notes:
+        out.print(f"  {note}", markup=False, soft_wrap=True)
+    print_failures(summary.failures)
+
+
+def print_plan(plan: Plan, scheduler: Scheduler, block_size: int | None, estimate: Estimate) -> None:
+    """What a dry run says: what would be done, why, and what it would take."""
+    out = console()
+    verb = {"create": "make", "overwrite": "make again", "grow": "lengthen", "resume": "go on with"}
+    tasks = len(plan.tasks(block_size))
+    out.print(f"{plan.title}: would {verb[plan.action]} {plan.path}", markup=False, soft_wrap=True)
+    out.print(f"  why     {'; '.join(plan.reasons)}", markup=False)
+    out.print(f"  to do   {plan.images} of {plan.total} images in {tasks} tasks on {scheduler.describe()}")
+    if plan.images:
+        out.print(f"  time    about {human_seconds(estimate.seconds)}")
+        out.print(f"  memory  about {human_bytes(estimate.memory)}")
+        out.print(f"  disk    about {human_bytes(estimate.disk)}, {human_bytes(estimate.free)} free")
+
+
+def print_datasets(rows: Sequence[dict[str, Any]]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for head in ("name", "data set", "splits", "classes", "target classes", "found in"):
+        table.add_column(head, overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(str(value)) for value in row.values()))
+    console().print(table)
+
+
+def print_check(report: Report) -> None:
+    """The pre-flight as a table."""
+    facts = report.as_dict()
+    out = console()
+    sizes = ", ".join(f"{size} ({n})" for size, n in list(facts["sizes"].items())[:6])
+    more = f" and {len(facts['sizes']) - 6} more" if len(facts["sizes"]) > 6 else ""
+    types = ", ".join(f"{kind} ({n})" for kind, n in facts["types"].items())
+    missing = f"{facts['images_missing']} images and {facts['labels_missing']} label maps missing"
+    out.print(f"{report.dataset.name}/{report.split} in {report.dataset.root}", markup=False, soft_wrap=True)
+    out.print(f"  pairs     {facts['pairs']} of {facts['frames']} ({missing})")
+    out.print(f"  sizes     {sizes}{more} (height x width)")
+    out.print(f"  ids       {types}")
+    table = Table(box=None, pad_edge=False)
+    for head, justify in (("id", "right"), ("class", "left"), ("train id", "right"), ("", "left")):
+        table.add_column(head, justify=justify)  # type: ignore[arg-type]
+    for head in ("pixels", "share", "images"):
+        table.add_column(head, justify="right")
+    for row in facts["classes"]:
+        void = row["train_id"] == 255
+        kind = "target" if row["target"] else "void" if void else ""
+        train = "" if void or row["train_id"] is None else str(row["train_id"])
+        style = "red" if row["train_id"] is None else "bold" if row["target"] else None
+        share = f"{100 * row['share']:.3f} %"
+        cells = (str(row["id"]), row["name"], train, kind, f"{row['pixels']:,}", share, str(row["images"]))
+        table.add_row(*map(escape, cells), style=style)
+    out.print(table)
+    out.print(f"  target classes cover {100 * facts['target_share']:.2f} % of the pixels")
+    none = facts["without_target"]
+    named = f": {', '.join(none[:5])}{' ...' if len(none) > 5 else ''}" if none else ""
+    out.print(f"  {len(none)} images without any target pixel{named}", markup=False, soft_wrap=True)
+    if facts["classes_never_seen"]:
+        out.print(f"  never seen: {', '.join(facts['classes_never_seen'])}", markup=False, soft_wrap=True)
+    for note in report.notes:
+        out.print(f"  note: {note}", markup=False, soft_wrap=True)
+    print_failures(report.failures)
+    if report.ok:
+        out.print("[green]nothing wrong found[/green]")
+
+
+def print_status(rows: Sequence[StoreStatus]) -> None:
+    """One line a store."""
+    table = Table(box=None, pad_edge=False)
+    for head in ("data set", "stage", "parameters", "done", "failed", "disk", "changed", ""):
+        table.add_column(head, overflow="fold")
+    for row in rows:
+        wanted = ("grid", "crops", "lambda")
+        shown = ", ".join(f"{k} {_plain(row.parameters[k])}" for k in wanted if k in row.parameters)
+        if row.stage == "boundaries":
+            shown += f", targets {', '.join(row.parameters['targets'])}"
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(row.changed))
+        done = f"{row.done} of {row.images}"
+        cells = (f"{row.dataset}/{row.split}", row.stage, shown, done, str(row.failed or ""))
+        table.add_row(*map(escape, cells), human_bytes(row.bytes), when, escape(row.next_step))
+    console().print(table)
+
+
+def _plain(value: Any) -> str:
+    return "x".join(map(str, value)) if isinstance(value, list) else f"{value:g}"
+
+
+def print_findings(title: str, findings: Sequence[Finding]) -> None:
+    """What was verified, on how much, and what does not hold."""
+    out = console()
+    out.print(title, markup=False)
+    for finding in findings:
+        mark = "[green]ok  [/green]" if finding.ok else "[red]BAD [/red]"
+        out.print(f"  {mark}{escape(finding.what)}: {finding.checked} {finding.unit}", soft_wrap=True)
+        for problem in finding.problems[:LISTED]:
+            out.print(f"        {problem}", markup=False, soft_wrap=True)
+
+
+def print_known_failures(rows: Sequence[dict[str, Any]]) -> None:
+    """Every file that failed in the last run of a stage."""
+    out = console()
+    for row in rows:
+        out.print(f"{row['split']} {row['name']}: {row['reason']}", markup=False, soft_wrap=True)
+    if not rows:
+        out.print("no failures")

@@ -1,0 +1,180 @@
+"""The pre-flight `adaprep check`: does a data set hold what its class table says, file by file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.datasets.base import UNKNOWN, VOID, Dataset, Frame
+from pipeline.errors import FileError
+from pipeline.stages import engine
+from pipeline.stages.engine import BlockResult, Failure
+
+FRAMES_PER_TASK = 8
+
+
+@dataclass(frozen=True)
+class FrameCheck:
+    """What one pair of files holds."""
+
+    name: str
+    image: bool  # the image is there
+    label: bool
+    size: tuple[int, int] | None = None  # of the label map, pixels (H, W)
+    kind: str = ""  # its data type, such as "uint8"
+    counts: dict[int, int] = field(default_factory=dict)  # pixels a raw id
+    problems: tuple[str, ...] = ()
+
+
+@dataclass
+class Report:
+    """All of a split, added up."""
+
+    dataset: Dataset
+    split: str
+    frames: list[FrameCheck]
+    failures: list[Failure]
+    notes: list[str]
+
+    @property
+    def ok(self) -> bool:
+        return not self.failures
+
+    @property
+    def pairs(self) -> int:
+        return sum(f.image and f.label for f in self.frames)
+
+    @property
+    def counts(self) -> Counter[int]:
+        """Pixels a raw id, over all frames."""
+        total: Counter[int] = Counter()
+        for frame in self.frames:
+            total.update(frame.counts)
+        return total
+
+    def without_target(self) -> list[str]:
+        """Names of the frames that hold no pixel of any target class."""
+        ids = self._target_ids()
+        return [f.name for f in self.frames if f.counts and not ids & f.counts.keys()]
+
+    def _target_ids(self) -> set[int]:
+        return {c.id for c in self.dataset.classes.classes if c.target and c.train_id != VOID}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row an id that occurs, known to the class table or not: share of all pixels, frames."""
+        counts = self.counts
+        total = max(sum(counts.values()), 1)
+        table = {c.id: c for c in self.dataset.classes.classes}
+        seen = Counter(i for f in self.frames for i in f.counts)
+        return [
+            {
+                "id": i,
+                "name": table[i].name if i in table else "(unknown)",
+                "train_id": table[i].train_id if i in table else None,
+                "target": table[i].target if i in table else False,
+                "pixels": counts[i],
+                "share": counts[i] / total,
+                "images": seen[i],
+            }
+            for i in sorted(counts)
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for --json."""
+        counts = self.counts
+        total = sum(counts.values())
+        unseen = [c.name for c in self.dataset.classes.train_classes if not self._seen(c.train_id, counts)]
+        return {
+            "dataset": self.dataset.name,
+            "split": self.split,
+            "ok": self.ok,
+            "frames": len(self.frames),
+            "pairs": self.pairs,
+            "images_missing": sum(not f.image for f in self.frames),
+            "labels_missing": sum(not f.label for f in self.frames),
+            "sizes": {f"{h}x{w}": n for (h, w), n in Counter(f.size for f in self.frames if f.size).items()},
+            "types": dict(Counter(f.kind for f in self.frames if f.kind)),
+            "classes": self.rows(),
+            "classes_never_seen": unseen,
+            "target_share": sum(counts[i] for i in self._target_ids()) / total if total else 0.0,
+            "without_target": self.without_target(),
+            "problems": [{"name": f.name, "reason": f.reason} for f in self.failures],
+            "notes": self.notes,
+        }
+
+    def _seen(self, train_id: int, counts: Counter[int]) -> bool:
+        return any(counts[c.id] for c in self.dataset.classes.classes if c.train_id == train_id)
+
+
+def histogram(labels: NDArray[Any], rows: int = 128) -> dict[int, int]:
+    """Pixels a raw id of an (H, W) map; a strip of rows at a time, since bincount makes 64-bit copies."""
+    size = 256 if labels.dtype == np.uint8 else 65536
+    total = np.zeros(size, np.int64)
+    for i in range(0, len(labels), rows):
+        total += np.bincount(labels[i : i + rows].ravel(), minlength=size)
+    return {int(i): int(total[i]) for i in np.flatnonzero(total)}
+
+
+def check_frame(dataset: Dataset, frame: Frame) -> FrameCheck:
+    """Read one pair whole and list everything that is wrong with it."""
+    from pipeline.datasets import readers
+
+    image, label = frame.image.exists(), frame.label.exists()
+    problems = [] if image else [f"{frame.image}: no such image"]
+    try:
+        labels = dataset.read_labels(frame)
+    except FileError as error:
+        return FrameCheck(frame.name, image, label, problems=(*problems, str(error)))
+    counts = histogram(labels)
+    if unknown := [i for i in counts if dataset.classes.lut[i] == UNKNOWN]:
+        problems.append(
+            f"{frame.label}: id {', '.join(map(str, unknown))} is not in the class table of {dataset.name}"
+        )
+    if image:
+        try:
+            size = readers.image_size(frame.image)
+            if size != labels.shape:
+                problems.append(
+                    f"{frame.label}: the label map is {labels.shape[1]} x {labels.shape[0]}, its image "
+                    f"{frame.image.name} {size[1]} x {size[0]}: they must have the same size"
+                )
+        except FileError as error:
+            problems.append(str(error))
+    height, width = labels.shape
+    return FrameCheck(frame.name, image, label, (height, width), str(labels.dtype), counts, tuple(problems))
+
+
+def check_frames(dataset: Dataset, start: int, frames: Sequence[Frame]) -> BlockResult:
+    """One task."""
+    found, failures = [], []
+    for index, frame in enumerate(frames, start):
+        engine.check_stop()
+        result = check_frame(dataset, frame)
+        found.append(result)
+        failures += [Failure(index, frame.name, problem) for problem in result.problems]
+    return BlockResult(start, start + len(frames), tuple(failures), found)
+
+
+def run(
+    dataset: Dataset,
+    split: str,
+    limit: int | None = None,
+    scheduler: engine.Scheduler | None = None,
+    listener: engine.Listener | None = None,
+) -> Report:
+    """Check a split. Raises AdaprepError when there is nothing to check."""
+    frames = dataset.frames(split)[:limit]
+    tasks = [
+        partial(check_frames, dataset, i, frames[i : i + FRAMES_PER_TASK])
+        for i in range(0, len(frames), FRAMES_PER_TASK)
+    ]
+    title = f"checking {dataset.name}/{split}"
+    summary = engine.run(tasks, scheduler or engine.Scheduler(), title, listener, len(frames))
+    checked = [frame for value in summary.values for frame in value]
+    return Report(dataset, split, checked, summary.failures, dataset.notes(split))

@@ -1,0 +1,48 @@
+"""`adaprep demo`: the whole of the pipeline on generated street scenes, as a newcomer's first command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pipeline import stores
+from pipeline.datasets.base import Dataset
+from pipeline.stages import boundaries, engine, tensors, verify
+
+LAMBDAS = (0.1, 1.0, 10.0)
+
+
+def generate(root: Path, train: int, val: int, say: Callable[[str], None]) -> Dataset:
+    """Make the street scenes (kept when they are there already) and open them as a data set."""
+    from pipeline.datasets import demo
+
+    say(f"street scenes: {train} to train on, {val} to validate on, in {root}")
+    demo.generate(root, train=train, val=val)
+    return demo.Demo(root)
+
+
+def run(
+    dataset: Dataset,
+    workspace: stores.Workspace,
+    listener: engine.Listener,
+    say: Callable[[str], None],
+    show_summary: Callable[[engine.Summary, Path], None],
+) -> bool:
+    """Boundaries, tensors and a verification of the demo data; whether all went well."""
+    scheduler = engine.Scheduler()
+    ok = True
+    for split in ("train", "val"):
+        folder = workspace.folder(dataset.name, split)
+        found, todo = boundaries.prepare(folder, dataset, split, boundaries.Options())
+        summary = boundaries.run(folder, found, todo, scheduler, listener)
+        show_summary(summary, folder.boundaries)
+        ok &= summary.ok
+        for lam in LAMBDAS:
+            solve = tensors.plan(folder, tensors.Options(lam))
+            summary = tensors.run(folder, solve, scheduler, listener)
+            show_summary(summary, solve.path)
+            ok &= summary.ok
+        findings = verify.run(folder, samples=2)
+        ok &= all(f.ok for f in findings)
+        say(f"verified {folder.title}: {sum(f.ok for f in findings)} of {len(findings)} checks hold")
+    return ok

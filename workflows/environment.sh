@@ -1,0 +1,27 @@
+# Sourced by the scripts beside it: makes .venv in the checkout, with adaprep and the extra named in $1.
+# Needs Python 3.11 or newer; on Debian and Ubuntu, as root, what is missing is installed.
+
+find_python() {
+    for candidate in "${PYTHON:-}" python3 python3.14 python3.13 python3.12 python3.11 /usr/bin/python3; do
+        [ -n "$candidate" ] || continue
+        if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    return 1
+}
+
+make_environment() {
+    local extra="${1:-}" python
+    if ! python=$(find_python) && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        apt-get -qq update && apt-get -qq install -y python3 python3-venv >/dev/null
+        python=$(find_python) || true
+    fi
+    if [ -z "$python" ]; then
+        echo "Python 3.11 or newer with venv is needed. Install it (Debian, Ubuntu: apt install python3 python3-venv), or set PYTHON." >&2
+        exit 1
+    fi
+    [ -x .venv/bin/python ] || "$python" -m venv .venv
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".${extra:+[$extra]}"
+}
