@@ -302,6 +302,57 @@ class Store:
                 self.group[name][start:stop] = values[name]
 
 
+class BlockWriter:
+    """Gathers one block image by image and writes it: wide arrays a shard at a time, the others at the end.
+
+    Memory is that of one shard, however many images a block holds. Used as a context manager; a block left by
+    an exception stays unwritten, that is, to do.
+    """
+
+    def __init__(self, store: Store, start: int, count: int) -> None:
+        self.store, self.start, self.count = store, start, count
+        self.values: dict[str, NDArray[Any]] = {}
+        self.wide: dict[str, NDArray[Any]] = {}
+        for name, array in store.group.arrays():
+            rows = min(store.layout.shard, count) if array.shards else count
+            buffer = np.full((rows, *array.shape[1:]), array.fill_value, array.dtype)
+            (self.wide if array.shards else self.values)[name] = buffer
+        self.flushed = 0
+
+    def put(self, row: int, values: Mapping[str, NDArray[Any]], status: int = DONE) -> None:
+        """Take one image, in order; wide values may be smaller than their place (top left corner).
+
+        Raises
+        ------
+        AdaprepError
+            A shard is full and cannot be written.
+        """
+        for name, value in values.items():
+            if name in self.wide:
+                place = self.wide[name][row - self.flushed]
+                place[tuple(slice(n) for n in value.shape)] = value
+            else:
+                self.values[name][row] = value
+        self.values["status"][row] = status
+        if row + 1 - self.flushed == self.store.layout.shard or row + 1 == self.count:
+            self._flush(row + 1)
+
+    def _flush(self, stop: int) -> None:
+        with writing(self.store.path):
+            for name, buffer in self.wide.items():
+                rows = stop - self.flushed
+                self.store[name][self.start + self.flushed : self.start + stop] = buffer[:rows]
+                buffer[...] = self.store[name].fill_value
+        self.flushed = stop
+
+    def __enter__(self) -> BlockWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.store.write_block(self.start, self.values)
+
+
 def create(
     path: Path,
     arrays: Mapping[str, ArraySpec],

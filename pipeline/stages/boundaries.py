@@ -85,47 +85,25 @@ def run_blocks(job: Job, blocks: Sequence[tuple[int, int]], frames: Sequence[Fra
 
 
 def _run_block(job: Job, store: stores.Store, start: int, frames: Sequence[Frame]) -> list[Failure]:
-    specs = {name: store[name] for name in store.group.array_keys()}
-    values = {
-        name: np.full((len(frames), *array.shape[1:]), array.fill_value, array.dtype)
-        for name, array in specs.items()
-        if name != "packed"
-    }
     failures = []
-    shard = store.layout.shard
-    for low in range(0, len(frames), shard):
-        part = frames[low : low + shard]
-        packed = np.zeros((len(part), *specs["packed"].shape[1:]), np.uint8)
-        for k, frame in enumerate(part):
+    room = store["packed"].shape[2:]
+    with stores.BlockWriter(store, start, len(frames)) as block:
+        for row, frame in enumerate(frames):
             engine.check_stop()
-            failure = _fill(job, frame, start + low + k, low + k, packed[k], values)
-            if failure:
-                failures.append(failure)
-        with stores.writing(store.path):
-            specs["packed"][start + low : start + low + len(part)] = packed
-    store.write_block(start, values)
+            try:
+                found = process_frame(job.dataset, frame, job.grid, job.crops)
+                if any(n > most for n, most in zip(found.packed.shape[1:], room, strict=True)):
+                    raise FileError(
+                        f"{frame.label}: {found.size[1]} x {found.size[0]} is larger than the store was "
+                        f"laid out for; run again with --overwrite"
+                    )
+            except FileError as error:
+                failures.append(Failure(start + row, frame.name, str(error)))
+                block.put(row, {}, stores.FAILED)
+                continue
+            names = ("packed", "size", "b", "has_boundary", "pixels", "source")
+            block.put(row, {name: np.asarray(getattr(found, name)) for name in names})
     return failures
-
-
-def _fill(
-    job: Job, frame: Frame, index: int, row: int, packed: NDArray[np.uint8], values: dict[str, NDArray[Any]]
-) -> Failure | None:
-    try:
-        found = process_frame(job.dataset, frame, job.grid, job.crops)
-        height, columns = found.packed.shape[1:]
-        if height > packed.shape[1] or columns > packed.shape[2]:
-            raise FileError(
-                f"{frame.label}: {found.size[1]} x {found.size[0]} is larger than the store was laid out "
-                f"for; run again with --overwrite"
-            )
-    except FileError as error:
-        values["status"][row] = stores.FAILED
-        return Failure(index, frame.name, str(error))
-    packed[:, :height, :columns] = found.packed
-    for name in ("size", "b", "has_boundary", "pixels", "source"):
-        values[name][row] = getattr(found, name)
-    values["status"][row] = stores.DONE
-    return None
 
 
 def parameters(dataset: Dataset, split: str, options: Options) -> dict[str, Any]:

@@ -154,6 +154,14 @@ def _unfinished(
     return tuple(todo), tuple(reasons)
 
 
+def stale_sources(path: Path, source: stores.Store) -> NDArray[np.bool_]:
+    """(n,) images done in the store at `path` whose boundaries were made again since, from another file."""
+    store = stores.open_store(path, mode="r")
+    count = min(store.count, source.count)
+    done = store.status()[:count] == stores.DONE
+    return np.asarray(done & (store["source"][:count] != source["source"][:count]).any(axis=1))
+
+
 def free_space(path: Path) -> int:
     """Bytes left on the disk that a path, existing or not, lies or would lie on."""
     there = next(p for p in [path, *path.absolute().parents] if p.exists())

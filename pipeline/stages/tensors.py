@@ -16,7 +16,7 @@ from pipeline.errors import AdaprepError
 from pipeline.stages import engine
 from pipeline.stages.engine import BlockResult
 from pipeline.stages.frame import describe_crops
-from pipeline.stages.plan import Estimate, Plan, free_space, make_plan
+from pipeline.stages.plan import Estimate, Plan, free_space, make_plan, stale_sources
 
 
 @dataclass(frozen=True)
@@ -111,17 +111,9 @@ def plan(folder: stores.SplitFolder, options: Options, overwrite: bool = False) 
         stores.Layout.choose(source.count),
         source.inputs,
         overwrite,
-        stale=_stale(path, source) if path.exists() and not overwrite else None,
+        stale=stale_sources(path, source) if path.exists() and not overwrite else None,
     )
     return todo
-
-
-def _stale(path: Path, source: stores.Store) -> NDArray[np.bool_]:
-    """(n,) images whose boundaries were made again since, from another label file."""
-    store = stores.open_store(path, mode="r")
-    count = min(store.count, source.count)
-    solved = store.status()[:count] == stores.DONE
-    return np.asarray(solved & (store["source"][:count] != source["source"][:count]).any(axis=1))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,176 @@
+"""What `sample` can make of one decoded frame: small uniform images, and images sampled with tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import stores
+from pipeline.datasets.base import UNKNOWN, Dataset, Frame
+from pipeline.errors import FileError
+
+FILTERS = ("area", "nearest")
+
+
+class Predictor(Protocol):
+    """A trained auxiliary network: small uniform images in, sampling tensors out. Picklable."""
+
+    resolution: int
+    filter: str
+    grid: tuple[int, int]
+    identity: str  # names the weights: short hash
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(n, r, r, 3) images -> (n, 2, h, w) tensors on constraints (3)."""
+        ...
+
+
+@dataclass(frozen=True)
+class AuxiliaryInput:
+    """The uniform small images that the auxiliary network looks at."""
+
+    resolution: int
+    filter: str = "area"
+
+    @property
+    def name(self) -> str:
+        return f"input-{self.resolution}-{self.filter}"
+
+    def parameters(self) -> dict[str, Any]:
+        return {"sampler": "input", "resolution": self.resolution, "filter": self.filter}
+
+    def arrays(self, crops: int) -> dict[str, stores.ArraySpec]:
+        r = self.resolution
+        return {"image": stores.ArraySpec((crops, r, r, 3), "uint8", chunk_per_image=True, doc="RGB")}
+
+    def make(self, view: View) -> dict[str, NDArray[Any]]:
+        return {"image": np.stack([shrink(crop, self.resolution, self.filter) for crop in view.images()])}
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Image and label map sampled with one kind of tensor at one resolution."""
+
+    resolution: int
+    sampler: str  # "uniform", "proposal" or "auxiliary"
+    grid: tuple[int, int] = (8, 8)
+    lam: float | None = None  # of the proposals
+    predictor: Predictor | None = None
+
+    @property
+    def name(self) -> str:
+        grid = f"{self.grid[0]}x{self.grid[1]}"
+        if self.sampler == "proposal":
+            return f"proposal-{grid}-lambda{stores.lambda_name(self.lam or 0.0)}-{self.resolution}"
+        if self.predictor is not None:
+            return f"auxiliary-{self.predictor.identity}-{self.resolution}"
+        return f"uniform-{self.resolution}"
+
+    def parameters(self) -> dict[str, Any]:
+        about: dict[str, Any] = {
+            "sampler": self.sampler,
+            "resolution": self.resolution,
+            "tensor_grid": list(self.grid),
+        }
+        if self.lam is not None:
+            about["lambda"] = float(self.lam)
+        if self.predictor is not None:
+            about["auxiliary"] = self.predictor.identity
+        return about
+
+    def arrays(self, crops: int) -> dict[str, stores.ArraySpec]:
+        r = self.resolution
+        return {
+            "image": stores.ArraySpec((crops, r, r, 3), "uint8", chunk_per_image=True, doc="RGB"),
+            "label": stores.ArraySpec((crops, r, r), "uint8", 255, True, doc="train ids, 255 void"),
+            "phi": stores.ArraySpec((crops, 2, *self.grid), "float32", doc="the tensor sampled with"),
+        }
+
+    def make(self, view: View) -> dict[str, NDArray[Any]]:
+        from pipeline.geometry.sampling import sample
+        from pipeline.geometry.tensors import resize
+
+        phi = self._tensors(view)
+        size = (self.resolution, self.resolution)
+        fine = [resize(tensor.astype(np.float64), size) for tensor in phi]
+        images = [sample(crop, points) for crop, points in zip(view.images(), fine, strict=True)]
+        labels = [sample(crop, points) for crop, points in zip(view.labels(), fine, strict=True)]
+        return {"image": np.stack(images), "label": view.train_ids(np.stack(labels)), "phi": phi}
+
+    def _tensors(self, view: View) -> NDArray[np.float32]:
+        from pipeline.geometry.tensors import uniform
+
+        if self.sampler == "proposal":
+            return view.proposals[stores.lambda_name(self.lam or 0.0)]
+        if self.predictor is not None:
+            small = [shrink(c, self.predictor.resolution, self.predictor.filter) for c in view.images()]
+            return self.predictor(np.stack(small))
+        u = uniform(*self.grid).astype(np.float32)
+        return np.broadcast_to(u, (len(view.corners), *u.shape)).copy()
+
+
+Output = AuxiliaryInput | Sampled
+
+
+@dataclass(frozen=True)
+class View:
+    """One decoded frame with the crops and proposals that belong to it."""
+
+    dataset: Dataset
+    frame: Frame
+    image: NDArray[np.uint8]  # (H, W, 3)
+    raw: NDArray[Any]  # (H, W) raw class ids
+    corners: Sequence[tuple[int, int]]
+    proposals: dict[str, NDArray[np.float32]]  # lambda -> (K, 2, h, w)
+
+    def images(self) -> list[NDArray[np.uint8]]:
+        return [self._crop(self.image, corner) for corner in self.corners]
+
+    def labels(self) -> list[NDArray[Any]]:
+        return [self._crop(self.raw, corner) for corner in self.corners]
+
+    def _crop(self, array: NDArray[Any], corner: tuple[int, int]) -> NDArray[Any]:
+        side = min(self.raw.shape)
+        return array[corner[0] : corner[0] + side, corner[1] : corner[1] + side]
+
+    def train_ids(self, raw: NDArray[Any]) -> NDArray[np.uint8]:
+        """Map raw ids. Raises FileError for one that the class table does not name."""
+        train = self.dataset.classes.lut[raw]
+        if (train == UNKNOWN).any():
+            unknown = sorted({int(i) for i in np.unique(raw[train == UNKNOWN])})
+            raise FileError(
+                f"{self.frame.label}: id {', '.join(map(str, unknown))} is not in the class table of "
+                f"{self.dataset.name}"
+            )
+        return np.asarray(train)
+
+
+def shrink(crop: NDArray[np.uint8], size: int, how: str) -> NDArray[np.uint8]:
+    """The uniform small image (size, size, 3) of a crop: mean of equal boxes, or nearest pixels (1)."""
+    if how == "nearest":
+        from pipeline.geometry.sampling import sample
+        from pipeline.geometry.tensors import uniform
+
+        return sample(crop, uniform(size, size))
+    from PIL import Image
+
+    picture = Image.fromarray(np.ascontiguousarray(crop))
+    return np.asarray(picture.resize((size, size), Image.Resampling.BOX))
+
+
+def load_view(dataset: Dataset, frame: Frame, crops: int, proposals: dict[str, NDArray[np.float32]]) -> View:
+    """Decode one frame. Raises FileError when either file cannot be read or they differ in size."""
+    from pipeline.geometry.crops import offsets
+
+    raw = dataset.read_labels(frame)
+    image = dataset.read_image(frame)
+    if image.shape[:2] != raw.shape:
+        raise FileError(
+            f"{frame.image}: the image is {image.shape[1]} x {image.shape[0]}, its label map "
+            f"{raw.shape[1]} x {raw.shape[0]}: they must have the same size"
+        )
+    return View(dataset, frame, image, raw, offsets(*raw.shape, crops), proposals)

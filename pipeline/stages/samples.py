@@ -1,0 +1,226 @@
+"""The stage `sample`: full-size images in, small training images out. Every image is decoded once.
+
+A store of samples is one answer to "which points": the uniform grid, the proposals of a lambda, or what an
+auxiliary network predicts; and one to "how many": the resolution. The uniform small images that the
+auxiliary network itself looks at are one more store.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from pipeline import stores
+from pipeline.datasets.base import Dataset, Frame
+from pipeline.errors import AdaprepError, FileError
+from pipeline.stages import engine
+from pipeline.stages.engine import BlockResult, Failure
+from pipeline.stages.inputs import Inputs
+from pipeline.stages.outputs import Output, Sampled, load_view
+from pipeline.stages.plan import Estimate, Plan, free_space, make_plan, stale_sources
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every task of a run shares."""
+
+    dataset: Dataset
+    boundaries: Path
+    folder: Path
+    crops: int
+    outputs: tuple[Output, ...]
+    tensors: dict[str, Path]  # lambda -> tensor store
+
+
+def run_block(job: Job, start: int, frames: Sequence[Frame], names: frozenset[str]) -> BlockResult:
+    """One task: the named outputs of one block of images."""
+    source = stores.open_store(job.boundaries, mode="r")
+    status = source["status"][start : start + len(frames)]
+    proposals = {
+        lam: stores.open_store(path, mode="r")["phi"][start : start + len(frames)]
+        for lam, path in job.tensors.items()
+    }
+    failures = []
+    outputs = [output for output in job.outputs if output.name in names]
+    with ExitStack() as stack:
+        blocks = [
+            stack.enter_context(
+                stores.BlockWriter(stores.open_store(job.folder / f"{o.name}.zarr"), start, len(frames))
+            )
+            for o in outputs
+        ]
+        for row, frame in enumerate(frames):
+            engine.check_stop()
+            try:
+                if status[row] != stores.DONE:
+                    raise FileError(
+                        f"{frame.label}: failed in adaprep boundaries; see adaprep status --failures"
+                    )
+                view = load_view(job.dataset, frame, job.crops, {k: v[row] for k, v in proposals.items()})
+                made = [output.make(view) for output in outputs]
+            except FileError as error:
+                failures.append(Failure(start + row, frame.name, str(error)))
+                for block in blocks:
+                    block.put(row, {}, stores.FAILED)
+                continue
+            for block, values in zip(blocks, made, strict=True):
+                block.put(row, {**values, "source": source["source"][start + row]})
+    return BlockResult(start, start + len(frames), tuple(failures))
+
+
+def folder_of(folder: stores.SplitFolder) -> Path:
+    """Where the sample stores of a split lie."""
+    return folder.path / "samples"
+
+
+def plan(folder: stores.SplitFolder, outputs: Sequence[Output], overwrite: bool = False) -> list[Plan]:
+    """What is left to do, one plan an output; nothing is written.
+
+    Raises
+    ------
+    AdaprepError
+        Boundaries or tensors are missing or unfinished, a resolution is below 2, or a store was made
+        with other parameters.
+    """
+    if not folder.boundaries.exists():
+        raise AdaprepError(
+            f"{folder.title} has no boundaries yet. "
+            f"Run: adaprep boundaries --dataset {folder.dataset} --split {folder.split}"
+        )
+    source = stores.open_store(folder.boundaries, mode="r")
+    if unfinished := int((source.status() == stores.TODO).sum()):
+        raise AdaprepError(
+            f"boundaries of {folder.title} are not finished ({unfinished} images missing): "
+            f"run adaprep boundaries again"
+        )
+    plans = []
+    crops = int(source.parameters["crops"])
+    for output in outputs:
+        if output.resolution < 2:
+            raise AdaprepError(f"resolution {output.resolution} is too small: the least is 2")
+        if isinstance(output, Sampled) and output.sampler == "proposal":
+            check_tensors(folder, output)
+        specs = {
+            **output.arrays(crops),
+            "source": stores.ArraySpec((2,), "uint64", doc="as in the boundary store"),
+            "status": stores.ArraySpec((), "uint8", doc="0 to do, 1 done, 2 failed"),
+        }
+        wide = max(int(np.prod(s.shape)) for s in specs.values() if s.chunk_per_image)
+        shard = stores.Layout.choose(source.count, wide).shard
+        path = folder_of(folder) / f"{output.name}.zarr"
+        own = {k: v for k, v in source.parameters.items() if k not in ("grid",)}
+        plans.append(
+            make_plan(
+                f"samples {output.name} of {folder.title}",
+                path,
+                specs,
+                {**own, **output.parameters()},
+                stores.Layout(source.layout.block, min(shard, source.layout.block)),
+                source.inputs,
+                overwrite,
+                stale=stale_sources(path, source) if path.exists() and not overwrite else None,
+            )
+        )
+    return plans
+
+
+def check_tensors(folder: stores.SplitFolder, output: Sampled) -> None:
+    """Raise AdaprepError unless the tensors that an output needs are there and complete."""
+    path = folder.tensors(output.grid, output.lam or 0.0)
+    lam = stores.lambda_name(output.lam or 0.0)
+    grid = f"{output.grid[0]}x{output.grid[1]}"
+    again = f"Run: adaprep solve-tensors --lambda {lam} --grid {grid} --dataset {folder.dataset}"
+    if not path.exists():
+        raise AdaprepError(f"{folder.title} has no tensors of grid {grid}, lambda {lam}. {again}")
+    if (stores.open_store(path, mode="r").status() == stores.TODO).any():
+        raise AdaprepError(
+            f"the tensors of {folder.title}, grid {grid}, lambda {lam}, are not finished. {again}"
+        )
+
+
+def run(
+    folder: stores.SplitFolder,
+    found: Inputs,
+    outputs: Sequence[Output],
+    plans: Sequence[Plan],
+    scheduler: engine.Scheduler,
+    listener: engine.Listener | None = None,
+) -> engine.Summary:
+    """Do what the plans say, all outputs of an image while it is decoded."""
+    with folder.lock():
+        for todo in plans:
+            todo.open()
+        job = make_job(folder, found.dataset, outputs)
+        tasks = [
+            partial(run_block, job, start, found.frames[start:stop], names)
+            for (start, stop), names in wanted(outputs, plans).items()
+        ]
+        images = sum(stop - start for start, stop in wanted(outputs, plans))
+        summary = engine.run(tasks, scheduler, f"samples of {folder.title}", listener, images)
+    summary.skipped = len(found) - images
+    return summary
+
+
+def wanted(outputs: Sequence[Output], plans: Sequence[Plan]) -> dict[tuple[int, int], frozenset[str]]:
+    """Unfinished blocks, each with the outputs that need it."""
+    blocks: dict[tuple[int, int], frozenset[str]] = {}
+    for output, todo in zip(outputs, plans, strict=True):
+        for block in todo.todo:
+            blocks[block] = blocks.get(block, frozenset()) | {output.name}
+    return dict(sorted(blocks.items()))
+
+
+def make_job(folder: stores.SplitFolder, dataset: Dataset, outputs: Sequence[Output]) -> Job:
+    source = stores.open_store(folder.boundaries, mode="r")
+    tensors = {
+        stores.lambda_name(o.lam or 0.0): folder.tensors(o.grid, o.lam or 0.0).resolve()
+        for o in outputs
+        if isinstance(o, Sampled) and o.sampler == "proposal"
+    }
+    crops = int(source.parameters["crops"])
+    return Job(
+        dataset, folder.boundaries.resolve(), folder_of(folder).resolve(), crops, tuple(outputs), tensors
+    )
+
+
+def estimate(
+    folder: stores.SplitFolder,
+    found: Inputs,
+    outputs: Sequence[Output],
+    plans: Sequence[Plan],
+    scheduler: engine.Scheduler,
+) -> Estimate:
+    """Time, memory and disk for the rest, from sampling three images and throwing the result away."""
+    job = make_job(folder, found.dataset, outputs)
+    blocks = wanted(outputs, plans)
+    images = sum(stop - start for start, stop in blocks)
+    indices = [i for start, stop in blocks for i in range(start, stop)]
+    seconds, size = [], 0
+    for i in dict.fromkeys(indices[k] for k in np.linspace(0, max(images - 1, 0), 3).astype(int) if images):
+        proposals = {lam: stores.open_store(path, mode="r")["phi"][i] for lam, path in job.tensors.items()}
+        begun = time.perf_counter()
+        try:
+            view = load_view(found.dataset, found.frames[i], job.crops, proposals)
+            size = sum(v.nbytes for output in outputs for v in output.make(view).values())
+        except FileError:
+            continue
+        seconds.append(time.perf_counter() - begun)
+    height, width = found.largest
+    shards = sum(
+        todo.layout.shard * int(np.prod(s.shape))
+        for todo in plans
+        for s in todo.arrays.values()
+        if s.chunk_per_image
+    )
+    return Estimate(
+        float(np.median(seconds or [0.0])) * images / scheduler.parallel,
+        200 * 2**20 + scheduler.parallel * (8 * height * width + 3 * shards),
+        size * images,
+        free_space(folder.path),
+    )
