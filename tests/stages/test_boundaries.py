@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from pipeline.geometry.crops import offsets
-from pipeline.geometry.tensors import uniform
 
 from pipeline import stores
 from pipeline.datasets import registry
 from pipeline.datasets.base import Dataset
 from pipeline.errors import AdaprepError
+from pipeline.geometry.crops import offsets
+from pipeline.geometry.tensors import uniform
 from pipeline.stages import boundaries, engine, tensors, verify
 from tests.conftest import tree
 
@@ -270,7 +270,7 @@ def test_images_of_different_sizes_share_a_store(make_blobs: MakeBlobs, tmp_path
         for path in (other.parent / kind / "train").iterdir():
             path.rename(yaml.parent / kind / "train" / f"tall-{path.name}")
     dataset = registry.load(str(yaml))
-    folder, summary = run_boundaries(tmp_path / "w", dataset)
+    folder, _ = run_boundaries(tmp_path / "w", dataset)
     run_tensors(folder)
     store = stores.open_store(folder.boundaries)
     assert sorted(map(tuple, store["size"][:].tolist())) == [(20, 61)] * 3 + [(47, 33)] * 3

@@ -1,0 +1,91 @@
+"""Rows 3 and 4 of the performance table: two threads against one, and memory against the number of images.
+
+    python -m benchmarks.running
+
+Full-size (3384 x 2710) label maps in ApolloScape's layout are made in a temporary folder; every measurement
+is one process that runs the stage `boundaries` on some of them into a new workspace. Runs of one and two
+threads alternate, and the ratio is taken pair by pair.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+CHILD = """
+import json, resource, sys
+from pathlib import Path
+from pipeline.datasets import registry
+from pipeline.stages import boundaries, engine
+from pipeline.stores import Workspace
+root, space, threads, limit = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+data = registry.load("apolloscape", Path(root))
+folder = Workspace(space).folder("apolloscape", "train")
+found, todo = boundaries.prepare(folder, data, "train", boundaries.Options(), limit=limit)
+boundaries.process_frame(data, found.frames[0], (8, 8), 5)  # compiled code is loaded before the clock starts
+summary = boundaries.run(folder, found, todo, engine.Scheduler(threads=threads))
+assert summary.ok, summary.failures
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps({"seconds": summary.seconds, "peak_mib": peak / 1024, "images": summary.images}))
+"""
+
+
+def measure(root: Path, threads: int, images: int) -> dict[str, Any]:
+    """Seconds and peak memory of one process."""
+    with tempfile.TemporaryDirectory() as space:
+        args = [sys.executable, "-c", CHILD, str(root), space, str(threads), str(images)]
+        result = subprocess.run(
+            args, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[1]
+        )
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def make_maps(root: Path, count: int) -> None:
+    """Street-like label maps, each from its own seed, with small images beside them."""
+    from PIL import Image
+
+    from benchmarks.preprocessing import street_map
+
+    for i in range(count):
+        place = root / "road01_ins" / "Label" / "Record001" / "Camera 5"
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(street_map(seed=i)).save(place / f"{i:06}_Camera_5_bin.png")
+
+
+@click.command()
+@click.option("--images", default=32, show_default=True, help="Label maps of the long run.")
+@click.option("--pairs", default=5, show_default=True, help="Pairs of runs with one and two threads.")
+@click.option("--json", "as_json", is_flag=True)
+def main(images: int, pairs: int, as_json: bool) -> None:
+    """Measure and print."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = "1"
+    with tempfile.TemporaryDirectory() as folder:
+        make_maps(Path(folder), images)
+        runs = [(measure(Path(folder), 1, images), measure(Path(folder), 2, images)) for _ in range(pairs)]
+        short = measure(Path(folder), 2, images // 4)
+    ratios = [one["seconds"] / two["seconds"] for one, two in runs]
+    facts = {
+        "images": images,
+        "one_thread_images_per_s": statistics.median(images / one["seconds"] for one, _ in runs),
+        "two_threads_against_one": statistics.median(ratios),
+        "two_threads_against_one_all": [round(r, 2) for r in ratios],
+        "peak_mib_two_threads": max(two["peak_mib"] for _, two in runs),
+        f"peak_mib_two_threads_{images // 4}_images": short["peak_mib"],
+        "benchmark_peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+    click.echo(json.dumps(facts, indent=2) if as_json else "\n".join(f"{k}: {v}" for k, v in facts.items()))
+
+
+if __name__ == "__main__":
+    main()
