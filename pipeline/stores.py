@@ -23,8 +23,9 @@ import shutil
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -63,9 +64,9 @@ class Layout:
 
     @classmethod
     def choose(cls, count: int, bytes_per_image: int = 0) -> Layout:
-        """Blocks of 4 to 64 images, so that small data sets still make enough tasks; shards up to 32 MiB."""
-        block = 4
-        while block < 64 and block * 64 < count:
+        """Blocks of 8 to 64 images, so that small data sets still make enough tasks; shards up to 32 MiB."""
+        block = 8
+        while block < 64 and block * 32 < count:
             block *= 2
         shard = block
         while shard > 1 and shard * bytes_per_image > SHARD_BYTES:
@@ -191,23 +192,24 @@ class SplitFolder:
         """
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            handle = open(self.path / ".lock", "a+", encoding="utf-8")  # noqa: SIM115
-        with handle:
+            handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+        try:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                handle.seek(0)
-                holder = handle.read().strip() or "another process"
+                holder = os.read(handle, 1000).decode() or "another process"
                 raise AdaprepError(
                     f"another adaprep run is writing to {self.path} ({holder}). "
                     f"Wait for it, or choose another --workspace."
                 ) from None
-            handle.truncate(0)
             started = time.strftime("%Y-%m-%d %H:%M:%S")
-            handle.write(f"process {os.getpid()} on {socket.gethostname()}, since {started}")
-            handle.flush()
+            with suppress(OSError):  # who holds it is for people; the lock itself is held either way
+                os.ftruncate(handle, 0)
+                os.write(handle, f"process {os.getpid()} on {socket.gethostname()}, since {started}".encode())
             yield
-            handle.truncate(0)
+            os.ftruncate(handle, 0)
+        finally:
+            os.close(handle)
 
 
 @dataclass(frozen=True)
@@ -265,20 +267,21 @@ class Store:
 
     path: Path
     group: Any
+    arrays: dict[str, Any]  # opened once: every look-up in the group reads files
     parameters: dict[str, Any]
     layout: Layout
     inputs: dict[str, Any] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
-        return int(self.group["status"].shape[0])
+        return int(self.arrays["status"].shape[0])
 
     def __getitem__(self, name: str) -> Any:
-        return self.group[name]
+        return self.arrays[name]
 
     def status(self) -> NDArray[np.uint8]:
         """(N,) TODO, DONE or FAILED."""
-        return np.asarray(self.group["status"][:])
+        return np.asarray(self.arrays["status"][:])
 
     def blocks(self) -> list[tuple[int, int]]:
         """Image ranges [start, stop) of all blocks."""
@@ -299,7 +302,7 @@ class Store:
             raise ValueError(f"images {start} to {stop} are no whole block of {self.path}")
         with writing(self.path):
             for name in sorted(values, key=lambda n: n == "status"):
-                self.group[name][start:stop] = values[name]
+                self.arrays[name][start:stop] = values[name]
 
 
 class BlockWriter:
@@ -313,7 +316,7 @@ class BlockWriter:
         self.store, self.start, self.count = store, start, count
         self.values: dict[str, NDArray[Any]] = {}
         self.wide: dict[str, NDArray[Any]] = {}
-        for name, array in store.group.arrays():
+        for name, array in store.arrays.items():
             rows = min(store.layout.shard, count) if array.shards else count
             buffer = np.full((rows, *array.shape[1:]), array.fill_value, array.dtype)
             (self.wide if array.shards else self.values)[name] = buffer
@@ -409,6 +412,7 @@ def open_store(path: Path, mode: str = "r+") -> Store:
         group = zarr.open_group(path, mode=mode)  # type: ignore[arg-type]
         about: Any = group.attrs["adaprep"]
         found = int(about["format"])
+        arrays = dict(group.arrays()) if found <= FORMAT else {}
     except Exception as error:
         raise AdaprepError(
             f"{path} is not a store of adaprep, or it is damaged ({type(error).__name__}: {error}). "
@@ -420,7 +424,18 @@ def open_store(path: Path, mode: str = "r+") -> Store:
             f"version {about.get('versions', {}).get('adaprep', '?')}); this one, {adaprep_version()}, "
             f"reads formats up to {FORMAT}. Upgrade adaprep, or choose another --workspace."
         )
-    return Store(path, group, about["parameters"], Layout(**about["layout"]), about["inputs"])
+    return Store(path, group, arrays, about["parameters"], Layout(**about["layout"]), about["inputs"])
+
+
+def open_in_task(path: Path, mode: str = "r+") -> Store:
+    """As `open_store`, kept open for the next block of the same task or process while the store is the same."""
+    changed = (path / "zarr.json").stat().st_mtime_ns
+    return _open_cached(path, mode, changed)
+
+
+@lru_cache(maxsize=32)
+def _open_cached(path: Path, mode: str, changed: int) -> Store:
+    return open_store(path, mode)
 
 
 def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
@@ -452,7 +467,7 @@ def grow(store: Store, inputs: Mapping[str, Any]) -> Store:
     """Lengthen every array to a longer input list; what is there stays."""
     count = int(inputs["count"])
     with writing(store.path):
-        for array in store.group.array_values():
+        for array in store.arrays.values():
             if array.shape[0] != count:
                 array.resize((count, *array.shape[1:]))
         store.group.attrs["adaprep"] = {**store.group.attrs["adaprep"], "inputs": dict(inputs)}

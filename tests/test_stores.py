@@ -42,8 +42,8 @@ def test_blocks_cover_all_images_and_only_whole_blocks_are_written(tmp_path: Pat
 
 
 def test_layout_makes_enough_tasks_and_bounds_a_shard() -> None:
-    assert stores.Layout.choose(8) == stores.Layout(4, 4)
-    assert stores.Layout.choose(367) == stores.Layout(8, 8)
+    assert stores.Layout.choose(8) == stores.Layout(8, 8)
+    assert stores.Layout.choose(367) == stores.Layout(16, 16)
     assert stores.Layout.choose(105_000) == stores.Layout(64, 64)
     big = stores.Layout.choose(105_000, bytes_per_image=2 * 2710 * 423)
     assert big.shard * 2 * 2710 * 423 <= stores.SHARD_BYTES

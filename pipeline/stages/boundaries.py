@@ -73,7 +73,7 @@ class Job:
 
 def run_blocks(job: Job, blocks: Sequence[tuple[int, int]], frames: Sequence[Frame]) -> BlockResult:
     """One task: the given blocks, whose frames follow each other in `frames`."""
-    store = stores.open_store(job.path)
+    store = stores.open_in_task(job.path)
     failures: list[Failure] = []
     first = blocks[0][0]
     position = 0

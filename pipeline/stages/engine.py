@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -94,10 +95,11 @@ class Summary:
     seconds: float = 0.0
     skipped: int = 0  # done by an earlier run
     notes: list[str] = field(default_factory=list)
+    incomplete: bool = False  # something had to be left, as a note says
 
     @property
     def ok(self) -> bool:
-        return not self.failures
+        return not self.failures and not self.incomplete
 
 
 Task = Callable[[], BlockResult]
@@ -199,7 +201,7 @@ def _client(scheduler: Scheduler) -> Iterator[Any]:
 
     if scheduler.address:
         try:
-            client = Client(scheduler.address, timeout="10s", set_as_default=False)
+            client = Client(scheduler.address, timeout="5s")
         except (OSError, TimeoutError, ValueError) as error:
             raise AdaprepError(
                 f"no Dask scheduler answers at {scheduler.address} ({error}). "
@@ -208,17 +210,29 @@ def _client(scheduler: Scheduler) -> Iterator[Any]:
         with client:
             yield client
         return
-    with (
-        LocalCluster(
+    with _born_deaf():
+        local = LocalCluster(
             n_workers=scheduler.workers,
             threads_per_worker=1,
             processes=True,
             dashboard_address=None,
             silence_logs=logging.ERROR,
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
+        )
+    with local, Client(local) as client:
         yield client
+
+
+@contextmanager
+def _born_deaf() -> Iterator[None]:
+    """Processes started here ignore Ctrl-C, which a terminal sends them too: this one tells them to end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def check_stop() -> None:

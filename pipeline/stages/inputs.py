@@ -224,12 +224,11 @@ def find_frame(frames: Sequence[Frame], wanted: str) -> Frame:
     AdaprepError
         None or several match; the message names some.
     """
-    if wanted.isdecimal() and int(wanted) < len(frames):
-        exact = [f for f in frames if f.name == wanted]
-        return exact[0] if exact else frames[int(wanted)]
     path = Path(wanted)
-    same_file = [f for f in frames if path.name in (f.image.name, f.label.name)]
-    hits = same_file if len(same_file) == 1 else [f for f in frames if wanted in f.name]
+    hits = [f for f in frames if path.name in (f.image.name, f.label.name, f.image.stem) or f.name == wanted]
+    if not hits and wanted.isdecimal() and str(int(wanted)) == wanted and int(wanted) < len(frames):
+        return frames[int(wanted)]
+    hits = hits if len(hits) == 1 else [f for f in frames if wanted in f.name]
     if len(hits) == 1:
         return hits[0]
     if not hits:

@@ -40,10 +40,10 @@ class Job:
 
 def run_block(job: Job, start: int, frames: Sequence[Frame], names: frozenset[str]) -> BlockResult:
     """One task: the named outputs of one block of images."""
-    source = stores.open_store(job.boundaries, mode="r")
+    source = stores.open_in_task(job.boundaries, mode="r")
     status = source["status"][start : start + len(frames)]
     proposals = {
-        lam: stores.open_store(path, mode="r")["phi"][start : start + len(frames)]
+        lam: stores.open_in_task(path, mode="r")["phi"][start : start + len(frames)]
         for lam, path in job.tensors.items()
     }
     failures = []
@@ -51,7 +51,7 @@ def run_block(job: Job, start: int, frames: Sequence[Frame], names: frozenset[st
     with ExitStack() as stack:
         blocks = [
             stack.enter_context(
-                stores.BlockWriter(stores.open_store(job.folder / f"{o.name}.zarr"), start, len(frames))
+                stores.BlockWriter(stores.open_in_task(job.folder / f"{o.name}.zarr"), start, len(frames))
             )
             for o in outputs
         ]

@@ -127,7 +127,7 @@ class Job:
 
 def run_blocks(job: Job, blocks: Sequence[tuple[int, int]]) -> BlockResult:
     """One task: solve the given blocks."""
-    source, store = stores.open_store(job.boundaries, mode="r"), stores.open_store(job.path)
+    source, store = stores.open_in_task(job.boundaries, mode="r"), stores.open_in_task(job.path)
     folded = 0
     for start, stop in blocks:
         engine.check_stop()
@@ -202,6 +202,7 @@ def run(
         tasks = [partial(run_blocks, job, blocks) for blocks in ready_plan.tasks(images_per_task)]
         summary = engine.run(tasks, scheduler, todo.title, listener, ready_plan.images)
     summary.skipped = todo.total - todo.images
+    summary.incomplete = bool((status == stores.TODO).any())
     summary.notes = _notes(folder, status, summary)
     return summary
 
