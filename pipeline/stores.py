@@ -428,7 +428,7 @@ def open_store(path: Path, mode: str = "r+") -> Store:
 
 
 def open_in_task(path: Path, mode: str = "r+") -> Store:
-    """As `open_store`, kept open for the next block of the same task or process while the store is the same."""
+    """As `open_store`, kept open for the next block in this process while the store is the same."""
     changed = (path / "zarr.json").stat().st_mtime_ns
     return _open_cached(path, mode, changed)
 
@@ -461,6 +461,11 @@ def remove(path: Path) -> None:
             shutil.rmtree(doomed, ignore_errors=True)
             os.replace(path, doomed)
             shutil.rmtree(doomed)
+
+
+def bytes_below(path: Path) -> int:
+    """Bytes of all files below a folder."""
+    return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
 
 
 def grow(store: Store, inputs: Mapping[str, Any]) -> Store:

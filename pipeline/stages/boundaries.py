@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -258,29 +260,34 @@ def save_failures(folder: stores.SplitFolder, stage: str, failures: Sequence[Fai
     stores.write_text(folder.failures(stage), json.dumps({"failures": rows}, ensure_ascii=False, indent=1))
 
 
-def estimate(found: Inputs, todo: Plan, scheduler: engine.Scheduler, samples: int = 3) -> Estimate:
-    """Time, memory and disk for the rest, from working on a few images of it and throwing the result away."""
-    from numcodecs import Zstd
-
-    indices = [i for start, stop in todo.todo for i in range(start, stop)]
-    chosen = [indices[i] for i in np.linspace(0, len(indices) - 1, samples).astype(int)] if indices else []
-    grid = (int(todo.parameters["grid"][0]), int(todo.parameters["grid"][1]))
-    seconds, sizes = [], []
-    for i in dict.fromkeys(chosen[:1] + chosen):
-        begun = time.perf_counter()
-        try:
-            result = process_frame(found.dataset, found.frames[i], grid, int(todo.parameters["crops"]))
-        except FileError:
-            continue
-        sizes.append(len(Zstd(3).encode(result.packed)) + result.b.nbytes // 4 + 64)
-        seconds.append(time.perf_counter() - begun)
+def estimate(found: Inputs, todo: Plan, scheduler: engine.Scheduler) -> Estimate:
+    """Time, memory and disk for the rest, from doing one block of it into a folder that is thrown away."""
+    seconds, size, images = 0.0, 0, 1
+    if todo.todo:
+        start, stop = todo.todo[len(todo.todo) // 2]
+        grid = (int(todo.parameters["grid"][0]), int(todo.parameters["grid"][1]))
+        frames, images = found.frames[start:stop], stop - start
+        with tempfile.TemporaryDirectory() as folder:
+            trial = Path(folder) / "boundaries.zarr"
+            inputs = {"count": images, "sha256": ""}
+            stores.create(trial, todo.arrays, todo.parameters, todo.layout, inputs)
+            empty = stores.bytes_below(trial)
+            job = Job(found.dataset, trial, grid, int(todo.parameters["crops"]))
+            _warm_up(job, frames)
+            begun = time.perf_counter()
+            run_blocks(job, [(0, images)], frames)
+            seconds, size = time.perf_counter() - begun, stores.bytes_below(trial) - empty
     packed = int(np.prod(todo.arrays["packed"].shape))
     height, width = found.largest
-    per_task = 4 * height * width + 3 * todo.layout.shard * packed
-    per_image = float(np.median(seconds[1:] or seconds or [0.0]))
     return Estimate(
-        per_image * todo.images / scheduler.parallel,
-        200 * 2**20 + scheduler.parallel * per_task,
-        int(np.mean(sizes or [0]) * todo.images),
+        seconds / images * todo.images / scheduler.parallel,
+        200 * 2**20 + scheduler.parallel * (4 * height * width + 3 * todo.layout.shard * packed),
+        size * todo.images // images,
         free_space(todo.path),
     )
+
+
+def _warm_up(job: Job, frames: Sequence[Frame]) -> None:
+    """Load compiled code before the clock starts; a frame that cannot be read is met again on the clock."""
+    with suppress(FileError):
+        process_frame(job.dataset, frames[0], job.grid, job.crops)

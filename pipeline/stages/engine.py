@@ -210,21 +210,25 @@ def _client(scheduler: Scheduler) -> Iterator[Any]:
         with client:
             yield client
         return
-    with _born_deaf():
+    with _quiet_children():
         local = LocalCluster(
             n_workers=scheduler.workers,
             threads_per_worker=1,
             processes=True,
             dashboard_address=None,
-            silence_logs=logging.ERROR,
+            silence_logs=logging.CRITICAL,
         )
     with local, Client(local) as client:
         yield client
 
 
 @contextmanager
-def _born_deaf() -> Iterator[None]:
-    """Processes started here ignore Ctrl-C, which a terminal sends them too: this one tells them to end."""
+def _quiet_children() -> Iterator[None]:
+    """Processes started here ignore Ctrl-C, which a terminal sends them too, and keep their logs quiet.
+
+    This process tells them when to end, and says what there is to say.
+    """
+    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")
     if threading.current_thread() is not threading.main_thread():
         yield
         return

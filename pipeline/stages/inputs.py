@@ -81,8 +81,9 @@ def existing_splits(dataset: Dataset, wanted: Sequence[str]) -> list[str]:
         for split in wanted:
             dataset.check_split(split)
         return list(dict.fromkeys(wanted))
-    usual = [s for s in ("train", "val") if s in dataset.splits] or list(dataset.splits)
-    errors, found = [], []
+    usual: list[str] = [s for s in ("train", "val") if s in dataset.splits] or list(dataset.splits)
+    errors: list[AdaprepError] = []
+    found: list[str] = []
     for split in usual:
         try:
             dataset.frames(split)

@@ -173,4 +173,4 @@ def load_view(dataset: Dataset, frame: Frame, crops: int, proposals: dict[str, N
             f"{frame.image}: the image is {image.shape[1]} x {image.shape[0]}, its label map "
             f"{raw.shape[1]} x {raw.shape[0]}: they must have the same size"
         )
-    return View(dataset, frame, image, raw, offsets(*raw.shape, crops), proposals)
+    return View(dataset, frame, image, raw, offsets(raw.shape[0], raw.shape[1], crops), proposals)

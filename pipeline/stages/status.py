@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipeline import stores
 
 
@@ -32,11 +30,6 @@ class StoreStatus:
         return asdict(self)
 
 
-def size_of(path: Path) -> int:
-    """Bytes of all files below a folder."""
-    return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
-
-
 def of_store(folder: stores.SplitFolder, path: Path, stage: str) -> StoreStatus:
     """Look at one store. Raises AdaprepError when it is damaged or of a newer version."""
     store = stores.open_store(path, mode="r")
@@ -53,7 +46,7 @@ def of_store(folder: stores.SplitFolder, path: Path, stage: str) -> StoreStatus:
         len(status),
         done,
         failed,
-        size_of(path),
+        stores.bytes_below(path),
         max(marks, default=time.time()),
         f"run adaprep {stage} again: {todo} images to do" if todo else "",
     )
@@ -81,16 +74,3 @@ def failures(workspace: stores.Workspace, dataset: str | None = None) -> list[di
             stage = path.stem.removeprefix("failures-")
             rows += [{"split": folder.title, "stage": stage, **f} for f in stores.read_json(path)["failures"]]
     return rows
-
-
-def statistics(folder: stores.SplitFolder) -> dict[str, Any]:
-    """Numbers worth knowing of finished boundaries: crops, crops without boundary, pixels a target."""
-    store = stores.open_store(folder.boundaries, mode="r")
-    done = store.status() == stores.DONE
-    has, pixels = store["has_boundary"][:][done], store["pixels"][:][done]
-    per_target = pixels.sum(axis=(0, 1)).tolist() if done.any() else []
-    return {
-        "crops": int(has.size),
-        "crops_without_boundary": int(np.count_nonzero(~has)),
-        "boundary_pixels": dict(zip(store.parameters["targets"], per_target, strict=False)),
-    }

@@ -168,7 +168,7 @@ def _plain_problems(
     train = classes.lut[found.dataset.read_labels(frame)]
     side = min(train.shape)
     problems = []
-    for k, (top, left) in enumerate(offsets(*train.shape, len(b))):
+    for k, (top, left) in enumerate(offsets(train.shape[0], train.shape[1], len(b))):
         crop = train[top : top + side, left : left + side]
         boundary = plain_boundary(crop, classes.targets)
         if [int((boundary & (crop == t)).sum()) for t in classes.targets] != pixels[k].tolist():
