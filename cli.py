@@ -13,14 +13,15 @@ from pipeline.options import (
     ROOT,
     Grid,
     Numbers,
+    Sizes,
     block_option,
     dataset_options,
     dry_run_option,
     flat,
     held_option,
+    held_options,
     json_option,
     limit_option,
-    open_dataset,
     overwrite_option,
     scheduler_options,
     split_option,
@@ -28,7 +29,7 @@ from pipeline.options import (
 )
 
 if TYPE_CHECKING:
-    from pipeline.datasets.base import Dataset
+    from pipeline.datasets.base import Dataset, Frame
     from pipeline.stages.engine import Scheduler
     from pipeline.stores import Workspace
 
@@ -263,12 +264,146 @@ def solve_tensors(
     finish(ok)
 
 
+@main.command("upper-bound")
+@held_options
+@limit_option
+@click.option(
+    "--resolution", "resolutions", type=Sizes(), multiple=True, default=["32,64,128"], show_default=True
+)
+@click.option("--grid", "grids", type=Grid(), multiple=True, default=["8x8"], show_default=True)
+@click.option("--lambda", "lambdas", type=Numbers(), multiple=True, default=["1"], show_default=True)
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw mIoU against resolution.")
+@scheduler_options
+@json_option
+def upper_bound(
+    held: tuple[Dataset, dict[str, list[Frame]]],
+    limit: int | None,
+    resolutions: tuple[list[int], ...],
+    grids: tuple[tuple[int, int], ...],
+    lambdas: tuple[list[float], ...],
+    plot: Path | None,
+    where: Scheduler,
+    as_json: bool,
+) -> None:
+    """Say how much of the ground truth survives sampling and interpolation, before training anything.
+
+    The label maps are sampled, interpolated back, and compared with themselves at the full resolution of
+    the central square crop: which lambda, grid and targets suit the data, uniform beside adaptive.
+
+    \b
+    Examples:
+      adaprep upper-bound --dataset camvid --split val
+      adaprep upper-bound --split val --lambda 0.3,1,3 --grid 8x8 --grid 16x16 --plot bound.png
+    """
+    from pipeline.report import bounds, console
+    from pipeline.stages import upper_bound as stage
+
+    data, frames = held
+    wanted = stage.settings(flat(resolutions), grids, flat(lambdas))
+    reports = [
+        stage.run(data, split, found[:limit], wanted, where, console.listener())
+        for split, found in frames.items()
+    ]
+    if as_json:
+        print_json([report.as_dict() for report in reports])
+    else:
+        for report in reports:
+            bounds.print_bounds(report)
+    if plot:
+        for report in reports:
+            path = plot if len(reports) == 1 else plot.with_stem(f"{plot.stem}-{report.split}")
+            bounds.plot(report, path)
+            click.echo(f"plot: {path}", err=as_json)
+    finish(all(report.ok for report in reports))
+
+
+@main.command()
+@click.option("--resolution", "resolutions", type=Sizes(), multiple=True, default=["64"], show_default=True)
+@click.option(
+    "--sampler",
+    "samplers",
+    type=click.Choice(["uniform", "proposal", "auxiliary"]),
+    multiple=True,
+    default=["proposal"],
+    show_default=True,
+    help="Which points; several times for several stores from one decoding.",
+)
+@click.option(
+    "--lambda",
+    "lambdas",
+    type=Numbers(),
+    multiple=True,
+    default=["1"],
+    show_default=True,
+    help="Of proposals.",
+)
+@click.option("--grid", type=Grid(), default="8x8", show_default=True, help="Of the proposals.")
+@click.option("--checkpoint", type=ROOT, help="Trained auxiliary network, for --sampler auxiliary.")
+@click.option(
+    "--aux-resolution",
+    "inputs",
+    type=Sizes(),
+    multiple=True,
+    help="Also the auxiliary network's small uniform images.",
+)
+@click.option("--aux-filter", type=click.Choice(["area", "nearest"]), default="area", show_default=True)
+@click.option("--dataset", help="Needed only when the workspace holds several.")
+@click.option("--root", type=ROOT, help="Where the data set lies now, if it has moved.")
+@split_option
+@scheduler_options
+@overwrite_option
+@dry_run_option
+@workspace_option
+def sample(
+    resolutions: tuple[list[int], ...],
+    samplers: tuple[str, ...],
+    lambdas: tuple[list[float], ...],
+    grid: tuple[int, int],
+    checkpoint: Path | None,
+    inputs: tuple[list[int], ...],
+    aux_filter: str,
+    dataset: str | None,
+    root: Path | None,
+    splits: tuple[str, ...],
+    where: Scheduler,
+    overwrite: bool,
+    dry_run: bool,
+    space: Workspace,
+) -> None:
+    """Sample images and label maps into small training sets; every image is decoded once.
+
+    \b
+    Examples:
+      adaprep sample --resolution 64 --sampler uniform --sampler proposal --aux-resolution 32
+      adaprep sample --resolution 64,128 --sampler auxiliary --checkpoint auxiliary.pt --dry-run
+    """
+    from pipeline.report import console
+    from pipeline.stages import inputs as listing
+    from pipeline.stages import samples as stage
+    from pipeline.stages.outputs import choose
+
+    predictor = None
+    if checkpoint is not None:
+        from pipeline.train.predict import Predictor
+
+        predictor = Predictor.load(checkpoint)
+    outputs = choose(flat(resolutions), samplers, flat(lambdas), grid, predictor, flat(inputs), aux_filter)
+    ok = True
+    for folder in space.folders(dataset, splits):
+        found = listing.load(folder, root)
+        plans = stage.plan(folder, outputs, overwrite)
+        if dry_run:
+            console.print_sample_plans(plans, where, stage.estimate(folder, found, outputs, plans, where))
+            continue
+        summary = stage.run(folder, found, outputs, plans, where, console.listener())
+        console.print_summary(summary, stage.folder_of(folder))
+        ok &= summary.ok
+    finish(ok)
+
+
 @main.command()
 @click.argument("image")
-@click.option("--dataset", help="Name or YAML file. Default: the one in the workspace.")
-@click.option("--root", type=ROOT, help="Where the data set lies.")
-@click.option("--split", "splits", multiple=True, help="Where to look for the image. Default: train and val.")
-@click.option("--targets", help="Target classes by name, with commas.")
+@held_options
 @click.option("--lambda", "lambdas", type=Numbers(), multiple=True, default=["1"], show_default=True)
 @click.option("--grid", type=Grid(), default="8x8", show_default=True)
 @click.option("--resize", type=click.IntRange(min=2), help="Also show the tensor resized to N x N (Fig. 5).")
@@ -276,13 +411,9 @@ def solve_tensors(
 @click.option("--crops", type=click.IntRange(min=1), default=1, show_default=True, help="Of how many.")
 @click.option("--labels", is_flag=True, help="Show class colours in place of the image.")
 @click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Default: NAME.png.")
-@workspace_option
 def show(
     image: str,
-    dataset: str | None,
-    root: Path | None,
-    splits: tuple[str, ...],
-    targets: str | None,
+    held: tuple[Dataset, dict[str, list[Frame]]],
     lambdas: tuple[list[float], ...],
     grid: tuple[int, int],
     resize: int | None,
@@ -290,7 +421,6 @@ def show(
     crops: int,
     labels: bool,
     output: Path | None,
-    space: Workspace,
 ) -> None:
     """Draw target boundaries and sample points of IMAGE: a number, a path, or a part of its name.
 
@@ -300,14 +430,10 @@ def show(
       adaprep show 0016E5_08159 --lambda 0.1,1,10 --resize 32 -o points.png
     """
     from pipeline.report import show as report
-    from pipeline.stages import inputs
+    from pipeline.stages.inputs import find_frame
 
-    if dataset is None:
-        data, frames = inputs.held_frames(space, splits, root, targets)
-    else:
-        data = open_dataset(dataset, root, targets, ())
-        frames = [frame for split in inputs.existing_splits(data, splits) for frame in data.frames(split)]
-    frame = inputs.find_frame(frames, image)
+    data, frames = held
+    frame = find_frame([f for found in frames.values() for f in found], image)
     path = output or Path(f"{Path(frame.name).name}.png")
     report.run(data, frame, path, flat(lambdas), grid, resize, crop, crops, labels)
     click.echo(f"{frame.name}: {path}")

@@ -6,20 +6,21 @@ import functools
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
-    from pipeline.datasets.base import Dataset
+    from pipeline.datasets.base import Dataset, Frame
     from pipeline.stages.engine import Scheduler
     from pipeline.stores import Workspace
 
+T = TypeVar("T")
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
 
 
-class Grid(click.ParamType):
+class Grid(click.ParamType):  # type: ignore[type-arg]
     """8 or 8x8 or 6x10 (height x width)."""
 
     name = "HxW"
@@ -35,7 +36,7 @@ class Grid(click.ParamType):
         return int(parts[0]), int(parts[-1])
 
 
-class Numbers(click.ParamType):
+class Numbers(click.ParamType):  # type: ignore[type-arg]
     """One number or several with commas, each at least 0."""
 
     name = "NUMBER[,...]"
@@ -52,6 +53,20 @@ class Numbers(click.ParamType):
         return numbers
 
 
+class Sizes(click.ParamType):  # type: ignore[type-arg]
+    """One whole number or several with commas, each at least 2."""
+
+    name = "N[,...]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
+        if isinstance(value, list):
+            return value
+        parts = str(value).split(",")
+        if not all(p.strip().isdecimal() and int(p) >= 2 for p in parts):
+            self.fail(f"{value!r}: give whole numbers of at least 2, such as 64 or 32,64,128", param, ctx)
+        return [int(p) for p in parts]
+
+
 def gather(into: str, build: Callable[..., Any], *options: Decorator) -> Decorator:
     """Options that belong together, given to the command as one object that `build` makes of them."""
 
@@ -61,9 +76,10 @@ def gather(into: str, build: Callable[..., Any], *options: Decorator) -> Decorat
             taken = {name: values.pop(name) for name in inspect.signature(build).parameters}
             return command(**values, **{into: build(**taken)})
 
+        made: Command = call
         for option in reversed(options):
-            call = option(call)
-        return call
+            made = option(made)
+        return made
 
     return apply
 
@@ -88,6 +104,18 @@ def open_scheduler(workers: int | None, threads: int | None, scheduler: str | No
     return Scheduler(workers, scheduler, threads)
 
 
+def open_held(
+    dataset: str | None, root: Path | None, targets: str | None, splits: tuple[str, ...], workspace: Path
+) -> tuple[Dataset, dict[str, list[Frame]]]:
+    """A data set and its frames by split: the one named, or else the one that the workspace holds."""
+    from pipeline.stages import inputs
+
+    if dataset is None:
+        return inputs.held_frames(open_workspace(workspace), splits, root, targets)
+    data = open_dataset(dataset, root, targets, ())
+    return data, {split: data.frames(split) for split in inputs.existing_splits(data, splits)}
+
+
 def open_workspace(workspace: Path) -> Workspace:
     """The workspace that the option names; it need not exist."""
     from pipeline.stores import Workspace
@@ -97,17 +125,26 @@ def open_workspace(workspace: Path) -> Workspace:
 
 ROOT = click.Path(path_type=Path)
 
-workspace_option = gather(
-    "space",
-    open_workspace,
+WORKSPACE = click.option(
+    "--workspace",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="ADAPREP_WORKSPACE",
+    default=Path("adaprep-workspace"),
+    show_default="./adaprep-workspace, or ADAPREP_WORKSPACE",
+    help="Folder that holds all results.",
+)
+
+workspace_option = gather("space", open_workspace, WORKSPACE)
+held_options = gather(
+    "held",
+    open_held,
+    click.option("--dataset", help="Name or YAML file. Default: the one in the workspace."),
+    click.option("--root", type=ROOT, help="Where the data set lies."),
+    click.option("--targets", help="Target classes by name, with commas."),
     click.option(
-        "--workspace",
-        type=click.Path(file_okay=False, path_type=Path),
-        envvar="ADAPREP_WORKSPACE",
-        default=Path("adaprep-workspace"),
-        show_default="./adaprep-workspace, or ADAPREP_WORKSPACE",
-        help="Folder that holds all results.",
+        "--split", "splits", multiple=True, help="May be given several times. Default: train and val."
     ),
+    WORKSPACE,
 )
 dataset_options = gather(
     "data",
@@ -149,6 +186,6 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON i
 held_option = click.option("--dataset", help="Needed only when the workspace holds several.")
 
 
-def flat(groups: tuple[list[float], ...]) -> list[float]:
+def flat(groups: tuple[list[T], ...]) -> list[T]:
     """Numbers given with commas, several times, or both; each once, in order."""
     return list(dict.fromkeys(number for group in groups for number in group))

@@ -136,6 +136,19 @@ def print_plan(plan: Plan, scheduler: Scheduler, block_size: int | None, estimat
         out.print(f"  disk    about {human_bytes(estimate.disk)}, {human_bytes(estimate.free)} free")
 
 
+def print_sample_plans(plans: Sequence[Plan], scheduler: Scheduler, estimate: Estimate) -> None:
+    """What a dry run of sampling says: every store it would write, then what all of them together take."""
+    out = console()
+    for plan in plans:
+        why = "; ".join(plan.reasons)
+        out.print(
+            f"{plan.title}: {plan.images} of {plan.total} images to do ({why})", markup=False, soft_wrap=True
+        )
+    out.print(f"  time    about {human_seconds(estimate.seconds)} on {scheduler.describe()}")
+    out.print(f"  memory  about {human_bytes(estimate.memory)}")
+    out.print(f"  disk    about {human_bytes(estimate.disk)}, {human_bytes(estimate.free)} free")
+
+
 def print_datasets(rows: Sequence[dict[str, Any]]) -> None:
     table = Table(box=None, pad_edge=False)
     for head in ("name", "data set", "splits", "classes", "target classes", "found in"):

@@ -37,7 +37,7 @@ def load_scene(
     train = dataset.classes.lut[dataset.read_labels(frame)]
     if (train == UNKNOWN).any():
         raise AdaprepError(f"{frame.label} holds ids that are not in the class table: see adaprep check")
-    corners = offsets(*train.shape, crops)
+    corners = offsets(train.shape[0], train.shape[1], crops)
     if not 0 <= crop < crops:
         raise AdaprepError(f"there are {crops} crops, numbered from 0: no crop {crop}")
     (top, left), side = corners[crop], min(train.shape)

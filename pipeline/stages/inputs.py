@@ -97,13 +97,13 @@ def existing_splits(dataset: Dataset, wanted: Sequence[str]) -> list[str]:
 
 def held_frames(
     workspace: stores.Workspace, splits: Sequence[str], root: Path | None = None, targets: str | None = None
-) -> tuple[Dataset, list[Frame]]:
-    """The data set that the workspace holds and its frames, split after split."""
+) -> tuple[Dataset, dict[str, list[Frame]]]:
+    """The data set that the workspace holds and its frames by split."""
     found = [load(folder, root) for folder in workspace.folders(None, splits)]
     dataset = found[0].dataset
     if targets:
         dataset.classes = dataset.classes.with_targets(targets.split(","))
-    return dataset, [frame for part in found for frame in part.frames]
+    return dataset, {part.split: list(part.frames) for part in found}
 
 
 def describe_dataset(dataset: Dataset) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline import stores
 from pipeline.datasets.base import UNKNOWN, Dataset, Frame
-from pipeline.errors import FileError
+from pipeline.errors import AdaprepError, FileError
 
 FILTERS = ("area", "nearest")
 
@@ -174,3 +174,37 @@ def load_view(dataset: Dataset, frame: Frame, crops: int, proposals: dict[str, N
             f"{raw.shape[1]} x {raw.shape[0]}: they must have the same size"
         )
     return View(dataset, frame, image, raw, offsets(raw.shape[0], raw.shape[1], crops), proposals)
+
+
+def choose(
+    resolutions: Sequence[int],
+    samplers: Sequence[str],
+    lambdas: Sequence[float],
+    grid: tuple[int, int],
+    predictor: Predictor | None,
+    inputs: Sequence[int],
+    aux_filter: str,
+) -> list[Output]:
+    """The outputs that the command's options ask for.
+
+    Raises
+    ------
+    AdaprepError
+        The sampler is `auxiliary` and there is no network, or the other way round.
+    """
+    if ("auxiliary" in samplers) != (predictor is not None):
+        raise AdaprepError(
+            "the sampler 'auxiliary' needs a trained network: give --checkpoint FILE"
+            if predictor is None
+            else "--checkpoint is used by the sampler 'auxiliary' alone: add --sampler auxiliary"
+        )
+    found: list[Output] = [AuxiliaryInput(r, aux_filter) for r in inputs]
+    for resolution in resolutions:
+        for sampler in dict.fromkeys(samplers):
+            if sampler == "proposal":
+                found += [Sampled(resolution, sampler, grid, lam) for lam in lambdas]
+            elif sampler == "auxiliary" and predictor is not None:
+                found.append(Sampled(resolution, sampler, predictor.grid, predictor=predictor))
+            else:
+                found.append(Sampled(resolution, sampler))
+    return found

@@ -37,9 +37,9 @@ class StoreDataset(Dataset[Batch]):
     """Crops as items, gathered from arrays of one or several stores of the same split.
 
     Items are numbered image by image, crop by crop; images that failed are left out. With all arrays in
-    memory an item costs a copy; otherwise shards are read whole and the last few are kept, so the order should
-    go through few shards at a time: see `ShardShuffle`. Safe with worker processes: stores are opened in the
-    process that reads them.
+    memory an item costs a copy; otherwise shards are read whole and the last few are kept, so the order
+    should go through few shards at a time: see `ShardShuffle`. Safe with worker processes: stores are opened
+    in the process that reads them.
 
     Parameters
     ----------

@@ -1,0 +1,63 @@
+"""A trained auxiliary network as the sampling stage sees it: small images in, sampling tensors out."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_LOADING = threading.Lock()
+
+
+@dataclass
+class Predictor:
+    """Carries the path of the weights, not the weights: each process loads them when it first predicts."""
+
+    path: Path
+    resolution: int
+    filter: str
+    grid: tuple[int, int]
+    identity: str
+    _network: Any = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def load(cls, path: Path) -> Predictor:
+        """Look at a checkpoint.
+
+        Raises
+        ------
+        AdaprepError
+            There is none, it is damaged, or it is not an auxiliary network's.
+        """
+        from pipeline.train import checkpoint
+
+        found = checkpoint.load(path, "auxiliary")
+        height, width = found.arguments.get("grid", (8, 8))
+        return cls(
+            path.resolve(),
+            int(found.arguments["resolution"]),
+            str(found.about.get("filter", "area")),
+            (int(height), int(width)),
+            found.identity,
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_network": None}
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(n, r, r, 3) images -> (n, 2, h, w) tensors on constraints (3)."""
+        import torch
+
+        with _LOADING:
+            if self._network is None:
+                from pipeline.train import checkpoint
+
+                self._network = checkpoint.load(self.path, "auxiliary").build()
+        batch = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+        with torch.inference_mode():
+            phi: NDArray[np.float32] = self._network.predict(batch).float().numpy()
+        return phi
