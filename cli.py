@@ -107,7 +107,8 @@ def demo(data_only: bool, root: Path, train: int, val: int, space: Workspace) ->
         return
     ok = stage.run(data, space, console.listener(), click.echo, console.print_summary)
     picture = space.path / "demo.png"
-    scene = show.run(data, data.frames("val")[0], picture, stage.LAMBDAS, resized=32)
+    scene = show.load_scene(data, data.frames("val")[0], (8, 8))
+    show.draw_points(data, scene, picture, stage.LAMBDAS, resized=32)
     click.echo(f"picture of {scene.frame.name}: {picture}")
     finish(ok)
 
@@ -407,6 +408,7 @@ def sample(
 @click.option("--lambda", "lambdas", type=Numbers(), multiple=True, default=["1"], show_default=True)
 @click.option("--grid", type=Grid(), default="8x8", show_default=True)
 @click.option("--resize", type=click.IntRange(min=2), help="Also show the tensor resized to N x N (Fig. 5).")
+@click.option("--sampled", type=click.IntRange(min=2), help="Show instead what N x N samples keep, and lose.")
 @click.option("--crop", type=click.IntRange(min=0), default=0, show_default=True, help="Which crop.")
 @click.option("--crops", type=click.IntRange(min=1), default=1, show_default=True, help="Of how many.")
 @click.option("--labels", is_flag=True, help="Show class colours in place of the image.")
@@ -417,6 +419,7 @@ def show(
     lambdas: tuple[list[float], ...],
     grid: tuple[int, int],
     resize: int | None,
+    sampled: int | None,
     crop: int,
     crops: int,
     labels: bool,
@@ -428,14 +431,20 @@ def show(
     Examples:
       adaprep show 0
       adaprep show 0016E5_08159 --lambda 0.1,1,10 --resize 32 -o points.png
+      adaprep show 0016E5_08159 --sampled 64 -o kept.png
     """
+    from pipeline.report import reconstruction
     from pipeline.report import show as report
     from pipeline.stages.inputs import find_frame
 
     data, frames = held
     frame = find_frame([f for found in frames.values() for f in found], image)
     path = output or Path(f"{Path(frame.name).name}.png")
-    report.run(data, frame, path, flat(lambdas), grid, resize, crop, crops, labels)
+    scene = report.load_scene(data, frame, grid, crop, crops, labels)
+    if sampled:
+        reconstruction.draw(data, scene, path, grid, flat(lambdas)[0], sampled)
+    else:
+        report.draw_points(data, scene, path, flat(lambdas), grid, resize)
     click.echo(f"{frame.name}: {path}")
 
 

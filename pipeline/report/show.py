@@ -20,6 +20,7 @@ class Scene:
     """One crop of one frame."""
 
     frame: Frame
+    title: str
     train: NDArray[np.uint8]  # (S, S) train ids
     boundary: NDArray[np.bool_]  # (S, S)
     picture: NDArray[np.uint8]  # (S, S, 3)
@@ -27,7 +28,12 @@ class Scene:
 
 
 def load_scene(
-    dataset: Dataset, frame: Frame, grid: tuple[int, int], crop: int, crops: int, labels_only: bool
+    dataset: Dataset,
+    frame: Frame,
+    grid: tuple[int, int],
+    crop: int = 0,
+    crops: int = 1,
+    labels_only: bool = False,
 ) -> Scene:
     """Read one frame and find its boundaries; `labels_only` shows class colours in place of the image."""
     from pipeline.geometry.boundaries import target_boundaries
@@ -48,35 +54,24 @@ def load_scene(
         picture = dataset.classes.colors[train]
     else:
         picture = dataset.read_image(frame)[window]
-    return Scene(frame, train, boundary, picture, nearest_boundary(boundary, grid))
+    title = f"{frame.name}, crop {crop} of {crops}" if crops > 1 else frame.name
+    return Scene(frame, title, train, boundary, picture, nearest_boundary(boundary, grid))
 
 
-def run(
+def draw_points(
     dataset: Dataset,
-    frame: Frame,
+    scene: Scene,
     path: Path,
     lambdas: Sequence[float],
     grid: tuple[int, int] = (8, 8),
     resized: int | None = None,
-    crop: int = 0,
-    crops: int = 1,
-    labels_only: bool = False,
-) -> Scene:
-    """Draw the boundaries beside the sample points of every lambda; with `resized`, a second row of those.
-
-    Raises
-    ------
-    AdaprepError
-        The frame cannot be read, or the crop does not exist.
-    """
-    scene = load_scene(dataset, frame, grid, crop, crops, labels_only)
+) -> None:
+    """Draw the boundaries beside the sample points of every lambda; with `resized`, a second row of those."""
     rows = [[Panel("target boundaries", None), *(_coarse(scene, grid, lam) for lam in lambdas)]]
     if resized:
         labels = Panel("class colours", None, background=dataset.classes.colors[scene.train])
         rows.append([labels, *(_fine(scene, grid, lam, resized) for lam in lambdas)])
-    part = f", crop {crop} of {crops}" if crops > 1 else ""
-    draw(scene.picture, scene.boundary, rows, path, f"{frame.name}{part}")
-    return scene
+    draw(scene.picture, scene.boundary, rows, path, scene.title)
 
 
 def _tensor(scene: Scene, grid: tuple[int, int], lam: float) -> NDArray[np.float64]:
