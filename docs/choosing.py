@@ -36,13 +36,12 @@ setting (8 x 8, lambda 1), and uniform sampling itself:
 
 - **Lambda 1 on 8 x 8, the paper's choice, is a good one**: {paper_gain} points of target mIoU at resolutions
   16 / 32 / 64 / 128, and it never loses more than {paper_loss} points over all classes.
-- **A smaller lambda moves accuracy from the other classes to the targets.** At 8 x 8, going from 1 to 0.1 costs
-  {small_loss} points over all classes and brings the targets {small_gain} points (resolutions 16 / 32 / 64 / 128).
-  Choose it only if the other classes do not matter.
+- **A smaller lambda moves accuracy from the other classes to the targets.** At 8 x 8, going from 1 to 0.1 changes
+  mIoU over all classes by {small_loss} points and that of the targets by {small_gain} points, at resolutions
+  16 / 32 / 64 / 128. Choose it only if the other classes do not matter.
 - **A finer grid needs a larger lambda.** Neighbouring points lie closer together, so the same lambda regularises
-  less, by the square of the spacing: 16 x 16 with lambda 3 behaves like 8 x 8 with lambda 1, 32 x 32 with lambda
-  10 to 30 likewise.
-  With lambda 1, a 32 x 32 tensor already has folded cells and loses much over all classes.
+  less, by the square of the spacing: 16 x 16 with lambda 3 to 10 behaves like 8 x 8 with lambda 1, 32 x 32 with
+  lambda 10 to 30 likewise. With lambda 1, a 32 x 32 tensor already has folded cells and loses much over all classes.
 - **The gain shrinks as the resolution grows**, as it must: uniform sampling misses less.
 - **Folded cells** appear where lambda is too small for the grid, and go together with a loss over all classes.
 

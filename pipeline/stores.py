@@ -444,6 +444,8 @@ def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[st
     for name in sorted({*stored, *wanted}):
         old, new = stored.get(name), wanted.get(name)
         if old != new:
+            if isinstance(old, list) and isinstance(new, list) and max(len(old), len(new)) > 4:
+                old, new = [x for x in old if x not in new], [x for x in new if x not in old]
             lines.append(f"{name}: {_short(old)} in the store, {_short(new)} asked for")
     return lines
 

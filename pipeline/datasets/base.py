@@ -104,8 +104,8 @@ class ClassTable:
         return ClassTable(tuple(replace(c, target=c.train_id in ids) for c in self.classes))
 
     def describe(self) -> list[list[Any]]:
-        """Rows [id, name, train id, target] as plain data, for attributes and fingerprints."""
-        return [[c.id, c.name, c.train_id, c.target] for c in self.classes]
+        """Rows [id, name, train id] as plain data, for attributes; targets are named beside them."""
+        return [[c.id, c.name, c.train_id] for c in self.classes]
 
 
 @dataclass(frozen=True)
@@ -174,6 +174,10 @@ class Dataset(ABC):
     def read_instances(self, frame: Frame) -> NDArray[np.int32] | None:
         """(H, W) 0 = no object, else a number unique within the image; None: no instance annotation."""
         return None
+
+    def notes(self, split: str) -> list[str]:
+        """Known defects of this split's annotation, and what was decided about it: a sentence each."""
+        return []
 
     def settings(self) -> dict[str, Any]:
         """What else than the files and the class table shapes the label maps (plain data, for the stores)."""

@@ -188,7 +188,7 @@ class TestAuxiliaryNetwork:
 
     def test_uint8_images_and_floats_on_the_same_scale_are_alike(self) -> None:
         network = AuxiliaryNetwork(16, features=4, first=4).eval()
-        nn.init.normal_(network.head.merge.weight)
+        nn.init.normal_(network.head.weight)
         images = pictures(2, 3, 16, 16)
         assert torch.equal(network(images), network(images.float()))
 
@@ -210,7 +210,7 @@ class TestAuxiliaryNetwork:
     def test_exports(self) -> None:
         torch.manual_seed(0)
         network = AuxiliaryNetwork(32, features=4, first=4).eval()
-        nn.init.normal_(network.head.merge.weight)
+        nn.init.normal_(network.head.weight)
         images = pictures(2, 3, 32, 32)
         exported = torch.export.export(network, (images,)).module()
         torch.testing.assert_close(exported(images), network(images))

@@ -30,7 +30,7 @@ def auxiliary() -> AuxiliaryNetwork:
     """An untrained network whose tensors are far from uniform, some cells folded over."""
     torch.manual_seed(0)
     network = AuxiliaryNetwork(16, features=4, first=4).eval()
-    nn.init.normal_(network.head.merge.weight, std=0.05)
+    nn.init.normal_(network.head.weight, std=0.1)
     return network
 
 

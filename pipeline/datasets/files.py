@@ -1,0 +1,127 @@
+"""Listing folders and opening files, with an error that says what is wrong with which file."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.errors import AdaprepError, FileError
+
+REASONS = {
+    errno.ENOENT: "no such file",
+    errno.ENOTDIR: "no such file (a part of the path is not a folder)",
+    errno.EISDIR: "is a folder, not a file",
+    errno.EACCES: "permission denied: this user may not read it",
+    errno.EPERM: "permission denied: this user may not read it",
+    errno.ELOOP: "is a symbolic link that leads back to itself",
+    errno.ENAMETOOLONG: "no such file (the name is longer than the file system allows)",
+}
+
+
+def file_error(path: Path, error: OSError) -> FileError:
+    """What the operating system says about a file, as a sentence with the path in it."""
+    if error.errno == errno.ENOENT and path.is_symlink():
+        return FileError(f"{path}: is a symbolic link to {os.readlink(path)}, which does not exist")
+    reason = REASONS.get(error.errno or 0) or error.strerror or str(error)
+    return FileError(f"{path}: {reason}")
+
+
+def read_bytes(path: Path, limit: int = -1) -> bytes:
+    """The file, or its first `limit` bytes.
+
+    Raises
+    ------
+    FileError
+        It is absent, unreadable, a folder, or empty.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read(limit)
+    except OSError as error:
+        raise file_error(path, error) from error
+    if not data:
+        raise FileError(f"{path}: empty file (0 bytes)")
+    return data
+
+
+def walk(folder: Path) -> Iterator[str]:
+    """Paths of all files below a folder, relative and with '/', in no particular order.
+
+    Symbolic links are followed; a folder that was listed already, under whatever name, is not listed again,
+    so links in a circle end. Links that lead nowhere are listed: reading them says what is wrong. Names that
+    begin with a dot, and macOS's archive companions in `__MACOSX`, are left out. No file is looked at, only
+    folders are, which keeps a hundred thousand frames cheap on a network disk. An absent folder has no files.
+
+    Raises
+    ------
+    AdaprepError
+        A folder may not be listed.
+    """
+    seen: set[tuple[int, int]] = set()
+    # Real folders come before linked ones, so that a file has its real path where it has two.
+    real, linked = [""], list[str]()
+    while real or linked:
+        below = (real or linked).pop()
+        here = os.path.join(folder, below)
+        try:
+            info = os.stat(here)
+            if (info.st_dev, info.st_ino) in seen:
+                continue
+            seen.add((info.st_dev, info.st_ino))
+            with os.scandir(here) as entries:
+                for entry in entries:
+                    if entry.name.startswith(".") or entry.name == "__MACOSX":
+                        continue
+                    name = f"{below}/{entry.name}" if below else entry.name
+                    if not _is_folder(entry):
+                        yield name
+                    elif entry.is_symlink():
+                        linked.append(name)
+                    else:
+                        real.append(name)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            reason = REASONS.get(error.errno or 0) or error.strerror
+            raise AdaprepError(f"cannot list the folder {here}: {reason}") from error
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle: a file that cannot be read
+        return False
+
+
+def find_files(folder: Path, endings: tuple[str, ...]) -> list[str]:
+    """Files below a folder whose names end in one of `endings`, relative, with '/', sorted.
+
+    An absent folder has no files; links and hidden files are treated as in `walk`.
+    """
+    return sorted(name for name in walk(folder) if name.endswith(endings))
+
+
+def find_keys(folder: Path, endings: tuple[str, ...]) -> dict[str, str]:
+    """Files below a folder by what pairs them with other files: the relative path without its ending.
+
+    Returns
+    -------
+    Key to relative path, in the order of the paths.
+
+    Raises
+    ------
+    AdaprepError
+        Two files have the same key.
+    """
+    found: dict[str, str] = {}
+    for name in find_files(folder, endings):
+        key = name[: -next(len(ending) for ending in endings if name.endswith(ending))]
+        if key in found:
+            raise AdaprepError(
+                f"two files of the same name in {folder}: {found[key]} and {name}. "
+                f"Which of them belongs to the frame {key!r} cannot be told: remove one."
+            )
+        found[key] = name
+    return found

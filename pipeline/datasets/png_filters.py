@@ -1,0 +1,149 @@
+"""Compiled loops that undo PNG row filters (PNG specification, section 9), without the interpreter lock."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+NONE, SUB, UP, AVERAGE, PAETH = range(5)
+
+BLOCK = 16
+"""Bytes that are looked at together. Label maps filter to zeros nearly everywhere, and 16 zeros are told by
+one vector comparison."""
+
+
+@numba.njit(nogil=True, cache=True)
+def unfilter(filtered: NDArray[np.uint8], out: NDArray[np.uint8], step: int) -> int:
+    """Undo the filters of all rows.
+
+    Parameters
+    ----------
+    filtered
+        (H, 1 + N) rows as decompressed: the number of the filter, then N bytes.
+    out
+        (H, N) is filled.
+    step
+        Bytes a pixel, at least 1.
+
+    Returns
+    -------
+    The first row whose filter there is none of, or -1.
+    """
+    above = np.zeros(out.shape[1], np.uint8)
+    for r in range(out.shape[0]):
+        kind, row, target = filtered[r, 0], filtered[r, 1:], out[r]
+        if kind == NONE:
+            for k in range(row.size):
+                target[k] = row[k]
+        elif kind == SUB:
+            _sub(row, target, step)
+        elif kind == UP:
+            for k in range(row.size):
+                target[k] = row[k] + above[k]
+        elif kind == AVERAGE:
+            _average(row, above, target, step)
+        elif kind == PAETH:
+            _paeth(row, above, target, step)
+        else:
+            return r
+        above = target
+    return -1
+
+
+@numba.njit(nogil=True, cache=True)
+def swap_bytes(values: NDArray[np.uint16]) -> None:
+    """Turn (N,) big-endian numbers into little-endian ones, in place."""
+    for k in range(values.size):
+        values[k] = (values[k] << 8) | (values[k] >> 8)
+
+
+@numba.njit(nogil=True, cache=True)
+def _zeros(row: NDArray[np.uint8], block: int) -> bool:
+    """Whether all bytes of a block are zero."""
+    found = np.uint8(0)
+    for k in range(BLOCK):
+        found |= row[block * BLOCK + k]
+    return bool(found == 0)
+
+
+@numba.njit(nogil=True, cache=True)
+def _sub(row: NDArray[np.uint8], out: NDArray[np.uint8], step: int) -> None:
+    # Along zeros the last pixel repeats: once it fills a block, the next block of zeros is the same again.
+    blocks = row.size // BLOCK if BLOCK % step == 0 else 0
+    pattern = np.zeros(BLOCK, np.uint8)
+    repeats = True
+    for block in range(blocks):
+        zeros = _zeros(row, block)
+        if zeros and repeats:
+            for k in range(BLOCK):
+                out[block * BLOCK + k] = pattern[k]
+            continue
+        _sub_bytes(row, out, step, block * BLOCK, (block + 1) * BLOCK)
+        repeats = zeros
+        for k in range(BLOCK):
+            pattern[k] = out[block * BLOCK + k]
+    _sub_bytes(row, out, step, blocks * BLOCK, row.size)
+
+
+@numba.njit(nogil=True, cache=True)
+def _sub_bytes(row: NDArray[np.uint8], out: NDArray[np.uint8], step: int, start: int, stop: int) -> None:
+    for k in range(start, min(step, stop)):
+        out[k] = row[k]
+    for k in range(max(start, step), stop):
+        out[k] = row[k] + out[k - step]
+
+
+@numba.njit(nogil=True, cache=True)
+def _average(row: NDArray[np.uint8], above: NDArray[np.uint8], out: NDArray[np.uint8], step: int) -> None:
+    for k in range(min(step, row.size)):
+        out[k] = row[k] + (above[k] >> 1)
+    for k in range(step, row.size):
+        out[k] = row[k] + ((int(out[k - step]) + int(above[k])) >> 1)
+
+
+@numba.njit(nogil=True, cache=True)
+def _paeth(row: NDArray[np.uint8], above: NDArray[np.uint8], out: NDArray[np.uint8], step: int) -> None:
+    # Where left and upper left agree, the predictor is the byte above. If the last `step` bytes equal those
+    # above them, that holds for a whole run of zeros: the run is a copy of the row above.
+    same = step
+    blocks = row.size // BLOCK
+    for block in range(blocks):
+        if same >= step and _zeros(row, block):
+            for k in range(BLOCK):
+                out[block * BLOCK + k] = above[block * BLOCK + k]
+            continue
+        same = _paeth_bytes(row, above, out, step, same, block * BLOCK, (block + 1) * BLOCK)
+    _paeth_bytes(row, above, out, step, same, blocks * BLOCK, row.size)
+
+
+@numba.njit(nogil=True, cache=True)
+def _paeth_bytes(
+    row: NDArray[np.uint8],
+    above: NDArray[np.uint8],
+    out: NDArray[np.uint8],
+    step: int,
+    same: int,
+    start: int,
+    stop: int,
+) -> int:
+    """One by one; how many bytes up to `stop` equal those above them, given how many did up to `start`."""
+    for k in range(start, stop):
+        left = int(out[k - step]) if k >= step else 0
+        upper_left = int(above[k - step]) if k >= step else 0
+        out[k] = row[k] + _predict(left, int(above[k]), upper_left)
+        same = same + 1 if out[k] == above[k] else 0
+    return same
+
+
+@numba.njit(nogil=True, cache=True)
+def _predict(left: int, upper: int, upper_left: int) -> int:
+    if left == upper_left:
+        return upper
+    if upper == upper_left:
+        return left
+    to_left, to_upper = abs(upper - upper_left), abs(left - upper_left)
+    to_upper_left = abs(left + upper - 2 * upper_left)
+    if to_left <= to_upper and to_left <= to_upper_left:
+        return left
+    return upper if to_upper <= to_upper_left else upper_left

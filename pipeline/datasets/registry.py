@@ -1,0 +1,162 @@
+"""The data sets by name, and where each is looked for."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.datasets.base import Dataset
+from pipeline.datasets.yaml_nodes import did_you_mean
+from pipeline.errors import AdaprepError
+
+MODULES = {
+    "apolloscape": "pipeline.datasets.apolloscape:ApolloScape",
+    "cityscapes": "pipeline.datasets.cityscapes:Cityscapes",
+    "synthia-rand": "pipeline.datasets.synthia:SynthiaRand",
+    "synthia-rand-cityscapes": "pipeline.datasets.synthia:SynthiaRandCityscapes",
+    "synthia-seqs": "pipeline.datasets.synthia:SynthiaSeqs",
+    "supervisely": "pipeline.datasets.supervisely:Supervisely",
+    "camvid": "pipeline.datasets.camvid:CamVid",
+    "demo": "pipeline.datasets.demo:Demo",
+}
+DATA = "ADAPREP_DATA"
+SWITCHES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def names() -> tuple[str, ...]:
+    """The names that --dataset takes, besides YAML files."""
+    return tuple(MODULES)
+
+
+def load(
+    name: str | Path, root: Path | None = None, targets: Sequence[str] | None = None, **settings: Any
+) -> Dataset:
+    """A data set by its name, or the one that a YAML file describes.
+
+    Parameters
+    ----------
+    name
+        One of `names()`, or the path of a YAML file (docs/your-own-data.md).
+    root
+        The folder it lies in. By default the first there is of: the data set's own environment variable,
+        `$ADAPREP_DATA/name`, `./data/name`; of a YAML file, what the file says.
+    targets
+        Names of the target classes, instead of the data set's own.
+    settings
+        Keyword arguments of the data set's class, as text or as they are.
+
+    Raises
+    ------
+    AdaprepError
+        Unknown name, setting or class; or no root is given and none of the usual folders is there.
+    """
+    dataset = _open(str(name), root, settings)
+    if targets is not None:
+        dataset.classes = dataset.classes.with_targets(targets)
+    return dataset
+
+
+def describe() -> list[dict[str, Any]]:
+    """A row a data set: name, title, splits, classes, target classes, and where it was looked for."""
+    rows = []
+    for name in names():
+        kind = _class(name)
+        table = kind.table
+        rows.append(
+            {
+                "name": name,
+                "title": kind.title,
+                "splits": ", ".join(kind.splits),
+                "classes": len(table.names),
+                "targets": ", ".join(table.names[t] for t in table.targets),
+                "place": _describe_place(name, kind),
+            }
+        )
+    return rows
+
+
+def places(name: str) -> list[Path]:
+    """Where a data set is looked for when no root is given, first to last."""
+    return [place for _, place in _places(name, _class(name))]
+
+
+def _open(name: str, root: Path | None, settings: dict[str, Any]) -> Dataset:
+    root = root.expanduser().absolute() if root else None
+    if name not in MODULES and (name.endswith((".yaml", ".yml")) or os.path.isfile(name)):
+        from pipeline.datasets.custom import Custom
+
+        if settings:
+            raise AdaprepError(f"{name}: a data set of your own has no setting {next(iter(settings))!r}")
+        return Custom(Path(name).expanduser(), root)
+    if name not in MODULES:
+        raise AdaprepError(
+            f"no data set {name!r}{did_you_mean(name, names())} The data sets are: {', '.join(names())}; "
+            f"or give a YAML file that describes your own (docs/your-own-data.md)."
+        )
+    kind = _class(name)
+    values = _settings(name, kind, settings)
+    return kind(root or _root(name, kind), **values)
+
+
+def _class(name: str) -> type[Dataset]:
+    module, attribute = MODULES[name].split(":")
+    found: type[Dataset] = getattr(importlib.import_module(module), attribute)
+    return found
+
+
+def _places(name: str, kind: type[Dataset]) -> list[tuple[str, Path]]:
+    """How each place is called, and which folder it is."""
+    candidates = []
+    if kind.environment and (own := os.environ.get(kind.environment)):
+        candidates.append((f"${kind.environment}", Path(own)))
+    if data := os.environ.get(DATA):
+        candidates.append((f"${DATA}/{name}", Path(data) / name))
+    candidates.append((f"./data/{name}", Path("data") / name))
+    return [(called, path.expanduser().absolute()) for called, path in candidates]
+
+
+def _root(name: str, kind: type[Dataset]) -> Path:
+    candidates = _places(name, kind)
+    for _, place in candidates:
+        if place.is_dir():
+            return place
+    listed = "\n".join(f"  {place} ({called})" for called, place in candidates)
+    raise AdaprepError(
+        f"{name}: not found. Looked for the folders\n{listed}\n{kind.archives}\n"
+        f"If the data lie elsewhere, say so with --root FOLDER, or set {DATA} to the folder above {name}."
+    )
+
+
+def _describe_place(name: str, kind: type[Dataset]) -> str:
+    candidates = _places(name, kind)
+    found = next((str(place) for _, place in candidates if place.is_dir()), None)
+    return found or f"not found: looked in {', '.join(called for called, _ in candidates)}"
+
+
+def _settings(name: str, kind: type[Dataset], given: dict[str, Any]) -> dict[str, Any]:
+    """Checked against the constructor of the class, texts turned into what it takes."""
+    constructor = kind.__init__
+    hints = typing.get_type_hints(constructor)
+    known = tuple(p for p in inspect.signature(constructor).parameters if p not in ("self", "root"))
+    values = {}
+    for key, value in given.items():
+        if key not in known:
+            listed = f" Its settings are: {', '.join(known)}" if known else " It has none."
+            raise AdaprepError(f"{name} has no setting {key!r}{did_you_mean(key, known)}{listed}")
+        values[key] = _converted(name, key, value, hints.get(key, str))
+    return values
+
+
+def _converted(name: str, key: str, value: Any, kind: Any) -> Any:
+    if not isinstance(value, str) or kind not in (int, float, bool):
+        return value
+    try:
+        return SWITCHES[value.lower()] if kind is bool else kind(value)
+    except (KeyError, ValueError) as error:
+        wanted = {int: "a whole number", float: "a number", bool: "true or false"}[kind]
+        raise AdaprepError(f"{name}: the setting {key} must be {wanted}, got {value!r}") from error

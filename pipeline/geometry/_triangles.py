@@ -1,0 +1,283 @@
+"""Compiled loops that draw the triangles of a sampling grid on the pixels of a crop, row by row.
+
+Vertices are in pixels, y down and x to the right; a triangle's corners go clockwise on the screen, unless a
+fold turned it over (a *reversed* triangle). Pixel row r cuts the edges that join a vertex with y <= r to one
+with y > r; in the last row, y < r to y >= r. A triangle has two cut edges or none. Between them lies its
+*span* of the row, which runs forward or, in a reversed triangle, backward. Forward spans are drawn, both
+ends included; backward ones are not.
+
+They leave no pixel out, whatever the folds and the rounding. The grid's upper side lies above the cut and
+its lower side below, so, as in the game of Hex, a chain of cut edges leads from the left side (x = 0) to the
+right side (x = width - 1) with the vertices above the cut on its left. Neighbouring spans of the chain share
+a cut edge and so its very x, computed from the same numbers in both. A chain that starts at 0 and ends at
+width - 1 passes every column in between in the forward direction at least once.
+
+Triangles are drawn one over another: where several cover a pixel the last one stays.
+"""
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+CAPACITY = 4096  # pixels weighed at once, unless a row is longer
+
+_compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
+
+
+@_compiled
+def _first_row_below(y: float, height: int) -> int:
+    """The first row whose cut has a vertex at y above it; `height` when there is none."""
+    return height if y >= height - 1 else math.ceil(y)
+
+
+@_compiled
+def _spans(y: Array, x: Array, corners: Array, height: int, where: Array, along: Array) -> int:
+    """Forward spans of one triangle that hold a pixel; returns how many.
+
+    ``where[n]`` is row, first and last column; ``along[n]`` the x of the two cut edges, then the weights of
+    the three corners at the first cut edge, then at the second.
+    """
+    ys = (y[corners[0]], y[corners[1]], y[corners[2]])
+    xs = (x[corners[0]], x[corners[1]], x[corners[2]])
+    top, bottom = 0, 0
+    for k in range(1, 3):
+        if ys[k] < ys[top]:
+            top = k
+        if ys[k] >= ys[bottom]:
+            bottom = k
+    begin = _first_row_below(ys[top], height)
+    turn = _first_row_below(ys[3 - top - bottom], height)
+    end = _first_row_below(ys[bottom], height)
+    count = 0
+    for row in range(begin, end):
+        # One corner is alone on its side of the cut, `enter` and `leave` are the far ends of the cut edges.
+        # Both triangles at an edge compute its x from the upper vertex.
+        if row < turn:
+            lone, enter, leave = top, (top + 2) % 3, (top + 1) % 3
+            s = (row - ys[lone]) / (ys[enter] - ys[lone])
+            t = (row - ys[lone]) / (ys[leave] - ys[lone])
+            x_enter = xs[lone] + s * (xs[enter] - xs[lone])
+            x_leave = xs[lone] + t * (xs[leave] - xs[lone])
+            s_lone, t_lone = 1 - s, 1 - t
+        else:
+            lone, enter, leave = bottom, (bottom + 1) % 3, (bottom + 2) % 3
+            s_lone = (row - ys[enter]) / (ys[lone] - ys[enter])
+            t_lone = (row - ys[leave]) / (ys[lone] - ys[leave])
+            x_enter = xs[enter] + s_lone * (xs[lone] - xs[enter])
+            x_leave = xs[leave] + t_lone * (xs[lone] - xs[leave])
+            s, t = 1 - s_lone, 1 - t_lone
+        first, last = math.ceil(x_enter), math.floor(x_leave)
+        if first <= last:
+            where[count, 0], where[count, 1], where[count, 2] = row, first, last
+            along[count, 0], along[count, 1] = x_enter, x_leave
+            along[count, 2:] = 0
+            along[count, 2 + lone], along[count, 2 + enter] = s_lone, s
+            along[count, 5 + lone], along[count, 5 + leave] = t_lone, t
+            count += 1
+    return count
+
+
+@_compiled
+def _weigh(where: Array, along: Array, begin: int, count: int, weights: Array) -> tuple[int, int]:
+    """Weights (3, capacity) of the corners at the pixels of as many spans as fit, from span `begin` on.
+
+    Returns the first span left out and the number of pixels.
+    """
+    pixels = 0
+    for n in range(begin, count):
+        first, length = where[n, 1], where[n, 2] - where[n, 1] + 1
+        if pixels + length > weights.shape[1]:
+            return n, pixels
+        extent = along[n, 1] - along[n, 0]
+        scale = 1 / extent if extent > 1e-9 else 0.0
+        t = (first - along[n, 0]) * scale
+        step0, step1, step2 = along[n, 5] - along[n, 2], along[n, 6] - along[n, 3], along[n, 7] - along[n, 4]
+        w0, w1, w2 = along[n, 2] + t * step0, along[n, 3] + t * step1, along[n, 4] + t * step2
+        for i in range(length):
+            weights[0, pixels + i] = w0 + i * (step0 * scale)
+            weights[1, pixels + i] = w1 + i * (step1 * scale)
+            weights[2, pixels + i] = w2 + i * (step2 * scale)
+        pixels += length
+    return count, pixels
+
+
+@_compiled
+def _fill(out: Array, where: Array, count: int, label: int) -> None:
+    for n in range(count):
+        row = where[n, 0]
+        for col in range(where[n, 1], where[n, 2] + 1):
+            out[row, col] = label
+
+
+@_compiled
+def _copy(out: Array, where: Array, begin: int, end: int, values: Array) -> None:
+    """Lay out the values of consecutive pixels on the spans they belong to."""
+    p = 0
+    for n in range(begin, end):
+        row = where[n, 0]
+        for col in range(where[n, 1], where[n, 2] + 1):
+            out[row, col] = values[p]
+            p += 1
+
+
+@_compiled
+def _contenders(scores: Array, winners: Array, corners: Array, labels: Array, values: Array) -> int:
+    """Classes that may win inside a triangle: those that no corner's winner exceeds at all three corners."""
+    a, b, c = scores[corners[0]], scores[corners[1]], scores[corners[2]]
+    i, j, k = winners[corners[0]], winners[corners[1]], winners[corners[2]]
+    i0, i1, i2 = a[i], b[i], c[i]
+    j0, j1, j2 = a[j], b[j], c[j]
+    k0, k1, k2 = a[k], b[k], c[k]
+    count = 0
+    for label in range(scores.shape[1]):
+        s0, s1, s2 = a[label], b[label], c[label]
+        labels[count] = label
+        values[count, 0], values[count, 1], values[count, 2] = s0, s1, s2
+        beaten = (i0 > s0) & (i1 > s1) & (i2 > s2)
+        beaten |= (j0 > s0) & (j1 > s1) & (j2 > s2)
+        beaten |= (k0 > s0) & (k1 > s1) & (k2 > s2)
+        count += not beaten
+    return count
+
+
+@_compiled
+def _present(samples: Array, void: int, corners: Array, labels: Array, values: Array) -> int:
+    """Labels at the corners in ascending order, each with score 1 where it stands; void ones left out."""
+    count = 0
+    for k in range(3):
+        label = samples[corners[k]]
+        place = 0
+        while place < count and labels[place] < label:
+            place += 1
+        if label == void or (place < count and labels[place] == label):
+            continue
+        for n in range(count, place, -1):
+            labels[n] = labels[n - 1]
+        labels[place] = label
+        count += 1
+    for n in range(count):
+        for k in range(3):
+            values[n, k] = samples[corners[k]] == labels[n]
+    return count
+
+
+@_compiled
+def _largest(
+    labels: Array, values: Array, count: int, weights: Array, pixels: int, best: Array, chosen: Array
+) -> None:
+    """At every pixel, the label whose score is largest, the first of equal ones."""
+    w0, w1, w2 = weights[0], weights[1], weights[2]
+    for p in range(pixels):
+        best[p] = values[0, 0] * w0[p] + values[0, 1] * w1[p] + values[0, 2] * w2[p]
+        chosen[p] = labels[0]
+    for k in range(1, count):
+        label = labels[k]
+        s0, s1, s2 = values[k, 0], values[k, 1], values[k, 2]
+        for p in range(pixels):
+            score = s0 * w0[p] + s1 * w1[p] + s2 * w2[p]
+            chosen[p] = label if score > best[p] else chosen[p]
+            best[p] = max(score, best[p])
+
+
+@_compiled
+def _fill_largest(
+    out: Array,
+    where: Array,
+    along: Array,
+    count: int,
+    labels: Array,
+    values: Array,
+    candidates: int,
+    weights: Array,
+    best: Array,
+    chosen: Array,
+) -> None:
+    """Fill spans with the labels of the largest scores; the last three arrays are room to work in."""
+    span = 0
+    while span < count:
+        end, pixels = _weigh(where, along, span, count, weights)
+        _largest(labels, values, candidates, weights, pixels, best, chosen)
+        _copy(out, where, span, end, chosen)
+        span = end
+
+
+@_compiled
+def draw_labels(y: Array, x: Array, corners: Array, scores: Array, winners: Array, out: Array) -> None:
+    """Draw the arg max of the scores (vertices, classes); `winners` is theirs at each vertex."""
+    height, width = out.shape
+    classes, capacity = scores.shape[1], max(width, CAPACITY)
+    where, along = np.empty((height, 3), np.int64), np.empty((height, 8))
+    labels, values = np.empty(classes + 1, np.uint8), np.empty((classes + 1, 3), scores.dtype)
+    weights, best = np.empty((3, capacity), scores.dtype), np.empty(capacity, scores.dtype)
+    chosen = np.empty(capacity, np.uint8)
+    for triangle in corners:
+        count = _spans(y, x, triangle, height, where, along)
+        label = winners[triangle[0]]
+        if label == winners[triangle[1]] and label == winners[triangle[2]]:
+            _fill(out, where, count, label)
+            continue
+        if count:
+            candidates = _contenders(scores, winners, triangle, labels, values)
+            _fill_largest(out, where, along, count, labels, values, candidates, weights, best, chosen)
+
+
+@_compiled
+def draw_label_map(y: Array, x: Array, corners: Array, samples: Array, void: int, out: Array) -> None:
+    """Draw the label whose corners weigh most; void corners have no say, unless all three are void."""
+    height, width = out.shape
+    capacity = max(width, CAPACITY)
+    where, along = np.empty((height, 3), np.int64), np.empty((height, 8))
+    labels, values = np.empty(3, np.uint8), np.empty((3, 3))
+    weights, best = np.empty((3, capacity)), np.empty(capacity)
+    chosen = np.empty(capacity, np.uint8)
+    for triangle in corners:
+        count = _spans(y, x, triangle, height, where, along)
+        candidates = _present(samples, void, triangle, labels, values)
+        if candidates < 2:
+            _fill(out, where, count, labels[0] if candidates else void)
+        else:
+            _fill_largest(out, where, along, count, labels, values, candidates, weights, best, chosen)
+
+
+@_compiled
+def draw_scores(y: Array, x: Array, corners: Array, scores: Array, out: Array) -> None:
+    """Draw the interpolated scores: (vertices, classes) to (classes, height, width)."""
+    classes, height, width = out.shape
+    capacity = max(width, CAPACITY)
+    where, along = np.empty((height, 3), np.int64), np.empty((height, 8))
+    weights, values = np.empty((3, capacity), scores.dtype), np.empty(capacity, scores.dtype)
+    w0, w1, w2 = weights[0], weights[1], weights[2]
+    for triangle in corners:
+        count = _spans(y, x, triangle, height, where, along)
+        span = 0
+        while span < count:
+            end, pixels = _weigh(where, along, span, count, weights)
+            for k in range(classes):
+                s0, s1, s2 = scores[triangle[0], k], scores[triangle[1], k], scores[triangle[2], k]
+                for p in range(pixels):
+                    values[p] = s0 * w0[p] + s1 * w1[p] + s2 * w2[p]
+                _copy(out[k], where, span, end, values)
+            span = end
+
+
+@_compiled
+def draw_weights(y: Array, x: Array, corners: Array, vertices: Array, weights: Array) -> None:
+    """Draw the corners of the triangle at every pixel and their weights, (3, height, width) each."""
+    height, width = vertices.shape[1:]
+    where, along = np.empty((height, 3), np.int64), np.empty((height, 8))
+    buffer = np.empty((3, max(width, CAPACITY)), weights.dtype)
+    for triangle in corners:
+        count = _spans(y, x, triangle, height, where, along)
+        for k in range(3):
+            _fill(vertices[k], where, count, triangle[k])
+        span = 0
+        while span < count:
+            end, _ = _weigh(where, along, span, count, buffer)
+            for k in range(3):
+                _copy(weights[k], where, span, end, buffer[k])
+            span = end

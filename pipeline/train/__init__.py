@@ -1,0 +1,1 @@
+"""The PyTorch side: networks, their data from the stores, fitting, evaluation."""

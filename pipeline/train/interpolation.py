@@ -1,0 +1,198 @@
+"""Upsampling of `pipeline.geometry.interpolation` on batches of tensors, differentiable in the scores.
+
+Which triangle covers a pixel, and with what weights, does not depend on the scores. That search is an
+operator of its own, `adaprep::locate`, so that `torch.export` sees its output shapes and not its loops. It
+runs the compiled loops on the CPU and whole-array operations elsewhere; both find the same triangles.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipeline.geometry.interpolation import locate, mesh
+
+CHUNK = 1 << 21
+"""Pixels, or triangle rows, that the search on a device handles at once."""
+
+
+def interpolate(scores: Tensor, phi: Tensor, size: int | tuple[int, int]) -> Tensor:
+    """Scores at every pixel of the crops.
+
+    Gradients flow to the scores, not to the tensor: where a sample lies is not learnt through its label.
+
+    Parameters
+    ----------
+    scores
+        (B, C, h, w): the network's output at the h x w sample points. NaN is not looked for, and spreads.
+    phi
+        Sampling tensors (B, 2, h, w) that meet the covering constraints (3).
+    size
+        Side S of the crops in pixels, or their (height, width).
+
+    Returns
+    -------
+    Tensor
+        (B, C, S, S), float64 for float64 scores, else float32.
+
+    Raises
+    ------
+    ValueError
+        Shapes or devices do not match, a side is below 2, or a tensor breaks the constraints.
+    """
+    height, width = size if isinstance(size, tuple) else (size, size)
+    if scores.ndim != 4 or phi.shape != (scores.shape[0], 2, *scores.shape[2:]):
+        raise ValueError(
+            f"scores have shape {tuple(scores.shape)}, the sampling tensors {tuple(phi.shape)}: "
+            "must be (B, C, h, w) and (B, 2, h, w)"
+        )
+    if scores.device != phi.device:
+        raise ValueError(f"scores are on {scores.device}, the sampling tensors on {phi.device}")
+    if scores.dtype != torch.float64:
+        scores = scores.float()
+    vertices, weights = _locate(phi.detach(), height, width, scores.dtype == torch.float64)
+    flat = scores.flatten(2)
+
+    def weighed(k: int) -> Tensor:
+        index = vertices[:, k].flatten(1).unsqueeze(1).expand(-1, flat.shape[1], -1)
+        weight: Tensor = weights[:, k].flatten(1).unsqueeze(1)
+        return flat.gather(2, index) * weight
+
+    total: Tensor = weighed(0) + weighed(1) + weighed(2)
+    return total.reshape(*flat.shape[:2], height, width)
+
+
+@torch.library.custom_op("adaprep::locate", mutates_args=())
+def _locate(phi: Tensor, height: int, width: int, double: bool) -> tuple[Tensor, Tensor]:
+    """The corners (B, 3, height, width) of the triangle at every pixel, and their weights."""
+    found = [search(one, (height, width), torch.float64 if double else torch.float32) for one in phi]
+    return torch.stack([vertices for vertices, _ in found]), torch.stack([weights for _, weights in found])
+
+
+@_locate.register_fake
+def _(phi: Tensor, height: int, width: int, double: bool) -> tuple[Tensor, Tensor]:
+    shape = (phi.shape[0], 3, height, width)
+    return (
+        phi.new_empty(shape, dtype=torch.int64),
+        phi.new_empty(shape, dtype=torch.float64 if double else torch.float32),
+    )
+
+
+def search(phi: Tensor, size: tuple[int, int], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """`pipeline.geometry.interpolation.locate` for a tensor (2, h, w) on any device."""
+    array = phi.cpu().numpy()
+    if phi.device.type == "cpu":
+        vertices, weights = locate(array, size, np.float64 if dtype == torch.float64 else np.float32)
+        return torch.from_numpy(vertices), torch.from_numpy(weights)
+    return search_on_device(array, size, dtype, phi.device)
+
+
+def search_on_device(
+    phi: NDArray[np.floating[Any]], size: tuple[int, int], dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """`pipeline.geometry.interpolation.locate` by whole-array operations, in `CHUNK`s that bound the memory.
+
+    Parameters
+    ----------
+    phi
+        Sampling tensor (2, h, w).
+    size
+        (height, width) of the crop in pixels.
+    dtype
+        Of the weights.
+    device
+        Where to work.
+
+    Returns
+    -------
+    vertices : Tensor of int64
+        (3, height, width) corners of the triangle at every pixel, in the flattened grid.
+    weights : Tensor
+        (3, height, width).
+    """
+    grid = mesh(phi, size)
+    corners, y, x = (torch.from_numpy(array).to(device) for array in (grid.corners, grid.y, grid.x))
+    winner = _winners(y[corners], x[corners], size)
+    vertices = torch.empty((3, winner.numel()), dtype=torch.int64, device=device)
+    weights = torch.empty((3, winner.numel()), dtype=dtype, device=device)
+    for start in range(0, winner.numel(), CHUNK):
+        pixel = torch.arange(start, min(start + CHUNK, winner.numel()), device=device)
+        row, col = pixel // size[1], pixel % size[1]
+        corner = corners[winner[pixel]]
+        cut = _cut(y[corner], x[corner], row, size[0])
+        vertices[:, pixel] = corner.T
+        weights[:, pixel] = cut.weights(col).T.to(dtype)
+    return vertices.reshape(3, *size), weights.reshape(3, *size)
+
+
+class _Cut(NamedTuple):
+    """Where rows cut triangles, n of each; see `pipeline.geometry._triangles`."""
+
+    first: Tensor  # (n,) first and last column of the span
+    last: Tensor
+    start: Tensor  # (n,) x of the two cut edges
+    end: Tensor
+    enter: Tensor  # (n, 3) weights of the corners at the first one
+    leave: Tensor  # (n, 3) and at the second
+
+    def weights(self, col: Tensor) -> Tensor:
+        """(n, 3) at one column of each span, by the operations of the compiled loop in their order."""
+        extent = self.end - self.start
+        scale = torch.where(extent > 1e-9, 1 / extent, 0.0)
+        step = self.leave - self.enter
+        at_first = self.enter + ((self.first - self.start) * scale)[:, None] * step
+        return at_first + (col - self.first)[:, None] * (step * scale[:, None])
+
+
+def _cut(ys: Tensor, xs: Tensor, row: Tensor, height: int) -> _Cut:
+    """Cut triangles with corners (n, 3) by one row each."""
+    above = row[:, None] >= _first_row_below(ys, height)
+    upward = above.sum(1) == 1  # the corner alone on its side points up
+    lone = torch.where(upward[:, None], above, ~above).long().argmax(1)
+    enter = (lone + torch.where(upward, 2, 1)) % 3
+    leave = (lone + torch.where(upward, 1, 2)) % 3
+
+    def cross(far: Tensor) -> tuple[Tensor, Tensor]:
+        """The x of the edge from the lone corner to another, and the weights of the corners there."""
+        upper, lower = torch.where(upward, lone, far)[:, None], torch.where(upward, far, lone)[:, None]
+        top = ys.gather(1, upper)
+        share = (row[:, None] - top) / (ys.gather(1, lower) - top)
+        x = xs.gather(1, upper) + share * (xs.gather(1, lower) - xs.gather(1, upper))
+        return x[:, 0], torch.zeros_like(ys).scatter_(1, upper, 1 - share).scatter_(1, lower, share)
+
+    start, at_start = cross(enter)
+    end, at_end = cross(leave)
+    return _Cut(start.ceil().long(), end.floor().long(), start, end, at_start, at_end)
+
+
+def _first_row_below(ys: Tensor, height: int) -> Tensor:
+    return torch.where(ys >= height - 1, height, ys.ceil().long())
+
+
+def _winners(ys: Tensor, xs: Tensor, size: tuple[int, int]) -> Tensor:
+    """(height * width,) the last of the triangles (n, 3) that has a forward span over the pixel."""
+    height, width = size
+    winner = torch.full((height * width,), -1, dtype=torch.int64, device=ys.device)
+    below = _first_row_below(ys, height)
+    begin = below.min(1).values
+    for triangle, row in _expand(begin, below.max(1).values - begin):
+        cut = _cut(ys[triangle], xs[triangle], row, height)
+        pixels = (cut.last - cut.first + 1).clamp(min=0)
+        for span, col in _expand(cut.first, pixels):
+            winner.scatter_reduce_(0, row[span] * width + col, triangle[span], "amax")
+    return winner
+
+
+def _expand(starts: Tensor, counts: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Pairs (i, starts[i] + j) for all j < counts[i], about `CHUNK` at a time."""
+    ends = counts.cumsum(0)
+    total, done = int(ends[-1]) if len(ends) else 0, 0
+    while done < total:
+        stop = min(done + CHUNK, total)
+        place = torch.arange(done, stop, device=starts.device)
+        index = torch.searchsorted(ends, place, right=True)
+        yield index, starts[index] + place - (ends - counts)[index]
+        done = stop
