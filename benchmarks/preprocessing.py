@@ -22,12 +22,13 @@ from typing import Any  # noqa: E402
 import click  # noqa: E402
 import numpy as np  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
-from PIL import Image, ImageDraw  # noqa: E402
+from PIL import Image  # noqa: E402
 from scipy import sparse  # noqa: E402
 from scipy.ndimage import distance_transform_edt  # noqa: E402
 from scipy.sparse.linalg import spsolve  # noqa: E402
 from skimage.segmentation import find_boundaries  # noqa: E402
 
+from benchmarks.street import street_map  # noqa: E402
 from pipeline.datasets import readers  # noqa: E402
 from pipeline.datasets.apolloscape import ApolloScape  # noqa: E402
 from pipeline.geometry.boundaries import boundary_pixels, crop_pixels  # noqa: E402
@@ -96,12 +97,12 @@ class Reference:
     @staticmethod
     def _system(component: int) -> tuple[NDArray[np.bool_], Any, Floats]:
         """Unknowns (8, 8), normal equations of energy (2) in them, and what the constrained sides add."""
-        step = sparse.diags_array([-np.ones(GRID - 1), np.ones(GRID - 1)], offsets=[0, 1], shape=(GRID - 1, GRID))
+        step = sparse.csr_array(np.diff(np.eye(GRID), axis=0))
         one = sparse.eye_array(GRID)
         pairs = sparse.vstack([sparse.kron(step, one), sparse.kron(one, step)]).tocsr()
         hessian = (sparse.eye_array(GRID**2) + LAMBDA * (pairs.T @ pairs)).tocsr()
         free = np.ones((GRID, GRID), bool)
-        free[[0, -1] if component == 0 else slice(None), slice(None) if component == 0 else [0, -1]] = False
+        np.moveaxis(free, component, 0)[[0, -1]] = False
         rows = hessian[free.ravel()]
         pinned = uniform(GRID, GRID)[component][~free]
         return free, rows[:, free.ravel()].tocsc(), -(rows[:, ~free.ravel()] @ pinned)
@@ -168,36 +169,28 @@ def measure_proposals(count: int, rounds: int) -> dict[str, Any]:
     return {"proposals": count, "seconds": round(times["solve"], 3)}
 
 
-def street_map(seed: int = 0, size: tuple[int, int] = (2710, 3384)) -> NDArray[np.uint8]:
-    """(H, W) ApolloScape ids of a street drawn from polygons and ellipses, about as intricate as a real one."""
-    rng = np.random.default_rng(seed)
-    height, width = size
-    picture = Image.new("L", (width, height), ID["sky"])
-    draw = ImageDraw.Draw(picture)
-    horizon = int(height * rng.uniform(0.52, 0.6))
-    _surroundings(draw, rng, width, height, horizon)
-    nearness = np.sort(rng.beta(1.2, 4, 70))
-    for depth in nearness:
-        foot = horizon + depth * (height - horizon)
-        x, scale = rng.uniform(-0.05, 1.05) * width, 30 + 700 * depth
-        kind = rng.choice(list(OBJECTS), p=list(OBJECTS.values()))
-        (_person if kind in ("person", "rider", "bicycle") else _vehicle if kind in BOXES else _post)(
-            draw, rng, x, foot, scale, str(kind)
-        )
-    draw.ellipse([-0.1 * width, 0.93 * height, 1.1 * width, 1.2 * height], fill=ID["rover"])
-    return np.array(picture)
+@click.command()
+@click.option(
+    "--label", "labels", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@click.option("--seed", default=0, show_default=True, help="Of the drawn map, where no --label is given.")
+@click.option("--rounds", default=15, show_default=True, help="Turns of each contestant.")
+@click.option("--proposals", default=100_000, show_default=True, help="Proposals of row 2.")
+@click.option("--json", "as_json", is_flag=True)
+def main(labels: tuple[Path, ...], seed: int, rounds: int, proposals: int, as_json: bool) -> None:
+    """Measure and print. --label takes PNG maps of ApolloScape ids, such as apolloscape_from_masks makes."""
+    with tempfile.TemporaryDirectory() as folder:
+        drawn = Path(folder) / f"street-{seed}.png"
+        if not labels:
+            Image.fromarray(street_map(seed)).save(drawn)
+        found = [measure_file(path, rounds) for path in labels or (drawn,)]
+    facts = {"label_maps": found, "row_2": measure_proposals(proposals, 5)}
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    for row in (*found, facts["row_2"]):
+        click.echo("\n".join(f"{name}: {value}" for name, value in row.items()) + "\n")
 
 
-ID = {c.name: c.id for c in TABLE.classes}
-OBJECTS = {
-    "car": 0.36,
-    "car group": 0.06,
-    "truck": 0.04,
-    "bus": 0.03,
-    "person": 0.17,
-    "rider": 0.06,
-    "bicycle": 0.06,
-    "pole": 0.16,
-    "traffic_sign": 0.06,
-}
-BOXES = ("car", "car group", "truck", "bus")
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""Writes docs/real-data.md: runs the commands on real data and keeps what they print.
+"""Runs the commands of the docs on real data and keeps what they print: real-data.md, your-own-data.md.
 
     python docs/real_data.py FOLDER
 
@@ -8,6 +8,7 @@ FOLDER holds camvid/, cityscapes/, synthia-seqs/ and apolloscape-masks/ as docs/
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -61,6 +62,15 @@ SECTIONS = {
 }
 
 
+OWN = {
+    "check": "adaprep check --dataset camvid-mine.yaml --split train",
+    "boundaries": "adaprep boundaries --dataset camvid-mine.yaml",
+    "solve-tensors": "adaprep solve-tensors --lambda 1",
+    "show": "adaprep show 0016E5_07959",
+}
+"""Marked places of your-own-data.md and what is run for them."""
+
+
 def run(command: str, data: Path, folder: Path, workspace: str) -> str:
     """What one command prints, with this machine's folders named DATA and nothing."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -81,8 +91,27 @@ def run(command: str, data: Path, folder: Path, workspace: str) -> str:
     return "\n".join(lines)
 
 
+def write_own_data(data: Path) -> None:
+    """Fill the marked places of your-own-data.md, with the YAML file that stands in it."""
+    page = REPOSITORY / "docs" / "your-own-data.md"
+    text = page.read_text(encoding="utf-8")
+    block = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)
+    if block is None:
+        raise SystemExit(f"no YAML block in {page}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "camvid").symlink_to(data / "camvid")
+        (folder / "camvid-mine.yaml").write_text(block[1], encoding="utf-8")
+        for place, command in OWN.items():
+            printed = run(command, data, folder, "adaprep-workspace").replace(f"{folder}/", "")
+            marked = re.compile(rf"(<!-- output: {place} -->\n)(?:```text\n.*?```\n)?", re.DOTALL)
+            text = marked.sub(lambda m, printed=printed: f"{m[1]}```text\n{printed}\n```\n", text)
+    page.write_text(text, encoding="utf-8")
+
+
 def main() -> None:
     data = Path(sys.argv[1]).resolve()
+    write_own_data(data)
     parts = [INTRODUCTION]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -234,7 +234,7 @@ def triangles(draw: st.DrawFn) -> NDArray[np.float64]:
     place = st.floats(-4, 16, allow_nan=False, width=32)
     count = draw(st.integers(1, 4))
     corners = [
-        [[draw(place), draw(place), draw(st.floats(0.1, 2, width=32))] for _ in range(3)]
+        [[draw(place), draw(place), draw(st.floats(0.125, 2, width=32))] for _ in range(3)]
         for _ in range(count)
     ]
     return np.array(corners)

@@ -149,6 +149,11 @@ def test_constraints_hold_exactly(b: Floats, lam: float) -> None:
     assert meets_constraints(solve(b, lam))
 
 
+@pytest.mark.parametrize("corner", [0.0, 1.0])
+def test_rounding_does_not_leave_the_box_where_points_touch_it(corner: float) -> None:
+    assert meets_constraints(solve(np.full((2, 16, 16), corner), 0.0))
+
+
 @given(targets(), weights)
 @settings(max_examples=100)
 def test_box_constraint_never_binds(b: Floats, lam: float) -> None:

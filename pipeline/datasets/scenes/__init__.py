@@ -1,7 +1,8 @@
 """Street scenes drawn from nothing: seeded, labelled at every pixel, no download.
 
 A scene is laid out in metres (`layout`, `plan`, `roadside`, `traffic`), built of meshes (`mesh`, and a module
-for each kind of thing), lit by a random hour and weather (`light`), and rendered (`render`, `raster`, `shade`).
+for each kind of thing), lit by a random hour and weather (`light`), and rendered (`render`, `raster`,
+`shade`).
 """
 
 from __future__ import annotations

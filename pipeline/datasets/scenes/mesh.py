@@ -108,7 +108,7 @@ def quads(points: ArrayLike, color: Any, material: ArrayLike = Material.MATTE) -
     """
     p = np.asarray(points, np.float32).reshape(-1, 4, 3)
     normals = np.empty((len(p), 6, 3), np.float32)
-    normals[:] = _unit(_cross(p[:, 2] - p[:, 0], p[:, 3] - p[:, 1]))[:, None]
+    normals[:] = _unit(cross(p[:, 2] - p[:, 0], p[:, 3] - p[:, 1]))[:, None]
     return _mesh(p[:, [0, 1, 2, 0, 2, 3]], normals, color, material, (len(p),))
 
 
@@ -135,7 +135,7 @@ def surface(grid: ArrayLike, color: Any, material: ArrayLike = Material.MATTE, c
     around[:, 1:-1] = p[:, 2:] - p[:, :-2]
     around[:, 0] = p[:, 1] - p[:, -2 if closed else 0]
     around[:, -1] = around[:, 0] if closed else p[:, -1] - p[:, -2]
-    normals = _unit(_cross(along, around))
+    normals = _unit(cross(along, around))
     if np.vdot(normals, p - p.mean((0, 1))) < 0:
         normals = -normals
     return _mesh(_cells(p), _cells(normals), color, material, (p.shape[0] - 1, p.shape[1] - 1))
@@ -147,7 +147,7 @@ def fan(ring: ArrayLike, color: Any, material: Material = Material.MATTE) -> Mes
     corners = np.empty((len(p), 3, 3), np.float32)
     corners[:, 0], corners[:, 1], corners[:-1, 2], corners[-1, 2] = p.mean(0), p, p[1:], p[0]
     normals = np.empty_like(corners)
-    normals[:] = _unit(_cross(p[1] - p[0], p[2] - p[0]))
+    normals[:] = _unit(cross(p[1] - p[0], p[2] - p[0]))
     return Mesh(corners, normals, _colors(color, (len(p),)), np.full(len(p), material, np.int32))
 
 
@@ -161,13 +161,17 @@ def tube(
     direction[1:-1], direction[0], direction[-1] = p[2:] - p[:-2], p[1] - p[0], p[-1] - p[-2]
     direction = _unit(direction)
     helper = np.where(np.abs(direction[:, 1:2]) > 0.9, [[1.0, 0.0, 0.0]], [[0.0, 1.0, 0.0]])
-    first = _unit(_cross(direction, helper))
-    second = _cross(direction, first)
+    first = _unit(cross(direction, helper))
+    second = cross(direction, first)
     angle = np.arange(sides) * (2 * np.pi / sides)
     offsets = first[:, None] * np.cos(angle)[:, None] + second[:, None] * np.sin(angle)[:, None]
     rings = p[:, None] + offsets * r[:, None, None]
     return join(
-        [surface(rings, color, material), fan(rings[0], color, material), fan(rings[-1], color, material)]
+        [
+            surface(rings, color, material),
+            fan(rings[0, ::-1], color, material),
+            fan(rings[-1], color, material),
+        ]
     )
 
 
@@ -222,10 +226,14 @@ def _cells(p: Floats) -> Floats:
     return cells
 
 
-def _cross(a: Any, b: Any) -> Any:
-    """Cross product along the last axis (as np.cross, which takes longer on small arrays)."""
+def cross(a: Any, b: Any) -> Any:
+    """Cross product along the last axis (as np.cross, which takes several times as long)."""
     ax, ay, az, bx, by, bz = a[..., 0], a[..., 1], a[..., 2], b[..., 0], b[..., 1], b[..., 2]
-    return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], -1)
+    product = np.empty_like(a)
+    product[..., 0] = ay * bz - az * by
+    product[..., 1] = az * bx - ax * bz
+    product[..., 2] = ax * by - ay * bx
+    return product
 
 
 def _unit(vectors: Any) -> Any:

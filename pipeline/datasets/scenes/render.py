@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from pipeline.datasets.scenes.mesh import Material, Mesh, join
+from pipeline.datasets.scenes.mesh import Material, Mesh, cross, join
 from pipeline.datasets.scenes.optics import Light, Shadows, Triangles, View
 from pipeline.datasets.scenes.raster import NONE, rasterise
 from pipeline.datasets.scenes.shade import develop
@@ -70,21 +70,23 @@ def _project(mesh: Mesh, view: View) -> Triangles:
     corners = mesh.corners.astype(np.float64)
     x, y, z = np.moveaxis(corners, -1, 0)
     x += 0.5 * view.bend * z * z - view.x
-    screen = np.stack(
-        [view.column + view.focal * x / z, view.row - view.focal * (y - view.height) / z, 1 / z], -1
-    )
-    faces = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    outward = np.sign((faces * mesh.normals.sum(1)).sum(-1))
-    away = (faces * (corners[:, 0] - [0, view.height, 0])).sum(-1) * outward > 0
-    away &= mesh.materials != Material.LEAVES
-    normals = np.where(away[:, None, None], -mesh.normals, mesh.normals)
+    screen = np.empty_like(corners)
+    screen[..., 2] = 1 / z
+    screen[..., 0] = view.column + view.focal * x * screen[..., 2]
+    screen[..., 1] = view.row - view.focal * (y - view.height) * screen[..., 2]
+    faces = cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    outward = np.einsum("ni,nki->n", faces, mesh.normals)
+    seen_from = np.einsum("ni,ni->n", faces, corners[:, 0]) - faces[:, 1] * view.height
+    away = (seen_from * outward > 0) & (mesh.materials != Material.LEAVES)
+    normals = mesh.normals.copy()
+    normals[away] *= -1
     return Triangles(screen, corners, normals, mesh.colors, mesh.materials)
 
 
 def _shadows(triangles: Triangles, light: Light) -> Shadows:
     """What the sun sees first, and how crowded the ground is, blurred to soft contact shadows."""
     sun = np.array(light.sun)
-    right = np.cross([0.0, 1.0, 0.0], sun)
+    right = np.cross([0.0, 0.0, 1.0], sun)
     right /= np.linalg.norm(right)
     turn = np.stack([right, np.cross(sun, right), sun])
     middle = turn @ [0.0, 0.0, SHADOW_REACH * 0.42]

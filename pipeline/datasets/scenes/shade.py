@@ -268,7 +268,7 @@ def develop(
                 green += b * count
                 blue += d * count
             x, y = (u - view.column) * height_ratio, (v - view.row) * height_ratio
-            gain = 0.25 * light.exposure * (1 - 0.55 * (x * x + y * y))
+            gain = 0.25 * light.exposure / (1 + 0.65 * (x * x + y * y))
             grain = (scatter(c, row0 + r) + scatter(c + 5, row0 + r + 9) - 1.0) * 5.0
             image[r, c, 0] = _film(red * gain, grain)
             image[r, c, 1] = _film(green * gain, grain)

@@ -1,0 +1,68 @@
+"""What training makes small. Each is a mean: over crops, or over pixels that have a class."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pipeline.datasets.base import VOID
+from pipeline.geometry.tensors import uniform
+
+
+def squared_distance(phi: Tensor, proposal: Tensor) -> Tensor:
+    """Squared L2 distance to the proposal (section 3.1), mean over crops.
+
+    Parameters
+    ----------
+    phi
+        Predictions (B, 2, h, w), not projected.
+    proposal
+        phi~, same shape; u where a crop has no boundary.
+    """
+    return (phi - proposal).square().sum(dim=(1, 2, 3)).mean()
+
+
+def energy(phi: Tensor, b: Tensor, lam: float) -> Tensor:
+    """Energy (2) of the prediction under constraints (3), mean over crops.
+
+    The constrained sides are overwritten before the energy is taken, as they are when the network is used;
+    clipping is not needed, since the minimiser lies in [0, 1] by itself. So this loss and
+    `squared_distance` are made least by the same tensor, the proposal.
+
+    Parameters
+    ----------
+    phi
+        Predictions (B, 2, h, w), not projected.
+    b
+        Nearest boundaries, same shape; NaN where a crop has none. Its points are then drawn to their own
+        places in the uniform tensor, so that u is the minimiser for it too.
+    lam
+        Weight of the smoothness term; each pair of neighbours counts once.
+    """
+    held = hold_sides(phi)
+    u = torch.tensor(uniform(*phi.shape[-2:]), dtype=phi.dtype, device=phi.device)
+    data = (held - torch.where(b.isnan(), u, b.to(phi.dtype))).square().sum(dim=(1, 2, 3))
+    smoothness = sum(held.diff(dim=axis).square().sum(dim=(1, 2, 3)) for axis in (-1, -2))
+    total: Tensor = data + lam * smoothness
+    return total.mean()
+
+
+def hold_sides(phi: Tensor) -> Tensor:
+    """Overwrite the four sides that constraints (3) fix; nothing is clipped. (B, 2, h, w) to the same."""
+    held = phi.clone()
+    held[:, 0, 0], held[:, 0, -1] = 0, 1
+    held[:, 1, :, 0], held[:, 1, :, -1] = 0, 1
+    return held
+
+
+def cross_entropy(scores: Tensor, labels: Tensor) -> Tensor:
+    """Softmax cross-entropy on the sampled label map, mean over the samples that are not void.
+
+    Parameters
+    ----------
+    scores
+        (B, C, h, w).
+    labels
+        (B, h, w) train ids, 255 void. A batch of void alone has a loss of 0.
+    """
+    total = functional.cross_entropy(scores.float(), labels.long(), ignore_index=VOID, reduction="sum")
+    return total / (labels != VOID).sum().clamp(min=1)

@@ -1,0 +1,144 @@
+"""The folder of one training run: what it was made with, whether it is over, and who may go on with it.
+
+    WORKSPACE/DATASET/runs/NAME/
+      settings.json     everything that shaped the weights; compared before the run goes on
+      last.pt           where to go on; once the run is over, the last weights alone
+      best.pt           the weights of the best validation
+      history.csv       one row an epoch
+      result.json       there when the run is over
+      events.out...     the history for TensorBoard
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pipeline import stores
+from pipeline.errors import AdaprepError
+
+State = Literal["new", "interrupted", "complete"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended."""
+
+    name: str
+    path: Path
+    epochs: int
+    best_epoch: int
+    figures: dict[str, float]  # of the best epoch's validation; of training where there is none
+    seconds: float
+    skipped: bool = False  # it was over before
+
+    def describe(self) -> str:
+        """One line for people."""
+        figures = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in self.figures.items())
+        done = "complete already" if self.skipped else f"{self.epochs} epochs in {self.seconds:.0f} s"
+        return f"{self.name}: {done}; best at epoch {self.best_epoch}: {figures} -> {self.path}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run, there or not yet."""
+
+    path: Path
+    settings: Mapping[str, Any]  # plain data: all that shapes the weights, flat
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def last(self) -> Path:
+        return self.path / "last.pt"
+
+    @property
+    def best(self) -> Path:
+        return self.path / "best.pt"
+
+    def state(self, overwrite: bool = False) -> State:
+        """What is there already.
+
+        Raises
+        ------
+        AdaprepError
+            A run of this name was made with other settings: each is named with both values.
+        """
+        about = self.path / "settings.json"
+        if overwrite or not about.exists():
+            return "new"
+        lines = _differences(stores.read_json(about).get("settings", {}), _plain(self.settings))
+        if lines:
+            listed = "\n".join(f"  {line}" for line in lines)
+            raise AdaprepError(
+                f"the run {self.path} was made with other settings:\n{listed}\n"
+                f"Use --overwrite to start it again, or --tag WORD to keep both."
+            )
+        return "complete" if (self.path / "result.json").exists() else "interrupted"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep every other adaprep out. Raises AdaprepError when one is at work here."""
+        with stores.SplitFolder(self.path).lock():
+            yield
+
+    def begin(self, machine: Mapping[str, Any]) -> None:
+        """Empty the folder and write the settings; `machine` is recorded beside them and not compared."""
+        with stores.writing(self.path):
+            for path in self.path.iterdir():
+                if path.name != ".lock":
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+        content = {"settings": _plain(self.settings), "machine": dict(machine), "versions": versions()}
+        stores.write_text(self.path / "settings.json", json.dumps(content, ensure_ascii=False, indent=2))
+
+    def machine(self) -> dict[str, Any]:
+        """What `begin` recorded."""
+        recorded: dict[str, Any] = stores.read_json(self.path / "settings.json").get("machine", {})
+        return recorded
+
+    def finish(self, result: Result) -> None:
+        """Say that the run is over."""
+        content = {
+            "epochs": result.epochs,
+            "best_epoch": result.best_epoch,
+            "figures": {k: v if math.isfinite(v) else None for k, v in result.figures.items()},
+            "seconds": result.seconds,
+        }
+        stores.write_text(self.path / "result.json", json.dumps(content, indent=2))
+
+    def result(self) -> Result:
+        """How the run, which is over, ended."""
+        found = stores.read_json(self.path / "result.json")
+        figures = {k: math.nan if v is None else float(v) for k, v in found["figures"].items()}
+        return Result(
+            self.name, self.path, found["epochs"], found["best_epoch"], figures, found["seconds"], True
+        )
+
+
+def versions() -> dict[str, str]:
+    """What trains."""
+    import torch
+
+    return {**stores.versions(), "torch": torch.__version__}
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """As it will be read again."""
+    plain: dict[str, Any] = json.loads(json.dumps(values))
+    return plain
+
+
+def _differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{name}: {json.dumps(stored.get(name))} in the run, {json.dumps(wanted.get(name))} asked for"
+        for name in sorted({*stored, *wanted})
+        if stored.get(name) != wanted.get(name)
+    ]

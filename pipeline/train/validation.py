@@ -1,0 +1,134 @@
+"""mIoU of a base network at full resolution: scores of stored samples, interpolated, against the label maps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pipeline.datasets.base import VOID
+from pipeline.errors import AdaprepError
+from pipeline.metrics import ConfusionMatrix
+from pipeline.stages.engine import cores
+from pipeline.stages.inputs import Inputs
+from pipeline.train.data import StoreDataset
+from pipeline.train.losses import cross_entropy
+from pipeline.train.processes import Processes
+
+SAMPLES_AT_ONCE = 2**18
+"""Sample points that go through the network together."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Of one split."""
+
+    confusion: ConfusionMatrix
+    loss: float  # mean over sample points that are not void
+
+    def figures(self) -> dict[str, float]:
+        """By name; the first is the one by which the best epoch is chosen."""
+        matrix = self.confusion
+        return {
+            "miou": matrix.miou(),
+            "target_miou": matrix.target_miou(),
+            "accuracy": matrix.accuracy(),
+            "validation_loss": self.loss,
+        }
+
+
+def central_items(data: StoreDataset) -> NDArray[np.intp]:
+    """The items of a split that are its images' central crops, on which methods are compared.
+
+    Raises
+    ------
+    AdaprepError
+        The split has an even number of crops an image, so that none is central.
+    """
+    if data.crops % 2 == 0:
+        raise AdaprepError(
+            f"the validation split has {data.crops} crops an image and so no central one, which is what "
+            f"mIoU is measured on. Run adaprep boundaries for it again with --crops 1 --overwrite."
+        )
+    return np.arange(len(data.images)) * data.crops + data.crops // 2
+
+
+def evaluate(
+    network: nn.Module,
+    data: StoreDataset,
+    found: Inputs,
+    device: torch.device,
+    processes: Processes | None = None,
+) -> Scores:
+    """Score a base network over a split, on the central crop of every image, at its full resolution.
+
+    Parameters
+    ----------
+    network
+        Maps samples (B, 3, r, r) to scores (B, C, r, r); is put into evaluation mode.
+    data
+        Samples of the split: ``image``, ``label`` and ``phi``.
+    found
+        The split's frames, whose label maps are read.
+    device
+        Where the network is.
+    processes
+        Each scores its part of the images.
+
+    Raises
+    ------
+    AdaprepError
+        There is no central crop, or a label map can no longer be read.
+    """
+    among = processes or Processes()
+    classes = found.dataset.classes
+    items = central_items(data)[among.rank :: among.size]
+    matrix = ConfusionMatrix(classes.names, classes.targets)
+    losses = np.zeros(2)
+    network.eval()
+    with ThreadPoolExecutor(cores()) as pool:
+        for chosen, scores, phi, loss in _scored(network, data, items, device):
+            frames = data.images[chosen // data.crops]
+            for part in pool.map(lambda i, s, p: _compare(found, int(i), s, p), frames, scores, phi):
+                matrix += part
+            losses += loss
+    matrix.counts = np.asarray(among.total(matrix.counts), np.int64)
+    total, count = among.total(losses)
+    return Scores(matrix, float(total / max(count, 1)))
+
+
+def _scored(
+    network: nn.Module, data: StoreDataset, items: NDArray[np.intp], device: torch.device
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]]:
+    """Batches of items with scores (B, C, r, r), tensors (B, 2, h, w), and summed loss and samples."""
+    resolution = data[0]["image"].shape[-1] if len(data) else 1
+    size = max(1, SAMPLES_AT_ONCE // resolution**2)
+    for start in range(0, len(items), size):
+        chosen = items[start : start + size]
+        batch = data.__getitems__(chosen.tolist())
+        with torch.inference_mode():
+            scores: Tensor = network(batch["image"].to(device)).float()
+            labels = batch["label"].to(device)
+            known = int((labels != VOID).sum())
+            loss = np.array([float(cross_entropy(scores, labels)) * known, known])
+        yield chosen, scores.cpu().numpy(), batch["phi"].numpy(), loss
+
+
+def _compare(
+    found: Inputs, index: int, scores: NDArray[np.float32], phi: NDArray[np.float32]
+) -> ConfusionMatrix:
+    from pipeline.geometry.interpolation import interpolate_labels
+    from pipeline.geometry.tensors import resize
+    from pipeline.stages.upper_bound import load_truth
+
+    classes = found.dataset.classes
+    truth = load_truth(found.dataset, found.frames[index])
+    fine = resize(phi.astype(np.float64), (scores.shape[-2], scores.shape[-1]))
+    matrix = ConfusionMatrix(classes.names, classes.targets)
+    matrix.update(truth, interpolate_labels(scores, fine, truth.shape[0]))
+    return matrix
