@@ -1,4 +1,4 @@
-"""Street-like label maps drawn from polygons and ellipses: ApolloScape's ids, size and intricacy, no download."""
+"""Street-like label maps of polygons and ellipses, with ApolloScape's ids, size and intricacy."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ OBJECTS = {
 }
 """What stands on the street, and how often."""
 
-COUNT = 50
+COUNT = 90
 """Objects a map, which gives about 30,000 target boundary pixels."""
 
 

@@ -412,7 +412,7 @@ def open_store(path: Path, mode: str = "r+") -> Store:
         group = zarr.open_group(path, mode=mode)  # type: ignore[arg-type]
         about: Any = group.attrs["adaprep"]
         found = int(about["format"])
-        arrays = dict(group.arrays()) if found <= FORMAT else {}
+        arrays = {name: _always_written(array) for name, array in group.arrays()} if found <= FORMAT else {}
     except Exception as error:
         raise AdaprepError(
             f"{path} is not a store of adaprep, or it is damaged ({type(error).__name__}: {error}). "
@@ -425,6 +425,11 @@ def open_store(path: Path, mode: str = "r+") -> Store:
             f"reads formats up to {FORMAT}. Upgrade adaprep, or choose another --workspace."
         )
     return Store(path, group, arrays, about["parameters"], Layout(**about["layout"]), about["inputs"])
+
+
+def _always_written(array: Any) -> Any:
+    """The array with chunks written even if empty: looking whether they are costs more than writing them."""
+    return array.with_config({"write_empty_chunks": True})
 
 
 def open_in_task(path: Path, mode: str = "r+") -> Store:

@@ -72,9 +72,7 @@ class AuxiliaryTask:
         """Of one batch, mean over its crops."""
         return self._compare(network(batch["image"]).float(), batch)
 
-    def validate(
-        self, network: nn.Module, device: torch.device, processes: Processes
-    ) -> Mapping[str, float]:
+    def validate(self, network: nn.Module, device: torch.device, processes: Processes) -> Mapping[str, float]:
         """Loss over the validation split, and beside it that of always predicting the uniform tensor."""
         if self.validation is None:
             return {}

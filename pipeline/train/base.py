@@ -75,9 +75,7 @@ class BaseTask:
         """Of one batch, mean over its samples that are not void."""
         return cross_entropy(network(batch["image"]), batch["label"])
 
-    def validate(
-        self, network: nn.Module, device: torch.device, processes: Processes
-    ) -> Mapping[str, float]:
+    def validate(self, network: nn.Module, device: torch.device, processes: Processes) -> Mapping[str, float]:
         """Figures over the validation split at full resolution."""
         if self.validation is None:
             return {}

@@ -1,12 +1,12 @@
 """The folder of one training run: what it was made with, whether it is over, and who may go on with it.
 
-    WORKSPACE/DATASET/runs/NAME/
-      settings.json     everything that shaped the weights; compared before the run goes on
-      last.pt           where to go on; once the run is over, the last weights alone
-      best.pt           the weights of the best validation
-      history.csv       one row an epoch
-      result.json       there when the run is over
-      events.out...     the history for TensorBoard
+WORKSPACE/DATASET/runs/NAME/
+  settings.json     everything that shaped the weights; compared before the run goes on
+  last.pt           where to go on; once the run is over, the last weights alone
+  best.pt           the weights of the best validation
+  history.csv       one row an epoch
+  result.json       there when the run is over
+  events.out...     the history for TensorBoard
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.datasets.base import VOID
-from pipeline.datasets.supervisely import Supervisely, decode_bitmap, validation_indices
+from pipeline.datasets.figures import decode_bitmap
+from pipeline.datasets.supervisely import Supervisely, validation_indices
 from pipeline.errors import AdaprepError, FileError
 
 # The two vectors of the format's own documentation.
@@ -191,6 +192,19 @@ def test_instances_are_numbered_in_annotation_order(tmp_path: Path) -> None:
     )
 
 
+def test_notes_say_what_was_decided(tmp_path: Path) -> None:
+    assert Supervisely(tmp_path, seed=7).notes("val") == [
+        "objects of the class neutral count as void (setting neutral: ignore, background, person)",
+        "there is no official split: val is drawn at random (setting seed, now 7)",
+    ]
+
+
+def test_hidden_files_are_no_images(tmp_path: Path) -> None:
+    write(tmp_path, [])
+    (tmp_path / "ds1" / "img" / "._a.png").write_bytes(b"x")
+    assert [f.name for f in Supervisely(tmp_path).frames("all")] == ["ds1/a.png"]
+
+
 def test_both_annotation_names_and_a_project_folder_below_the_root(tmp_path: Path) -> None:
     project = tmp_path / "project"
     write(project, [], "b.png", "ds2")
@@ -244,6 +258,8 @@ def test_unknown_split_and_neutral_are_refused(tmp_path: Path) -> None:
         Supervisely(tmp_path).frames("test")
     with pytest.raises(AdaprepError, match="neutral must be one of ignore, background, person, got 'drop'"):
         Supervisely(tmp_path, neutral="drop")
+    with pytest.raises(AdaprepError, match="seed must not be negative, got -1"):
+        Supervisely(tmp_path, seed=-1)
 
 
 def test_label_size_comes_from_the_annotation_alone(tmp_path: Path) -> None:
@@ -281,6 +297,7 @@ def test_image_is_read(tmp_path: Path) -> None:
         ),
         ({"points": {}}, "unknown class title None"),
         ("person", "unknown class title None"),
+        ({"classTitle": ["person_poly"]}, r"unknown class title \['person_poly'\]"),
         (polygon(box(0, 0, 2, 2)) | {"geometryType": "rectangle"}, "unknown geometry 'rectangle'"),
         (
             {"classTitle": "person_poly", "bitmap": None},
@@ -330,5 +347,5 @@ def test_missing_annotation_shows_when_it_is_read(tmp_path: Path) -> None:
     write(tmp_path, [])
     (tmp_path / "ds1" / "ann" / "a.png.json").unlink()
     data = Supervisely(tmp_path)
-    with pytest.raises(FileError, match="cannot read the annotation: No such file or directory"):
+    with pytest.raises(FileError, match=r"a\.png\.json: no such file"):
         data.label_size(data.frames("all")[0])

@@ -218,8 +218,8 @@ def _surface(
         grazing = (1 - min(1.0, abs(along))) ** 4
         mirror = 0.05 + 0.5 * grazing if material == PAINT else 0.13 + 0.7 * grazing
         a, b, d = sky(rx, ry, rz, light, material == GLASS)
-        shine = max(0.0, rx * light.sun[0] + ry * light.sun[1] + rz * light.sun[2]) ** 60 * (
-            2.5 if sun > 0 else 0.0
+        shine = max(0.0, rx * light.sun[0] + ry * light.sun[1] + rz * light.sun[2]) ** 80 * (
+            1.8 if sun > 0 else 0.0
         )
         red += (a - red) * mirror + shine * light.sun_color[0]
         green += (b - green) * mirror + shine * light.sun_color[1]

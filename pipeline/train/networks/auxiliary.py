@@ -63,6 +63,7 @@ class AuxiliaryNetwork(nn.Module):
     -----
     The paper gives 256 features "in all layers except the first and the last one" and, as differences of its
     Tables 2 to 5, costs of 0.07 to 0.08, 0.17, 0.56 (once 0.52) and 2.11 GMACs at 16, 32, 64 and 128 pixels.
+    (Two rows fit no others: 0.31 at 32 pixels beside DeepLabv3+, 0.05 in Table 5 at 32.)
     The growth from 64 to 128 pixels, 1.55 +- 0.02, is that of an encoder with 128 features in its first layer
     and 256 in the next ones (1.552), and leaves nothing for a decoder above 8 x 8: hence one that returns to
     the grid and no further. `pipeline.train.macs.table` has this network's own figures beside the paper's.

@@ -1,0 +1,358 @@
+"""The training loop: both networks, one or several processes, exact to the step when it goes on.
+
+Everything random in a step comes from (seed, epoch, step, rank), the order of an epoch from (seed, epoch),
+the learning rate from the step. So weights, the optimiser's state and the position are all that a checkpoint
+needs for the rest of a run to be the same, bit for bit, as that of a run that was never stopped.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from pipeline.errors import AdaprepError
+from pipeline.train import checkpoint
+from pipeline.train.batches import CropShuffle, step_seed
+from pipeline.train.data import Augmentation, Batch, StoreDataset, loader
+from pipeline.train.history import History
+from pipeline.train.processes import Processes
+from pipeline.train.progress import Listener, Silent
+from pipeline.train.runs import Result, Run
+from pipeline.train.settings import Schedule
+
+LOOK_EVERY = 20
+"""Steps after which losses are fetched from the device and looked at."""
+
+
+class Task(Protocol):
+    """What differs between the two networks."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def network(self) -> str: ...
+    @property
+    def higher_is_better(self) -> bool: ...
+    @property
+    def figures(self) -> tuple[str, ...]: ...  # names of the validation figures; the first decides
+
+    arguments: dict[str, Any]  # of the network
+    about: dict[str, Any]  # for the checkpoint
+    data: StoreDataset
+
+    def build(self) -> nn.Module: ...
+    def loss(self, network: nn.Module, batch: Batch) -> Tensor: ...
+    def validate(
+        self, network: nn.Module, device: torch.device, processes: Processes
+    ) -> Mapping[str, float]: ...
+
+
+@dataclass
+class Position:
+    """How far a run is, and what it has found so far."""
+
+    epoch: int = 0  # epochs done
+    step: int = 0  # steps done of the next one
+    loss: float = 0.0  # sum over those
+    best: float = math.nan
+    best_epoch: int = 0
+    figures: dict[str, float] = field(default_factory=dict)  # of the best epoch
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Where:
+    """What a run does not depend on, other than in its speed (and, on a GPU, in its rounding)."""
+
+    device: torch.device
+    processes: Processes = field(default_factory=Processes)
+    workers: int = 0  # processes that read batches
+    save_every: int = 500  # steps
+
+
+def fit(task: Task, schedule: Schedule, run: Run, where: Where, listener: Listener | None = None) -> Result:
+    """Fit a network from where its run's folder says, to the end.
+
+    Parameters
+    ----------
+    task
+        The network, its data, its loss.
+    schedule
+        Rates, epochs, batches, augmentation.
+    run
+        Its folder, begun. `last.pt` there is where to go on.
+    where
+        Device and processes.
+    listener
+        Hears of the progress; only in the first process.
+
+    Returns
+    -------
+    Result
+        Also written into the run's folder.
+
+    Raises
+    ------
+    AdaprepError
+        The loss is no longer a number, memory is short, the batch does not suit the data or the processes,
+        or `last.pt` belongs to something else. What was saved before is kept.
+    """
+    return _Fit(task, schedule, run, where, listener or Silent()).run_all()
+
+
+class _Fit:
+    def __init__(self, task: Task, schedule: Schedule, run: Run, where: Where, listener: Listener) -> None:
+        self.task, self.schedule, self.run, self.where = task, schedule, run, where
+        self.processes, self.device = where.processes, where.device
+        self.listener: Listener = listener if self.processes.first else Silent()
+        self.augmentation = Augmentation(**schedule.augmentation)
+        self.batches = _batches(task.data, schedule, self.processes)
+        self.steps = len(self.batches) * schedule.epochs
+        torch.manual_seed(schedule.seed)
+        self.network = task.build().to(self.device)
+        self.optimiser = _optimiser(self.network, schedule)
+        self.position = Position()
+        self.pending: list[Tensor] = []
+        self.unsaved = 0  # steps since the last checkpoint
+        self._resume()
+        self.parallel: nn.Module = (
+            DistributedDataParallel(self.network) if self.processes.size > 1 else self.network
+        )
+        if self.device.type == "cuda":
+            torch.backends.cudnn.benchmark = True
+
+    def run_all(self) -> Result:
+        position, per_epoch = self.position, len(self.batches)
+        done = position.epoch * per_epoch + position.step
+        history = None
+        if self.processes.first:
+            history = History(self.run.path, self.task.figures, position.epoch, done)
+        loading = loader(self.task.data, self.batches, self.where.workers)
+        self.listener.started(self.run.name, self.schedule.epochs, self.steps, done)
+        try:
+            while position.epoch < self.schedule.epochs:
+                row = self._epoch(loading)
+                if history:
+                    history.add(row)
+        finally:
+            self.listener.finished()
+            if history:
+                history.close()
+        return self._finish()
+
+    def _epoch(self, loading: Any) -> dict[str, float]:
+        """One epoch, or the rest of one; its row of the history."""
+        position, begun, images = self.position, time.perf_counter(), 0
+        self.batches.epoch, self.batches.start = position.epoch, position.step
+        self.parallel.train()
+        for batch in loading:
+            self._step(batch)
+            images += len(batch["image"]) * self.processes.size
+            if len(self.pending) == LOOK_EVERY:
+                self._look(len(batch["image"]))
+            if self.unsaved >= self.where.save_every:
+                self._look(len(batch["image"]))
+                self._save(time.perf_counter() - begun)
+        self._look(images // max(position.step, 1))
+        seconds = time.perf_counter() - begun
+        position.epoch += 1
+        loss = position.loss / len(self.batches)
+        step = position.epoch * len(self.batches)
+        rate = self.schedule.learning_rate(step - 1, self.steps)
+        position.step, position.loss = 0, 0.0
+        figures = self._validate(loss)
+        position.seconds += time.perf_counter() - begun
+        if figures or self.unsaved >= self.where.save_every:
+            self._save()
+        return {
+            **{"epoch": position.epoch, "step": step, "rate": rate, "loss": loss},
+            **{name: value for name, value in figures.items() if name in self.task.figures},
+            **{"images_per_second": images / max(seconds, 1e-9), "seconds": position.seconds},
+        }
+
+    def _step(self, batch: Batch) -> None:
+        position = self.position
+        seed = step_seed(self.schedule.seed, position.epoch, position.step, self.processes.rank)
+        torch.manual_seed(seed)
+        generator = torch.Generator(self.device).manual_seed(seed)
+        rate = self.schedule.learning_rate(position.epoch * len(self.batches) + position.step, self.steps)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        with _memory(self.schedule.batch_size):
+            there = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
+            changed = self.augmentation(there, generator)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+                loss = self.task.loss(self.parallel, changed)
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimiser.step()
+        self.pending.append(loss.detach())
+        position.step += 1
+        self.unsaved += 1
+
+    def _look(self, images: int) -> None:
+        """Fetch the losses since the last look, all processes' together; stop where one is no number."""
+        if not self.pending:
+            return
+        position = self.position
+        losses = self.processes.mean(torch.stack(self.pending))
+        first = position.step - len(losses)
+        bad = np.flatnonzero(~np.isfinite(losses))
+        if bad.size:
+            self._stop(f"the loss became {losses[bad[0]]}", first + int(bad[0]))
+        for loss in losses.tolist():  # one by one: the sum must not depend on where a run was interrupted
+            position.loss += loss
+        self.pending.clear()
+        self.listener.advanced(
+            position.epoch + 1, len(losses), len(losses) * images, position.loss / position.step
+        )
+
+    def _stop(self, what: str, step: int) -> None:
+        epoch = self.position.epoch
+        rate = self.schedule.learning_rate(epoch * len(self.batches) + step, self.steps)
+        kept = (
+            f"The checkpoint before that is kept: {self.run.last}. "
+            if self.run.last.exists()
+            else "Nothing was saved before that. "
+        )
+        raise AdaprepError(
+            f"{self.run.name}: {what} at epoch {epoch + 1}, step {step + 1}, learning rate {rate:.3g}. "
+            f"{kept}Try a lower --rate, with --overwrite."
+        )
+
+    def _validate(self, loss: float) -> dict[str, float]:
+        """The figures of this epoch, if it is one to validate; keeps the weights if they are the best."""
+        position = self.position
+        if position.epoch % self.schedule.validate_every and position.epoch != self.schedule.epochs:
+            return {}
+        self.processes.share(self.network)
+        with _memory(self.schedule.batch_size):
+            figures = dict(self.task.validate(self.network, self.device, self.processes))
+        sign = 1 if figures and self.task.higher_is_better else -1
+        figures = figures or {"training_loss": loss}
+        self.listener.validated(figures)
+        value = sign * next(iter(figures.values()))
+        if position.best_epoch == 0 or value > position.best or math.isnan(position.best):
+            position.best, position.best_epoch, position.figures = value, position.epoch, figures
+            if self.processes.first:
+                about = {"epoch": position.epoch, "figures": figures}
+                self._write(self.run.best, about, {})
+        return figures
+
+    def _save(self, running: float = 0.0) -> None:
+        """Write where to go on; `running` seconds are not in the position yet."""
+        self.unsaved = 0
+        if self.processes.first:
+            position = asdict(self.position) | {"seconds": self.position.seconds + running}
+            training = {"position": position, "optimiser": self.optimiser.state_dict()}
+            self._write(self.run.last, {"epoch": self.position.epoch}, training)
+
+    def _write(self, path: Any, about: Mapping[str, Any], training: Mapping[str, Any]) -> None:
+        state = self.network.state_dict()
+        for name, value in state.items():
+            if value.is_floating_point() and not bool(value.isfinite().all()):
+                self._stop(f"the weights {name} are no numbers any more", self.position.step)
+        checkpoint.save(
+            path,
+            self.task.kind,  # type: ignore[arg-type]
+            self.task.network,
+            self.task.arguments,
+            state,
+            {**self.task.about, **about},
+            training,
+        )
+
+    def _resume(self) -> None:
+        """Take up `last.pt`, if there is one."""
+        if not self.run.last.exists():
+            return
+        found = checkpoint.load(self.run.last, self.task.kind)  # type: ignore[arg-type]
+        found.expect(**{name: self.task.about[name] for name in ("dataset", "class_names")})
+        found.expect(**self.task.arguments)
+        self.network.load_state_dict(found.state)
+        if not found.training:
+            raise AdaprepError(f"{self.run.last} is that of a finished run. Use --overwrite to start again.")
+        self.optimiser.load_state_dict(found.training["optimiser"])
+        self.position = Position(**found.training["position"])
+
+    def _finish(self) -> Result:
+        position = self.position
+        result = Result(
+            self.run.name,
+            self.run.path,
+            position.epoch,
+            position.best_epoch,
+            position.figures,
+            position.seconds,
+        )
+        if self.processes.first:
+            self.run.finish(result)
+            self._write(self.run.last, {"epoch": position.epoch}, {})
+        return result
+
+
+def _batches(data: StoreDataset, schedule: Schedule, processes: Processes) -> CropShuffle:
+    size, rest = divmod(schedule.batch_size, processes.size)
+    if rest or size < 1:
+        raise AdaprepError(
+            f"a batch of {schedule.batch_size} crops cannot be shared out evenly to {processes.size} "
+            f"processes: give --batch-size a multiple of {processes.size}"
+        )
+    images = len(data.images)
+    batches = CropShuffle(data, size, schedule.seed, processes.rank, processes.size, drop_last=images >= size)
+    if len(batches) == 0:
+        raise AdaprepError(
+            f"the training split has {images} usable images, too few for one batch of "
+            f"{size} in each of {processes.size} processes: lower --batch-size, or use fewer processes"
+        )
+    return batches
+
+
+def _optimiser(network: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
+    """Adam; weight decay, where there is any, on the weights of convolutions and linear layers alone."""
+    layers = (nn.modules.conv._ConvNd, nn.Linear)
+    decayed = {id(m.weight) for m in network.modules() if isinstance(m, layers)}
+    groups = [
+        {
+            "params": [p for p in network.parameters() if (id(p) in decayed) == wanted],
+            "weight_decay": schedule.weight_decay if wanted else 0.0,
+        }
+        for wanted in (True, False)
+    ]
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=schedule.rate)
+
+
+@contextmanager
+def _memory(batch_size: int) -> Iterator[None]:
+    """Turn what PyTorch says about memory, and about batches of one, into sentences."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise _out_of_memory(batch_size) from error
+    except (RuntimeError, ValueError) as error:
+        if "allocate memory" in str(error) or "not enough memory" in str(error):
+            raise _out_of_memory(batch_size) from error
+        if "more than 1 value per channel" in str(error):
+            raise AdaprepError(
+                f"batch normalisation needs more than one crop in a batch for this network: "
+                f"--batch-size is {batch_size}, give 2 or more for each process"
+            ) from error
+        raise
+
+
+def _out_of_memory(batch_size: int) -> AdaprepError:
+    if batch_size < 2:
+        return AdaprepError("memory ran out at a batch of one crop: choose a lower --resolution")
+    return AdaprepError(
+        f"memory ran out at a batch of {batch_size} crops. Half of that may fit: "
+        f"--batch-size {batch_size // 2} --overwrite"
+    )

@@ -1,0 +1,168 @@
+"""What a fit reads: the splits of a workspace, and the samples of them that are still to be made."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline import stores
+from pipeline.datasets.base import Dataset
+from pipeline.errors import AdaprepError
+from pipeline.stages import engine, samples
+from pipeline.stages import inputs as listing
+from pipeline.stages.engine import Summary
+from pipeline.stages.inputs import Inputs
+from pipeline.stages.outputs import AuxiliaryInput, Output, Sampled
+from pipeline.stages.plan import Estimate, Plan
+from pipeline.train import settings
+
+SOURCE_ARRAYS = ("source", "status")
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split and its frames."""
+
+    folder: stores.SplitFolder
+    found: Inputs
+
+    def store(self, output: Output) -> Path:
+        """Where samples of one kind lie."""
+        return samples.folder_of(self.folder) / f"{output.name}.zarr"
+
+
+@dataclass(frozen=True)
+class Splits:
+    """What to train on, and what to validate on if it is there."""
+
+    train: Split
+    validation: Split | None
+
+    @property
+    def all(self) -> list[Split]:
+        return [self.train] + ([self.validation] if self.validation else [])
+
+    @property
+    def dataset(self) -> Dataset:
+        return self.train.found.dataset
+
+    def about(self) -> dict[str, Any]:
+        """What checkpoints remember of the data set."""
+        classes = self.dataset.classes
+        return {
+            "dataset": self.dataset.name,
+            "class_names": list(classes.names),
+            "targets": [classes.names[t] for t in classes.targets],
+            "training_split": self.train.folder.split,
+        }
+
+
+@dataclass
+class Sampling:
+    """Samples of one split that a fit needs: made, or planned."""
+
+    split: Split
+    outputs: Sequence[Output]
+    plans: list[Plan]
+
+    @property
+    def images(self) -> int:
+        """Still to be decoded."""
+        return sum(stop - start for start, stop in samples.wanted(self.outputs, self.plans))
+
+    def estimate(self, where: engine.Scheduler) -> Estimate:
+        return samples.estimate(self.split.folder, self.split.found, self.outputs, self.plans, where)
+
+
+@dataclass
+class Prepared:
+    """How the sampling for one fit ended."""
+
+    summaries: list[tuple[Summary, Path]] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return all(summary.ok for summary, _ in self.summaries)
+
+
+def open_splits(
+    space: stores.Workspace, dataset: str | None, names: tuple[str, str], root: Path | None = None
+) -> Splits:
+    """The training split of a workspace, and the validation split if it is there too.
+
+    Raises
+    ------
+    AdaprepError
+        The workspace is empty, holds several data sets and none is named, or lacks the training split.
+    """
+    folder = space.folders(dataset, names[:1])[0]
+    others = {f.split: f for f in space.folders(folder.dataset)}
+    validation = others.get(names[1]) if names[1] != names[0] else None
+    return Splits(
+        Split(folder, listing.load(folder, root)),
+        Split(validation, listing.load(validation, root)) if validation else None,
+    )
+
+
+def auxiliary_outputs(chosen: settings.Auxiliary) -> list[Output]:
+    """What the auxiliary network is shown."""
+    return [AuxiliaryInput(chosen.resolution, chosen.filter)]
+
+
+def base_output(chosen: settings.Base, checkpoint: Path | None = None) -> Sampled:
+    """What the base network is shown; `checkpoint` is that of the auxiliary network, if one samples."""
+    if chosen.sampler == "auxiliary":
+        from pipeline.train.predict import Predictor
+
+        if checkpoint is None:
+            raise ValueError("the sampler 'auxiliary' needs a checkpoint")
+        predictor = Predictor.load(checkpoint)
+        return Sampled(chosen.resolution, "auxiliary", predictor.grid, predictor=predictor)
+    if chosen.sampler == "proposal":
+        return Sampled(chosen.resolution, "proposal", chosen.grid, chosen.lam)
+    return Sampled(chosen.resolution, "uniform")
+
+
+def check_proposals(splits: Splits, grid: tuple[int, int], lam: float) -> None:
+    """Raise AdaprepError unless every split has its tensors of this grid and lambda: names the command."""
+    for split in splits.all:
+        if not split.folder.boundaries.exists():
+            raise AdaprepError(
+                f"{split.folder.title} has no boundaries yet. Run: adaprep boundaries "
+                f"--dataset {split.folder.dataset} --split {split.folder.split}"
+            )
+        samples.check_tensors(split.folder, Sampled(2, "proposal", grid, lam))
+
+
+def plan(splits: Splits, outputs: Sequence[Output]) -> list[Sampling]:
+    """What is left to sample. Raises AdaprepError when an earlier stage is missing: names the command."""
+    return [Sampling(split, outputs, samples.plan(split.folder, outputs)) for split in splits.all]
+
+
+def sample(
+    splits: Splits, outputs: Sequence[Output], listener: Callable[[], engine.Listener] = engine.Silent
+) -> Prepared:
+    """Make what is missing, on the threads of this process. Files that fail are in the summaries."""
+    prepared = Prepared()
+    for todo in plan(splits, outputs):
+        if not todo.images:
+            continue
+        summary = samples.run(
+            todo.split.folder, todo.split.found, outputs, todo.plans, engine.Scheduler(), listener()
+        )
+        prepared.summaries.append((summary, samples.folder_of(todo.split.folder)))
+    return prepared
+
+
+def fingerprint(path: Path) -> str:
+    """Twelve hexadecimal digits for what a store holds: its parameters, its images, what they were made of."""
+    store = stores.open_store(path, mode="r")
+    digest = hashlib.sha256(repr((sorted(store.parameters.items()), store.inputs["sha256"])).encode())
+    for name in SOURCE_ARRAYS:
+        digest.update(np.ascontiguousarray(store[name][:]).tobytes())
+    return digest.hexdigest()[:12]
