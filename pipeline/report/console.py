@@ -152,7 +152,7 @@ def print_sample_plans(plans: Sequence[Plan], scheduler: Scheduler, estimate: Es
 def print_datasets(rows: Sequence[dict[str, Any]]) -> None:
     table = Table(box=None, pad_edge=False)
     for head in ("name", "data set", "splits", "classes", "target classes", "found in"):
-        table.add_column(head, overflow="fold")
+        table.add_column(head, overflow="fold", no_wrap=head == "name")
     for row in rows:
         table.add_row(*(escape(str(value)) for value in row.values()))
     console().print(table)
