@@ -129,8 +129,11 @@ def datasets(as_json: bool) -> None:
 @split_option
 @limit_option
 @scheduler_options
+@click.option("--decode-images", "decode", is_flag=True, help="Decode images whole, not just their headers.")
 @json_option
-def check(data: Dataset, splits: tuple[str, ...], limit: int | None, where: Scheduler, as_json: bool) -> None:
+def check(
+    data: Dataset, splits: tuple[str, ...], limit: int | None, where: Scheduler, decode: bool, as_json: bool
+) -> None:
     """Look at a data set before working on it: files, sizes, ids, classes, targets.
 
     \b
@@ -143,7 +146,7 @@ def check(data: Dataset, splits: tuple[str, ...], limit: int | None, where: Sche
     from pipeline.stages.inputs import existing_splits
 
     chosen = existing_splits(data, splits)
-    reports = [stage.run(data, split, limit, where, console.listener()) for split in chosen]
+    reports = [stage.run(data, split, limit, where, console.listener(), decode) for split in chosen]
     if as_json:
         print_json([report.as_dict() for report in reports])
     else:
@@ -400,6 +403,161 @@ def sample(
         console.print_summary(summary, stage.folder_of(folder))
         ok &= summary.ok
     finish(ok)
+
+
+@main.command()
+@click.option(
+    "--network",
+    type=click.Choice(["auxiliary", "base"]),
+    help="Only this one. Default: base, and before it auxiliary if that samples.",
+)
+@click.option(
+    "--sampler",
+    type=click.Choice(["uniform", "proposal", "auxiliary"]),
+    default="auxiliary",
+    show_default=True,
+    help="Where the base network's samples lie.",
+)
+@click.option(
+    "--base",
+    "architecture",
+    default="unet",
+    show_default=True,
+    metavar="NAME",
+    help="unet, pspnet, deeplabv3plus, or your own as package.module:factory.",
+)
+@click.option("--pretrained", type=ROOT, help="File of the base network's backbone weights.")
+@click.option("--resolution", type=click.IntRange(min=2), default=64, show_default=True)
+@click.option("--aux-resolution", type=click.IntRange(min=2), default=32, show_default=True)
+@click.option("--aux-filter", type=click.Choice(["area", "nearest"]), default="area", show_default=True)
+@click.option("--aux-loss", type=click.Choice(["proposal", "energy"]), default="proposal", show_default=True)
+@click.option("--aux-features", type=click.IntRange(min=2), default=256, show_default=True)
+@click.option("--checkpoint", type=ROOT, help="Auxiliary network to sample with, trained elsewhere.")
+@click.option(
+    "--lambda", "lam", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Of proposals."
+)
+@click.option("--grid", type=Grid(), default="8x8", show_default=True, help="Of the sampling tensors.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--epochs", type=click.IntRange(min=1), help="Of one random crop an image. Default: by data set."
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Adam's learning rate at the start. Default: by data set.",
+)
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), help="Crops a step, all processes. Default: by resolution."
+)
+@click.option("--weight-decay", type=click.FloatRange(min=0), default=0.0, show_default=True)
+@click.option(
+    "--augment",
+    multiple=True,
+    metavar="KEY=NUMBER",
+    help="Strength of flip, brightness, contrast or salt_and_pepper; 0 is off.",
+)
+@click.option(
+    "--validate-every", type=click.IntRange(min=1), help="Epochs. Default: about 50 times in a run."
+)
+@click.option("--save-every", type=click.IntRange(min=1), default=500, show_default=True, help="Steps.")
+@click.option("--tag", metavar="WORD", help="End of the run's name, to keep several apart.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Processes that read batches, where these do not fit in memory.",
+)
+@held_option
+@click.option("--root", type=ROOT, help="Where the data set lies now, if it has moved.")
+@click.option("--train-split", default="train", show_default=True)
+@click.option("--val-split", default="val", show_default=True, help="Used if the workspace holds it.")
+@overwrite_option
+@dry_run_option
+@workspace_option
+def train(
+    network: str | None,
+    sampler: Any,
+    architecture: str,
+    pretrained: Path | None,
+    resolution: int,
+    aux_resolution: int,
+    aux_filter: str,
+    aux_loss: Any,
+    aux_features: int,
+    checkpoint: Path | None,
+    lam: float,
+    grid: tuple[int, int],
+    seed: int,
+    epochs: int | None,
+    rate: float | None,
+    batch_size: int | None,
+    weight_decay: float,
+    augment: tuple[str, ...],
+    validate_every: int | None,
+    save_every: int,
+    tag: str | None,
+    device: str,
+    workers: int,
+    dataset: str | None,
+    root: Path | None,
+    train_split: str,
+    val_split: str,
+    overwrite: bool,
+    dry_run: bool,
+    space: Workspace,
+) -> None:
+    """Train the auxiliary network on proposals, and a base network on what it samples.
+
+    Samples what is missing, goes on where an earlier run stopped, and skips what is complete. Runs lie in
+    the workspace, in DATASET/runs.
+
+    \b
+    Examples:
+      adaprep train
+      adaprep train --sampler uniform --resolution 128 --epochs 100
+      adaprep train --network auxiliary --aux-loss energy --weight-decay 0.01 --augment contrast=0.4
+      torchrun --nproc-per-node 4 -m cli train --base package.module:factory
+    """
+    from pipeline.train import settings
+
+    settings.need_torch()
+    from pipeline.report import console
+    from pipeline.train import command, progress
+
+    request = settings.Request(
+        settings.chosen_networks(network, sampler),
+        settings.Auxiliary(aux_resolution, aux_filter, grid, lam, aux_loss, aux_features),
+        settings.Base(
+            architecture, sampler, resolution, grid, lam, pretrained=str(pretrained) if pretrained else None
+        ),
+        seed,
+        rate,
+        epochs,
+        batch_size,
+        weight_decay,
+        validate_every,
+        settings.strengths(augment),
+        checkpoint,
+        tag,
+        (train_split, val_split),
+        device,
+        workers,
+        save_every,
+        overwrite,
+    )
+    if dry_run:
+        for planned in command.plan(space, dataset, request, root):
+            click.echo(planned.describe())
+        return
+    hooks = command.Hooks(
+        console.listener,
+        progress.listener,
+        console.print_summary,
+        lambda result: click.echo(result.describe()),
+    )
+    finish(command.run(space, dataset, request, hooks, root))
 
 
 @main.command()

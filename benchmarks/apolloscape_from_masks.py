@@ -35,7 +35,7 @@ def build(masks: Path, root: Path, copies: int) -> int:
     return count
 
 
-def write(root: Path, stamp: str, mask: np.ndarray, rng: np.random.Generator) -> None:  # type: ignore[type-arg]
+def write(root: Path, stamp: str, mask: np.ndarray, rng: np.random.Generator) -> None:
     """One pair of files, named as ApolloScape names them."""
     name = f"{stamp}_Camera_5"
     places = {kind: root / "road01_ins" / kind / "Record001" / "Camera 5" for kind in ("ColorImage", "Label")}

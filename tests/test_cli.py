@@ -195,6 +195,17 @@ def test_sixteen_bit_ids_of_the_class_table_are_fine(make_blobs: MakeBlobs, run:
     assert run("boundaries", "--dataset", yaml).exit_code == 0
 
 
+def test_a_truncated_image_is_found_when_images_are_decoded(make_blobs: MakeBlobs, run: Run) -> None:
+    yaml = make_blobs()
+    image = yaml.parent / "images" / "train" / "0001.jpg"
+    image.write_bytes(image.read_bytes()[:1500])
+    assert run("check", "--dataset", yaml, "--split", "train").exit_code == 0
+    result = run("check", "--dataset", yaml, "--split", "train", "--decode-images")
+    assert result.exit_code == 1
+    assert "0001" in result.output
+    assert "truncated" in result.output
+
+
 def test_a_missing_image_fails_the_check_but_not_the_boundaries(make_blobs: MakeBlobs, run: Run) -> None:
     yaml = make_blobs()
     (yaml.parent / "images" / "train" / "0002.jpg").unlink()

@@ -121,10 +121,8 @@ def histogram(labels: NDArray[Any], rows: int = 128) -> dict[int, int]:
     return {int(i): int(total[i]) for i in np.flatnonzero(total)}
 
 
-def check_frame(dataset: Dataset, frame: Frame) -> FrameCheck:
-    """Read one pair whole and list everything that is wrong with it."""
-    from pipeline.datasets import readers
-
+def check_frame(dataset: Dataset, frame: Frame, decode: bool = False) -> FrameCheck:
+    """Read one label map whole, and its image's header or all of it, and list everything that is wrong."""
     image, label = frame.image.exists(), frame.label.exists()
     problems = [] if image else [f"{frame.image}: no such image"]
     try:
@@ -138,7 +136,7 @@ def check_frame(dataset: Dataset, frame: Frame) -> FrameCheck:
         )
     if image:
         try:
-            size = readers.image_size(frame.image)
+            size = _image_size(dataset, frame, decode)
             if size != labels.shape:
                 problems.append(
                     f"{frame.label}: the label map is {labels.shape[1]} x {labels.shape[0]}, its image "
@@ -150,12 +148,21 @@ def check_frame(dataset: Dataset, frame: Frame) -> FrameCheck:
     return FrameCheck(frame.name, image, label, (height, width), str(labels.dtype), counts, tuple(problems))
 
 
-def check_frames(dataset: Dataset, start: int, frames: Sequence[Frame]) -> BlockResult:
+def _image_size(dataset: Dataset, frame: Frame, decode: bool) -> tuple[int, int]:
+    from pipeline.datasets import readers
+
+    if not decode:
+        return readers.image_size(frame.image)
+    height, width = dataset.read_image(frame).shape[:2]
+    return height, width
+
+
+def check_frames(dataset: Dataset, start: int, frames: Sequence[Frame], decode: bool) -> BlockResult:
     """One task."""
     found, failures = [], []
     for index, frame in enumerate(frames, start):
         engine.check_stop()
-        result = check_frame(dataset, frame)
+        result = check_frame(dataset, frame, decode)
         found.append(result)
         failures += [Failure(index, frame.name, problem) for problem in result.problems]
     return BlockResult(start, start + len(frames), tuple(failures), found)
@@ -167,11 +174,12 @@ def run(
     limit: int | None = None,
     scheduler: engine.Scheduler | None = None,
     listener: engine.Listener | None = None,
+    decode: bool = False,
 ) -> Report:
-    """Check a split. Raises AdaprepError when there is nothing to check."""
+    """Check a split; with `decode`, images are decoded whole. Raises AdaprepError when there is none."""
     frames = dataset.frames(split)[:limit]
     tasks = [
-        partial(check_frames, dataset, i, frames[i : i + FRAMES_PER_TASK])
+        partial(check_frames, dataset, i, frames[i : i + FRAMES_PER_TASK], decode)
         for i in range(0, len(frames), FRAMES_PER_TASK)
     ]
     title = f"checking {dataset.name}/{split}"

@@ -68,8 +68,10 @@ class BaseTask:
 
     def build(self) -> nn.Module:
         """A new network; its random weights are those of PyTorch's generator."""
-        pretrained = {"pretrained": self.chosen.pretrained} if self.chosen.pretrained else {}
-        return build(self.network, **self.arguments, **pretrained)
+        arguments = dict(self.arguments)
+        if self.chosen.pretrained:
+            arguments["pretrained"] = self.chosen.pretrained
+        return build(self.network, **arguments)
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """Of one batch, mean over its samples that are not void."""

@@ -21,7 +21,7 @@ class CropShuffle(ShardShuffle):
         crops = self.dataset.crops
         rng = np.random.default_rng([self.seed, self.epoch, crops])
         drawn = rng.integers(crops, size=len(self.dataset.images))
-        return order[order % crops == drawn[order // crops]]
+        return np.asarray(order[order % crops == drawn[order // crops]])
 
 
 def step_seed(seed: int, epoch: int, step: int, rank: int = 0) -> int:

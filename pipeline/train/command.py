@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from pipeline import stores
 from pipeline.errors import AdaprepError
 from pipeline.stages import engine
 from pipeline.stages.engine import Summary
+from pipeline.stages.outputs import Output, Sampled
 from pipeline.train import checkpoint, prepare, progress, settings
 from pipeline.train.auxiliary import AuxiliaryTask
 from pipeline.train.base import BaseTask
@@ -46,6 +49,18 @@ class Planned:
     schedule: Schedule
     sampling: list[Sampling] = field(default_factory=list)
     note: str = ""
+
+    def describe(self) -> str:
+        """A few lines for people."""
+        what = {"new": "would train", "interrupted": "would go on with", "complete": "complete already:"}
+        plan = self.schedule
+        lines = [
+            f"{what[self.state]} {self.path}",
+            f"  {plan.epochs} epochs, {plan.batch_size} crops a step, learning rate {plan.rate:g} "
+            f"falling to {plan.rate * plan.final_factor:g}",
+        ]
+        lines += [f"  {part.describe()}" for part in self.sampling if part.images]
+        return "\n".join([*lines, f"  {self.note}"] if self.note else lines)
 
 
 def run(
@@ -117,7 +132,7 @@ def check(request: Request) -> None:
 
 
 @dataclass
-class _Part:
+class _Part(ABC):
     """One of the two networks: what it reads, where its run lies, how its task is made."""
 
     space: stores.Workspace
@@ -140,25 +155,28 @@ class _Part:
         return self.request.schedule(self.splits.dataset.name, images, self.resolution)
 
     @property
+    @abstractmethod
     def resolution(self) -> int:
-        raise NotImplementedError
+        """Of what the network is shown."""
 
     def folder(self, name: str) -> Path:
         return self.space.path / self.splits.train.folder.dataset / "runs" / name
 
-    def outputs(self) -> list[prepare.Output]:
+    @abstractmethod
+    def outputs(self) -> list[Output]:
         """What has to be sampled. Raises AdaprepError when an earlier stage is missing."""
-        raise NotImplementedError
 
+    @abstractmethod
     def data(self) -> dict[str, Path]:
         """The stores that are read, by name."""
-        raise NotImplementedError
 
+    @abstractmethod
     def own_settings(self) -> dict[str, Any]:
-        raise NotImplementedError
+        """What shapes the weights beside schedule and data set."""
 
+    @abstractmethod
     def task(self, in_memory: bool | None) -> Task:
-        raise NotImplementedError
+        """What the loop needs; `in_memory` as for `StoreDataset`."""
 
     def ready(self) -> bool:
         """Whether all that it samples with is there."""
@@ -179,7 +197,7 @@ class _Auxiliary(_Part):
     def resolution(self) -> int:
         return self.request.auxiliary.resolution
 
-    def outputs(self) -> list[prepare.Output]:
+    def outputs(self) -> list[Output]:
         chosen = self.request.auxiliary
         prepare.check_proposals(self.splits, chosen.grid, chosen.lam)
         return prepare.auxiliary_outputs(chosen)
@@ -197,7 +215,8 @@ class _Auxiliary(_Part):
         return small, split.folder.tensors(chosen.grid, chosen.lam)
 
     def own_settings(self) -> dict[str, Any]:
-        return settings.plain(self.request.auxiliary)
+        chosen = settings.plain(self.request.auxiliary)
+        return {"lambda": chosen.pop("lam"), **chosen}
 
     def task(self, in_memory: bool | None) -> Task:
         held = self.splits.validation
@@ -224,13 +243,15 @@ class _Base(_Part):
             return True
         return (self.auxiliary.parent / "result.json").exists()
 
-    def output(self) -> prepare.Sampled:
+    @cached_property
+    def output(self) -> Sampled:
+        """What is sampled. Raises AdaprepError when the auxiliary network that it needs is not there."""
         if self.request.base.sampler != "auxiliary":
             return prepare.base_output(self.request.base)
         if not self.ready():
             options = f"--aux-resolution {self.request.auxiliary.resolution} --seed {self.request.seed}"
             raise AdaprepError(
-                f"there is no trained auxiliary network {self.auxiliary.parent.name} in {self.auxiliary.parent}. "
+                f"no auxiliary network has been trained in {self.auxiliary.parent}. "
                 f"Run: adaprep train --network auxiliary {options}   or give --checkpoint FILE"
             )
         about = self.splits.about()
@@ -238,27 +259,27 @@ class _Base(_Part):
         found.expect(dataset=about["dataset"], class_names=about["class_names"], targets=about["targets"])
         return prepare.base_output(self.request.base, self.auxiliary)
 
-    def outputs(self) -> list[prepare.Output]:
-        return [self.output()]
+    def outputs(self) -> list[Output]:
+        return [self.output]
 
     def data(self) -> dict[str, Path]:
-        output = self.output()
-        return {f"samples_{split.folder.split}": split.store(output) for split in self.splits.all}
+        return {f"samples_{split.folder.split}": split.store(self.output) for split in self.splits.all}
 
     def own_settings(self) -> dict[str, Any]:
-        return {**settings.plain(self.request.base), **self._sampling()}
+        chosen = settings.plain(self.request.base)
+        return {**{name: value for name, value in chosen.items() if name != "lam"}, **self._sampling()}
 
     def _sampling(self) -> dict[str, Any]:
         """What the samples were made with, whatever the request says of other samplers."""
-        output = self.output()
+        output = self.output
         return {
             "grid": list(output.grid) if output.sampler != "uniform" else None,
-            "lam": output.lam,
+            "lambda": output.lam,
             "auxiliary": output.predictor.identity if output.predictor else None,
         }
 
     def task(self, in_memory: bool | None) -> Task:
-        output, held = self.output(), self.splits.validation
+        output, held = self.output, self.splits.validation
         return BaseTask(
             self.request.base,
             len(self.splits.dataset.classes.names),

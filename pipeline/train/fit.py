@@ -174,9 +174,13 @@ class _Fit:
         if figures or self.unsaved >= self.where.save_every:
             self._save()
         return {
-            **{"epoch": position.epoch, "step": step, "rate": rate, "loss": loss},
+            "epoch": position.epoch,
+            "step": step,
+            "rate": rate,
+            "loss": loss,
             **{name: value for name, value in figures.items() if name in self.task.figures},
-            **{"images_per_second": images / max(seconds, 1e-9), "seconds": position.seconds},
+            "images_per_second": images / max(seconds, 1e-9),
+            "seconds": position.seconds,
         }
 
     def _step(self, batch: Batch) -> None:

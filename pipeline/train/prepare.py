@@ -13,12 +13,13 @@ import numpy as np
 from pipeline import stores
 from pipeline.datasets.base import Dataset
 from pipeline.errors import AdaprepError
+from pipeline.report.console import human_bytes, human_seconds
 from pipeline.stages import engine, samples
 from pipeline.stages import inputs as listing
 from pipeline.stages.engine import Summary
 from pipeline.stages.inputs import Inputs
 from pipeline.stages.outputs import AuxiliaryInput, Output, Sampled
-from pipeline.stages.plan import Estimate, Plan
+from pipeline.stages.plan import Plan
 from pipeline.train import settings
 
 SOURCE_ARRAYS = ("source", "status")
@@ -75,8 +76,15 @@ class Sampling:
         """Still to be decoded."""
         return sum(stop - start for start, stop in samples.wanted(self.outputs, self.plans))
 
-    def estimate(self, where: engine.Scheduler) -> Estimate:
-        return samples.estimate(self.split.folder, self.split.found, self.outputs, self.plans, where)
+    def describe(self) -> str:
+        """What would be sampled and what that would take, in one line."""
+        where = engine.Scheduler()
+        took = samples.estimate(self.split.folder, self.split.found, self.outputs, self.plans, where)
+        names = ", ".join(output.name for output in self.outputs)
+        return (
+            f"first samples {self.images} images of {self.split.folder.title} ({names}): about "
+            f"{human_seconds(took.seconds)}, {human_bytes(took.disk)} of disk, {human_bytes(took.free)} free"
+        )
 
 
 @dataclass
@@ -160,7 +168,7 @@ def sample(
 
 
 def fingerprint(path: Path) -> str:
-    """Twelve hexadecimal digits for what a store holds: its parameters, its images, what they were made of."""
+    """Twelve hexadecimal digits for what a store holds: parameters, images, and what they were made of."""
     store = stores.open_store(path, mode="r")
     digest = hashlib.sha256(repr((sorted(store.parameters.items()), store.inputs["sha256"])).encode())
     for name in SOURCE_ARRAYS:

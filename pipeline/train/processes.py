@@ -21,7 +21,7 @@ PATIENCE = timedelta(days=14)
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those that train together."""
+    """The place of this process among those that train together."""
 
     rank: int = 0
     size: int = 1

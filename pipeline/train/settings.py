@@ -6,7 +6,7 @@ Nothing here needs PyTorch.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -64,7 +64,7 @@ class Schedule:
 
     def learning_rate(self, step: int, steps: int) -> float:
         """At one step of a run of `steps`: exponential from `rate` to ``rate * final_factor``."""
-        return self.rate * self.final_factor ** (step / max(steps - 1, 1))
+        return float(self.rate * self.final_factor ** (step / max(steps - 1, 1)))
 
 
 @dataclass(frozen=True)
@@ -162,6 +162,20 @@ def pace(dataset: str) -> Pace:
     """Rate and epochs of a data set: that of the longest beginning of its name, else `OTHER_PACE`."""
     known = [name for name in PACES if dataset.startswith(name)]
     return PACES[max(known, key=len)] if known else OTHER_PACE
+
+
+def strengths(options: Sequence[str]) -> dict[str, float]:
+    """("contrast=0.4",) to numbers by name. Raises AdaprepError where one is no KEY=NUMBER of at least 0."""
+    found = {}
+    for option in options:
+        name, _, number = option.partition("=")
+        try:
+            found[name] = float(number)
+        except ValueError:
+            found[name] = -1.0
+        if not 0 <= found[name] < float("inf"):
+            raise AdaprepError(f"--augment {option}: give KEY=NUMBER, at least 0, such as contrast=0.4")
+    return found
 
 
 def batch_size(resolution: int, images: int) -> int:

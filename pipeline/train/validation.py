@@ -1,4 +1,4 @@
-"""mIoU of a base network at full resolution: scores of stored samples, interpolated, against the label maps."""
+"""mIoU of a base network at full resolution: scores of samples, interpolated, against the label maps."""
 
 from __future__ import annotations
 

@@ -1,0 +1,360 @@
+"""`adaprep train`: learning, going on, refusing, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from cli import main
+from pipeline import stores
+from pipeline.errors import AdaprepError
+from pipeline.metrics import ConfusionMatrix
+
+torch = pytest.importorskip("torch")
+
+from pipeline.stages.upper_bound import load_truth  # noqa: E402
+from pipeline.train import checkpoint, command, history, prepare, settings  # noqa: E402
+from pipeline.train.networks.unet import UNet  # noqa: E402
+from pipeline.train.progress import Silent  # noqa: E402
+
+MakeBlobs = Callable[..., Path]
+
+TINY = settings.Request(
+    ("auxiliary", "base"),
+    settings.Auxiliary(16, grid=(4, 4), features=8),
+    settings.Base("tests.train.test_fit:tiny", resolution=8, grid=(4, 4)),
+    rate=1e-3,
+    epochs=3,
+    batch_size=4,
+    device="cpu",
+)
+
+
+def tiny(classes: int) -> torch.nn.Module:
+    return UNet(classes, (8, 8))
+
+
+class Greedy(torch.nn.Module):
+    """Asks for more memory than there is, but only while it is trained."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.network = UNet(classes, (8,))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            torch.empty(2**50)
+        return self.network(images)
+
+
+def greedy(classes: int) -> torch.nn.Module:
+    return Greedy(classes)
+
+
+def cli(space: Path, *args: object) -> tuple[int, str]:
+    result = CliRunner().invoke(main, [*map(str, args), "--workspace", str(space)])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, " ".join(result.output.split())
+
+
+def make_space(yaml: Path, space: Path, *splits: str) -> stores.Workspace:
+    chosen = [part for split in splits for part in ("--split", split)]
+    assert cli(space, "boundaries", "--dataset", yaml, "--grid", "4", *chosen)[0] == 0
+    assert cli(space, "solve-tensors")[0] == 0
+    return stores.Workspace(space)
+
+
+@pytest.fixture
+def space(make_blobs: MakeBlobs, tmp_path: Path) -> stores.Workspace:
+    """14 images to train on, 5 to validate on, with boundaries and tensors of a 4 x 4 grid."""
+    return make_space(make_blobs(train=14, val=5), tmp_path / "w")
+
+
+def run_folder(space: stores.Workspace, request: settings.Request, network: str) -> Path:
+    return space.path / "blobs" / "runs" / request.run_name(network)
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return checkpoint.load(path).state
+
+
+def same(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def majority(space: stores.Workspace) -> ConfusionMatrix:
+    """Of always naming the most frequent class, at full resolution."""
+    found = prepare.open_splits(space, None, ("train", "val")).validation.found  # type: ignore[union-attr]
+    truths = [load_truth(found.dataset, frame) for frame in found.frames]
+    most = int(np.bincount(np.concatenate([t.ravel() for t in truths]), minlength=256)[:255].argmax())
+    matrix = ConfusionMatrix(found.dataset.classes.names, found.dataset.classes.targets)
+    for truth in truths:
+        matrix.update(truth, np.full_like(truth, most))
+    return matrix
+
+
+def test_both_networks_learn(make_blobs: MakeBlobs, tmp_path: Path) -> None:
+    space = make_space(make_blobs(train=32, val=8), tmp_path / "w")
+    request = replace(
+        TINY,
+        auxiliary=replace(TINY.auxiliary, features=16),
+        base=replace(TINY.base, resolution=16),
+        rate=1e-2,
+        epochs=25,
+        batch_size=8,
+    )
+    trained: list[Any] = []
+    assert command.run(space, None, request, command.Hooks(trained=trained.append))
+    auxiliary, base = trained
+    assert auxiliary.figures["validation_loss"] < 0.9 * auxiliary.figures["uniform_loss"]
+    constant = majority(space)
+    assert base.figures["miou"] > 1.3 * constant.miou()
+    assert base.figures["target_miou"] > 0.2
+    assert base.figures["accuracy"] > constant.accuracy()
+    for result in trained:
+        losses = [float(row["loss"]) for row in history.read(result.path / "history.csv")]
+        assert len(losses) == 25
+        assert losses[-1] < 0.7 * losses[0]
+
+
+def test_a_run_leaves_its_files(space: stores.Workspace) -> None:
+    command.run(space, None, TINY)
+    for network in ("auxiliary", "base"):
+        folder = run_folder(space, TINY, network)
+        names = {p.name for p in folder.iterdir()} - {".lock"}
+        events = {name for name in names if name.startswith("events.out.tfevents")}
+        assert len(events) == 1
+        assert names - events == {"settings.json", "last.pt", "best.pt", "history.csv", "result.json"}
+        best, last = checkpoint.load(folder / "best.pt"), checkpoint.load(folder / "last.pt")
+        result = json.loads((folder / "result.json").read_text())
+        assert (best.kind, last.training) == (network, {})
+        assert best.about["epoch"] == result["best_epoch"]
+        assert best.about["dataset"] == "blobs"
+        assert best.about["class_names"] == ["ground", "blob", "stick"]
+    assert folder.name == "base-tests.train.test_fit-tiny-auxiliary16-8-4x4-seed0"
+    base = checkpoint.load(folder / "best.pt", "base")
+    auxiliary = checkpoint.load(run_folder(space, TINY, "auxiliary") / "best.pt", "auxiliary")
+    assert base.about["auxiliary"] == auxiliary.identity
+    assert base.arguments["classes"] == 3
+
+
+def test_training_and_validation_samples_lie_where_the_trained_network_says(space: stores.Workspace) -> None:
+    command.run(space, None, TINY)
+    found = checkpoint.load(run_folder(space, TINY, "auxiliary") / "best.pt")
+    network = found.build()
+    for split in ("train", "val"):
+        folder = space.path / "blobs" / split / "samples"
+        store = stores.open_store(folder / f"auxiliary-{found.identity}-8.zarr", mode="r")
+        small = stores.open_store(folder / "input-16-area.zarr", mode="r")["image"][0]
+        phi = network.predict(torch.from_numpy(small.transpose(0, 3, 1, 2).copy())).detach().numpy()
+        assert np.allclose(store["phi"][0], phi, atol=1e-6)
+
+
+class Stop(Exception):
+    pass
+
+
+class Interrupting(Silent):
+    """Raises at its n-th look at the losses."""
+
+    def __init__(self, looks: int) -> None:
+        self.looks = looks
+
+    def advanced(self, epoch: int, steps: int, images: int, loss: float) -> None:
+        self.looks -= 1
+        if self.looks == 0:
+            raise Stop
+
+
+@pytest.mark.parametrize("network", ["auxiliary", "base"])
+@pytest.mark.parametrize("looks", [1, 4, 5])
+def test_a_run_that_goes_on_ends_with_the_same_bits(
+    space: stores.Workspace, tmp_path: Path, network: str, looks: int
+) -> None:
+    request = replace(
+        TINY, networks=(network,), base=replace(TINY.base, sampler="proposal"), save_every=2, weight_decay=0.1
+    )
+    command.run(space, None, request)
+    folder = run_folder(space, request, network)
+    alone = {name: weights(folder / name) for name in ("last.pt", "best.pt")}
+    rows = [drop_times(row) for row in history.read(folder / "history.csv")]
+    shutil.rmtree(folder)
+    with pytest.raises(Stop):
+        command.run(space, None, request, command.Hooks(fitting=lambda: Interrupting(looks)))
+    left = checkpoint.load(folder / "last.pt") if (folder / "last.pt").exists() else None
+    assert left is None or left.training["position"]["epoch"] < 3
+    command.run(space, None, request)
+    for name, expected in alone.items():
+        assert same(weights(folder / name), expected)
+    assert [drop_times(row) for row in history.read(folder / "history.csv")] == rows
+
+
+def drop_times(row: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in row.items() if name not in ("images_per_second", "seconds")}
+
+
+def test_the_seed_and_nothing_else_decides(space: stores.Workspace, tmp_path: Path) -> None:
+    uniform = replace(TINY, networks=("base",), base=replace(TINY.base, sampler="uniform"))
+    found = []
+    for seed, tag in ((0, "a"), (0, "b"), (1, "c")):
+        request = replace(uniform, seed=seed, tag=tag)
+        command.run(space, None, request)
+        found.append(weights(run_folder(space, request, "base") / "last.pt"))
+    assert same(found[0], found[1])
+    assert not same(found[0], found[2])
+
+
+def test_a_complete_run_is_skipped_and_changed_settings_are_refused_by_name(space: stores.Workspace) -> None:
+    request = replace(TINY, networks=("auxiliary",))
+    command.run(space, None, request)
+    folder = run_folder(space, request, "auxiliary")
+    before = (folder / "last.pt").stat().st_mtime_ns
+    results: list[Any] = []
+    command.run(space, None, request, command.Hooks(trained=results.append))
+    assert results[0].skipped
+    assert "complete already; best at epoch" in results[0].describe()
+    assert (folder / "last.pt").stat().st_mtime_ns == before
+    changed = replace(request, rate=1e-4, augmentation={"flip": 0.0})
+    with pytest.raises(AdaprepError) as error:
+        command.run(space, None, changed)
+    assert "  rate: 0.001 in the run, 0.0001 asked for" in str(error.value)
+    assert '  augmentation: {"flip": 0.5,' in str(error.value)
+    assert "Use --overwrite to start it again, or --tag WORD to keep both." in str(error.value)
+    command.run(space, None, replace(changed, overwrite=True))
+    assert json.loads((folder / "settings.json").read_text())["settings"]["rate"] == 1e-4
+
+
+def test_other_data_under_the_same_name_are_refused(space: stores.Workspace) -> None:
+    request = replace(TINY, networks=("auxiliary",))
+    command.run(space, None, request)
+    tensors = stores.open_store(space.folder("blobs", "train").tensors((4, 4), 1.0))
+    tensors["source"][0] = (1, 2)
+    with pytest.raises(AdaprepError, match="data_tensors_train"):
+        command.run(space, None, request)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoint(
+    space: stores.Workspace,
+) -> None:
+    base = replace(TINY.base, sampler="uniform")
+    request = replace(TINY, networks=("base",), base=base, rate=1e30, save_every=1)
+    with pytest.raises(AdaprepError) as error:
+        command.run(space, None, request)
+    message = str(error.value)
+    assert "the loss became nan at epoch 1, step 2, learning rate" in message
+    assert "The checkpoint before that is kept" in message
+    assert "Try a lower --rate, with --overwrite." in message
+    kept = checkpoint.load(run_folder(space, request, "base") / "last.pt")
+    assert kept.training["position"]["step"] == 1
+    assert all(value.isfinite().all() for value in kept.state.values())
+
+
+def test_too_little_memory_suggests_half_the_batch(space: stores.Workspace) -> None:
+    base = replace(TINY.base, sampler="uniform", architecture="tests.train.test_fit:greedy")
+    with pytest.raises(AdaprepError, match="ran out at a batch of 4 crops.*--batch-size 2 --overwrite"):
+        command.run(space, None, replace(TINY, networks=("base",), base=base))
+
+
+def test_another_checkpoint_in_the_runs_place_is_refused(space: stores.Workspace) -> None:
+    request = replace(TINY, networks=("auxiliary",))
+    command.run(space, None, request)
+    folder = run_folder(space, request, "auxiliary")
+    (folder / "result.json").unlink()
+    found = checkpoint.load(folder / "last.pt")
+    about = {**found.about, "dataset": "camvid"}
+    checkpoint.save(
+        folder / "last.pt", "auxiliary", "auxiliary", found.arguments, found.state, about, {"a": 1}
+    )
+    with pytest.raises(AdaprepError, match="was trained with dataset camvid, but dataset blobs is asked for"):
+        command.run(space, None, request)
+
+
+def test_a_sampling_network_of_another_data_set_is_refused(space: stores.Workspace, tmp_path: Path) -> None:
+    command.run(space, None, replace(TINY, networks=("auxiliary",)))
+    found = checkpoint.load(run_folder(space, TINY, "auxiliary") / "best.pt")
+    other = tmp_path / "other.pt"
+    about = {**found.about, "class_names": ["sky"]}
+    checkpoint.save(other, "auxiliary", "auxiliary", found.arguments, found.state, about)
+    request = replace(TINY, networks=("base",), checkpoint=other)
+    with pytest.raises(AdaprepError, match="was trained with class_names"):
+        command.run(space, None, request)
+    shutil.copy(run_folder(space, TINY, "auxiliary") / "best.pt", other)
+    assert command.run(space, None, request)
+
+
+def test_without_validation_split_the_training_loss_decides(make_blobs: MakeBlobs, tmp_path: Path) -> None:
+    space = make_space(make_blobs(), tmp_path / "w", "train")
+    results: list[Any] = []
+    command.run(space, None, TINY, command.Hooks(trained=results.append))
+    for result in results:
+        rows = history.read(result.path / "history.csv")
+        best = min(rows, key=lambda row: float(row["loss"]))
+        assert result.best_epoch == int(best["epoch"])
+        assert result.figures == {"training_loss": pytest.approx(float(best["loss"]), rel=1e-5)}
+
+
+@pytest.mark.parametrize(
+    ("args", "sentence"),
+    [
+        (("--lambda", "3"), "no tensors of grid 4x4, lambda 3. Run: adaprep solve-tensors --lambda 3"),
+        (("--train-split", "dev"), "Run: adaprep boundaries --dataset blobs --split dev"),
+        (("--network", "base"), "Run: adaprep train --network auxiliary --aux-resolution 32 --seed 0"),
+        (("--network", "base", "--checkpoint", "absent.pt"), "no checkpoint at absent.pt: it does not exist"),
+        (("--checkpoint", "some.pt"), "use it with --network base --sampler auxiliary"),
+        (("--augment", "blur=1"), "no augmentation is called 'blur'; there are: flip, brightness, contrast"),
+        (("--augment", "flip"), "--augment flip: give KEY=NUMBER"),
+        (("--sampler", "uniform", "--base", "resnet"), "no base network is called 'resnet'"),
+        (("--device", "cuda"), "--device cuda: PyTorch"),
+    ],
+)
+def test_what_cannot_be_trained_is_explained(
+    space: stores.Workspace, args: tuple[str, ...], sentence: str
+) -> None:
+    if "cuda" in args and torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    code, output = cli(space.path, "train", "--grid", "4", *args)
+    assert code == 1
+    assert sentence in output
+
+
+def test_an_empty_workspace_says_where_to_start(tmp_path: Path) -> None:
+    code, output = cli(tmp_path / "nothing", "train")
+    assert code == 1
+    assert "Start with: adaprep boundaries --dataset NAME" in output
+
+
+def test_a_dry_run_says_what_and_writes_nothing(space: stores.Workspace) -> None:
+    code, output = cli(space.path, "train", "--grid", "4", "--dry-run")
+    assert code == 0
+    for words in (
+        "would train",
+        "auxiliary-32-4x4-seed0",
+        "500 epochs, 8 crops a step, learning rate 0.0001 falling to 1e-06",
+        "first samples 14 images of blobs/train (input-32-area)",
+        "samples with the auxiliary network, once that is trained",
+    ):
+        assert words in output
+    assert not (space.path / "blobs" / "runs").exists()
+    assert not (space.path / "blobs" / "train" / "samples").exists()
+
+
+def test_the_command_trains_on_what_it_can_read_and_says_what_it_cannot(
+    make_blobs: MakeBlobs, tmp_path: Path
+) -> None:
+    yaml = make_blobs()
+    space = make_space(yaml, tmp_path / "w")
+    (yaml.parent / "images" / "train" / "0002.jpg").unlink()
+    args = ["--sampler", "uniform", "--base", "tests.train.test_fit:tiny", "--resolution", 8, "--epochs", 2]
+    code, output = cli(space.path, "train", *args, "--device", "cpu")
+    assert code == 1
+    assert "0002" in output
+    assert "base-tests.train.test_fit-tiny-uniform-8-seed0: 2 epochs in" in output
+    assert "best at epoch" in output
