@@ -149,8 +149,10 @@ def run(
             _distributed(tasks, scheduler, take) if _needs_cluster(scheduler) else _threads(
                 tasks, scheduler, take
             )
+    except BaseException:
+        STOP.set()  # for the tasks in flight
+        raise
     finally:
-        STOP.set()
         listener.finished()
     results.sort(key=lambda r: r.start)
     summary.images = sum(r.count for r in results)
