@@ -26,16 +26,16 @@ Array = NDArray[Any]
 
 CAPACITY = 4096  # pixels weighed at once, unless a row is longer
 
-_compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
+compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
 
 
-@_compiled
-def _first_row_below(y: float, height: int) -> int:
+@compiled
+def first_row_below(y: float, height: int) -> int:
     """The first row whose cut has a vertex at y above it; `height` when there is none."""
     return height if y >= height - 1 else math.ceil(y)
 
 
-@_compiled
+@compiled
 def _spans(y: Array, x: Array, corners: Array, height: int, where: Array, along: Array) -> int:
     """Forward spans of one triangle that hold a pixel; returns how many.
 
@@ -50,9 +50,9 @@ def _spans(y: Array, x: Array, corners: Array, height: int, where: Array, along:
             top = k
         if ys[k] >= ys[bottom]:
             bottom = k
-    begin = _first_row_below(ys[top], height)
-    turn = _first_row_below(ys[3 - top - bottom], height)
-    end = _first_row_below(ys[bottom], height)
+    begin = first_row_below(ys[top], height)
+    turn = first_row_below(ys[3 - top - bottom], height)
+    end = first_row_below(ys[bottom], height)
     count = 0
     for row in range(begin, end):
         # One corner is alone on its side of the cut, `enter` and `leave` are the far ends of the cut edges.
@@ -82,7 +82,7 @@ def _spans(y: Array, x: Array, corners: Array, height: int, where: Array, along:
     return count
 
 
-@_compiled
+@compiled
 def _weigh(where: Array, along: Array, begin: int, count: int, weights: Array) -> tuple[int, int]:
     """Weights (3, capacity) of the corners at the pixels of as many spans as fit, from span `begin` on.
 
@@ -106,7 +106,7 @@ def _weigh(where: Array, along: Array, begin: int, count: int, weights: Array) -
     return count, pixels
 
 
-@_compiled
+@compiled
 def _fill(out: Array, where: Array, count: int, label: int) -> None:
     for n in range(count):
         row = where[n, 0]
@@ -114,7 +114,7 @@ def _fill(out: Array, where: Array, count: int, label: int) -> None:
             out[row, col] = label
 
 
-@_compiled
+@compiled
 def _copy(out: Array, where: Array, begin: int, end: int, values: Array) -> None:
     """Lay out the values of consecutive pixels on the spans they belong to."""
     p = 0
@@ -125,7 +125,7 @@ def _copy(out: Array, where: Array, begin: int, end: int, values: Array) -> None
             p += 1
 
 
-@_compiled
+@compiled
 def _contenders(scores: Array, winners: Array, corners: Array, labels: Array, values: Array) -> int:
     """Classes that may win inside a triangle: those that no corner's winner exceeds at all three corners."""
     a, b, c = scores[corners[0]], scores[corners[1]], scores[corners[2]]
@@ -145,7 +145,7 @@ def _contenders(scores: Array, winners: Array, corners: Array, labels: Array, va
     return count
 
 
-@_compiled
+@compiled
 def _present(samples: Array, void: int, corners: Array, labels: Array, values: Array) -> int:
     """Labels at the corners in ascending order, each with score 1 where it stands; void ones left out."""
     count = 0
@@ -166,7 +166,7 @@ def _present(samples: Array, void: int, corners: Array, labels: Array, values: A
     return count
 
 
-@_compiled
+@compiled
 def _largest(
     labels: Array, values: Array, count: int, weights: Array, pixels: int, best: Array, chosen: Array
 ) -> None:
@@ -184,7 +184,7 @@ def _largest(
             best[p] = max(score, best[p])
 
 
-@_compiled
+@compiled
 def _fill_largest(
     out: Array,
     where: Array,
@@ -206,7 +206,7 @@ def _fill_largest(
         span = end
 
 
-@_compiled
+@compiled
 def draw_labels(y: Array, x: Array, corners: Array, scores: Array, winners: Array, out: Array) -> None:
     """Draw the arg max of the scores (vertices, classes); `winners` is theirs at each vertex."""
     height, width = out.shape
@@ -226,7 +226,7 @@ def draw_labels(y: Array, x: Array, corners: Array, scores: Array, winners: Arra
             _fill_largest(out, where, along, count, labels, values, candidates, weights, best, chosen)
 
 
-@_compiled
+@compiled
 def draw_label_map(y: Array, x: Array, corners: Array, samples: Array, void: int, out: Array) -> None:
     """Draw the label whose corners weigh most; void corners have no say, unless all three are void."""
     height, width = out.shape
@@ -244,7 +244,7 @@ def draw_label_map(y: Array, x: Array, corners: Array, samples: Array, void: int
             _fill_largest(out, where, along, count, labels, values, candidates, weights, best, chosen)
 
 
-@_compiled
+@compiled
 def draw_scores(y: Array, x: Array, corners: Array, scores: Array, out: Array) -> None:
     """Draw the interpolated scores: (vertices, classes) to (classes, height, width)."""
     classes, height, width = out.shape
@@ -265,7 +265,7 @@ def draw_scores(y: Array, x: Array, corners: Array, scores: Array, out: Array) -
             span = end
 
 
-@_compiled
+@compiled
 def draw_weights(y: Array, x: Array, corners: Array, vertices: Array, weights: Array) -> None:
     """Draw the corners of the triangle at every pixel and their weights, (3, height, width) each."""
     height, width = vertices.shape[1:]

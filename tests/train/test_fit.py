@@ -358,3 +358,16 @@ def test_the_command_trains_on_what_it_can_read_and_says_what_it_cannot(
     assert "0002" in output
     assert "base-tests.train.test_fit-tiny-uniform-8-seed0: 2 epochs in" in output
     assert "best at epoch" in output
+
+
+@pytest.mark.gpu
+def test_both_networks_learn_on_a_gpu(space: stores.Workspace) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no GPU here")
+    trained: list[Any] = []
+    request = replace(TINY, rate=1e-2, epochs=30, device="cuda")
+    assert command.run(space, None, request, command.Hooks(trained=trained.append))
+    for result in trained:
+        losses = [float(row["loss"]) for row in history.read(result.path / "history.csv")]
+        assert losses[-1] < 0.8 * losses[0]
+        assert checkpoint.load(result.path / "best.pt").build() is not None

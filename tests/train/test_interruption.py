@@ -1,0 +1,112 @@
+"""Whole processes: killed without notice, and several at once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from pipeline.train import checkpoint, history  # noqa: E402
+from tests.train.test_fit import drop_times, make_space, same, weights  # noqa: E402
+
+MakeBlobs = Callable[..., Path]
+ROOT = Path(__file__).resolve().parents[2]
+RUN = "base-tests.train.test_fit-tiny-uniform-8-seed0"
+
+pytestmark = pytest.mark.slow
+
+
+def arguments(space: Path, *more: object) -> list[str]:
+    options = ["--network", "base", "--sampler", "uniform", "--base", "tests.train.test_fit:tiny"]
+    sizes = ["--resolution", "8", "--batch-size", "4", "--device", "cpu"]
+    return ["train", *options, *sizes, "--workspace", str(space), *map(str, more)]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+
+def launch(*command: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", *command],
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return output
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(make_blobs: MakeBlobs, tmp_path: Path) -> None:
+    space = make_space(make_blobs(train=21, val=3), tmp_path / "w").path
+    other = tmp_path / "other"
+    shutil.copytree(space, other)
+    options = ("--epochs", 150, "--rate", 0.01, "--validate-every", 10, "--save-every", 7)
+    finish(launch("cli", *arguments(other, *options)))
+    folder = space / "blobs" / "runs" / RUN
+    kills = 0
+    for saves in (1, 6):  # killed after so many more checkpoints, at whatever it was doing
+        process = launch("cli", *arguments(space, *options))
+        seen: set[int] = set()
+        while len(seen) <= saves and process.poll() is None:
+            if (folder / "last.pt").exists():
+                seen.add((folder / "last.pt").stat().st_mtime_ns)
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        kills += process.returncode == -signal.SIGKILL
+    assert kills == 2
+    position = checkpoint.load(folder / "last.pt").training["position"]
+    assert 0 < position["epoch"] < 150
+    finish(launch("cli", *arguments(space, *options)))
+    for name in ("last.pt", "best.pt"):
+        assert same(weights(folder / name), weights(other / "blobs" / "runs" / RUN / name))
+    rows = [
+        [drop_times(row) for row in history.read(path / "blobs" / "runs" / RUN / "history.csv")]
+        for path in (space, other)
+    ]
+    assert rows[0] == rows[1]
+    assert len(rows[0]) == 150
+
+
+def test_two_processes_train_one_network(make_blobs: MakeBlobs, tmp_path: Path) -> None:
+    space = make_space(make_blobs(train=24, val=5), tmp_path / "w").path
+    torchrun = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "cli")
+    options = ("--epochs", 12, "--rate", 0.01, "--save-every", 1)
+    output = finish(launch(*torchrun, *arguments(space, *options)))
+    assert output.count("best at epoch") == 1
+    folder = space / "blobs" / "runs" / RUN
+    rows = history.read(folder / "history.csv")
+    assert [int(row["step"]) for row in rows] == [6 * n for n in range(1, 13)]
+    losses = [float(row["loss"]) for row in rows]
+    assert losses[-1] < 0.7 * losses[0]
+    assert "complete already" in finish(launch(*torchrun, *arguments(space, *options)))
+    alone = tmp_path / "alone"
+    shutil.copytree(space, alone, ignore=shutil.ignore_patterns("runs"))
+    finish(launch("cli", *arguments(alone, *options)))
+    single = history.read(alone / "blobs" / "runs" / RUN / "history.csv")
+    assert abs(float(single[-1]["loss"]) - losses[-1]) < 0.5 * losses[0]
+
+
+def test_a_batch_that_two_processes_cannot_share_is_refused(make_blobs: MakeBlobs, tmp_path: Path) -> None:
+    space = make_space(make_blobs(), tmp_path / "w").path
+    torchrun = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "cli")
+    process = launch(*torchrun, *arguments(space, "--batch-size", "3"))
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode != 0
+    assert "give --batch-size a multiple of 2" in " ".join(output.split())

@@ -1,0 +1,80 @@
+"""The losses: what they are at hand-made values, and what makes them least."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as tries
+from hypothesis import strategies as st
+
+from pipeline.geometry import energy as exact
+from pipeline.geometry.tensors import uniform
+
+torch = pytest.importorskip("torch")
+
+from pipeline.train.losses import cross_entropy, energy, hold_sides, squared_distance  # noqa: E402
+
+
+def random_boundaries(seed: int, h: int, w: int) -> np.ndarray:
+    return np.random.default_rng(seed).random((3, 2, h, w))
+
+
+@tries(max_examples=20)
+@given(
+    seed=st.integers(0, 999), h=st.integers(3, 6), w=st.integers(3, 6), lam=st.sampled_from([0.1, 1.0, 7.0])
+)
+def test_energy_is_that_of_the_definition_and_least_at_the_proposal(
+    seed: int, h: int, w: int, lam: float
+) -> None:
+    b = random_boundaries(seed, h, w)
+    proposal = torch.tensor(exact.solve(b, lam), requires_grad=True)
+    loss = energy(proposal, torch.tensor(b), lam)
+    assert float(loss.detach()) == pytest.approx(np.mean(exact.energy(proposal.detach().numpy(), b, lam)))
+    loss.backward()
+    assert proposal.grad is not None
+    assert float(proposal.grad.abs().max()) < 1e-9
+
+
+def test_without_boundary_the_uniform_tensor_makes_energy_least() -> None:
+    u = torch.tensor(uniform(4, 4))[None].requires_grad_()
+    energy(u, torch.full((1, 2, 4, 4), torch.nan), 1.0).backward()
+    assert u.grad is not None
+    assert float(u.grad.abs().max()) < 1e-9
+
+
+def test_held_sides_are_those_of_the_constraints() -> None:
+    held = hold_sides(torch.full((1, 2, 3, 4), 0.5))[0]
+    assert held[0].tolist() == [[0] * 4, [0.5] * 4, [1] * 4]
+    assert held[1].tolist() == [[0, 0.5, 0.5, 1]] * 3
+
+
+def test_squared_distance_sums_over_a_tensor_and_averages_over_crops() -> None:
+    phi, proposal = torch.zeros(2, 2, 3, 3), torch.zeros(2, 2, 3, 3)
+    proposal[0, 0, 0, 0] = 2
+    proposal[1, 1, 2, 2] = 1
+    assert float(squared_distance(phi, proposal)) == (4 + 1) / 2
+
+
+def test_cross_entropy_leaves_void_out() -> None:
+    scores = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    labels = torch.randint(0, 3, (2, 4, 4), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    labels[0, :2] = 255
+    probability = torch.softmax(scores, 1)
+    logs = [
+        -torch.log(probability[n, labels[n, i, j].long(), i, j])
+        for n in range(2)
+        for i in range(4)
+        for j in range(4)
+        if labels[n, i, j] != 255
+    ]
+    assert float(cross_entropy(scores, labels)) == pytest.approx(float(torch.stack(logs).mean()), rel=1e-5)
+
+
+def test_a_batch_of_void_alone_has_no_loss() -> None:
+    scores = torch.randn(1, 3, 2, 2, requires_grad=True)
+    loss = cross_entropy(scores, torch.full((1, 2, 2), 255, dtype=torch.uint8))
+    loss.backward()
+    assert float(loss) == 0
+    assert scores.grad is not None
+    assert not scores.grad.any()
