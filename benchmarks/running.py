@@ -34,8 +34,9 @@ root, space, threads, limit = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), 
 data = registry.load("apolloscape", Path(root))
 folder = Workspace(space).folder("apolloscape", "train")
 found, todo = boundaries.prepare(folder, data, "train", boundaries.Options(), limit=limit)
-boundaries.process_frame(data, found.frames[0], (8, 8), 5)  # modules and compiled code are loaded
-engine.run([lambda: engine.BlockResult(0, 1)], engine.Scheduler(threads=threads), "")  # before the clock starts
+# modules and compiled code are loaded before the clock starts
+boundaries.process_frame(data, found.frames[0], (8, 8), 5)
+engine.run([lambda: engine.BlockResult(0, 1)], engine.Scheduler(threads=threads), "")
 summary = boundaries.run(folder, found, todo, engine.Scheduler(threads=threads))
 assert summary.ok, summary.failures
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
