@@ -25,7 +25,7 @@ from pipeline.geometry.energy import solve
 from pipeline.geometry.interpolation import VOID, draw_label_map, mesh, split
 from pipeline.geometry.nearest import nearest_boundary
 from pipeline.geometry.sampling import sample
-from pipeline.geometry.tensors import folded_cells, resize, triangles, uniform
+from pipeline.geometry.tensors import folded_cells, resize, uniform
 from pipeline.metrics import ConfusionMatrix
 
 CLASSES, VOID_ID, TARGETS = 11, 11, (8, 9, 10)
@@ -40,8 +40,8 @@ def along(diagonal: str) -> Upsampling:
 
     def upsample(labels: Labels, phi: Floats, size: int) -> Labels:
         h, w = labels.shape
-        corners = split(phi) if diagonal == "shorter" else triangles(h, w, diagonal).reshape(-1, 3)
-        return draw_label_map(labels, mesh(phi, size, corners))
+        turned = split(phi) if diagonal == "shorter" else np.full((h - 1, w - 1), diagonal == "anti")
+        return draw_label_map(labels, mesh(phi, size, turned))
 
     return upsample
 

@@ -317,9 +317,11 @@ class BlockWriter:
         self.values: dict[str, NDArray[Any]] = {}
         self.wide: dict[str, NDArray[Any]] = {}
         for name, array in store.arrays.items():
-            rows = min(store.layout.shard, count) if array.shards else count
-            buffer = np.full((rows, *array.shape[1:]), array.fill_value, array.dtype)
-            (self.wide if array.shards else self.values)[name] = buffer
+            if array.shards:
+                rows = min(store.layout.shard, count)
+                self.wide[name] = np.empty((rows, *array.shape[1:]), array.dtype)
+            else:
+                self.values[name] = np.full((count, *array.shape[1:]), array.fill_value, array.dtype)
         self.flushed = 0
 
     def put(self, row: int, values: Mapping[str, NDArray[Any]], status: int = DONE) -> None:
@@ -330,12 +332,14 @@ class BlockWriter:
         AdaprepError
             A shard is full and cannot be written.
         """
-        for name, value in values.items():
-            if name in self.wide:
-                place = self.wide[name][row - self.flushed]
-                place[tuple(slice(n) for n in value.shape)] = value
-            else:
-                self.values[name][row] = value
+        for name, buffer in self.wide.items():
+            place = buffer[row - self.flushed]
+            if name not in values or values[name].shape != place.shape:
+                place[...] = self.store[name].fill_value
+            if name in values:
+                place[tuple(slice(n) for n in values[name].shape)] = values[name]
+        for name in values.keys() - self.wide.keys():
+            self.values[name][row] = values[name]
         self.values["status"][row] = status
         if row + 1 - self.flushed == self.store.layout.shard or row + 1 == self.count:
             self._flush(row + 1)
@@ -345,7 +349,6 @@ class BlockWriter:
             for name, buffer in self.wide.items():
                 rows = stop - self.flushed
                 self.store[name][self.start + self.flushed : self.start + stop] = buffer[:rows]
-                buffer[...] = self.store[name].fill_value
         self.flushed = stop
 
     def __enter__(self) -> BlockWriter:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
+MIXED = -1  # label of a triangle whose corners differ
 CAPACITY = 4096  # pixels weighed at once, unless a row is longer
 
 compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -75,7 +76,8 @@ def _spans(y: Array, x: Array, corners: Array, height: int, where: Array, along:
         if first <= last:
             where[count, 0], where[count, 1], where[count, 2] = row, first, last
             along[count, 0], along[count, 1] = x_enter, x_leave
-            along[count, 2:] = 0
+            for k in range(2, 8):
+                along[count, k] = 0
             along[count, 2 + lone], along[count, 2 + enter] = s_lone, s
             along[count, 5 + lone], along[count, 5 + leave] = t_lone, t
             count += 1
@@ -99,19 +101,26 @@ def _weigh(where: Array, along: Array, begin: int, count: int, weights: Array) -
         step0, step1, step2 = along[n, 5] - along[n, 2], along[n, 6] - along[n, 3], along[n, 7] - along[n, 4]
         w0, w1, w2 = along[n, 2] + t * step0, along[n, 3] + t * step1, along[n, 4] + t * step2
         for i in range(length):
-            weights[0, pixels + i] = w0 + i * (step0 * scale)
-            weights[1, pixels + i] = w1 + i * (step1 * scale)
-            weights[2, pixels + i] = w2 + i * (step2 * scale)
+            p = np.uintp(pixels + i)
+            weights[0, p] = w0 + i * (step0 * scale)
+            weights[1, p] = w1 + i * (step1 * scale)
+            weights[2, p] = w2 + i * (step2 * scale)
         pixels += length
     return count, pixels
 
 
 @compiled
+def fill_columns(line: Array, begin: int, end: int, label: int) -> None:
+    """Fill ``line[begin:end]``. Unsigned indices need no look at their sign, which would forbid a memset."""
+    value = line.dtype.type(label)
+    for col in range(begin, end):
+        line[np.uintp(col)] = value
+
+
+@compiled
 def _fill(out: Array, where: Array, count: int, label: int) -> None:
     for n in range(count):
-        row = where[n, 0]
-        for col in range(where[n, 1], where[n, 2] + 1):
-            out[row, col] = label
+        fill_columns(out[where[n, 0]], where[n, 1], where[n, 2] + 1, label)
 
 
 @compiled
@@ -119,10 +128,11 @@ def _copy(out: Array, where: Array, begin: int, end: int, values: Array) -> None
     """Lay out the values of consecutive pixels on the spans they belong to."""
     p = 0
     for n in range(begin, end):
-        row = where[n, 0]
-        for col in range(where[n, 1], where[n, 2] + 1):
-            out[row, col] = values[p]
-            p += 1
+        line = out[where[n, 0]]
+        first, length = where[n, 1], where[n, 2] - where[n, 1] + 1
+        for i in range(length):
+            line[np.uintp(first + i)] = values[np.uintp(p + i)]
+        p += length
 
 
 @compiled
@@ -172,16 +182,47 @@ def _largest(
 ) -> None:
     """At every pixel, the label whose score is largest, the first of equal ones."""
     w0, w1, w2 = weights[0], weights[1], weights[2]
-    for p in range(pixels):
-        best[p] = values[0, 0] * w0[p] + values[0, 1] * w1[p] + values[0, 2] * w2[p]
-        chosen[p] = labels[0]
+    label, s0, s1, s2 = labels[0], values[0, 0], values[0, 1], values[0, 2]
+    for i in range(pixels):
+        p = np.uintp(i)
+        best[p] = s0 * w0[p] + s1 * w1[p] + s2 * w2[p]
+        chosen[p] = label
     for k in range(1, count):
-        label = labels[k]
-        s0, s1, s2 = values[k, 0], values[k, 1], values[k, 2]
-        for p in range(pixels):
-            score = s0 * w0[p] + s1 * w1[p] + s2 * w2[p]
-            chosen[p] = label if score > best[p] else chosen[p]
-            best[p] = max(score, best[p])
+        label, s0, s1, s2 = labels[k], values[k, 0], values[k, 1], values[k, 2]
+        for i in range(pixels):
+            p = np.uintp(i)
+            score, largest = s0 * w0[p] + s1 * w1[p] + s2 * w2[p], best[p]
+            chosen[p] = label if score > largest else chosen[p]
+            best[p] = score if score > largest else largest
+
+
+@compiled
+def _fill_larger(out: Array, where: Array, along: Array, count: int, labels: Array, values: Array) -> None:
+    """Fill spans with the label of the larger of two scores, the first if they are equal.
+
+    Their difference is linear along a span: it changes sign once, or not at all.
+    """
+    lead0, lead1, lead2 = (
+        values[0, 0] - values[1, 0],
+        values[0, 1] - values[1, 1],
+        values[0, 2] - values[1, 2],
+    )
+    for n in range(count):
+        row, first, last = where[n, 0], where[n, 1], where[n, 2]
+        start, end = along[n, 0], along[n, 1]
+        at_start = along[n, 2] * lead0 + along[n, 3] * lead1 + along[n, 4] * lead2
+        at_end = along[n, 5] * lead0 + along[n, 6] * lead1 + along[n, 7] * lead2
+        if at_start >= 0 and at_end >= 0:
+            begin, turn = 0, last + 1
+        elif at_start < 0 and at_end < 0:
+            begin, turn = 1, last + 1
+        else:
+            sign = start + (end - start) * (at_start / (at_start - at_end))
+            begin = 0 if at_start >= 0 else 1
+            turn = math.floor(sign) + 1 if begin == 0 else math.ceil(sign)
+            turn = min(max(turn, first), last + 1)
+        fill_columns(out[row], first, turn, labels[begin])
+        fill_columns(out[row], turn, last + 1, labels[1 - begin])
 
 
 @compiled
@@ -198,12 +239,36 @@ def _fill_largest(
     chosen: Array,
 ) -> None:
     """Fill spans with the labels of the largest scores; the last three arrays are room to work in."""
+    if candidates == 2:
+        _fill_larger(out, where, along, count, labels, values)
+        return
     span = 0
     while span < count:
         end, pixels = _weigh(where, along, span, count, weights)
         _largest(labels, values, candidates, weights, pixels, best, chosen)
         _copy(out, where, span, end, chosen)
         span = end
+
+
+@compiled
+def areas(y: Array, x: Array, corners: Array) -> Array:
+    """(n,) twice the signed areas in pixels, positive for triangles that lie right way up."""
+    twice = np.empty(len(corners))
+    for n in range(len(corners)):
+        a, b, c = corners[n, 0], corners[n, 1], corners[n, 2]
+        twice[n] = (x[b] - x[a]) * (y[c] - y[a]) - (y[b] - y[a]) * (x[c] - x[a])
+    return twice
+
+
+@compiled
+def common(labels: Array, corners: Array) -> Array:
+    """(n,) the label that all corners of a triangle have, or `MIXED`."""
+    shared = np.empty(len(corners), np.int16)
+    for n in range(len(corners)):
+        label = labels[corners[n, 0]]
+        same = label == labels[corners[n, 1]] and label == labels[corners[n, 2]]
+        shared[n] = label if same else MIXED
+    return shared
 
 
 @compiled
@@ -259,7 +324,8 @@ def draw_scores(y: Array, x: Array, corners: Array, scores: Array, out: Array) -
             end, pixels = _weigh(where, along, span, count, weights)
             for k in range(classes):
                 s0, s1, s2 = scores[triangle[0], k], scores[triangle[1], k], scores[triangle[2], k]
-                for p in range(pixels):
+                for i in range(pixels):
+                    p = np.uintp(i)
                     values[p] = s0 * w0[p] + s1 * w1[p] + s2 * w2[p]
                 _copy(out[k], where, span, end, values)
             span = end

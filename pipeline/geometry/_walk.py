@@ -1,8 +1,8 @@
 """The triangles of a grid as half-edges, and a walk through them along the rows of a crop.
 
-Half-edge ``4 t + e`` runs from corner e of triangle t to its next corner, clockwise on the screen where nothing
-is folded. Following a row from left to right visits its spans in their order, so that a run of triangles
-with one label is filled at once, however many they are.
+Half-edge ``4 t + e`` runs from corner e of triangle t to its next corner, clockwise on the screen where
+nothing is folded. Following a row from left to right visits its spans in their order, so that a run of
+triangles with one label is filled at once, however many they are.
 """
 
 import math
@@ -11,21 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.geometry._triangles import compiled, first_row_below
+from pipeline.geometry._triangles import MIXED, compiled, fill_columns, first_row_below
 
 Array = NDArray[Any]
 
 BORDER = -1
 """Twin of a half-edge on a side of the grid."""
 
-MIXED = -1
-"""Label of a triangle whose pixels have more than one."""
-
 
 @compiled
 def _left_side(turned: Array, i: int, j: int) -> int:
     """The half-edge up the left side of a cell."""
-    cell = i * turned.shape[1] + j
+    cell: int = i * turned.shape[1] + j
     return 8 * cell + 2 if turned[i, j] else 8 * cell + 6
 
 
@@ -33,8 +30,8 @@ def _left_side(turned: Array, i: int, j: int) -> int:
 def link(turned: Array) -> tuple[Array, Array]:
     """Corners (n, 3) and twins (4 n,) of the two triangles of every cell, in row-major order.
 
-    ``turned`` (h - 1, w - 1) are the cells that are split from the upper right corner to the lower left one; others
-    are split from the upper left to the lower right.
+    ``turned`` (h - 1, w - 1) are the cells split from upper right to lower left, not from upper left to lower
+    right.
     """
     rows, cols = turned.shape
     corners = np.empty((2 * rows * cols, 3), np.int64)
@@ -81,16 +78,17 @@ def fill_runs(
             edge = _left_side(turned, side, 0)
         run, start = MIXED, 0.0
         while edge != BORDER:
-            if ways[edge, 3] != run:
+            if ways[np.uintp(edge), 3] != run:
                 lower, upper = corners[edge >> 2, edge & 3], corners[edge >> 2, ((edge & 3) + 1) % 3]
                 share = (row - y[upper]) / (y[lower] - y[upper])
                 here = x[upper] + share * (x[lower] - x[upper])
                 if run != MIXED:
-                    _fill_row(out, row, start, here, run)
+                    fill_columns(out[row], math.ceil(start), math.floor(here) + 1, run)
                 run, start = ways[edge, 3], here
-            edge = ways[edge, 1] if ways[edge, 0] <= row else ways[edge, 2]
+            way = ways[np.uintp(edge)]
+            edge = way[2 - (way[0] <= row)]
         if run != MIXED:
-            _fill_row(out, row, start, width - 1, run)
+            fill_columns(out[row], math.ceil(start), width, run)
 
 
 @compiled
@@ -109,9 +107,3 @@ def _ways(y: Array, corners: Array, twins: Array, labels: Array, height: int) ->
             ways[edge, 2] = twins[4 * triangle + after]
             ways[edge, 3] = labels[triangle]
     return ways
-
-
-@compiled
-def _fill_row(out: Array, row: int, start: float, end: float, label: int) -> None:
-    for col in range(math.ceil(start), math.floor(end) + 1):
-        out[row, col] = label

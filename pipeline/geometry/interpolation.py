@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.geometry import _triangles
-from pipeline.geometry.tensors import DIAGONAL, project, triangles, validate
+from pipeline.geometry import _triangles, _walk
+from pipeline.geometry.tensors import DIAGONAL, project, validate
 
 VOID = 255
 """Train id of the pixels without a class."""
@@ -34,8 +34,16 @@ class Mesh(NamedTuple):
 
     y: NDArray[np.float64]  # (h * w,) vertical coordinates of the vertices in pixels
     x: NDArray[np.float64]  # (h * w,) horizontal ones
-    corners: NDArray[np.intp]  # (2 (h - 1)(w - 1), 3) vertices of the triangles, in the order of drawing
+    turned: NDArray[np.bool_]  # (h - 1, w - 1) which cells are split along the anti-diagonal
+    corners: NDArray[np.int64]  # (2 (h - 1)(w - 1), 3) vertices of the triangles, cell by cell
+    twins: NDArray[np.int64]  # the half-edge on the other side of each, see `_walk`
+    order: NDArray[np.intp] | None  # of drawing; None if all lie right way up, so that none overlap
     size: tuple[int, int]  # height and width of the crop
+
+    @property
+    def drawn(self) -> NDArray[np.int64]:
+        """The corners in the order of drawing: last come the triangles that win."""
+        return self.corners if self.order is None else self.corners[self.order]
 
 
 def interpolate(
@@ -66,7 +74,7 @@ def interpolate(
     values = _by_vertex(scores, phi)
     grid = mesh(phi, size)
     out = np.empty((len(scores), *grid.size), values.dtype)
-    _triangles.draw_scores(grid.y, grid.x, grid.corners, values, out)
+    _triangles.draw_scores(grid.y, grid.x, grid.drawn, values, out)
     return out
 
 
@@ -96,9 +104,10 @@ def interpolate_labels(
     values = _by_vertex(scores, phi)
     if not 1 <= len(scores) <= VOID:
         raise ValueError(f"scores of shape {scores.shape} have {len(scores)} classes, must be 1 to {VOID}")
-    grid = mesh(phi, size)
+    grid, winners = mesh(phi, size), values.argmax(axis=1)
     out = np.empty(grid.size, np.uint8)
-    _triangles.draw_labels(grid.y, grid.x, grid.corners, values, values.argmax(axis=1), out)
+    corners = _fill_runs(grid, winners, out)
+    _triangles.draw_labels(grid.y, grid.x, corners, values, winners, out)
     return out
 
 
@@ -138,9 +147,25 @@ def interpolate_label_map(
 
 def draw_label_map(labels: NDArray[np.uint8], grid: Mesh) -> NDArray[np.uint8]:
     """`interpolate_label_map` on a mesh that is there already: (h, w) labels to (height, width)."""
+    flat = np.ascontiguousarray(labels).ravel()
     out = np.empty(grid.size, np.uint8)
-    _triangles.draw_label_map(grid.y, grid.x, grid.corners, np.ascontiguousarray(labels).ravel(), VOID, out)
+    corners = _fill_runs(grid, flat, out)
+    _triangles.draw_label_map(grid.y, grid.x, corners, flat, VOID, out)
     return out
+
+
+def _fill_runs(grid: Mesh, labels: NDArray[np.integer[Any]], out: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Fill what has one label (h * w,) at all corners; returns the triangles left to draw.
+
+    Those are all of them where some overlap, or where so few have one label that the walk does not pay.
+    """
+    if grid.order is not None:
+        return grid.drawn
+    common = _triangles.common(labels, grid.corners)
+    if 2 * np.count_nonzero(common == _triangles.MIXED) > len(common):
+        return grid.corners
+    _walk.fill_runs(grid.y, grid.x, grid.turned, grid.corners, grid.twins, common, out)
+    return np.asarray(grid.corners[common == _triangles.MIXED])
 
 
 def locate(
@@ -169,28 +194,26 @@ def locate(
     """
     grid = mesh(phi, size)
     vertices, weights = np.empty((3, *grid.size), np.int64), np.empty((3, *grid.size), dtype)
-    _triangles.draw_weights(grid.y, grid.x, grid.corners, vertices, weights)
+    _triangles.draw_weights(grid.y, grid.x, grid.drawn, vertices, weights)
     return vertices, weights
 
 
 def mesh(
-    phi: NDArray[np.floating[Any]],
-    size: int | tuple[int, int],
-    corners: NDArray[np.intp] | None = None,
+    phi: NDArray[np.floating[Any]], size: int | tuple[int, int], turned: NDArray[np.bool_] | None = None
 ) -> Mesh:
-    """Lay the triangles of a sampling tensor over a crop, in the order in which they are drawn.
+    """Lay the triangles of a sampling tensor over a crop.
 
     Parameters
     ----------
     phi, size
         As for `interpolate`.
-    corners
-        (n, 3) the triangles in row-major order of their cells; those of `split` when None.
+    turned
+        (h - 1, w - 1) the cells to split along the anti-diagonal, see `split`, which chooses when None.
 
     Returns
     -------
     Mesh
-        Last come the triangles that win.
+        With the order in which triangles are drawn one over another.
 
     Raises
     ------
@@ -201,13 +224,18 @@ def mesh(
     if min(height, width) < 2:
         raise ValueError(f"crop is {height} x {width} pixels, must be at least 2 x 2")
     exact = _on_constraints(phi)
-    corners = split(exact) if corners is None else corners
-    y, x = (exact * np.array([height - 1, width - 1])[:, None, None]).reshape(2, -1)
-    return Mesh(y, x, _drawing_order(y, x, corners), (height, width))
+    turned = split(exact) if turned is None else turned
+    corners, twins = _walk.link(turned)
+    y, x = (exact[0] * (height - 1)).ravel(), (exact[1] * (width - 1)).ravel()
+    areas = _triangles.areas(y, x, corners)
+    upright = areas > 0
+    # Those that are not come first and are drawn over, then the others from the largest to the smallest.
+    order = None if upright.all() else np.argsort(np.where(upright, -areas, -np.inf), kind="stable")
+    return Mesh(y, x, turned, corners, twins, order, (height, width))
 
 
-def split(phi: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
-    """Split every cell of a tensor along its shorter diagonal, along `DIAGONAL` where both are equally long.
+def split(phi: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+    """Find the cells to split along the anti-diagonal, (i, j + 1) to (i + 1, j), since it is the shorter one.
 
     Lengths are in units of the crop and count as equal within the rounding of single precision.
 
@@ -218,34 +246,13 @@ def split(phi: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
 
     Returns
     -------
-    NDArray of intp
-        (2 (h - 1)(w - 1), 3) triangles as indices into the flattened grid, cell by cell in row-major order,
-        corners clockwise on the screen.
+    NDArray of bool
+        (h - 1, w - 1); where both diagonals are equally long, whether `DIAGONAL` is "anti".
     """
-    h, w = phi.shape[1:]
-    length = {
-        "main": np.hypot(*(phi[:, 1:, 1:] - phi[:, :-1, :-1])),
-        "anti": np.hypot(*(phi[:, 1:, :-1] - phi[:, :-1, 1:])),
-    }
-    other = "anti" if DIAGONAL == "main" else "main"
-    turned = length[other] < length[DIAGONAL] - _ROUNDING
-    corners = triangles(h, w, DIAGONAL)
-    corners[turned] = triangles(h, w, other)[turned]
-    return corners.reshape(-1, 3)
-
-
-def _drawing_order(
-    y: NDArray[np.float64], x: NDArray[np.float64], corners: NDArray[np.intp]
-) -> NDArray[np.intp]:
-    """Triangles with those that do not lie right way up first, then from the largest to the smallest.
-
-    Where nothing overlaps the order does not matter, and theirs, which is kinder to the cache, is kept.
-    """
-    (ya, yb, yc), (xa, xb, xc) = y[corners].T, x[corners].T
-    area = (xb - xa) * (yc - ya) - (yb - ya) * (xc - xa)
-    if (area > 0).all():
-        return corners
-    return corners[np.argsort(np.where(area > 0, -area, -np.inf), kind="stable")]
+    main = np.hypot(*(phi[:, 1:, 1:] - phi[:, :-1, :-1]))
+    anti = np.hypot(*(phi[:, 1:, :-1] - phi[:, :-1, 1:]))
+    slack = _ROUNDING if DIAGONAL == "anti" else -_ROUNDING
+    return np.asarray(anti < main + slack)
 
 
 def _on_constraints(phi: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

@@ -263,6 +263,8 @@ def flip_batch(batch: Batch, which: Tensor) -> Batch:
     """Flip the chosen items (n,) left to right, tensors exactly along (phi1 becomes 1 - phi1)."""
     out = dict(batch)
     for name, value in batch.items():
+        if value.dim() < 3:  # one number an item: nothing to flip
+            continue
         turned = value.flip(-1)
         if name in ("phi", "b"):
             turned = torch.stack([turned[:, 0], 1 - turned[:, 1]], dim=1)

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -21,9 +20,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.errors import AdaprepError
 from pipeline.train import checkpoint
-from pipeline.train.batches import CropShuffle, step_seed
+from pipeline.train.batches import share_out, step_seed
 from pipeline.train.data import Augmentation, Batch, StoreDataset, loader
 from pipeline.train.history import History
+from pipeline.train.memory import explained
 from pipeline.train.processes import Processes
 from pipeline.train.progress import Listener, Silent
 from pipeline.train.runs import Result, Run
@@ -115,7 +115,7 @@ class _Fit:
         self.processes, self.device = where.processes, where.device
         self.listener: Listener = listener if self.processes.first else Silent()
         self.augmentation = Augmentation(**schedule.augmentation)
-        self.batches = _batches(task.data, schedule, self.processes)
+        self.batches = share_out(task.data, schedule, self.processes)
         self.steps = len(self.batches) * schedule.epochs
         torch.manual_seed(schedule.seed)
         self.network = task.build().to(self.device)
@@ -191,7 +191,7 @@ class _Fit:
         rate = self.schedule.learning_rate(position.epoch * len(self.batches) + position.step, self.steps)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        with _memory(self.schedule.batch_size):
+        with explained(self.schedule.batch_size):
             there = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
             changed = self.augmentation(there, generator)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
@@ -239,7 +239,7 @@ class _Fit:
         if position.epoch % self.schedule.validate_every and position.epoch != self.schedule.epochs:
             return {}
         self.processes.share(self.network)
-        with _memory(self.schedule.batch_size):
+        with explained(self.schedule.batch_size):
             figures = dict(self.task.validate(self.network, self.device, self.processes))
         sign = 1 if figures and self.task.higher_is_better else -1
         figures = figures or {"training_loss": loss}
@@ -304,23 +304,6 @@ class _Fit:
         return result
 
 
-def _batches(data: StoreDataset, schedule: Schedule, processes: Processes) -> CropShuffle:
-    size, rest = divmod(schedule.batch_size, processes.size)
-    if rest or size < 1:
-        raise AdaprepError(
-            f"a batch of {schedule.batch_size} crops cannot be shared out evenly to {processes.size} "
-            f"processes: give --batch-size a multiple of {processes.size}"
-        )
-    images = len(data.images)
-    batches = CropShuffle(data, size, schedule.seed, processes.rank, processes.size, drop_last=images >= size)
-    if len(batches) == 0:
-        raise AdaprepError(
-            f"the training split has {images} usable images, too few for one batch of "
-            f"{size} in each of {processes.size} processes: lower --batch-size, or use fewer processes"
-        )
-    return batches
-
-
 def _optimiser(network: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
     """Adam; weight decay, where there is any, on the weights of convolutions and linear layers alone."""
     layers = (nn.modules.conv._ConvNd, nn.Linear)
@@ -333,30 +316,3 @@ def _optimiser(network: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
         for wanted in (True, False)
     ]
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=schedule.rate)
-
-
-@contextmanager
-def _memory(batch_size: int) -> Iterator[None]:
-    """Turn what PyTorch says about memory, and about batches of one, into sentences."""
-    try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise _out_of_memory(batch_size) from error
-    except (RuntimeError, ValueError) as error:
-        if "allocate memory" in str(error) or "not enough memory" in str(error):
-            raise _out_of_memory(batch_size) from error
-        if "more than 1 value per channel" in str(error):
-            raise AdaprepError(
-                f"batch normalisation needs more than one crop in a batch for this network: "
-                f"--batch-size is {batch_size}, give 2 or more for each process"
-            ) from error
-        raise
-
-
-def _out_of_memory(batch_size: int) -> AdaprepError:
-    if batch_size < 2:
-        return AdaprepError("memory ran out at a batch of one crop: choose a lower --resolution")
-    return AdaprepError(
-        f"memory ran out at a batch of {batch_size} crops. Half of that may fit: "
-        f"--batch-size {batch_size // 2} --overwrite"
-    )

@@ -114,7 +114,7 @@ def search_on_device(
         (3, height, width).
     """
     grid = mesh(phi, size)
-    corners, y, x = (torch.from_numpy(array).to(device) for array in (grid.corners, grid.y, grid.x))
+    corners, y, x = (torch.from_numpy(array).to(device) for array in (grid.drawn, grid.y, grid.x))
     winner = _winners(y[corners], x[corners], size)
     vertices = torch.empty((3, winner.numel()), dtype=torch.int64, device=device)
     weights = torch.empty((3, winner.numel()), dtype=dtype, device=device)

@@ -9,13 +9,15 @@ from scipy.interpolate import LinearNDInterpolator
 from scipy.spatial import Delaunay
 
 from pipeline.geometry.interpolation import (
+    draw_label_map,
     interpolate,
     interpolate_label_map,
     interpolate_labels,
     locate,
+    mesh,
     split,
 )
-from pipeline.geometry.tensors import flip, folded_cells, project, resize, uniform
+from pipeline.geometry.tensors import flip, folded_cells, project, resize, triangles, uniform
 
 Array = NDArray[np.float64]
 
@@ -70,7 +72,7 @@ def test_every_pixel_gets_the_triangle_with_it_that_the_rule_says(case) -> None:
     np.testing.assert_allclose(weights.sum(axis=0), 1, atol=1e-12)
     scale = np.array(size)[:, None] - 1
     points = phi.reshape(2, -1) * scale
-    corners = split(phi)
+    corners = mesh(phi, size).corners
     (ya, yb, yc), (xa, xb, xc) = points[0][corners].T, points[1][corners].T
     area = (xb - xa) * (yc - ya) - (yb - ya) * (xc - xa)
     row, col = (grid.ravel()[:, None] for grid in np.indices(size))
@@ -92,13 +94,13 @@ def test_agrees_with_scipy_where_delaunay_has_the_same_triangles(seed: int) -> N
     assert not folded_cells(phi).any()
     size = (41, 33)
     scores = rng.normal(size=(3, 12, 9))
-    mesh = Delaunay(phi.reshape(2, -1).T)
+    delaunay = Delaunay(phi.reshape(2, -1).T)
     points = np.stack([axis.ravel() for axis in pixels(size)], axis=1)
-    theirs = np.sort(mesh.simplices[mesh.find_simplex(points, tol=1e-9)], axis=1)
+    theirs = np.sort(delaunay.simplices[delaunay.find_simplex(points, tol=1e-9)], axis=1)
     ours = np.sort(locate(phi, size)[0].reshape(3, -1).T, axis=1)
     same = (theirs == ours).all(axis=1)
     assert same.mean() > 0.8
-    want = LinearNDInterpolator(mesh, scores.reshape(3, -1).T)(points)
+    want = LinearNDInterpolator(delaunay, scores.reshape(3, -1).T)(points)
     got = interpolate(scores, phi, size).reshape(3, -1).T
     np.testing.assert_allclose(got[same], want[same], rtol=0, atol=1e-12)
 
@@ -159,10 +161,33 @@ def test_flipping_a_uniform_tensor_mirrors_the_diagonals() -> None:
 def test_cells_are_split_along_the_shorter_diagonal() -> None:
     phi = uniform(3, 3)
     phi[:, 1, 1] = 0.4, 0.4  # the first cell shrinks along one diagonal, the last one grows
-    triangles = split(phi).reshape(2, 2, 2, 3)
+    assert split(phi).tolist() == [[False, False], [False, True]]
+    triangles = mesh(phi, 5).corners.reshape(2, 2, 2, 3)
     assert [set(t) for t in triangles[0, 0]] == [{0, 1, 4}, {0, 4, 3}]
     assert [set(t) for t in triangles[0, 1]] == [{1, 2, 5}, {1, 5, 4}]
     assert [set(t) for t in triangles[1, 1]] == [{4, 5, 7}, {5, 8, 7}]
+
+
+@pytest.mark.parametrize("diagonal", ["main", "anti"])
+def test_triangles_are_those_of_the_tensors_module(diagonal: str) -> None:
+    turned = np.full((3, 4), diagonal == "anti")
+    got = mesh(uniform(4, 5), 9, turned).corners
+    want = triangles(4, 5, diagonal).reshape(-1, 3)
+    np.testing.assert_array_equal(np.sort(got, axis=1), np.sort(want, axis=1))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_filling_runs_draws_what_drawing_triangle_by_triangle_does(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    h, w = rng.integers(2, 40, 2)
+    size = (int(rng.integers(2, 60)), int(rng.integers(2, 60)))
+    phi = resize(wobbled(rng, 5, 5, 0.2), (int(h), int(w)))
+    assert not folded_cells(phi).any()
+    labels = np.kron(rng.integers(0, 3, (8, 8)), np.ones((5, 5), int))[:h, :w].astype(np.uint8)
+    whole = mesh(phi, size)
+    assert whole.order is None
+    one_by_one = whole._replace(order=np.arange(len(whole.corners)))
+    np.testing.assert_array_equal(draw_label_map(labels, whole), draw_label_map(labels, one_by_one))
 
 
 def test_rounding_does_not_choose_among_equal_diagonals() -> None:

@@ -141,7 +141,9 @@ def test_flipping_a_batch_flips_its_tensors_along(made: stores.SplitFolder) -> N
 
     batch = StoreDataset(proposals(made)).__getitems__(range(6))
     which = torch.tensor([True, False] * 3)
+    batch["index"] = torch.arange(6)
     flipped = flip_batch(batch, which)
+    assert torch.equal(flipped["index"], batch["index"])
     for i in range(6):
         phi = batch["phi"][i].numpy()
         assert np.array_equal(flipped["phi"][i].numpy(), flip(phi) if i % 2 == 0 else phi)

@@ -204,8 +204,8 @@ def drop_times(row: dict[str, str]) -> dict[str, str]:
 def test_the_seed_and_nothing_else_decides(space: stores.Workspace, tmp_path: Path) -> None:
     uniform = replace(TINY, networks=("base",), base=replace(TINY.base, sampler="uniform"))
     found = []
-    for seed, tag in ((0, "a"), (0, "b"), (1, "c")):
-        request = replace(uniform, seed=seed, tag=tag)
+    for seed, tag, workers in ((0, "a", 0), (0, "b", 2), (1, "c", 0)):
+        request = replace(uniform, seed=seed, tag=tag, workers=workers)
         command.run(space, None, request)
         found.append(weights(run_folder(space, request, "base") / "last.pt"))
     assert same(found[0], found[1])
