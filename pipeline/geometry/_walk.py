@@ -15,6 +15,8 @@ from pipeline.geometry._triangles import MIXED, compiled, fill_columns, first_ro
 
 Array = NDArray[Any]
 
+LANES = 8  # rows walked at a time
+
 BORDER = -1
 """Twin of a half-edge on a side of the grid."""
 
@@ -70,25 +72,37 @@ def fill_runs(
     """
     height, width = out.shape
     ways = _ways(y, corners, twins, labels, height)
+    edges, runs, starts = np.empty(LANES, np.int64), np.empty(LANES, np.int64), np.empty(LANES)
     side = 0
-    for row in range(height):
-        edge = _left_side(turned, side, 0)
-        while first_row_below(y[corners[edge >> 2, edge & 3]], height) <= row:
-            side += 1
-            edge = _left_side(turned, side, 0)
-        run, start = MIXED, 0.0
-        while edge != BORDER:
-            if ways[np.uintp(edge), 3] != run:
-                lower, upper = corners[edge >> 2, edge & 3], corners[edge >> 2, ((edge & 3) + 1) % 3]
-                share = (row - y[upper]) / (y[lower] - y[upper])
-                here = x[upper] + share * (x[lower] - x[upper])
-                if run != MIXED:
-                    fill_columns(out[row], math.ceil(start), math.floor(here) + 1, run)
-                run, start = ways[edge, 3], here
-            way = ways[np.uintp(edge)]
-            edge = way[2 - (way[0] <= row)]
-        if run != MIXED:
-            fill_columns(out[row], math.ceil(start), width, run)
+    # Each step of a row waits for the one before: some rows at a time keep the processor busy.
+    for top in range(0, height, LANES):
+        rows = min(LANES, height - top)
+        for lane in range(rows):
+            edges[lane] = _left_side(turned, side, 0)
+            while first_row_below(y[corners[edges[lane] >> 2, edges[lane] & 3]], height) <= top + lane:
+                side += 1
+                edges[lane] = _left_side(turned, side, 0)
+            runs[lane] = MIXED
+        walking = rows
+        while walking:
+            for lane in range(rows):
+                edge, row, run = edges[lane], top + lane, runs[lane]
+                if edge == BORDER:
+                    continue
+                way = np.uintp(edge)
+                if ways[way, 3] != run:
+                    lower, upper = corners[edge >> 2, edge & 3], corners[edge >> 2, ((edge & 3) + 1) % 3]
+                    share = (row - y[upper]) / (y[lower] - y[upper])
+                    here = x[upper] + share * (x[lower] - x[upper])
+                    if run != MIXED:
+                        fill_columns(out[row], math.ceil(starts[lane]), math.floor(here) + 1, run)
+                    run = ways[way, 3]
+                    runs[lane], starts[lane] = run, here
+                edges[lane] = ways[way, 1] if ways[way, 0] <= row else ways[way, 2]
+                if edges[lane] == BORDER:
+                    walking -= 1
+                    if run != MIXED:
+                        fill_columns(out[row], math.ceil(starts[lane]), width, run)
 
 
 @compiled
