@@ -98,6 +98,7 @@ def test_check_reports_a_sound_data_set(make_blobs: MakeBlobs, run: Run) -> None
     assert "nothing wrong found" in result.output
     facts = json.loads(run("check", "--dataset", yaml, "--split", "train", "--json").output)[0]
     assert facts["sizes"] == {"40x56": 6}
+    assert facts["modes"] == {"RGB image, L labels (uint8)": 6}
     assert sum(row["pixels"] for row in facts["classes"]) == 6 * 40 * 56
     assert abs(sum(row["share"] for row in facts["classes"]) - 1) < 1e-9
 

@@ -164,12 +164,12 @@ def print_check(report: Report) -> None:
     out = console()
     sizes = ", ".join(f"{size} ({n})" for size, n in list(facts["sizes"].items())[:6])
     more = f" and {len(facts['sizes']) - 6} more" if len(facts["sizes"]) > 6 else ""
-    types = ", ".join(f"{kind} ({n})" for kind, n in facts["types"].items())
+    modes = ", ".join(f"{kind} ({n})" for kind, n in facts["modes"].items())
     missing = f"{facts['images_missing']} images and {facts['labels_missing']} label maps missing"
     out.print(f"{report.dataset.name}/{report.split} in {report.dataset.root}", markup=False, soft_wrap=True)
     out.print(f"  pairs     {facts['pairs']} of {facts['frames']} ({missing})")
     out.print(f"  sizes     {sizes}{more} (height x width)")
-    out.print(f"  ids       {types}")
+    out.print(f"  modes     {modes}", markup=False)
     table = Table(box=None, pad_edge=False)
     for head, justify in (("id", "right"), ("class", "left"), ("train id", "right"), ("", "left")):
         table.add_column(head, justify=justify)  # type: ignore[arg-type]

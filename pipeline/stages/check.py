@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ class FrameCheck:
     image: bool  # the image is there
     label: bool
     size: tuple[int, int] | None = None  # of the label map, pixels (H, W)
-    kind: str = ""  # its data type, such as "uint8"
+    kind: str = ""  # modes and data type, such as "RGB image, L labels (uint8)"
     counts: dict[int, int] = field(default_factory=dict)  # pixels a raw id
     problems: tuple[str, ...] = ()
 
@@ -99,7 +100,7 @@ class Report:
             "images_missing": sum(not f.image for f in self.frames),
             "labels_missing": sum(not f.label for f in self.frames),
             "sizes": {f"{h}x{w}": n for (h, w), n in Counter(f.size for f in self.frames if f.size).items()},
-            "types": dict(Counter(f.kind for f in self.frames if f.kind)),
+            "modes": dict(Counter(f.kind for f in self.frames if f.kind)),
             "classes": self.rows(),
             "classes_never_seen": unseen,
             "target_share": sum(counts[i] for i in self._target_ids()) / total if total else 0.0,
@@ -145,7 +146,19 @@ def check_frame(dataset: Dataset, frame: Frame, decode: bool = False) -> FrameCh
         except FileError as error:
             problems.append(str(error))
     height, width = labels.shape
-    return FrameCheck(frame.name, image, label, (height, width), str(labels.dtype), counts, tuple(problems))
+    kind = f"{mode_of(frame.image)} image, {mode_of(frame.label)} labels ({labels.dtype})"
+    return FrameCheck(frame.name, image, label, (height, width), kind, counts, tuple(problems))
+
+
+def mode_of(path: Path) -> str:
+    """Pillow's mode of an image file, from its header; "no" where there is none, else the file's suffix."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            return str(picture.mode)
+    except (UnidentifiedImageError, OSError):
+        return path.suffix.lstrip(".") if path.exists() else "no"
 
 
 def _image_size(dataset: Dataset, frame: Frame, decode: bool) -> tuple[int, int]:

@@ -1,0 +1,111 @@
+"""Evaluations and costs of networks as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline.report.console import console, print_failures
+
+if TYPE_CHECKING:
+    from pipeline.train.evaluate import Report
+
+
+def print_evaluation(report: Report) -> None:
+    """The systems beside each other: figures of the whole split, then by class, then by size of objects."""
+    facts = report.as_dict()
+    rows = facts["systems"]
+    out = console()
+    low, high = facts["crop_sides"]
+    sides = f"{low}" if low == high else f"{low} to {high}"
+    out.print(
+        f"{facts['dataset']}/{facts['split']}, {facts['images']} images; mIoU, trimap and recall at the "
+        f"{facts['measured_at']} ({sides} pixels a side)",
+        markup=False,
+        soft_wrap=True,
+    )
+    if rows:
+        out.print(_systems(rows))
+        out.print(_classes(rows, facts["targets"]))
+        out.print(_sizes(rows, facts["objects_from"]))
+    out.print(f"  GMACs: {facts['gmacs_at']}", markup=False, soft_wrap=True)
+    out.print(f"  targets: {', '.join(facts['targets'])}", markup=False, soft_wrap=True)
+    if facts["classes_never_seen"]:
+        named = ", ".join(facts["classes_never_seen"])
+        out.print(f"  never seen, left out of the mean: {named}", markup=False, soft_wrap=True)
+    for note in facts["notes"]:
+        out.print(f"  note: {note}", markup=False, soft_wrap=True)
+    print_failures(report.failures)
+
+
+def print_costs(rows: Iterable[dict[str, Any]]) -> None:
+    """One row a network and resolution; the paper's figure where it has one."""
+    table = _table("network", "classes", "resolution", "parameters", "GMACs", "paper", "source", left=(0, 6))
+    for row in rows:
+        table.add_row(
+            escape(row["network"]),
+            "" if row["classes"] is None else str(row["classes"]),
+            str(row["resolution"]),
+            f"{row['parameters']:,}",
+            f"{row['gmacs']:.3f}",
+            "" if row["paper_gmacs"] is None else f"{row['paper_gmacs']:.2f}",
+            escape(row["source"]),
+        )
+    console().print(table)
+
+
+def _systems(rows: Sequence[dict[str, Any]]) -> Table:
+    heads = (
+        "system",
+        "sampler",
+        "resolution",
+        "GMACs",
+        "mIoU all",
+        "mIoU targets",
+        "trimap 4 px",
+        "object recall",
+        "folded cells",
+    )
+    table = _table(*heads, left=(0, 1))
+    for row in rows:
+        figures = (row["miou"], row["target_miou"], row["trimap"]["4"], row["object_recall"])
+        table.add_row(
+            row["name"],
+            escape(row["sampler"]),
+            str(row["resolution"]),
+            f"{row['gmacs']:.3g}",
+            *map(_show, figures),
+            str(row["folded_cells"]),
+        )
+    return table
+
+
+def _classes(rows: Sequence[dict[str, Any]], targets: Sequence[str]) -> Table:
+    table = _table("IoU by class", *(row["name"] for row in rows))
+    for name in rows[0]["iou"]:
+        values = (_show(row["iou"][name]) for row in rows)
+        table.add_row(escape(name), *values, style="bold" if name in targets else None)
+    return table
+
+
+def _sizes(rows: Sequence[dict[str, Any]], source: str) -> Table:
+    table = _table(f"recall by size ({source})", "objects", *(row["name"] for row in rows))
+    for number, part in enumerate(rows[0]["recall_by_size"]):
+        low, high = part["pixels"]
+        values = (_show(row["recall_by_size"][number]["recall"]) for row in rows)
+        table.add_row(f"{low:,} to {high:,} pixels", str(part["objects"]), *values)
+    return table
+
+
+def _table(*heads: str, left: Sequence[int] = (0,)) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for number, head in enumerate(heads):
+        table.add_column(head, justify="left" if number in left else "right")
+    return table
+
+
+def _show(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
