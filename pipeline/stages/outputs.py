@@ -23,6 +23,7 @@ class Predictor(Protocol):
     filter: str
     grid: tuple[int, int]
     identity: str  # names the weights: short hash
+    class_names: tuple[str, ...] | None  # of the data it was trained on, where that is known
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(n, r, r, 3) images -> (n, 2, h, w) tensors on constraints (3)."""
@@ -197,6 +198,11 @@ def choose(
             "the sampler 'auxiliary' needs a trained network: give --checkpoint FILE"
             if predictor is None
             else "--checkpoint is used by the sampler 'auxiliary' alone: add --sampler auxiliary"
+        )
+    if predictor is not None and predictor.grid != grid:
+        theirs, ours = (f"{h}x{w}" for h, w in (predictor.grid, grid))
+        raise AdaprepError(
+            f"the network was trained for grid {theirs}, grid {ours} is asked for: give --grid {theirs}"
         )
     found: list[Output] = [AuxiliaryInput(r, aux_filter) for r in inputs]
     for resolution in resolutions:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import stores
-from pipeline.datasets.base import Dataset, Frame
+from pipeline.datasets.base import VOID, Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
 from pipeline.stages import engine
 from pipeline.stages.engine import BlockResult, Failure
@@ -106,6 +106,8 @@ def plan(folder: stores.SplitFolder, outputs: Sequence[Output], overwrite: bool 
             raise AdaprepError(f"resolution {output.resolution} is too small: the least is 2")
         if isinstance(output, Sampled) and output.sampler == "proposal":
             check_tensors(folder, output)
+        if isinstance(output, Sampled) and output.predictor is not None:
+            check_classes(output.predictor.class_names, source)
         specs = {
             **output.arrays(crops),
             "source": stores.ArraySpec((2,), "uint64", doc="as in the boundary store"),
@@ -128,6 +130,19 @@ def plan(folder: stores.SplitFolder, outputs: Sequence[Output], overwrite: bool 
             )
         )
     return plans
+
+
+def check_classes(names: tuple[str, ...] | None, source: stores.Store) -> None:
+    """Raise AdaprepError when a network was trained on other classes than a split has."""
+    first: dict[int, str] = {}
+    for _, name, train_id in source.parameters["classes"]:
+        first.setdefault(train_id, name)
+    ours = tuple(first[i] for i in sorted(first) if i != VOID)
+    if names is not None and names != ours:
+        raise AdaprepError(
+            f"the network was trained on {len(names)} classes ({', '.join(names)}), but "
+            f"{source.parameters['dataset']} has {len(ours)} ({', '.join(ours)}): train one on these data"
+        )
 
 
 def check_tensors(folder: stores.SplitFolder, output: Sampled) -> None:
@@ -153,6 +168,7 @@ def run(
     listener: engine.Listener | None = None,
 ) -> engine.Summary:
     """Do what the plans say, all outputs of an image while it is decoded."""
+    check_room(folder, plans)
     with folder.lock():
         for todo in plans:
             todo.open()
@@ -165,6 +181,25 @@ def run(
         summary = engine.run(tasks, scheduler, f"samples of {folder.title}", listener, images)
     summary.skipped = len(found) - images
     return summary
+
+
+def check_room(folder: stores.SplitFolder, plans: Sequence[Plan]) -> None:
+    """Raise AdaprepError when the disk has not the room that the samples need, were they incompressible."""
+    needed, free = bytes_needed(plans), free_space(folder.path)
+    if needed > free:
+        raise AdaprepError(
+            f"samples of {folder.title} need about {needed / 2**20:.0f} MiB, and the disk of "
+            f"{folder.path} has {free / 2**20:.0f} MiB left: make room, or ask for fewer resolutions"
+        )
+
+
+def bytes_needed(plans: Sequence[Plan]) -> int:
+    """Bytes of all arrays still to write, uncompressed: pictures hardly compress."""
+    return sum(
+        todo.images * int(np.prod(spec.shape)) * np.dtype(spec.dtype).itemsize
+        for todo in plans
+        for spec in todo.arrays.values()
+    )
 
 
 def wanted(outputs: Sequence[Output], plans: Sequence[Plan]) -> dict[tuple[int, int], frozenset[str]]:
@@ -201,13 +236,14 @@ def estimate(
     blocks = wanted(outputs, plans)
     images = sum(stop - start for start, stop in blocks)
     indices = [i for start, stop in blocks for i in range(start, stop)]
-    seconds, size = [], 0
+    seconds = []
     for i in dict.fromkeys(indices[k] for k in np.linspace(0, max(images - 1, 0), 3).astype(int) if images):
         proposals = {lam: stores.open_store(path, mode="r")["phi"][i] for lam, path in job.tensors.items()}
         begun = time.perf_counter()
         try:
             view = load_view(found.dataset, found.frames[i], job.crops, proposals)
-            size = sum(v.nbytes for output in outputs for v in output.make(view).values())
+            for output in outputs:
+                output.make(view)
         except FileError:
             continue
         seconds.append(time.perf_counter() - begun)
@@ -221,6 +257,6 @@ def estimate(
     return Estimate(
         float(np.median(seconds or [0.0])) * images / scheduler.parallel,
         200 * 2**20 + scheduler.parallel * (8 * height * width + 3 * shards),
-        size * images,
+        bytes_needed(plans),
         free_space(folder.path),
     )

@@ -7,7 +7,7 @@ resolution, grid and lambda, known before anything is trained.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 
 from pipeline.datasets.base import UNKNOWN, Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
-from pipeline.metrics import ConfusionMatrix, ObjectRecall, TrimapCounts, object_recall, trimap_accuracy
+from pipeline.metrics import (
+    ConfusionMatrix,
+    ObjectRecall,
+    TrimapCounts,
+    object_recall,
+    recall_by_size,
+    trimap_accuracy,
+)
 from pipeline.stages import engine
 from pipeline.stages.engine import BlockResult, Failure
 from pipeline.stores import lambda_name
@@ -119,6 +126,7 @@ class Report:
                 "iou": dict(zip(self.dataset.classes.names, score.confusion.iou().tolist(), strict=True)),
                 "trimap": dict(zip(map(str, WIDTHS), score.trimap.accuracy().tolist(), strict=True)),
                 "object_recall": float(score.objects.recalls.mean()) if len(score.objects.recalls) else None,
+                "object_recall_by_size": [asdict(b) for b in recall_by_size(score.objects)[0]],
                 "folded_cells": score.folded,
             }
             for setting, score in self.scores.items()

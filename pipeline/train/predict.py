@@ -22,6 +22,7 @@ class Predictor:
     filter: str
     grid: tuple[int, int]
     identity: str
+    class_names: tuple[str, ...] | None = None
     _network: Any = field(default=None, repr=False, compare=False)
 
     @classmethod
@@ -43,6 +44,7 @@ class Predictor:
             str(found.about.get("filter", "area")),
             (int(height), int(width)),
             found.identity,
+            tuple(found.about["class_names"]) if "class_names" in found.about else None,
         )
 
     def __getstate__(self) -> dict[str, Any]:

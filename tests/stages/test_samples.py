@@ -116,7 +116,7 @@ def test_processes_give_the_same_bytes(folder: stores.SplitFolder, tmp_path: Pat
     assert tree(samples.folder_of(folder)) == alone
 
 
-def save_network(path: Path, grid: tuple[int, int] = (8, 8)) -> None:
+def save_network(path: Path, grid: tuple[int, int] = (8, 8), **about: object) -> None:
     from pipeline.train import checkpoint
     from pipeline.train.networks.auxiliary import AuxiliaryNetwork
 
@@ -126,7 +126,9 @@ def save_network(path: Path, grid: tuple[int, int] = (8, 8)) -> None:
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
-    checkpoint.save(path, "auxiliary", "auxiliary", arguments, network.state_dict(), {"filter": "area"})
+    checkpoint.save(
+        path, "auxiliary", "auxiliary", arguments, network.state_dict(), {"filter": "area", **about}
+    )
 
 
 def test_a_trained_network_says_where_to_sample(folder: stores.SplitFolder, tmp_path: Path) -> None:
@@ -180,6 +182,29 @@ def test_a_checkpoint_of_another_kind_is_refused(folder: stores.SplitFolder, tmp
     checkpoint.save(tmp_path / "base.pt", "base", "unet", {"classes": 3}, network.state_dict(), {})
     output = invoke(folder, "--sampler", "auxiliary", "--checkpoint", tmp_path / "base.pt")
     assert "an auxiliary one is needed" in output
+
+
+def test_a_network_for_another_grid_or_other_classes_is_refused(
+    folder: stores.SplitFolder, tmp_path: Path
+) -> None:
+    save_network(tmp_path / "four.pt", (4, 4))
+    output = invoke(folder, "--sampler", "auxiliary", "--checkpoint", tmp_path / "four.pt")
+    assert "trained for grid 4x4, grid 8x8 is asked for: give --grid 4x4" in output
+    save_network(tmp_path / "other.pt", class_names=("sky", "car"))
+    output = invoke(folder, "--sampler", "auxiliary", "--checkpoint", tmp_path / "other.pt")
+    assert "trained on 2 classes (sky, car), but blobs has 3 (ground, blob, stick)" in output
+    assert not samples.folder_of(folder).exists()
+
+
+def test_a_disk_without_room_is_seen_before_anything_is_written(
+    folder: stores.SplitFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(samples, "free_space", lambda _: 1000)
+    with pytest.raises(
+        AdaprepError, match=r"need about \d+ MiB, and the disk of .* has 0 MiB left: make room"
+    ):
+        run_samples(folder, [outputs.Sampled(64, "uniform")])
+    assert not samples.folder_of(folder).exists()
 
 
 def test_a_dry_run_names_every_store_and_writes_nothing(folder: stores.SplitFolder) -> None:
