@@ -13,7 +13,6 @@ import numpy as np
 from pipeline import stores
 from pipeline.datasets.base import Dataset
 from pipeline.errors import AdaprepError
-from pipeline.report.console import human_bytes, human_seconds
 from pipeline.stages import engine, samples
 from pipeline.stages import inputs as listing
 from pipeline.stages.engine import Summary
@@ -21,6 +20,7 @@ from pipeline.stages.inputs import Inputs
 from pipeline.stages.outputs import AuxiliaryInput, Output, Sampled
 from pipeline.stages.plan import Plan
 from pipeline.train import settings
+from pipeline.units import human_bytes, human_seconds
 
 SOURCE_ARRAYS = ("source", "status")
 
