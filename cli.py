@@ -322,6 +322,23 @@ def upper_bound(
 
 
 @main.command()
+@click.option(
+    "--classes", type=click.IntRange(min=1), help="Of base networks. Default: the paper's, table by table."
+)
+@json_option
+def networks(classes: int | None, as_json: bool) -> None:
+    """List what networks cost, beside the paper's figures: parameters, and 10^9 multiply-adds an image."""
+    from pipeline.train import settings
+
+    settings.need_torch()
+    from pipeline.report import evaluation
+    from pipeline.train import evaluate as stage
+
+    rows = list(stage.costs(classes))
+    print_json(rows) if as_json else evaluation.print_costs(rows)
+
+
+@main.command()
 @click.option("--resolution", "resolutions", type=Sizes(), multiple=True, default=["64"], show_default=True)
 @click.option(
     "--sampler",
@@ -558,6 +575,111 @@ def train(
         lambda result: click.echo(result.describe()),
     )
     finish(command.run(space, dataset, request, hooks, root))
+
+
+@main.command()
+@click.argument("base", type=ROOT)
+@click.option("--auxiliary", type=ROOT, help="Checkpoint of the network that says where BASE is sampled.")
+@click.option("--baseline", type=ROOT, help="Base network of uniform samples to compare with.")
+@click.option("--proposals", is_flag=True, help="Sample with the ground truth's own proposals: a reference.")
+@click.option("--dataset", help="Name or YAML file. Default: the one in the workspace.")
+@click.option("--root", type=ROOT, help="Where the data set lies.")
+@click.option("--targets", help="Target classes by name, with commas.")
+@click.option("--split", "splits", multiple=True, default=["val"], show_default=True)
+@limit_option
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@json_option
+@workspace_option
+def evaluate(
+    base: Path,
+    auxiliary: Path | None,
+    baseline: Path | None,
+    proposals: bool,
+    dataset: str | None,
+    root: Path | None,
+    targets: str | None,
+    splits: tuple[str, ...],
+    limit: int | None,
+    device: str,
+    as_json: bool,
+    space: Workspace,
+) -> None:
+    """Score BASE, a trained base network, at the full resolution of every image's central square.
+
+    With --auxiliary and --proposals both are shown. See docs/evaluating.md for what each figure is.
+
+    \b
+    Examples:
+      adaprep evaluate base.pt --auxiliary auxiliary.pt --baseline uniform.pt
+      adaprep evaluate base.pt --proposals --split val --limit 100 --json
+    """
+    from pipeline.train import settings
+
+    settings.need_torch()
+    from pipeline.options import open_held
+    from pipeline.report import console, evaluation
+    from pipeline.train import evaluate as stage
+    from pipeline.train.processes import choose_device
+    from pipeline.train.systems import open_systems
+
+    data, frames = open_held(dataset, root, targets, splits, space.path)
+    systems, notes = open_systems(data, base, auxiliary, baseline, proposals, choose_device(device))
+    reports = [
+        stage.run(data, split, found[:limit], systems, notes, console.listener())
+        for split, found in frames.items()
+    ]
+    if as_json:
+        print_json([report.as_dict() for report in reports])
+    else:
+        for report in reports:
+            evaluation.print_evaluation(report)
+    finish(all(report.ok for report in reports))
+
+
+@main.command()
+@click.argument("images", nargs=-1, required=True, type=ROOT, metavar="IMAGE...")
+@click.option("--checkpoint", type=ROOT, required=True, help="Base network.")
+@click.option("--auxiliary", type=ROOT, help="Checkpoint of the network that says where it is sampled.")
+@click.option("--output", "-o", "folder", type=ROOT, required=True, help="Folder for the results.")
+@click.option("--dataset", help="YAML file of the data set it was trained on, if the workspace lacks it.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@workspace_option
+def predict(
+    images: tuple[Path, ...],
+    checkpoint: Path,
+    auxiliary: Path | None,
+    folder: Path,
+    dataset: str | None,
+    device: str,
+    space: Workspace,
+) -> None:
+    """Label images of any size, every pixel: FOLDER/labels/NAME.png and FOLDER/overlays/NAME.jpg.
+
+    Label maps hold the data set's own ids. A file that cannot be read is listed, the rest goes on, and the
+    exit status is 1.
+
+    \b
+    Examples:
+      adaprep predict street.jpg --checkpoint base.pt --auxiliary auxiliary.pt -o predicted
+      adaprep predict photos/*.jpg --checkpoint uniform.pt -o predicted --device cuda
+    """
+    from pipeline.train import settings
+
+    settings.need_torch()
+    from pipeline.report import console
+    from pipeline.train import label_maps as stage
+    from pipeline.train import systems
+    from pipeline.train.processes import choose_device
+
+    jobs = stage.plan(images, folder)
+    base = systems.load_base(checkpoint)
+    classes = stage.class_table(base, dataset, space)
+    system, notes = systems.open_system(base, auxiliary, choose_device(device))
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
+    summary = stage.run(system, jobs, classes, console.listener())
+    console.print_summary(summary, folder)
+    finish(summary.ok)
 
 
 @main.command()

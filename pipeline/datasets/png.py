@@ -28,6 +28,12 @@ HEADER_BYTES = 33
 MOST_EXPANSION = 1032
 """Deflate makes at most this many bytes of one."""
 
+STRIP_BYTES = 1 << 19
+"""Rows are inflated and unfiltered in strips of about this size, which stay in the processor's cache."""
+
+FEED_BYTES = 1 << 16
+"""Compressed bytes given to zlib at a time: it copies what it does not use at once."""
+
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
 
@@ -93,18 +99,17 @@ def decode(data: bytes, path: Path) -> Pixels:
     compressed = _image_data(data, path)
     if header.interlaced:
         return _decode_interlaced(data, header, path)
-    filtered = _inflate(compressed, header, path)
-    height, row_bytes = header.height, header.row_bytes
+    stream = _Inflater(compressed, header, path)
     if header.bit_depth == 16:
-        wide = np.empty((height, row_bytes // 2), np.uint16)
-        _unfilter(filtered, wide.view(np.uint8), header, path)
+        wide = np.empty((header.height, header.row_bytes // 2), np.uint16)
+        _fill(wide.view(np.uint8), stream, header, path)
         if sys.byteorder == "little":
             from pipeline.datasets.png_filters import swap_bytes
 
             swap_bytes(wide.reshape(-1))
         return _shaped(wide, header)
-    out = np.empty((height, row_bytes), np.uint8)
-    _unfilter(filtered, out, header, path)
+    out = np.empty((header.height, header.row_bytes), np.uint8)
+    _fill(out, stream, header, path)
     return _shaped(out if header.bit_depth == 8 else _unpack(out, header), header)
 
 
@@ -167,36 +172,60 @@ def _check_sum(chunk: memoryview, kind: bytes, path: Path) -> None:
         raise FileError(f"{path}: checksum of a data chunk is wrong: the file is damaged")
 
 
-def _inflate(compressed: memoryview, header: Header, path: Path) -> NDArray[np.uint8]:
-    """(H, 1 + N) filtered rows."""
-    shape = (header.height, 1 + header.row_bytes)
-    size = shape[0] * shape[1]
-    lead = int.from_bytes(compressed[:2], "big")
-    if len(compressed) < 6 or lead % 31 or lead >> 8 & 15 != 8 or lead & 32:
-        raise FileError(f"{path}: its image data are no zlib stream: the file is damaged")
-    if size > MOST_EXPANSION * len(compressed):
-        raise FileError(
-            f"{path}: truncated: {len(compressed)} bytes of image data cannot hold "
-            f"{header.width} x {header.height} pixels"
-        )
-    try:
-        # Raw, past the two bytes of the zlib header: the stream's own checksum would cost a third of the
-        # time, and the chunks' checksums vouch for the same bytes. The exact size saves a copy.
-        content = zlib.decompress(compressed[2:], -zlib.MAX_WBITS, size)
-    except zlib.error as error:
-        reason = "truncated: its image data end early" if "incomplete" in str(error) else None
-        raise FileError(f"{path}: {reason or f'its image data are damaged ({error})'}") from error
-    if len(content) < size:
-        raise FileError(f"{path}: truncated: its image data hold {len(content)} of {size} bytes")
-    return np.frombuffer(content, np.uint8, size).reshape(shape)
-
-
-def _unfilter(filtered: NDArray[np.uint8], out: NDArray[np.uint8], header: Header, path: Path) -> None:
+def _fill(out: NDArray[np.uint8], stream: _Inflater, header: Header, path: Path) -> None:
+    """Inflate the (H, N) bytes of all rows, a strip at a time, and undo their filters."""
     from pipeline.datasets.png_filters import unfilter
 
-    bad = unfilter(filtered, out, header.step)
-    if bad >= 0:
-        raise FileError(f"{path}: row {bad} has an unknown filter {filtered[bad, 0]}: the file is damaged")
+    height, row_bytes = out.shape
+    above = np.zeros(row_bytes, np.uint8)
+    rows = max(1, STRIP_BYTES // (1 + row_bytes))
+    for top in range(0, height, rows):
+        strip = out[top : top + rows]
+        filtered = np.frombuffer(stream.read(len(strip) * (1 + row_bytes)), np.uint8)
+        bad = unfilter(filtered.reshape(len(strip), -1), above, strip, header.step)
+        if bad >= 0:
+            raise FileError(f"{path}: row {top + bad} has an unknown filter: the file is damaged")
+        above = strip[-1]
+
+
+class _Inflater:
+    """The zlib stream of an image, read a strip at a time.
+
+    Inflating whole images into fresh memory would cost as much again in page faults, which threads wait for
+    each other in.
+    """
+
+    def __init__(self, compressed: memoryview, header: Header, path: Path) -> None:
+        lead = int.from_bytes(compressed[:2], "big")
+        if len(compressed) < 6 or lead % 31 or lead >> 8 & 15 != 8 or lead & 32:
+            raise FileError(f"{path}: its image data are no zlib stream: the file is damaged")
+        if header.height * (1 + header.row_bytes) > MOST_EXPANSION * len(compressed):
+            raise FileError(
+                f"{path}: truncated: {len(compressed)} bytes of image data cannot hold "
+                f"{header.width} x {header.height} pixels"
+            )
+        # Raw, past the two bytes of the zlib header: the stream's own checksum would cost a third of the
+        # time, and the chunks' checksums vouch for the same bytes.
+        self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
+        self._rest = compressed[2:]
+        self._path = path
+
+    def read(self, size: int) -> bytes:
+        """The next `size` bytes. Raises FileError if there are fewer, or they are damaged."""
+        pieces, missing = [], size
+        while missing:
+            fed: bytes | memoryview = self._stream.unconsumed_tail
+            if not fed:
+                fed, self._rest = self._rest[:FEED_BYTES], self._rest[FEED_BYTES:]
+            try:
+                piece = self._stream.decompress(fed, missing)
+            except zlib.error as error:
+                raise FileError(f"{self._path}: its image data are damaged ({error})") from error
+            if not piece and not fed:
+                raise FileError(f"{self._path}: truncated: its image data end early")
+            pieces.append(piece)
+            missing -= len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _unpack(packed: NDArray[np.uint8], header: Header) -> NDArray[np.uint8]:

@@ -14,13 +14,15 @@ one vector comparison."""
 
 
 @numba.njit(nogil=True, cache=True)
-def unfilter(filtered: NDArray[np.uint8], out: NDArray[np.uint8], step: int) -> int:
-    """Undo the filters of all rows.
+def unfilter(filtered: NDArray[np.uint8], above: NDArray[np.uint8], out: NDArray[np.uint8], step: int) -> int:
+    """Undo the filters of successive rows.
 
     Parameters
     ----------
     filtered
         (H, 1 + N) rows as decompressed: the number of the filter, then N bytes.
+    above
+        (N,) the row before the first, unfiltered; zeros if there is none.
     out
         (H, N) is filled.
     step
@@ -30,7 +32,6 @@ def unfilter(filtered: NDArray[np.uint8], out: NDArray[np.uint8], step: int) -> 
     -------
     The first row whose filter there is none of, or -1.
     """
-    above = np.zeros(out.shape[1], np.uint8)
     for r in range(out.shape[0]):
         kind, row, target = filtered[r, 0], filtered[r, 1:], out[r]
         if kind == NONE:

@@ -63,11 +63,11 @@ def _systems(rows: Sequence[dict[str, Any]]) -> Table:
         "sampler",
         "resolution",
         "GMACs",
-        "mIoU all",
-        "mIoU targets",
-        "trimap 4 px",
-        "object recall",
-        "folded cells",
+        "mIoU\nall",
+        "mIoU\ntargets",
+        "trimap\n4 px",
+        "object\nrecall",
+        "folded\ncells",
     )
     table = _table(*heads, left=(0, 1))
     for row in rows:
@@ -103,7 +103,7 @@ def _sizes(rows: Sequence[dict[str, Any]], source: str) -> Table:
 def _table(*heads: str, left: Sequence[int] = (0,)) -> Table:
     table = Table(box=None, pad_edge=False)
     for number, head in enumerate(heads):
-        table.add_column(head, justify="left" if number in left else "right")
+        table.add_column(head, justify="left" if number in left else "right", no_wrap=number in left)
     return table
 
 

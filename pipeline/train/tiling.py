@@ -1,0 +1,102 @@
+"""Images of any shape as largest squares: the fewest that cover them, and which one each pixel is taken from.
+
+Networks are trained on largest squares, so these are what they are shown. Where two overlap, a pixel is
+taken from the square whose centre is nearer, and nothing is averaged: each square is sampled by a tensor
+of its own, so two scores of one pixel are interpolated between samples that lie differently, and near a
+square's edge they come from a network that sees no further. The square with the nearer centre sees more
+around the pixel.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.geometry.crops import offsets, side
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One largest square, and the part of the image that is taken from it; all in pixels."""
+
+    top: int
+    left: int
+    side: int
+    owned: tuple[slice, slice]  # rows and columns of the image
+
+    @property
+    def inside(self) -> tuple[slice, slice]:
+        """The owned part, in rows and columns of the square."""
+        rows, cols = self.owned
+        return (
+            slice(rows.start - self.top, rows.stop - self.top),
+            slice(cols.start - self.left, cols.stop - self.left),
+        )
+
+
+def tiles(height: int, width: int) -> list[Tile]:
+    """The fewest largest squares that cover an image, evenly spaced along its longer side.
+
+    Parameters
+    ----------
+    height, width
+        Of the image in pixels.
+
+    Returns
+    -------
+    list of Tile
+        ``ceil(L / S)`` squares of side S, the shorter side; their owned parts divide the image. A pixel
+        belongs to the square whose centre is nearer, half way to the first of the two.
+
+    Raises
+    ------
+    ValueError
+        A side has fewer than 2 pixels.
+    """
+    length, longer = side(height, width), max(height, width)
+    corners = offsets(height, width, -(-longer // length))
+    starts = [max(corner) for corner in corners]
+    cuts = [(a + b + length - 1) // 2 + 1 for a, b in pairwise(starts)]
+    found = []
+    for (top, left), first, last in zip(corners, [0, *cuts], [*cuts, longer], strict=True):
+        along, across = slice(first, last), slice(0, length)
+        found.append(Tile(top, left, length, (across, along) if width >= height else (along, across)))
+    return found
+
+
+def label(
+    image: NDArray[Any], label_square: Callable[[NDArray[Any]], NDArray[np.uint8]]
+) -> NDArray[np.uint8]:
+    """Label an image of any shape, square by square.
+
+    Parameters
+    ----------
+    image
+        (H, W, ...).
+    label_square
+        Maps a square (S, S, ...) to its labels (S, S).
+
+    Returns
+    -------
+    NDArray of uint8
+        (H, W).
+
+    Raises
+    ------
+    ValueError
+        A side has fewer than 2 pixels.
+    """
+    height, width = image.shape[:2]
+    labels = np.empty((height, width), np.uint8)
+    for tile, square in squares(image):
+        labels[tile.owned] = label_square(square)[tile.inside]
+    return labels
+
+
+def squares(image: NDArray[Any]) -> Iterator[tuple[Tile, NDArray[Any]]]:
+    """Every tile of an image (H, W, ...) with its pixels (S, S, ...), a view."""
+    for tile in tiles(*image.shape[:2]):
+        yield tile, image[tile.top : tile.top + tile.side, tile.left : tile.left + tile.side]
