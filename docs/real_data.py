@@ -87,7 +87,8 @@ def run(command: str, data: Path, folder: Path, workspace: str) -> str:
     )
     if result.returncode:
         raise SystemExit(f"{command} failed:\n{result.stdout}")
-    lines = [line.rstrip() for line in result.stdout.replace(str(data), "DATA").splitlines()]
+    printed = result.stdout.replace(str(data), "DATA").replace(f"{folder}/", "")
+    lines = [line.rstrip() for line in printed.splitlines()]
     return "\n".join(lines)
 
 
@@ -103,7 +104,7 @@ def write_own_data(data: Path) -> None:
         (folder / "camvid").symlink_to(data / "camvid")
         (folder / "camvid-mine.yaml").write_text(block[1], encoding="utf-8")
         for place, command in OWN.items():
-            printed = run(command, data, folder, "adaprep-workspace").replace(f"{folder}/", "")
+            printed = run(command, data, folder, "adaprep-workspace")
             marked = re.compile(rf"(<!-- output: {place} -->\n)(?:```text\n.*?```\n)?", re.DOTALL)
             text = marked.sub(lambda m, printed=printed: f"{m[1]}```text\n{printed}\n```\n", text)
     page.write_text(text, encoding="utf-8")
@@ -116,7 +117,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for title, commands in SECTIONS.items():
-            workspace = title.split(",")[0].lower()
+            workspace = "adaprep-workspace"
             parts.append(f"\n## {title}\n")
             for command in commands:
                 parts.append(f"```console\n$ {command}\n{run(command, data, folder, workspace)}\n```\n")
