@@ -6,6 +6,7 @@
         dataset.json                  how to open the data set again
         boundaries.zarr               packed boundary maps, nearest boundaries, counts
         tensors/8x8-lambda1.zarr      sampling tensors, one store a grid, crop count and lambda
+        samples/uniform-64.zarr       sampled images and label maps, one store a sampler and resolution
         failures-boundaries.json      files that could not be used, with the reason
 
 A store is laid out whole (`create`), then filled in blocks of whole chunks by tasks that touch nothing
@@ -177,6 +178,11 @@ class SplitFolder:
     def tensor_stores(self) -> list[Path]:
         """All tensor stores, sorted by name."""
         return sorted((self.path / "tensors").glob("*.zarr"))
+
+    @property
+    def samples(self) -> Path:
+        """The folder of sample stores."""
+        return self.path / "samples"
 
     def failures(self, stage: str) -> Path:
         return self.path / f"failures-{stage}.json"

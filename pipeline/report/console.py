@@ -184,7 +184,7 @@ def print_status(rows: Sequence[StoreStatus]) -> None:
     for head in ("data set", "stage", "parameters", "done", "failed", "disk", "changed", ""):
         table.add_column(head, overflow="fold")
     for row in rows:
-        wanted = ("grid", "crops", "lambda")
+        wanted = ("sampler", "resolution", "grid", "crops", "lambda")
         shown = ", ".join(f"{k} {_plain(row.parameters[k])}" for k in wanted if k in row.parameters)
         if row.stage == "boundaries":
             shown += f", targets {', '.join(row.parameters['targets'])}"
@@ -196,6 +196,8 @@ def print_status(rows: Sequence[StoreStatus]) -> None:
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, str):
+        return value
     return "x".join(map(str, value)) if isinstance(value, list) else f"{value:g}"
 
 

@@ -76,7 +76,7 @@ def run_block(job: Job, start: int, frames: Sequence[Frame], names: frozenset[st
 
 def folder_of(folder: stores.SplitFolder) -> Path:
     """Where the sample stores of a split lie."""
-    return folder.path / "samples"
+    return folder.samples
 
 
 def plan(folder: stores.SplitFolder, outputs: Sequence[Output], overwrite: bool = False) -> list[Plan]:

@@ -62,6 +62,7 @@ def run(workspace: stores.Workspace, dataset: str | None = None) -> list[StoreSt
         if split.boundaries.exists():
             found.append(of_store(split, split.boundaries, "boundaries"))
         found += [of_store(split, path, "solve-tensors") for path in split.tensor_stores()]
+        found += [of_store(split, path, "sample") for path in sorted(split.samples.glob("*.zarr"))]
     return found
 
 

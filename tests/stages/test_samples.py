@@ -80,6 +80,13 @@ def test_samples_are_what_the_operator_gives(folder: stores.SplitFolder) -> None
     assert abs(small[0, 0].mean() - crop.mean()) < 1
 
 
+def test_status_lists_the_samples(folder: stores.SplitFolder) -> None:
+    run_samples(folder, [outputs.Sampled(8, "uniform")])
+    result = CliRunner().invoke(main, ["status", "--workspace", str(folder.path.parents[1])])
+    assert result.exit_code == 0, result.output
+    assert "sampler uniform, resolution 8" in " ".join(result.output.split())
+
+
 def test_each_image_is_decoded_once(folder: stores.SplitFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     from pipeline.datasets.custom import Custom
 
