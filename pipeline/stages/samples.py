@@ -256,7 +256,7 @@ def estimate(
     )
     return Estimate(
         float(np.median(seconds or [0.0])) * images / scheduler.parallel,
-        200 * 2**20 + scheduler.parallel * (8 * height * width + 3 * shards),
+        200 * 2**20 + scheduler.parallel * (24 * height * width + 3 * shards),
         bytes_needed(plans),
         free_space(folder.path),
     )
