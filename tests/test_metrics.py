@@ -245,9 +245,8 @@ def test_bins_do_not_depend_on_the_order_of_objects(rows, random) -> None:  # ty
     assert str(one) == str(other)
 
 
-def test_refuses_objects_that_do_not_mix() -> None:
+def test_objects_of_both_kinds_add_up_and_say_so() -> None:
     truth = np.ones((2, 2), np.uint8)
-    with pytest.raises(ValueError, match="objects from instances and from components do not add up"):
-        object_recall(truth, truth, truth) + object_recall(truth, truth, None, [1])
+    assert (object_recall(truth, truth, truth) + object_recall(truth, truth, None, [1])).source == "mixed"
     with pytest.raises(ValueError, match="number of bins is 0, must be at least 1"):
         recall_by_size(object_recall(truth, truth, truth), bins=0)

@@ -9,30 +9,22 @@ from numpy.typing import NDArray
 
 from pipeline.metrics.labels import VOID, paired
 
-Source = Literal["instances", "components"]
+Source = Literal["instances", "components", "mixed"]
 
 
 @dataclass(frozen=True)
 class ObjectRecall:
     """Recall of every object of one or more images; add those of several images."""
 
-    source: Source  # what an object is: an annotated instance, or a connected component of a class
+    source: Source  # what an object is: an annotated instance, a connected component of a class, or both
     classes: NDArray[np.int64]  # (objects,) train id
     areas: NDArray[np.int64]  # (objects,) pixels inside the crop
     recalls: NDArray[np.float64]  # (objects,) share of those pixels that are given the object's class
 
     def __add__(self, other: Self) -> Self:
-        """The objects of both sets of images.
-
-        Raises
-        ------
-        ValueError
-            One has annotated instances, the other connected components.
-        """
-        if self.source != other.source:
-            raise ValueError(f"objects from {self.source} and from {other.source} do not add up")
+        """The objects of both sets of images; `source` says "mixed" where only some are annotated."""
         return type(self)(
-            self.source,
+            self.source if self.source == other.source else "mixed",
             np.concatenate([self.classes, other.classes]),
             np.concatenate([self.areas, other.areas]),
             np.concatenate([self.recalls, other.recalls]),
