@@ -110,6 +110,7 @@ def demo(data_only: bool, root: Path, train: int, val: int, space: Workspace) ->
     scene = show.load_scene(data, data.frames("val")[0], (8, 8))
     show.draw_points(data, scene, picture, stage.LAMBDAS, resized=32)
     click.echo(f"picture of {scene.frame.name}: {picture}")
+    click.echo("next: adaprep upper-bound --split val, adaprep show 5; your own data: docs/your-own-data.md")
     finish(ok)
 
 
