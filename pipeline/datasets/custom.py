@@ -198,7 +198,7 @@ def _class_table(said: dict[str, YamlNode]) -> ClassTable:
 def _id(node: YamlNode, earlier: dict[int, YamlNode]) -> int:
     value = node.integer(0, MOST_ID)
     if value in earlier:
-        node.fail(f"the id {value} was given before, in line {earlier[value].node.start_mark.line + 1}")
+        node.fail(f"the id {value} was given before, in line {earlier[value].line}")
     earlier[value] = node
     return value
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import math
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,11 +26,17 @@ class YamlNode:
     path: Path
     key: str  # from the top, as in splits.train.images; empty for the whole file
     node: yaml.Node
+    said: yaml.Node | None = None  # the key itself, for a value that has one
+
+    @property
+    def line(self) -> int:
+        """Of the key, which a value of several lines begins below; of the value where it has none."""
+        return (self.said or self.node).start_mark.line + 1
 
     def fail(self, problem: str) -> NoReturn:
         """Raise AdaprepError about this value."""
         where = f"{self.key}: " if self.key else ""
-        raise AdaprepError(f"{self.path}, line {self.node.start_mark.line + 1}: {where}{problem}")
+        raise AdaprepError(f"{self.path}, line {self.line}: {where}{problem}")
 
     def mapping(self, required: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, YamlNode]:
         """Values by key; a key that is missing or unknown is an error."""
@@ -47,7 +56,7 @@ class YamlNode:
         found: dict[str, YamlNode] = {}
         for key_node, value_node in self.node.value:
             key = str(YamlNode(self.path, self.key, key_node).value())
-            place = YamlNode(self.path, f"{self.key}.{key}" if self.key else key, value_node)
+            place = YamlNode(self.path, f"{self.key}.{key}" if self.key else key, value_node, key_node)
             if key in found:
                 place.fail("this key was given before")
             found[key] = place
@@ -73,6 +82,31 @@ class YamlNode:
             self.fail(f"must be a whole number in {low}..{high}, {self._found()}")
         return value
 
+    def number(self, low: float = 0.0) -> float:
+        """A finite number of at least `low`."""
+        value = self.value()
+        if isinstance(value, str):  # YAML 1.1 takes 1e-4, without a point, for a text
+            with suppress(ValueError):
+                value = float(value)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value < math.inf:
+            self.fail(f"must be a number of at least {low:g}, {self._found()}")
+        return float(value)
+
+    def switch(self) -> bool:
+        """True or false."""
+        value = self.value()
+        if not isinstance(value, bool):
+            self.fail(f"must be true or false, {self._found()}")
+        return value
+
+    def choice(self, known: Sequence[str]) -> str:
+        """One of these words."""
+        value = self.value()
+        if value not in known:
+            hint = did_you_mean(str(value), tuple(known)).rstrip(".")
+            self.fail(f"must be one of {', '.join(known)}, {self._found()}{hint}")
+        return str(value)
+
     def value(self) -> Any:
         """A plain value: text, number, truth value, None, lists and dictionaries of such."""
         loader = yaml.SafeLoader("")
@@ -89,8 +123,8 @@ class YamlNode:
         return f"found {self.value()!r}"
 
 
-def read_yaml(path: Path) -> YamlNode:
-    """The whole file.
+def read_yaml(path: Path, guide: str = "docs/your-own-data.md") -> YamlNode:
+    """The whole file; `guide` is the page that says what belongs in it.
 
     Raises
     ------
@@ -110,7 +144,7 @@ def read_yaml(path: Path) -> YamlNode:
     except yaml.YAMLError as error:
         raise AdaprepError(f"{path}: not YAML: {error}") from error
     if node is None:
-        raise AdaprepError(f"{path}: is empty; docs/your-own-data.md says what belongs in it")
+        raise AdaprepError(f"{path}: is empty; {guide} says what belongs in it")
     return YamlNode(path, "", node)
 
 

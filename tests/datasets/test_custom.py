@@ -243,7 +243,7 @@ def test_lists_that_cannot_be_read(tmp_path: Path) -> None:
             "line 1: clases: unknown key; did you mean 'classes'? Known here: classes, splits, name, "
             "title, root, void, targets, training_splits, license",
         ),
-        (CLASSES + SPLITS + SPLITS, "line 8: splits: this key was given before"),
+        (CLASSES + SPLITS + SPLITS, "line 7: splits: this key was given before"),
         ("classes: []\n" + SPLITS, "line 1: classes: must name at least one class"),
         ("classes: {0: a}\n" + SPLITS, "line 1: classes: must be a list, found keys with values"),
         ("classes: [{id: 0}]\n" + SPLITS, "line 1: classes[0]: missing key 'name'"),
