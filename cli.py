@@ -322,6 +322,51 @@ def upper_bound(
     finish(all(report.ok for report in reports))
 
 
+@main.command("boundary-error")
+@click.option("--dataset", help="Name or YAML file: outlines of its targets. Default: smooth curves.")
+@click.option("--root", type=ROOT, help="Where the data set lies.")
+@click.option("--targets", help="Target classes by name, with commas.")
+@click.option("--split", default="val", show_default=True)
+@limit_option
+@click.option("--lambda", "lambdas", type=Numbers(), multiple=True, default=["0.1,1"], show_default=True)
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw error against samples.")
+@json_option
+def boundary_error(
+    dataset: str | None,
+    root: Path | None,
+    targets: str | None,
+    split: str,
+    limit: int | None,
+    lambdas: tuple[list[float], ...],
+    plot: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure how the error at boundaries falls with the number of samples, Appendix A of the paper.
+
+    Three ways to sample: near the boundary, as the appendix does (slope -2); on a uniform grid (slope -1/2);
+    on the tool's own adaptive grids. See docs/appendix-a.md.
+
+    \b
+    Examples:
+      adaprep boundary-error --plot curves.png
+      adaprep boundary-error --dataset camvid --split val --limit 20
+    """
+    from pipeline.options import open_dataset
+    from pipeline.report import boundary_error as report
+    from pipeline.stages import boundary_error as stage
+
+    if dataset is None:
+        found = stage.run_shapes(flat(lambdas))
+    else:
+        data = open_dataset(dataset, root, targets, ())
+        found = stage.run_dataset(data, split, data.frames(split)[:limit], flat(lambdas))
+    print_json(found.as_dict()) if as_json else report.print_errors(found)
+    if plot:
+        report.plot(found, plot)
+        click.echo(f"plot: {plot}", err=as_json)
+    finish(found.ok)
+
+
 @main.command()
 @click.option(
     "--classes", type=click.IntRange(min=1), help="Of base networks. Default: the paper's, table by table."
@@ -481,6 +526,13 @@ def sample(
 @click.option("--tag", metavar="WORD", help="End of the run's name, to keep several apart.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option(
+    "--precision",
+    type=click.Choice(["auto", "float32", "bfloat16"]),
+    default="auto",
+    show_default=True,
+    help="Of forward passes. auto: bfloat16 on a GPU, float32 on a CPU.",
+)
+@click.option(
     "--workers",
     type=click.IntRange(min=0),
     default=0,
@@ -517,6 +569,7 @@ def train(
     save_every: int,
     tag: str | None,
     device: str,
+    precision: Any,
     workers: int,
     dataset: str | None,
     root: Path | None,
@@ -561,6 +614,7 @@ def train(
         tag,
         (train_split, val_split),
         device,
+        precision,
         workers,
         save_every,
         overwrite,

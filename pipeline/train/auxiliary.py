@@ -65,8 +65,11 @@ class AuxiliaryTask:
         }
 
     def build(self) -> nn.Module:
-        """A new network; its random weights are those of PyTorch's generator."""
-        return AuxiliaryNetwork(**self.arguments)
+        """A new network whose mean grid is the mean proposal; random weights are of PyTorch's generator."""
+        network = AuxiliaryNetwork(**self.arguments)
+        with torch.no_grad():
+            network.mean_grid.copy_(torch.from_numpy(self.data.mean("phi")))
+        return network
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """Of one batch, mean over its crops."""

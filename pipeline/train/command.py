@@ -18,9 +18,9 @@ from pipeline.train.data import Augmentation
 from pipeline.train.fit import Task, Where, fit
 from pipeline.train.parts import AuxiliaryPart, BasePart, Part
 from pipeline.train.prepare import Sampling, Splits
-from pipeline.train.processes import Processes, started
+from pipeline.train.processes import started
 from pipeline.train.runs import Result, Run, State
-from pipeline.train.settings import Request, Schedule
+from pipeline.train.settings import Precision, Request, Schedule
 
 MakeTask = Callable[[bool | None], Task]
 
@@ -76,7 +76,8 @@ def run(
     """
     check(request)
     with started(request.device) as (processes, device):
-        where = Where(device, processes, request.workers, request.save_every)
+        bfloat16 = uses_bfloat16(request.precision, device)
+        where = Where(device, processes, request.workers, request.save_every, bfloat16)
         splits = prepare.open_splits(space, dataset, request.splits, root)
         heard = hooks if hooks and processes.first else Hooks()
         ok = True
@@ -162,7 +163,7 @@ def _fit(make: MakeTask, schedule: Schedule, run: Run, state: State, where: Wher
     with run.lock():
         task = make(_in_memory(run) if state == "interrupted" else None)
         if state == "new":
-            run.begin(_machine(task, where.device, where.processes))
+            run.begin(_machine(task, where))
         where.processes.wait()
         return fit(task, schedule, run, where, hooks.fitting())
 
@@ -173,6 +174,16 @@ def _in_memory(run: Run) -> bool | None:
     return recorded if isinstance(recorded, bool) else None
 
 
-def _machine(task: Task, device: torch.device, processes: Processes) -> dict[str, Any]:
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-    return {"in_memory": task.data.in_memory, "device": name, "processes": processes.size}
+def uses_bfloat16(precision: Precision, device: torch.device) -> bool:
+    """Whether forward passes run in bfloat16 on a device."""
+    return precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
+
+
+def _machine(task: Task, where: Where) -> dict[str, Any]:
+    device = where.device
+    return {
+        "in_memory": task.data.in_memory,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "processes": where.processes.size,
+        "precision": "bfloat16" if where.bfloat16 else "float32",
+    }

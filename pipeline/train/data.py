@@ -24,6 +24,9 @@ from pipeline.errors import AdaprepError
 
 Batch = dict[str, Tensor]
 
+ITEMS_AT_ONCE = 1024
+"""Items that are read together where all of them are gone through."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -89,6 +92,14 @@ class StoreDataset(Dataset[Batch]):
         chosen = np.asarray(indices)
         images, crops = self.images[chosen // self.crops], chosen % self.crops
         return {name: _tensor(self._gather(name, images, crops)) for name in self.sources}
+
+    def mean(self, name: str) -> NDArray[np.float32]:
+        """The mean of one of the values over all items, without their axis."""
+        total: NDArray[np.float64] | float = 0.0
+        for start in range(0, len(self), ITEMS_AT_ONCE):
+            part = self.__getitems__(range(start, min(start + ITEMS_AT_ONCE, len(self))))[name]
+            total = total + part.numpy().sum(axis=0, dtype=np.float64)
+        return np.asarray(total / max(len(self), 1), np.float32)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_arrays": {}, "_cache": OrderedDict(), "_process": -1}

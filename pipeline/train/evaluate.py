@@ -16,7 +16,7 @@ from torch import nn
 
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import FileError
-from pipeline.metrics import recall_by_size
+from pipeline.metrics import SizeBin, recall_by_size
 from pipeline.stages import engine
 from pipeline.stages.engine import BlockResult, Failure
 from pipeline.stages.upper_bound import FRAMES_PER_TASK, WIDTHS, Score, central_crop, score_labels
@@ -50,7 +50,8 @@ class Report:
 
     def _row(self, system: System, score: Score) -> dict[str, Any]:
         recalls = score.objects.recalls
-        bins, _ = recall_by_size(score.objects)
+        bins, by_class = recall_by_size(score.objects)
+        names = self.dataset.classes.names
         return {
             "name": system.name,
             "sampler": system.sampler,
@@ -61,13 +62,11 @@ class Report:
             "miou": _number(score.confusion.miou()),
             "target_miou": _number(score.confusion.target_miou()),
             "accuracy": _number(score.confusion.accuracy()),
-            "iou": _by_name(self.dataset.classes.names, score.confusion.iou()),
+            "iou": _by_name(names, score.confusion.iou()),
             "trimap": _by_name(list(map(str, WIDTHS)), score.trimap.accuracy()),
             "object_recall": _number(recalls.mean()) if len(recalls) else None,
-            "recall_by_size": [
-                {"objects": b.count, "pixels": [b.smallest, b.largest], "recall": _number(b.recall)}
-                for b in bins
-            ],
+            "recall_by_size": _bins(bins),
+            "recall_by_class": {names[label]: _bins(parts) for label, parts in by_class.items()},
             "folded_cells": score.folded,
         }
 
@@ -93,6 +92,12 @@ class Report:
 
 def _number(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
+
+
+def _bins(bins: Sequence[SizeBin]) -> list[dict[str, Any]]:
+    return [
+        {"objects": b.count, "pixels": [b.smallest, b.largest], "recall": _number(b.recall)} for b in bins
+    ]
 
 
 def _by_name(names: Sequence[str], values: NDArray[np.float64]) -> dict[str, float | None]:

@@ -71,12 +71,13 @@ class Position:
 
 @dataclass(frozen=True)
 class Where:
-    """What a run does not depend on, other than in its speed (and, on a GPU, in its rounding)."""
+    """What a run does not depend on, other than in its speed and its rounding."""
 
     device: torch.device
     processes: Processes = field(default_factory=Processes)
     workers: int = 0  # processes that read batches
     save_every: int = 500  # steps
+    bfloat16: bool = False  # in the forward pass; losses, weights and their updates stay in float32
 
 
 def fit(task: Task, schedule: Schedule, run: Run, where: Where, listener: Listener | None = None) -> Result:
@@ -118,7 +119,7 @@ class _Fit:
         self.batches = share_out(task.data, schedule, self.processes)
         self.steps = len(self.batches) * schedule.epochs
         torch.manual_seed(schedule.seed)
-        self.network = task.build().to(self.device)
+        self.network = _channels_last(task.build().to(self.device))
         self.optimiser = _optimiser(self.network, schedule)
         self.position = Position()
         self.pending: list[Tensor] = []
@@ -194,7 +195,8 @@ class _Fit:
         with explained(self.schedule.batch_size):
             there = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
             changed = self.augmentation(there, generator)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            changed["image"] = changed["image"].contiguous(memory_format=torch.channels_last)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.where.bfloat16):
                 loss = self.task.loss(self.parallel, changed)
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -302,6 +304,12 @@ class _Fit:
             self.run.finish(result)
             self._write(self.run.last, {"epoch": position.epoch}, {})
         return result
+
+
+def _channels_last(network: nn.Module) -> nn.Module:
+    """Weights laid out as convolutions are quickest; on a CPU a step takes three quarters of the time."""
+    laid_out: nn.Module = network.to(memory_format=torch.channels_last)
+    return laid_out
 
 
 def _optimiser(network: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:

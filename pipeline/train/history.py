@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import stores
+from pipeline import results, stores
 
 FIRST = ("epoch", "step", "rate", "loss")
 LAST = ("images_per_second", "seconds")
@@ -32,7 +32,7 @@ class History:
     def __init__(self, folder: Path, figures: Sequence[str], epoch: int = 0, step: int = 0) -> None:
         self.path = folder / "history.csv"
         self.columns = (*FIRST, *figures, *LAST)
-        kept = [row for row in read(self.path) if int(row["epoch"]) <= epoch]
+        kept = [row for row in results.read_history(self.path) if int(row["epoch"]) <= epoch]
         stores.write_text(self.path, self._lines([dict(zip(self.columns, self.columns, strict=True)), *kept]))
         self._board = _board(folder, step)
 
@@ -55,14 +55,6 @@ class History:
         text = io.StringIO()
         csv.DictWriter(text, self.columns, lineterminator="\n").writerows(rows)
         return text.getvalue()
-
-
-def read(path: Path) -> list[dict[str, str]]:
-    """The rows of a history.csv, none where there is no file; a line cut short by a kill is left out."""
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return [row for row in csv.DictReader(file) if None not in row.values()]
 
 
 def _cell(name: str, value: float) -> str:

@@ -16,6 +16,7 @@ from pipeline.stores import lambda_name
 
 Sampler = Literal["uniform", "proposal", "auxiliary"]
 AuxiliaryLoss = Literal["proposal", "energy"]
+Precision = Literal["auto", "float32", "bfloat16"]
 
 BATCH_SIZES = {16: 128, 32: 128, 64: 128, 128: 32, 256: 24, 512: 12}
 """Crops in a batch by input resolution (section 4.1 of the paper)."""
@@ -127,6 +128,7 @@ class Request:
     tag: str | None = None  # end of the runs' names
     splits: tuple[str, str] = ("train", "val")
     device: str = "auto"
+    precision: Precision = "auto"  # of the forward pass; auto: bfloat16 on a GPU, float32 elsewhere
     workers: int = 0  # processes that read batches
     save_every: int = 500  # steps
     overwrite: bool = False

@@ -20,8 +20,9 @@ from pipeline.metrics import ConfusionMatrix
 
 torch = pytest.importorskip("torch")
 
+from pipeline import results
 from pipeline.stages.upper_bound import load_truth  # noqa: E402
-from pipeline.train import checkpoint, command, history, prepare, settings  # noqa: E402
+from pipeline.train import checkpoint, command, prepare, settings  # noqa: E402
 from pipeline.train.networks.unet import UNet  # noqa: E402
 from pipeline.train.progress import Silent  # noqa: E402
 
@@ -120,7 +121,7 @@ def test_both_networks_learn(make_blobs: MakeBlobs, tmp_path: Path) -> None:
     assert base.figures["target_miou"] > 0.2
     assert base.figures["accuracy"] > constant.accuracy()
     for result in trained:
-        losses = [float(row["loss"]) for row in history.read(result.path / "history.csv")]
+        losses = [float(row["loss"]) for row in results.read_history(result.path / "history.csv")]
         assert len(losses) == 25
         assert losses[-1] < 0.7 * losses[0]
 
@@ -185,7 +186,7 @@ def test_a_run_that_goes_on_ends_with_the_same_bits(
     command.run(space, None, request)
     folder = run_folder(space, request, network)
     alone = {name: weights(folder / name) for name in ("last.pt", "best.pt")}
-    rows = [drop_times(row) for row in history.read(folder / "history.csv")]
+    rows = [drop_times(row) for row in results.read_history(folder / "history.csv")]
     shutil.rmtree(folder)
     with pytest.raises(Stop):
         command.run(space, None, request, command.Hooks(fitting=lambda: Interrupting(looks)))
@@ -194,7 +195,7 @@ def test_a_run_that_goes_on_ends_with_the_same_bits(
     command.run(space, None, request)
     for name, expected in alone.items():
         assert same(weights(folder / name), expected)
-    assert [drop_times(row) for row in history.read(folder / "history.csv")] == rows
+    assert [drop_times(row) for row in results.read_history(folder / "history.csv")] == rows
 
 
 def drop_times(row: dict[str, str]) -> dict[str, str]:
@@ -292,10 +293,10 @@ def test_a_sampling_network_of_another_data_set_is_refused(space: stores.Workspa
 
 def test_without_validation_split_the_training_loss_decides(make_blobs: MakeBlobs, tmp_path: Path) -> None:
     space = make_space(make_blobs(), tmp_path / "w", "train")
-    results: list[Any] = []
-    command.run(space, None, TINY, command.Hooks(trained=results.append))
-    for result in results:
-        rows = history.read(result.path / "history.csv")
+    trained: list[Any] = []
+    command.run(space, None, TINY, command.Hooks(trained=trained.append))
+    for result in trained:
+        rows = results.read_history(result.path / "history.csv")
         best = min(rows, key=lambda row: float(row["loss"]))
         assert result.best_epoch == int(best["epoch"])
         assert result.figures == {"training_loss": pytest.approx(float(best["loss"]), rel=1e-5)}
@@ -368,6 +369,6 @@ def test_both_networks_learn_on_a_gpu(space: stores.Workspace) -> None:
     request = replace(TINY, rate=1e-2, epochs=30, device="cuda")
     assert command.run(space, None, request, command.Hooks(trained=trained.append))
     for result in trained:
-        losses = [float(row["loss"]) for row in history.read(result.path / "history.csv")]
+        losses = [float(row["loss"]) for row in results.read_history(result.path / "history.csv")]
         assert losses[-1] < 0.8 * losses[0]
         assert checkpoint.load(result.path / "best.pt").build() is not None

@@ -15,7 +15,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from pipeline.train import checkpoint, history  # noqa: E402
+from pipeline import results  # noqa: E402
+from pipeline.train import checkpoint  # noqa: E402
 from tests.train.test_fit import drop_times, make_space, same, weights  # noqa: E402
 
 MakeBlobs = Callable[..., Path]
@@ -77,7 +78,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(make_blobs: MakeBlobs, tmp_pat
     for name in ("last.pt", "best.pt"):
         assert same(weights(folder / name), weights(other / "blobs" / "runs" / RUN / name))
     rows = [
-        [drop_times(row) for row in history.read(path / "blobs" / "runs" / RUN / "history.csv")]
+        [drop_times(row) for row in results.read_history(path / "blobs" / "runs" / RUN / "history.csv")]
         for path in (space, other)
     ]
     assert rows[0] == rows[1]
@@ -91,7 +92,7 @@ def test_two_processes_train_one_network(make_blobs: MakeBlobs, tmp_path: Path) 
     output = finish(launch(*torchrun, *arguments(space, *options)))
     assert output.count("best at epoch") == 1
     folder = space / "blobs" / "runs" / RUN
-    rows = history.read(folder / "history.csv")
+    rows = results.read_history(folder / "history.csv")
     assert [int(row["step"]) for row in rows] == [6 * n for n in range(1, 13)]
     losses = [float(row["loss"]) for row in rows]
     assert losses[-1] < 0.7 * losses[0]
@@ -99,7 +100,7 @@ def test_two_processes_train_one_network(make_blobs: MakeBlobs, tmp_path: Path) 
     alone = tmp_path / "alone"
     shutil.copytree(space, alone, ignore=shutil.ignore_patterns("runs"))
     finish(launch("cli", *arguments(alone, *options)))
-    single = history.read(alone / "blobs" / "runs" / RUN / "history.csv")
+    single = results.read_history(alone / "blobs" / "runs" / RUN / "history.csv")
     assert abs(float(single[-1]["loss"]) - losses[-1]) < 0.5 * losses[0]
 
 

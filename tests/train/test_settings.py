@@ -14,9 +14,10 @@ from pipeline.train import settings
 
 torch = pytest.importorskip("torch")
 
+from pipeline.results import read_history  # noqa: E402
 from pipeline.train.batches import CropShuffle, step_seed  # noqa: E402
 from pipeline.train.data import Source, StoreDataset  # noqa: E402
-from pipeline.train.history import History, read  # noqa: E402
+from pipeline.train.history import History  # noqa: E402
 from pipeline.train.runs import Run  # noqa: E402
 from tests.train.test_fit import make_space  # noqa: E402
 
@@ -125,7 +126,7 @@ def test_a_history_drops_what_its_checkpoint_does_not_know(tmp_path: Path) -> No
     history.close()
     with (tmp_path / "history.csv").open("a") as file:
         file.write("4,20,0.")
-    assert [row["miou"] for row in read(tmp_path / "history.csv")] == ["", "0.5", ""]
+    assert [row["miou"] for row in read_history(tmp_path / "history.csv")] == ["", "0.5", ""]
     again = History(tmp_path, ("miou",), epoch=2, step=10)
     again.close()
     text = (tmp_path / "history.csv").read_text()

@@ -1,0 +1,151 @@
+"""Where a workspace keeps what was measured, and reading it again. Needs no PyTorch.
+
+WORKSPACE/DATASET/
+  upper-bound-SPLIT.json             what `adaprep upper-bound --save` found
+  runs/NAME/settings.json            what a network was trained with
+  runs/NAME/history.csv              one row an epoch
+  runs/NAME/result.json              there once the run is over
+  runs/NAME/evaluation-SPLIT.json    what `adaprep evaluate` found for a base network
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline import stores
+
+SAMPLERS = ("uniform", "auxiliary", "proposal")
+"""In the order of tables."""
+
+
+def runs_folder(space: stores.Workspace, dataset: str) -> Path:
+    """Where the runs of a data set lie."""
+    return space.path / dataset / "runs"
+
+
+def complete_runs(space: stores.Workspace, dataset: str) -> list[Path]:
+    """Folders of the runs that are over, sorted by name."""
+    return sorted(path.parent for path in runs_folder(space, dataset).glob("*/result.json"))
+
+
+def settings_of(run: Path) -> dict[str, Any]:
+    """What a run was trained with. Raises AdaprepError when the file is damaged."""
+    found: dict[str, Any] = stores.read_json(run / "settings.json")["settings"]
+    return found
+
+
+def evaluation_path(run: Path, split: str) -> Path:
+    """Where the evaluation of a run on a split is kept."""
+    return run / f"evaluation-{split}.json"
+
+
+def upper_bound_path(space: stores.Workspace, dataset: str, split: str) -> Path:
+    """Where the upper bound on a split is kept."""
+    return space.path / dataset / f"upper-bound-{split}.json"
+
+
+def write(path: Path, facts: Mapping[str, Any]) -> None:
+    """Keep what was measured, whole or not at all."""
+    stores.write_text(path, json.dumps(facts, ensure_ascii=False, indent=2) + "\n")
+
+
+def evaluations(space: stores.Workspace, dataset: str, split: str) -> list[dict[str, Any]]:
+    """The evaluations there are, sorted by architecture, resolution, sampler and seed."""
+    paths = sorted(runs_folder(space, dataset).glob(f"*/{evaluation_path(Path(), split).name}"))
+    return sorted(map(stores.read_json, paths), key=_order)
+
+
+def upper_bound(space: stores.Workspace, dataset: str, split: str) -> dict[str, Any] | None:
+    """The upper bound that was kept, or None."""
+    path = upper_bound_path(space, dataset, split)
+    return stores.read_json(path) if path.exists() else None
+
+
+def histories(space: stores.Workspace, dataset: str) -> dict[str, list[dict[str, str]]]:
+    """The rows of every run's history.csv, by the run's name."""
+    return {
+        path.parent.name: read_history(path)
+        for path in sorted(runs_folder(space, dataset).glob("*/history.csv"))
+    }
+
+
+def read_history(path: Path) -> list[dict[str, str]]:
+    """The rows of a history.csv, none where there is no file; a line cut short by a kill is left out."""
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return [row for row in csv.DictReader(file) if None not in row.values()]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One figure over several seeds."""
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.values)
+
+    @property
+    def deviation(self) -> float | None:
+        """Standard deviation of the sample; None for a single seed."""
+        return statistics.stdev(self.values) if len(self.values) > 1 else None
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ in nothing but their seeds."""
+
+    architecture: str
+    sampler: str
+    resolution: int
+    variant: str  # end of the runs' names, where they have a tag; what was trained otherwise
+    seeds: tuple[int, ...]
+    gmacs: float
+    evaluations: tuple[dict[str, Any], ...]
+
+    def figure(self, name: str) -> Spread | None:
+        """A figure of the systems' rows; None where a run has none."""
+        values = [found["systems"][0][name] for found in self.evaluations]
+        return None if None in values else Spread(tuple(map(float, values)))
+
+
+def groups(found: Iterable[Mapping[str, Any]]) -> list[Group]:
+    """Evaluations that differ in nothing but the seed, together."""
+    together: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for evaluation in sorted(found, key=_order):
+        together.setdefault(_order(evaluation)[:-1], []).append(dict(evaluation))
+    return [_group(members) for members in together.values()]
+
+
+def _group(members: list[dict[str, Any]]) -> Group:
+    chosen, system = members[0]["settings"], members[0]["systems"][0]
+    seeds = tuple(int(member["settings"]["seed"]) for member in members)
+    return Group(
+        chosen["architecture"],
+        chosen["sampler"],
+        int(chosen["resolution"]),
+        _variant(members[0]),
+        seeds,
+        float(system["gmacs"]),
+        tuple(members),
+    )
+
+
+def _order(evaluation: Mapping[str, Any]) -> tuple[Any, ...]:
+    chosen = evaluation["settings"]
+    sampler = SAMPLERS.index(chosen["sampler"])
+    return chosen["architecture"], int(chosen["resolution"]), sampler, _variant(evaluation), chosen["seed"]
+
+
+def _variant(evaluation: Mapping[str, Any]) -> str:
+    """The run's name without its seed: what else is the same differs in it."""
+    name, _, end = str(evaluation["run"]).partition(f"-seed{evaluation['settings']['seed']}")
+    return name + end

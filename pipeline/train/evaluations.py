@@ -1,0 +1,174 @@
+"""Evaluating every base network that a workspace holds, each beside the others, and keeping what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline import results, stores
+from pipeline.datasets.base import Dataset, Frame
+from pipeline.errors import AdaprepError
+from pipeline.stages import engine
+from pipeline.stages import inputs as listing
+from pipeline.stages.engine import Failure
+from pipeline.train import checkpoint, evaluate
+from pipeline.train.checkpoint import Checkpoint
+from pipeline.train.systems import System, check_classes, load_base, open_system, with_proposals
+
+
+@dataclass
+class Evaluations:
+    """All complete base networks of a workspace on one split."""
+
+    dataset: str
+    split: str
+    found: list[dict[str, Any]]  # as kept beside the runs; sorted as tables show them
+    new: int = 0  # how many of them were measured now
+    failures: list[Failure] = field(default_factory=list)
+    incomplete: list[str] = field(default_factory=list)  # runs that are not over, and so left out
+
+    @property
+    def ok(self) -> bool:
+        return not self.failures
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    run: Path
+    settings: dict[str, Any]
+    base: Checkpoint
+
+    @property
+    def weights(self) -> str:
+        return self.base.identity
+
+
+def run_all(
+    space: stores.Workspace,
+    dataset: str | None,
+    split: str,
+    device: torch.device,
+    root: Path | None = None,
+    overwrite: bool = False,
+    listener: engine.Listener | None = None,
+) -> Evaluations:
+    """Evaluate every complete base run, as it was sampled in training; skip what was measured already.
+
+    What is found is kept beside each run (`pipeline.results`), unless a file of the split failed. All images
+    are decoded once for all networks.
+
+    Parameters
+    ----------
+    space, dataset
+        The workspace, and which data set where it holds several.
+    split
+        To measure on.
+    device
+        Where the base networks run.
+    root
+        Where the data set lies now, if it has moved.
+    overwrite
+        Measure again.
+    listener
+        Hears of the progress.
+
+    Raises
+    ------
+    AdaprepError
+        No base network has been trained, the split is not in the workspace, or the auxiliary network that
+        sampled for a base network is gone.
+    """
+    folder = space.folders(dataset, [split])[0]
+    complete, incomplete = _candidates(space, folder.dataset)
+    todo = [c for c in complete if overwrite or not _measured(c, split)]
+    failures: list[Failure] = []
+    if todo:
+        found = listing.load(folder, root)
+        failures = _measure(space, found.dataset, split, found.frames, todo, device, listener)
+    runs = {candidate.run.name for candidate in complete}
+    kept = [one for one in results.evaluations(space, folder.dataset, split) if one["run"] in runs]
+    return Evaluations(folder.dataset, split, kept, len(todo), failures, incomplete)
+
+
+def _candidates(space: stores.Workspace, dataset: str) -> tuple[list[_Candidate], list[str]]:
+    """Base runs that are over, and the names of those that are not."""
+    folder = results.runs_folder(space, dataset)
+    complete, incomplete = [], []
+    for about in sorted(folder.glob("*/settings.json")):
+        settings = results.settings_of(about.parent)
+        if settings.get("network") != "base":
+            continue
+        if (about.parent / "result.json").exists():
+            complete.append(_Candidate(about.parent, settings, load_base(about.parent / "best.pt")))
+        else:
+            incomplete.append(about.parent.name)
+    if not complete:
+        unfinished = f" ({', '.join(incomplete)} is not finished)" if incomplete else ""
+        raise AdaprepError(
+            f"there is no trained base network in {folder}{unfinished}. Run: adaprep train   "
+            f"or name a checkpoint: adaprep evaluate BASE.pt"
+        )
+    return complete, incomplete
+
+
+def _measured(candidate: _Candidate, split: str) -> bool:
+    path = results.evaluation_path(candidate.run, split)
+    return path.exists() and stores.read_json(path).get("weights") == candidate.weights
+
+
+def _measure(
+    space: stores.Workspace,
+    dataset: Dataset,
+    split: str,
+    frames: Sequence[Frame],
+    todo: Sequence[_Candidate],
+    device: torch.device,
+    listener: engine.Listener | None,
+) -> list[Failure]:
+    """Score the candidates in one pass over the images; keep what was found where every file was read."""
+    auxiliaries = _auxiliaries(space, dataset.name) if any(_sampled_by(c) for c in todo) else {}
+    systems = {c.run.name: _system(c, dataset, auxiliaries, device) for c in todo}
+    named = [replace(system, name=run) for run, system in systems.items()]
+    report = evaluate.run(dataset, split, frames, named, (), listener)
+    if not report.ok:
+        return report.failures
+    for candidate in todo:
+        run = candidate.run.name
+        alone = replace(
+            report, systems=[systems[run]], scores={systems[run].name: report.scores[run]}, notes=[]
+        )
+        about = {"run": run, "weights": candidate.weights, "settings": candidate.settings}
+        results.write(results.evaluation_path(candidate.run, split), {**about, **alone.as_dict()})
+    return []
+
+
+def _sampled_by(candidate: _Candidate) -> str | None:
+    """Identity of the auxiliary network that sampled for it."""
+    return candidate.settings.get("auxiliary") if candidate.settings["sampler"] == "auxiliary" else None
+
+
+def _auxiliaries(space: stores.Workspace, dataset: str) -> dict[str, Path]:
+    """Best checkpoints of the auxiliary runs, by identity."""
+    paths = results.runs_folder(space, dataset).glob("auxiliary-*/best.pt")
+    return {checkpoint.load(path, "auxiliary").identity: path for path in sorted(paths)}
+
+
+def _system(
+    candidate: _Candidate, dataset: Dataset, auxiliaries: dict[str, Path], device: torch.device
+) -> System:
+    base = candidate.base
+    check_classes(base, dataset.name, dataset.classes.names)
+    if candidate.settings["sampler"] == "proposal":
+        return with_proposals(base, None, device)
+    wanted = _sampled_by(candidate)
+    if wanted is not None and wanted not in auxiliaries:
+        raise AdaprepError(
+            f"{candidate.run.name} was trained on samples of the auxiliary network {wanted}, which no run in "
+            f"{candidate.run.parent} holds: evaluate it by itself, "
+            f"adaprep evaluate {base.path} --auxiliary FILE, or move it away."
+        )
+    return open_system(base, auxiliaries[wanted] if wanted else None, device)[0]
