@@ -30,6 +30,7 @@ from pipeline.options import (
 
 if TYPE_CHECKING:
     from pipeline.datasets.base import Dataset, Frame
+    from pipeline.recipes.steps import Hooks
     from pipeline.stages.engine import Scheduler
     from pipeline.stores import Workspace
 
@@ -278,6 +279,7 @@ def solve_tensors(
 @click.option("--grid", "grids", type=Grid(), multiple=True, default=["8x8"], show_default=True)
 @click.option("--lambda", "lambdas", type=Numbers(), multiple=True, default=["1"], show_default=True)
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw mIoU against resolution.")
+@click.option("--save", is_flag=True, help="Keep the figures in the workspace, for its report.")
 @scheduler_options
 @json_option
 def upper_bound(
@@ -287,6 +289,7 @@ def upper_bound(
     grids: tuple[tuple[int, int], ...],
     lambdas: tuple[list[float], ...],
     plot: Path | None,
+    save: bool,
     where: Scheduler,
     as_json: bool,
 ) -> None:
@@ -300,6 +303,8 @@ def upper_bound(
       adaprep upper-bound --dataset camvid --split val
       adaprep upper-bound --split val --lambda 0.3,1,3 --grid 8x8 --grid 16x16 --plot bound.png
     """
+    from pipeline import results
+    from pipeline.options import open_workspace
     from pipeline.report import bounds, console
     from pipeline.stages import upper_bound as stage
 
@@ -314,6 +319,12 @@ def upper_bound(
     else:
         for report in reports:
             bounds.print_bounds(report)
+    if save:
+        space = open_workspace(click.get_current_context().params["workspace"])
+        for report in reports:
+            path = results.upper_bound_path(space, data.name, report.split)
+            results.write(path, report.as_dict())
+            click.echo(f"kept: {path}", err=as_json)
     if plot:
         for report in reports:
             path = plot if len(reports) == 1 else plot.with_stem(f"{plot.stem}-{report.split}")
@@ -632,8 +643,75 @@ def train(
     finish(command.run(space, dataset, request, hooks, root))
 
 
+@main.command("run")
+@click.argument("path", type=ROOT, metavar="RECIPE.yaml")
+@click.option(
+    "--only", "only", multiple=True, metavar="STAGE", help="Only this stage; several times for several."
+)
+@click.option("--from", "first", metavar="STAGE", help="Only this stage and those after it.")
+@click.option("--root", type=ROOT, help="Where the data set lies, in place of what the recipe says.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="In place of the recipe's.")
+@click.option(
+    "--workspace",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="ADAPREP_WORKSPACE",
+    help="In place of the recipe's. Also: ADAPREP_WORKSPACE.",
+)
+@dry_run_option
+def run_recipe(
+    path: Path,
+    only: tuple[str, ...],
+    first: str | None,
+    root: Path | None,
+    device: str | None,
+    workspace: Path | None,
+    dry_run: bool,
+) -> None:
+    """Do a whole experiment: every step that RECIPE.yaml comes to, from label maps to a report.
+
+    What is done already is skipped, so that the same command goes on where it was stopped. Every step names
+    the command that does it by hand. Recipes to start from are in workflows/, with a guide.
+
+    \b
+    Examples:
+      adaprep run workflows/demo.yaml
+      adaprep run workflows/camvid.yaml --root ~/camvid --dry-run
+      adaprep run workflows/camvid.yaml --only boundaries --only solve-tensors
+      adaprep run workflows/camvid.yaml --from evaluate
+    """
+    from pipeline.recipes import plan, schema
+    from pipeline.recipes import run as running
+
+    recipe = schema.load(path, schema.Overrides(workspace, root, device))
+    every = plan.steps(recipe)
+    chosen = plan.select(recipe, every, only, first)
+    if dry_run:
+        for planned in running.plan(recipe, chosen, every):
+            click.echo(planned.describe())
+        return
+    finish(running.run(recipe, chosen, recipe_hooks()))
+
+
+def recipe_hooks() -> Hooks:
+    """What `adaprep run` prints: what each step's own command prints."""
+    from pipeline.recipes.steps import Hooks
+    from pipeline.report import bounds, console
+    from pipeline.train import progress
+
+    return Hooks(
+        click.echo,
+        console.listener,
+        progress.listener,
+        console.print_summary,
+        console.print_check,
+        bounds.print_bounds,
+        lambda result: click.echo(result.describe()),
+        lambda found: click.echo(f"{found.dataset}/{found.split}: {len(found.found)} evaluations kept"),
+    )
+
+
 @main.command()
-@click.argument("base", type=ROOT)
+@click.argument("base", type=ROOT, required=False)
 @click.option("--auxiliary", type=ROOT, help="Checkpoint of the network that says where BASE is sampled.")
 @click.option("--baseline", type=ROOT, help="Base network of uniform samples to compare with.")
 @click.option("--proposals", is_flag=True, help="Sample with the ground truth's own proposals: a reference.")
@@ -642,11 +720,12 @@ def train(
 @click.option("--targets", help="Target classes by name, with commas.")
 @click.option("--split", "splits", multiple=True, default=["val"], show_default=True)
 @limit_option
+@click.option("--overwrite", is_flag=True, help="Without BASE: measure again what was measured.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @json_option
 @workspace_option
 def evaluate(
-    base: Path,
+    base: Path | None,
     auxiliary: Path | None,
     baseline: Path | None,
     proposals: bool,
@@ -655,16 +734,20 @@ def evaluate(
     targets: str | None,
     splits: tuple[str, ...],
     limit: int | None,
+    overwrite: bool,
     device: str,
     as_json: bool,
     space: Workspace,
 ) -> None:
-    """Score BASE, a trained base network, at the full resolution of every image's central square.
+    """Score base networks at the full resolution of every image's central square.
 
-    With --auxiliary and --proposals both are shown. See docs/evaluating.md for what each figure is.
+    Without BASE: every trained base network in the workspace, uniform beside adaptive, seeds together; what
+    is found is kept for adaprep report. With BASE, a checkpoint: that one; with --auxiliary and --proposals
+    both are shown. See docs/evaluating.md for what each figure is.
 
     \b
     Examples:
+      adaprep evaluate
       adaprep evaluate base.pt --auxiliary auxiliary.pt --baseline uniform.pt
       adaprep evaluate base.pt --proposals --split val --limit 100 --json
     """
@@ -674,11 +757,29 @@ def evaluate(
     from pipeline.options import open_held
     from pipeline.report import console, evaluation
     from pipeline.train import evaluate as stage
+    from pipeline.train import evaluations
     from pipeline.train.processes import choose_device
     from pipeline.train.systems import open_systems
 
+    place = choose_device(device)
+    if base is None:
+        if auxiliary or baseline or proposals or targets or limit:
+            raise click.UsageError(
+                "--auxiliary, --baseline, --proposals, --targets and --limit go with BASE, a checkpoint"
+            )
+        every = [
+            evaluations.run_all(space, dataset, split, place, root, overwrite, console.listener())
+            for split in splits
+        ]
+        if as_json:
+            print_json([found for one in every for found in one.found])
+        else:
+            for one in every:
+                evaluation.print_evaluations(one)
+        finish(all(one.ok for one in every))
+        return
     data, frames = open_held(dataset, root, targets, splits, space.path)
-    systems, notes = open_systems(data, base, auxiliary, baseline, proposals, choose_device(device))
+    systems, notes = open_systems(data, base, auxiliary, baseline, proposals, place)
     reports = [
         stage.run(data, split, found[:limit], systems, notes, console.listener())
         for split, found in frames.items()

@@ -112,8 +112,10 @@ class Group:
     evaluations: tuple[dict[str, Any], ...]
 
     def figure(self, name: str) -> Spread | None:
-        """A figure of the systems' rows; None where a run has none."""
-        values = [found["systems"][0][name] for found in self.evaluations]
+        """A figure of the systems' rows, "trimap_N" that of width N; None where a run has none."""
+        rows = [found["systems"][0] for found in self.evaluations]
+        kind, _, width = name.partition("_")
+        values = [row["trimap"][width] if kind == "trimap" else row[name] for row in rows]
         return None if None in values else Spread(tuple(map(float, values)))
 
 

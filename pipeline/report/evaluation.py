@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 from rich.table import Table
 
+from pipeline import results
 from pipeline.report.console import console, print_failures
 
 if TYPE_CHECKING:
     from pipeline.train.evaluate import Report
+    from pipeline.train.evaluations import Evaluations
+
+SAMPLERS = {"uniform": "uniform", "auxiliary": "predicted", "proposal": "proposals"}
+"""Words of tables for what says where samples lie."""
 
 
 def print_evaluation(report: Report) -> None:
@@ -39,6 +44,78 @@ def print_evaluation(report: Report) -> None:
     for note in facts["notes"]:
         out.print(f"  note: {note}", markup=False, soft_wrap=True)
     print_failures(report.failures)
+
+
+def print_evaluations(every: Evaluations) -> None:
+    """All base networks of a workspace, seeds together, and the gain over uniform sampling."""
+    out = console()
+    if every.found:
+        facts = every.found[0]
+        low, high = facts["crop_sides"]
+        sides = f"{low}" if low == high else f"{low} to {high}"
+        out.print(
+            f"{every.dataset}/{every.split}, {facts['images']} images; mIoU, trimap and recall at the "
+            f"{facts['measured_at']} ({sides} pixels a side); {every.new} measured now, the rest before",
+            markup=False,
+            soft_wrap=True,
+        )
+        out.print(_groups(results.groups(every.found)))
+        out.print(
+            "  +- standard deviation over seeds; points: against uniform, mean over seeds", markup=False
+        )
+        out.print(f"  targets: {', '.join(facts['targets'])}", markup=False, soft_wrap=True)
+    if every.incomplete:
+        out.print(f"  not finished, left out: {', '.join(every.incomplete)}", markup=False, soft_wrap=True)
+    print_failures(every.failures)
+
+
+def _groups(found: Sequence[results.Group]) -> Table:
+    heads = (
+        "network",
+        "samples",
+        "resolution",
+        "seeds",
+        "GMACs",
+        "mIoU all",
+        "points",
+        "mIoU targets",
+        "points",
+        "trimap 4 px",
+        "object recall",
+    )
+    table = _table(*heads, left=(0, 1))
+    uniform = {(g.architecture, g.resolution): g for g in found if g.sampler == "uniform"}
+    for group in found:
+        beside = uniform.get((group.architecture, group.resolution))
+        table.add_row(
+            escape(group.architecture),
+            SAMPLERS[group.sampler],
+            str(group.resolution),
+            str(len(group.seeds)),
+            f"{group.gmacs:.3g}",
+            _spread(group.figure("miou")),
+            _gain(group, beside, "miou"),
+            _spread(group.figure("target_miou")),
+            _gain(group, beside, "target_miou"),
+            _spread(group.figure("trimap_4")),
+            _spread(group.figure("object_recall")),
+        )
+    return table
+
+
+def _spread(figure: results.Spread | None) -> str:
+    if figure is None:
+        return "-"
+    around = "" if figure.deviation is None else f" +- {figure.deviation:.3f}"
+    return f"{figure.mean:.3f}{around}"
+
+
+def _gain(group: results.Group, beside: results.Group | None, name: str) -> str:
+    """Points gained over uniform sampling at the same resolution."""
+    ours, theirs = group.figure(name), beside.figure(name) if beside else None
+    if ours is None or theirs is None or group is beside:
+        return ""
+    return f"{100 * (ours.mean - theirs.mean):+.1f}"
 
 
 def print_costs(rows: Iterable[dict[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""Evaluating every base network that a workspace holds, each beside the others, and keeping what was found."""
+"""Evaluating every base network that a workspace holds, and keeping what was found beside each."""
 
 from __future__ import annotations
 
