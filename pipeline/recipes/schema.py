@@ -1,0 +1,258 @@
+"""What a recipe may say (workflows/README.md), read from YAML and checked before anything is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pipeline.datasets import registry
+from pipeline.datasets.base import Dataset
+from pipeline.datasets.yaml_nodes import YamlNode, read_yaml
+from pipeline.errors import AdaprepError
+from pipeline.recipes.trainings import MOST, filled, read_trainings
+from pipeline.train.settings import Auxiliary, Base, Request
+
+PLACES = ("root", "workspace", "device", "targets", "settings", "train_split", "val_split", "tag")
+SAMPLING = ("grid", "lambda", "crops")
+STEPS = ("generate", "check", "upper_bound", "auxiliary", "base", "evaluate", "report")
+"""Keys of a recipe, beside `dataset`: the same for all steps; of the sampling tensors; of one step."""
+
+DEVICES = ("auto", "cpu", "cuda")
+DEFAULT_WORKSPACE = Path("adaprep-workspace")
+GUIDE = "workflows/README.md"
+
+
+@dataclass(frozen=True)
+class Generate:
+    """How many street scenes to draw for the data set `demo`."""
+
+    train: int = 24
+    val: int = 8
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What `adaprep upper-bound` is asked for."""
+
+    split: str
+    resolutions: tuple[int, ...]
+    grids: tuple[tuple[int, int], ...]
+    lambdas: tuple[float, ...]
+    limit: int | None = None  # images
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What the command line says in place of the recipe; None: what the recipe says."""
+
+    workspace: Path | None = None
+    root: Path | None = None
+    device: str | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe that makes sense. Its trainings are in the order in which they are done."""
+
+    path: Path
+    dataset: Dataset
+    said_dataset: str  # as --dataset takes it
+    said_root: Path | None  # None: found in one of the usual places
+    said_targets: tuple[str, ...]  # empty: the data set's own
+    said_settings: Mapping[str, str]  # as --set takes them
+    workspace: Path
+    splits: tuple[str, str]
+    grid: tuple[int, int]
+    lam: float
+    crops: int | None
+    generate: Generate | None
+    check: int | None  # images a split
+    bounds: Bounds | None
+    trainings: tuple[Request, ...]  # of one network each
+    evaluated: tuple[str, ...]  # splits
+    report: bool
+    device: str
+
+    @property
+    def trained_splits(self) -> list[str]:
+        """What networks are trained and validated on; a data set may have no validation split."""
+        return [split for split in self.splits if split in self.dataset.splits]
+
+    @property
+    def all_splits(self) -> list[str]:
+        """Every split that the recipe works on."""
+        bounded = [self.bounds.split] if self.bounds else []
+        return list(dict.fromkeys([*self.trained_splits, *bounded, *self.evaluated]))
+
+
+def load(path: Path, overrides: Overrides | None = None) -> Recipe:
+    """Read a recipe and check all that can be checked before it is done.
+
+    Raises
+    ------
+    AdaprepError
+        It cannot be read or says something that cannot be; the message names the line and the key.
+    """
+    chosen = overrides or Overrides()
+    top = read_yaml(path, GUIDE)
+    said = top.mapping(("dataset",), PLACES + SAMPLING + STEPS)
+    if chosen.device is None and "device" in said:
+        chosen = replace(chosen, device=said["device"].choice(DEVICES))
+    generate = _generate(said.get("generate"), said["dataset"])
+    opened = _open(said, chosen.root, generate is not None)
+    splits = _splits(said, opened.dataset)
+    grid = _grid(said["grid"]) if "grid" in said else (8, 8)
+    lam = said["lambda"].number() if "lambda" in said else 1.0
+    common = Request(
+        (),
+        Auxiliary(grid=grid, lam=lam),
+        Base(grid=grid, lam=lam),
+        tag=_tag(said.get("tag")),
+        splits=splits,
+        device=chosen.device or "auto",
+    )
+    return Recipe(
+        path,
+        opened.dataset,
+        opened.name,
+        opened.root,
+        opened.targets,
+        opened.settings,
+        chosen.workspace or _path(said.get("workspace")) or DEFAULT_WORKSPACE,
+        splits,
+        grid,
+        lam,
+        said["crops"].integer(1, MOST) if "crops" in said else None,
+        generate,
+        _check(said.get("check")),
+        _bounds(said.get("upper_bound"), opened.dataset, splits[1], grid, lam),
+        read_trainings(said.get("auxiliary"), said.get("base"), common),
+        _evaluated(said.get("evaluate"), opened.dataset, splits[1], "base" in said),
+        said["report"].switch() if "report" in said else True,
+        common.device,
+    )
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A data set, and what was said to open it."""
+
+    dataset: Dataset
+    name: str
+    root: Path | None
+    targets: tuple[str, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+def _open(said: Mapping[str, YamlNode], root: Path | None, generated: bool) -> _Opened:
+    node = said["dataset"]
+    name = node.text()
+    root_node = said.get("root")
+    if root is None and root_node is not None:
+        root = _path(root_node)
+        if root is not None and not generated and not root.is_dir():
+            root_node.fail(f"no such folder: {root}. Mend it, or say where the data lie with --root FOLDER.")
+    elif root is not None and not generated and not root.is_dir():
+        raise AdaprepError(f"--root {root}: no such folder. It must hold the data set {name}.")
+    if root is None and generated:
+        root = Path("data") / name
+    values = {key: _word(value) for key, value in _entries(said.get("settings")).items()}
+    targets = tuple(item.text() for item in said["targets"].items()) if "targets" in said else ()
+    try:
+        dataset = registry.load(name, root, **values)
+    except AdaprepError as error:
+        node.fail(str(error))
+    if targets:
+        try:
+            dataset.classes = dataset.classes.with_targets(targets)
+        except AdaprepError as error:
+            said["targets"].fail(str(error))
+    if not dataset.root.is_dir() and not generated:
+        node.fail(f"the data set lies in {dataset.root}, which is no folder. Say where with --root FOLDER.")
+    return _Opened(dataset, name, root, targets, values)
+
+
+def _entries(node: YamlNode | None) -> dict[str, YamlNode]:
+    return node.any_mapping() if node else {}
+
+
+def _word(node: YamlNode) -> str:
+    value = node.value()
+    if not isinstance(value, str | int | float):
+        node.fail("must be a word or a number")
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _path(node: YamlNode | None) -> Path | None:
+    return Path(node.text()).expanduser() if node else None
+
+
+def _tag(node: YamlNode | None) -> str | None:
+    return _word(node) if node else None
+
+
+def _splits(said: Mapping[str, YamlNode], dataset: Dataset) -> tuple[str, str]:
+    """To train on and to validate on; the second need not be there where it is not said."""
+    train, val = (said[key].text() if key in said else key[:-6] for key in ("train_split", "val_split"))
+    _check_split(said.get("train_split", said["dataset"]), train, dataset)
+    if "val_split" in said:
+        _check_split(said["val_split"], val, dataset)
+    return train, val
+
+
+def _check_split(node: YamlNode, name: str, dataset: Dataset) -> None:
+    try:
+        dataset.check_split(name)
+    except AdaprepError as error:
+        node.fail(str(error))
+
+
+def _generate(node: YamlNode | None, dataset: YamlNode) -> Generate | None:
+    if node is None:
+        return None
+    if dataset.text() != "demo":
+        node.fail("only the data set demo is generated")
+    said = node.mapping((), ("train", "val"))
+    return Generate(**{key: value.integer(1, MOST) for key, value in said.items()})
+
+
+def _check(node: YamlNode | None) -> int | None:
+    return node.mapping(("limit",), ())["limit"].integer(1, MOST) if node else None
+
+
+def _grid(node: YamlNode) -> tuple[int, int]:
+    """8 or 8x8 or 6x10 (height x width), as on the command line."""
+    parts = str(node.value()).lower().split("x")
+    if len(parts) > 2 or not all(p.isdecimal() and int(p) >= 2 for p in parts):
+        node.fail(f"must be a grid such as 8 or 8x8 (height x width), at least 2x2, found {node.value()!r}")
+    return int(parts[0]), int(parts[-1])
+
+
+def _bounds(
+    node: YamlNode | None, dataset: Dataset, split: str, grid: tuple[int, int], lam: float
+) -> Bounds | None:
+    if node is None:
+        return None
+    said = node.mapping(("resolutions",), ("grids", "lambdas", "limit", "split"))
+    split = said["split"].text() if "split" in said else split
+    _check_split(said.get("split", node), split, dataset)
+    return Bounds(
+        split,
+        tuple(item.integer(2, MOST) for item in filled(said["resolutions"])),
+        tuple(_grid(item) for item in filled(said["grids"])) if "grids" in said else (grid,),
+        tuple(item.number() for item in filled(said["lambdas"])) if "lambdas" in said else (lam,),
+        said["limit"].integer(1, MOST) if "limit" in said else None,
+    )
+
+
+def _evaluated(node: YamlNode | None, dataset: Dataset, split: str, trained: bool) -> tuple[str, ...]:
+    if node is None:
+        return (split,) if trained and split in dataset.splits else ()
+    names = []
+    for item in node.items():
+        _check_split(item, item.text(), dataset)
+        names.append(item.text())
+    if names and not trained:
+        node.fail("there is no base network to evaluate: add the section base")
+    return tuple(dict.fromkeys(names))

@@ -1,0 +1,179 @@
+"""The sections `auxiliary` and `base` of a recipe, as what `adaprep train` is asked for, run by run."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from itertools import product
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from pipeline.datasets.yaml_nodes import YamlNode
+from pipeline.train.settings import Auxiliary, Base, Request, Sampler
+
+MOST = 10**9
+"""No number in a recipe is larger."""
+
+SCHEDULE = ("rate", "epochs", "batch_size", "weight_decay", "validate_every", "precision", "augment")
+"""Keys of `auxiliary` and `base` that are fields of `Request`; those that it has not are no keys."""
+
+OWN = {"auxiliary": ("grid", "lam"), "base": ("grid", "lam", "sampler", "resolution", "arguments")}
+"""Fields of `Auxiliary` and `Base` that are no keys of their sections: they are said elsewhere."""
+
+SAMPLERS: tuple[Sampler, ...] = ("uniform", "auxiliary", "proposal")
+"""In the order in which they are trained."""
+
+NETWORKS = ("unet", "pspnet", "deeplabv3plus")
+AUGMENTATIONS = ("flip", "brightness", "contrast", "salt_and_pepper")
+"""As in `pipeline.train`, where they can only be read with PyTorch."""
+
+CHOICES = {"filter": ("area", "nearest")}
+"""Of fields whose type is only "text"."""
+
+
+def read_trainings(auxiliary: YamlNode | None, base: YamlNode | None, common: Request) -> tuple[Request, ...]:
+    """Auxiliary networks first, then base networks from the smallest resolution up.
+
+    A base network with the sampler `auxiliary` has an auxiliary network of its own seed.
+    """
+    if auxiliary is None and base is None:
+        return ()
+    shared = replace(_with_section(common, auxiliary, "auxiliary"), networks=("auxiliary",))
+    bases = [request for part in _resolutions(base, common, shared) for request in part]
+    wanted = [
+        replace(shared, auxiliary=request.auxiliary, seed=request.seed)
+        for request in bases
+        if request.base.sampler == "auxiliary"
+    ]
+    if auxiliary is not None and not wanted:
+        wanted = [shared]
+    return tuple({request.run_name("auxiliary"): request for request in wanted}.values()) + tuple(bases)
+
+
+def _resolutions(node: YamlNode | None, common: Request, auxiliary: Request) -> list[list[Request]]:
+    if node is None:
+        return []
+    lists = ("samplers", "seeds", "aux_resolution")
+    said = node.mapping(("resolutions",), _keys("base") + lists)
+    parts = []
+    for resolution, own in _by_resolution(said["resolutions"]).items():
+        mine = own.mapping((), _keys("base") + lists) if own else {}
+        merged = {**said, **mine}
+        request = _filled_in(common, "base", {k: v for k, v in merged.items() if k in _keys("base")})
+        helper = auxiliary.auxiliary
+        if "aux_resolution" in merged:
+            helper = replace(helper, resolution=merged["aux_resolution"].integer(2, MOST))
+        parts.append((resolution, _runs(request, helper, resolution, merged)))
+    return [runs for _, runs in sorted(parts, key=lambda part: part[0])]
+
+
+def _runs(
+    request: Request, helper: Auxiliary, resolution: int, said: Mapping[str, YamlNode]
+) -> list[Request]:
+    """One resolution with every seed and sampler."""
+    samplers = (
+        [cast(Sampler, item.choice(SAMPLERS)) for item in filled(said["samplers"])]
+        if "samplers" in said
+        else SAMPLERS
+    )
+    seeds = [item.integer(0, MOST) for item in filled(said["seeds"])] if "seeds" in said else [0]
+    return [
+        replace(
+            request,
+            networks=("base",),
+            auxiliary=helper if sampler == "auxiliary" else request.auxiliary,
+            base=replace(request.base, sampler=sampler, resolution=resolution),
+            seed=seed,
+        )
+        for seed, sampler in product(dict.fromkeys(seeds), dict.fromkeys(samplers))
+    ]
+
+
+def _by_resolution(node: YamlNode) -> dict[int, YamlNode | None]:
+    """Of a list of resolutions, or of resolutions as keys with what is special about each."""
+    if isinstance(node.node, yaml.SequenceNode):
+        return {item.integer(2, MOST): None for item in filled(node)}
+    if not isinstance(node.node, yaml.MappingNode) or not node.node.value:
+        node.fail("must be a list such as [32, 64], or resolutions as keys, such as 32: {epochs: 100}")
+    found = {}
+    for value in node.any_mapping().values():
+        resolution = replace(value, node=value.said or value.node).integer(2, MOST)
+        found[resolution] = None if value.value() is None else value
+    return found
+
+
+def _with_section(common: Request, node: YamlNode | None, section: str) -> Request:
+    return _filled_in(common, section, node.mapping((), _keys(section)) if node else {})
+
+
+def _filled_in(common: Request, section: str, said: Mapping[str, YamlNode]) -> Request:
+    """The request with a section's keys in the fields of the same names."""
+    owner = Auxiliary if section == "auxiliary" else Base
+    own: dict[str, Any] = {k: _read(node, owner, k) for k, node in said.items() if k in _own_keys(section)}
+    rest: dict[str, Any] = {k: _read(node, Request, k) for k, node in said.items() if k not in own}
+    if "augment" in rest:
+        rest["augmentation"] = rest.pop("augment")
+    changed: dict[str, Any] = {section: replace(getattr(common, section), **own), **rest}
+    return replace(common, **changed)
+
+
+def _keys(section: str) -> tuple[str, ...]:
+    there = {f.name for f in fields(Request)} | {"augment"}
+    return _own_keys(section) + tuple(key for key in SCHEDULE if key in there)
+
+
+def _own_keys(section: str) -> tuple[str, ...]:
+    owner = Auxiliary if section == "auxiliary" else Base
+    return tuple(f.name for f in fields(owner) if f.name not in OWN[section])
+
+
+def _read(node: YamlNode, owner: type, name: str) -> Any:
+    """A value of the type that a dataclass gives its field."""
+    if name == "augment":
+        return _strengths(node)
+    if name == "architecture":
+        return _architecture(node)
+    if name == "pretrained":
+        path = Path(node.text()).expanduser()
+        if not path.is_file():
+            node.fail(f"no such file: {path}")
+        return str(path)
+    if name == "rate" and node.number() == 0:
+        node.fail("must be a number above 0, found 0")
+    if name in CHOICES:
+        return node.choice(CHOICES[name])
+    return _value(node, typing.get_type_hints(owner)[name])
+
+
+def _value(node: YamlNode, kind: Any) -> Any:
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        kind = next(k for k in typing.get_args(kind) if k is not types.NoneType)
+    if typing.get_origin(kind) is typing.Literal:
+        return node.choice(typing.get_args(kind))
+    if kind is bool:
+        return node.switch()
+    if kind is int:
+        return node.integer(1, MOST)
+    return node.number() if kind is float else node.text()
+
+
+def _architecture(node: YamlNode) -> str:
+    """One of the known names, or a factory, which is looked for where networks can be made."""
+    name = node.text()
+    return name if ":" in name else node.choice((*NETWORKS, "package.module:factory"))
+
+
+def _strengths(node: YamlNode) -> dict[str, float]:
+    return {key: value.number() for key, value in node.mapping((), AUGMENTATIONS).items()}
+
+
+def filled(node: YamlNode) -> list[YamlNode]:
+    """The values of a list that has some."""
+    items = node.items()
+    if not items:
+        node.fail("must not be an empty list")
+    return items
