@@ -1,0 +1,146 @@
+"""What a training step waits for data, and how long whole systems take from a large image to its labels.
+
+    python -m benchmarks.training
+
+The data path of a step is reading a batch from sampled stores, moving it to the device and augmenting it; the
+rest is the network's forward and backward pass and the optimiser. Latency is that of `AdaptiveSegmenter.labels` on
+one image, adaptive beside uniform sampling with the same base network.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+def median(work: Callable[[], Any], rounds: int) -> float:
+    """Median seconds of several calls, after one that does not count."""
+    work()
+    taken = []
+    for _ in range(rounds):
+        begun = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - begun)
+    return statistics.median(taken)
+
+
+def steps(resolution: int, batch: int, rounds: int, bfloat16: bool, device: Any) -> dict[str, float]:
+    """Seconds of the data path and of the rest of a step of the base U-Net, 22 classes."""
+    import torch
+    from torch.utils.data import BatchSampler, RandomSampler
+
+    from pipeline.stages import samples
+    from pipeline.train.data import Augmentation, StoreDataset, loader, sampled
+    from pipeline.train.fit import _channels_last
+    from pipeline.train.losses import cross_entropy
+    from pipeline.train.networks.factory import build
+
+    with tempfile.TemporaryDirectory() as name:
+        folder, output = _stores(Path(name), resolution)
+        data = StoreDataset(sampled(samples.folder_of(folder) / f"{output.name}.zarr"))
+        order = RandomSampler(data, replacement=True, num_samples=batch * (rounds + 2))
+        loading: Iterator[Any] = iter(loader(data, BatchSampler(order, batch, drop_last=True)))
+        augment = Augmentation()
+        network = _channels_last(build("unet", 22).to(device)).train()
+        optimiser = torch.optim.AdamW(network.parameters(), 1e-4)
+        held: list[Any] = []
+
+        def wait() -> None:
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+
+        def read() -> None:
+            there = {name: value.to(device) for name, value in next(loading).items()}
+            held[:] = [augment(there)]
+            wait()
+
+        def learn() -> None:
+            image = held[0]["image"].contiguous(memory_format=torch.channels_last)
+            with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+                loss = cross_entropy(network(image), held[0]["label"])
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            wait()
+
+        path = median(read, rounds)
+        return {"data": path, "rest": median(learn, rounds)}
+
+
+def _stores(root: Path, resolution: int) -> tuple[Any, Any]:
+    """Uniform samples of a few generated street scenes."""
+    from pipeline.datasets import demo
+    from pipeline.stages import boundaries, engine, outputs, samples
+    from pipeline.stores import Workspace
+
+    where = engine.Scheduler()
+    demo.generate(root / "data", train=8, val=1, size=(360, 480))
+    data = demo.Demo(root / "data")
+    folder = Workspace(root / "w").folder("demo", "train")
+    found, todo = boundaries.prepare(folder, data, "train", boundaries.Options())
+    boundaries.run(folder, found, todo, where)
+    wanted: list[outputs.Output] = [outputs.Sampled(resolution, "uniform")]
+    samples.run(folder, found, wanted, samples.plan(folder, wanted), where)
+    return folder, wanted[0]
+
+
+def latencies(resolution: int, side: int, rounds: int, device: Any) -> dict[str, float]:
+    """Seconds from one image (3, side, side) to its labels, 22 classes."""
+    import torch
+
+    from pipeline.train.networks.auxiliary import AuxiliaryNetwork
+    from pipeline.train.networks.factory import build
+    from pipeline.train.segmenter import AdaptiveSegmenter
+
+    torch.manual_seed(0)
+    image = torch.randint(0, 256, (1, 3, side, side), dtype=torch.uint8, device=device)
+    base = build("unet", 22)
+    found = {}
+    for name, auxiliary in (
+        ("uniform", None),
+        ("adaptive, auxiliary 16", AuxiliaryNetwork(16)),
+        ("adaptive, auxiliary 32", AuxiliaryNetwork(32)),
+    ):
+        segmenter = AdaptiveSegmenter(auxiliary, base, resolution).to(device).eval()
+        found[name] = median(lambda s=segmenter: s.labels(image).cpu(), rounds)  # type: ignore[misc]
+    return found
+
+
+@click.command()
+@click.option("--resolution", default=64, show_default=True)
+@click.option("--batch", default=128, show_default=True)
+@click.option("--side", default=2710, show_default=True, help="Of the large image of the latencies.")
+@click.option("--rounds", default=5, show_default=True)
+@click.option("--bfloat16", is_flag=True, help="Forward passes of training steps in bfloat16.")
+@click.option("--device", "name", default="cpu", show_default=True)
+@click.option("--json", "as_json", is_flag=True)
+def main(
+    resolution: int, batch: int, side: int, rounds: int, bfloat16: bool, name: str, as_json: bool
+) -> None:
+    """Measure and print."""
+    import torch
+
+    device = torch.device(name)
+    step = steps(resolution, batch, rounds, bfloat16, device)
+    latency = latencies(resolution, side, rounds, device)
+    if as_json:
+        click.echo(json.dumps({"step": step, "latency": latency}, indent=2))
+        return
+    share = step["data"] / (step["data"] + step["rest"])
+    click.echo(f"step at {resolution} x {resolution}, batch {batch}, on {name}, base U-Net:")
+    click.echo(f"  data path {1000 * step['data']:.1f} ms, network {1000 * step['rest']:.1f} ms: {share:.1%}")
+    click.echo(f"one image of {side} x {side} to labels, sampled at {resolution} x {resolution}:")
+    for system, seconds in latency.items():
+        ratio = seconds / latency["uniform"]
+        click.echo(f"  {system:24} {1000 * seconds:8.1f} ms  {ratio:.2f} x uniform")
+
+
+if __name__ == "__main__":
+    main()
