@@ -695,7 +695,7 @@ def run_recipe(
 def recipe_hooks() -> Hooks:
     """What `adaprep run` prints: what each step's own command prints."""
     from pipeline.recipes.steps import Hooks
-    from pipeline.report import bounds, console
+    from pipeline.report import bounds, console, evaluation
     from pipeline.train import progress
 
     return Hooks(
@@ -706,7 +706,7 @@ def recipe_hooks() -> Hooks:
         console.print_check,
         bounds.print_bounds,
         lambda result: click.echo(result.describe()),
-        lambda found: click.echo(f"{found.dataset}/{found.split}: {len(found.found)} evaluations kept"),
+        evaluation.print_evaluations,
     )
 
 
