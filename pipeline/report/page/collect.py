@@ -1,0 +1,229 @@
+"""What a workspace knows of one data set, for its report: measurements, runs, stores, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline import results, stores
+from pipeline.datasets.base import UNKNOWN, VOID, Dataset, Frame
+from pipeline.errors import AdaprepError, FileError
+from pipeline.stages import inputs as listing
+
+if TYPE_CHECKING:
+    from pipeline.stages.inputs import Inputs
+
+COUNTED = 60
+"""Label maps that are read for the shares of the classes: so many a split at most, evenly spaced."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run, complete or not."""
+
+    name: str
+    settings: dict[str, Any]
+    versions: dict[str, str]
+    machine: dict[str, Any]
+    history: list[dict[str, str]]
+    result: dict[str, Any] | None  # None: not over
+
+    @property
+    def network(self) -> str:
+        """ "auxiliary" or "base"."""
+        return str(self.settings["network"])
+
+    def curve(self, column: str) -> list[tuple[float, float]]:
+        """(epoch, value) where the column has one."""
+        return [(float(row["epoch"]), float(row[column])) for row in self.history if row.get(column)]
+
+
+@dataclass(frozen=True)
+class SplitFacts:
+    """One split: its frames, and what its boundary store counted."""
+
+    split: str
+    found: Inputs
+    store: dict[str, Any] | None  # attributes of the boundary store
+    done: int = 0  # images whose boundaries were found
+    failed: int = 0
+    crops: int = 0  # of the images that are done
+    crops_without: int = 0  # those without any target boundary
+    boundary_pixels: dict[str, int] = field(default_factory=dict)  # by target class, over all crops
+    tensors: tuple[dict[str, Any], ...] = ()  # attributes of the tensor stores
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Images by "width x height", the most frequent first."""
+        known = self.found.sizes[self.found.sizes[:, 0] > 0]
+        values, counts = np.unique(known, axis=0, return_counts=True)
+        order = np.argsort(-counts, kind="stable")
+        return {f"{values[i][1]} x {values[i][0]}": int(counts[i]) for i in order}
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Share of the pixels that each class has, void included, over some label maps read whole."""
+
+    images: int
+    share: dict[str, float]  # by class name; "void" comes last
+    images_with: dict[str, int]  # label maps that hold any pixel of the class
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything that a report is made of."""
+
+    space: stores.Workspace
+    dataset: Dataset
+    split: str
+    splits: tuple[SplitFacts, ...]  # the reported one among them
+    evaluations: list[dict[str, Any]]
+    bound: dict[str, Any] | None
+    runs: list[Run]
+    shares: dict[str, Shares]  # by split; without those whose label maps cannot be read
+
+    @property
+    def reported(self) -> SplitFacts:
+        """The split that the report is about."""
+        return next(part for part in self.splits if part.split == self.split)
+
+    @property
+    def targets(self) -> list[str]:
+        """Names of the target classes."""
+        return [self.dataset.classes.names[t] for t in self.dataset.classes.targets]
+
+
+def collect(space: stores.Workspace, dataset: str | None, split: str) -> Facts:
+    """Read what there is.
+
+    Raises
+    ------
+    AdaprepError
+        Nothing of the data set or the split is there, or nothing of it is done; the message names the command
+        to start with.
+    """
+    folder = space.folders(dataset, (split,))[0]
+    name = folder.dataset
+    parts = tuple(_split(part) for part in space.folders(name))
+    found = results.evaluations(space, name, split)
+    bound = results.upper_bound(space, name, split)
+    runs = _runs(space, name)
+    if not (found or bound or runs or any(part.done for part in parts)):
+        raise AdaprepError(
+            f"there is nothing to report on {name}/{split} in {space.path}: no image's boundaries are done, no "
+            f"upper bound and no training run is kept. Start with: adaprep boundaries --dataset {name}"
+        )
+    reported = next(part for part in parts if part.split == split)
+    shares = {part.split: counted for part in parts if (counted := count_classes(part.found))}
+    return Facts(space, reported.found.dataset, split, parts, found, bound, runs, shares)
+
+
+def spaced(count: int, wanted: int) -> list[int]:
+    """At most `wanted` of the numbers below `count`, evenly spaced, first and last among them."""
+    if wanted < 2:
+        return list(range(min(count, wanted)))
+    return np.unique(np.linspace(0, count - 1, min(wanted, count)).round().astype(int)).tolist()
+
+
+def count_classes(found: Inputs, most: int = COUNTED) -> Shares | None:
+    """Read up to `most` label maps; None when none can be read."""
+    classes = found.dataset.classes
+    pixels, holding, images = np.zeros(256, np.int64), np.zeros(256, np.int64), 0
+    for index in spaced(len(found), most):
+        try:
+            counts = np.bincount(
+                classes.lut[found.dataset.read_labels(found.frames[index])].ravel(), minlength=256
+            )
+        except (AdaprepError, OSError):
+            continue
+        pixels += counts
+        holding += counts > 0
+        images += 1
+    pixels[VOID] += pixels[UNKNOWN]
+    total = max(int(pixels.sum()), 1)
+    ids = {**{name: i for i, name in enumerate(classes.names)}, "void": VOID}
+    if not images:
+        return None
+    return Shares(
+        images, {n: pixels[i] / total for n, i in ids.items()}, {n: int(holding[i]) for n, i in ids.items()}
+    )
+
+
+def frames_to_show(facts: Facts, count: int = 3) -> list[Frame]:
+    """A few frames of the reported split for pictures: evenly spaced among those with target boundaries.
+
+    Those whose files cannot be read are left out.
+    """
+    part = facts.reported
+    rows = _with_boundary(facts.space.folder(facts.dataset.name, facts.split), len(part.found))
+    frames = [part.found.frames[rows[i]] for i in spaced(len(rows), count)]
+    return [frame for frame in frames if _readable(facts.dataset, frame)]
+
+
+def _readable(dataset: Dataset, frame: Frame) -> bool:
+    try:
+        return min(dataset.label_size(frame)) > 1
+    except FileError:
+        return False
+
+
+def _with_boundary(folder: stores.SplitFolder, count: int) -> list[int]:
+    if not folder.boundaries.exists():
+        return list(range(count))
+    has = np.asarray(stores.open_store(folder.boundaries, "r")["has_boundary"][:]).any(axis=1)
+    return [int(i) for i in np.flatnonzero(has)] or list(range(count))
+
+
+def _split(folder: stores.SplitFolder) -> SplitFacts:
+    found = listing.load(folder)
+    tensors = tuple(_about(path) for path in folder.tensor_stores())
+    if not folder.boundaries.exists():
+        return SplitFacts(folder.split, found, None, tensors=tensors)
+    store = stores.open_store(folder.boundaries, "r")
+    status = store.status()
+    done = status == stores.DONE
+    has = np.asarray(store["has_boundary"][:])[done]
+    pixels = np.asarray(store["pixels"][:])[done].sum(axis=(0, 1), dtype=np.int64)
+    names = store.parameters["targets"]
+    return SplitFacts(
+        folder.split,
+        found,
+        _about(folder.boundaries),
+        int(done.sum()),
+        int((status == stores.FAILED).sum()),
+        has.size,
+        int((~has).sum()),
+        dict(zip(names, pixels.tolist(), strict=True)),
+        tensors,
+    )
+
+
+def _about(path: Path) -> dict[str, Any]:
+    return dict(stores.open_store(path, "r").group.attrs["adaprep"])
+
+
+def _runs(space: stores.Workspace, dataset: str) -> list[Run]:
+    found = []
+    for about in sorted(results.runs_folder(space, dataset).glob("*/settings.json")):
+        content, end = stores.read_json(about), about.parent / "result.json"
+        found.append(
+            Run(
+                about.parent.name,
+                content["settings"],
+                content.get("versions", {}),
+                content.get("machine", {}),
+                results.read_history(about.parent / "history.csv"),
+                stores.read_json(end) if end.exists() else None,
+            )
+        )
+    return found
+
+
+def seeds(facts: Sequence[dict[str, Any]]) -> list[int]:
+    """The seeds of some evaluations, each once."""
+    return sorted({int(found["settings"]["seed"]) for found in facts})

@@ -1,0 +1,398 @@
+"""The tables of a report as data: the same cells become HTML and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.report.page import paper
+from pipeline.report.page.collect import Facts
+from pipeline.report.page.compare import ROLES, Gain, Measure, System, class_iou, figure, size_recall
+from pipeline.results import Spread
+
+BINS = 4
+SPREAD = "±: standard deviation of the sample over the seeds"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: what is shown, and the exact value for the CSV."""
+
+    text: str
+    value: str | float | int | None = None  # None: the text itself
+    bold: bool = False
+    note: str = ""  # small, behind the text: a spread
+
+    @property
+    def exact(self) -> str:
+        """For the CSV: numbers with all their digits, nothing where there is nothing."""
+        if self.value is None:
+            return "" if self.text == "–" else self.text
+        return repr(self.value) if isinstance(self.value, float) else str(self.value)
+
+
+@dataclass(frozen=True)
+class Column:
+    """Head of a column."""
+
+    title: str
+    left: bool = False  # words; numbers stand right
+    bold: bool = False  # a target class
+    upright: bool = False  # long title, written from bottom to top
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with a name that is also its file's."""
+
+    name: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    breaks: tuple[int, ...] = field(default=())  # rows that begin a group
+
+    def csv(self) -> str:
+        """RFC 4180 but for the line ends; figures with all their digits."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([column.title for column in self.columns])
+        writer.writerows([[cell.exact for cell in row] for row in self.rows])
+        return text.getvalue()
+
+
+def words(*titles: str) -> tuple[Column, ...]:
+    """Columns of words."""
+    return tuple(Column(title, left=True) for title in titles)
+
+
+def numbers(*titles: str) -> tuple[Column, ...]:
+    """Columns of numbers."""
+    return tuple(Column(title) for title in titles)
+
+
+def number(value: float | None, digits: int = 3, bold: bool = False) -> Cell:
+    """A figure, or a dash where there is none."""
+    return Cell("–") if value is None else Cell(f"{value:.{digits}f}", value, bold)
+
+
+def mean(spread: Spread | None, bold: bool = False, digits: int = 3) -> Cell:
+    """The mean over seeds, with the standard deviation where there are several."""
+    if spread is None:
+        return Cell("–")
+    note = "" if spread.deviation is None else f"±{spread.deviation:.{digits}f}"
+    return Cell(f"{spread.mean:.{digits}f}", spread.mean, bold, note)
+
+
+def points(spread: Spread | None, digits: int = 1) -> Cell:
+    """A difference in points of a hundred, with its sign."""
+    if spread is None:
+        return Cell("–")
+    note = "" if spread.deviation is None else f"±{100 * spread.deviation:.{digits}f}"
+    return Cell(signed(100 * spread.mean, digits), 100 * spread.mean, False, note)
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """+1.2, −0.3, 0.0: with a real minus sign."""
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", "−")
+
+
+def giga(value: float) -> Cell:
+    """10^9 multiply-adds, three digits."""
+    return Cell(f"{value:.2f}" if value < 100 else f"{value:.0f}", value)
+
+
+def _breaks(keys: Sequence[Any]) -> tuple[int, ...]:
+    return tuple(i for i in range(1, len(keys)) if keys[i] != keys[i - 1])
+
+
+def _best(systems: Sequence[System], system: System, measure: Measure) -> bool:
+    """Whether no other system of its architecture and resolution has a higher mean, and it is not alone."""
+    same = [spread.mean for s in systems if s.key == system.key and (spread := s.spread(measure))]
+    mine = system.spread(measure)
+    return mine is not None and len(same) > 1 and mine.mean == max(same)
+
+
+def _lead(system: System) -> tuple[Cell, ...]:
+    group = system.group
+    seeds = ", ".join(map(str, group.seeds))
+    return (
+        Cell(group.architecture),
+        Cell(system.sampler, note=ROLES[group.sampler]),
+        Cell(str(group.resolution), group.resolution),
+        Cell(str(len(group.seeds)), seeds.replace(", ", " ")),
+        giga(group.gmacs),
+    )
+
+
+LEAD = (*words("network", "sampling"), *numbers("resolution", "seeds", "GMACs"))
+
+
+def overall(systems: Sequence[System]) -> Table:
+    """One row a system: the figures of the whole split."""
+    shown = (
+        ("mIoU all", figure("miou")),
+        ("mIoU targets", figure("target_miou")),
+        ("accuracy", figure("accuracy")),
+        ("trimap 4 px", lambda row: row["trimap"].get("4")),
+        ("object recall", figure("object_recall")),
+    )
+    rows = tuple(
+        (
+            *_lead(system),
+            *(mean(system.spread(measure), _best(systems, system, measure)) for _, measure in shown),
+        )
+        for system in systems
+    )
+    columns = (*LEAD, *numbers(*(title for title, _ in shown)))
+    caption = f"Means over seeds; {SPREAD}. Bold: the highest of its network and resolution."
+    return Table("systems", caption, columns, rows, _breaks([s.key for s in systems]))
+
+
+def classes(facts: Facts, systems: Sequence[System]) -> Table:
+    """Like the paper's Table 2: IoU by class, target classes last and in bold."""
+    names = [n for n in facts.dataset.classes.names if n not in facts.targets]
+    ordered = [*names, *facts.targets]
+    rows = tuple(
+        (
+            *_lead(system),
+            *(_short(system.spread(class_iou(name)), systems, system, class_iou(name)) for name in ordered),
+            _short(system.spread(figure("miou")), systems, system, figure("miou")),
+            _short(system.spread(figure("target_miou")), systems, system, figure("target_miou")),
+        )
+        for system in systems
+    )
+    heads = tuple(Column(name, bold=name in facts.targets, upright=True) for name in ordered)
+    last = (Column("all classes", upright=True), Column("target classes", bold=True, upright=True))
+    caption = (
+        "IoU by class, means over seeds; heads of target classes in bold. Bold figures: the highest of the same "
+        "network and resolution. A dash: no true pixel in the split."
+    )
+    return Table(
+        "iou-by-class", caption, (*LEAD, *heads, *last), rows, _breaks([s.key for s in systems])
+    )
+
+
+def _short(spread: Spread | None, systems: Sequence[System], system: System, measure: Measure) -> Cell:
+    if spread is None:
+        return Cell("–")
+    return Cell(f"{spread.mean:.2f}", spread.mean, _best(systems, system, measure))
+
+
+def gains(found: Sequence[Gain]) -> Table:
+    """Ours less baseline, in points."""
+    shown = (
+        ("targets", figure("target_miou")),
+        ("all classes", figure("miou")),
+        ("trimap 4 px", lambda row: row["trimap"].get("4")),
+        ("object recall", figure("object_recall")),
+    )
+    rows = tuple(
+        (
+            Cell(gain.ours.group.architecture),
+            Cell(gain.ours.sampler),
+            Cell(str(gain.ours.group.resolution), gain.ours.group.resolution),
+            Cell(_seeds(gain)),
+            *(points(gain.difference(measure)) for _, measure in shown),
+            Cell(_percent(gain), gain.ours.group.gmacs / gain.baseline.group.gmacs - 1),
+        )
+        for gain in found
+    )
+    columns = (
+        *words("network", "sampling"),
+        *numbers("resolution", "seeds", *(title for title, _ in shown), "cost"),
+    )
+    caption = f"Difference to uniform sampling in points (hundredths); {SPREAD}, taken seed by seed."
+    return Table("gains", caption, columns, rows)
+
+
+def _seeds(gain: Gain) -> str:
+    mine, theirs = len(gain.ours.group.seeds), len(gain.baseline.group.seeds)
+    return str(mine) if gain.paired else f"{mine} against {theirs}"
+
+
+def _percent(gain: Gain) -> str:
+    extra = 100 * (gain.ours.group.gmacs / gain.baseline.group.gmacs - 1)
+    return f"{signed(extra, 1 if abs(extra) < 10 else 0)} %"
+
+
+def of_paper(table: paper.PaperTable) -> Table:
+    """The paper's own table."""
+    targets = paper.TARGETS.get(table.dataset, ())
+    rows = tuple(_paper_row(entry) for entry in table.entries)
+    heads = tuple(Column(name, bold=name in targets, upright=True) for name in table.classes)
+    with_targets = any(entry.target_miou is not None for entry in table.entries)
+    columns = (
+        *words("network", "sampling"),
+        *numbers("resolution", "GMACs"),
+        *heads,
+        Column("all classes", upright=bool(heads)),
+        *([Column("target classes", bold=True, upright=bool(heads))] if with_targets else []),
+    )
+    caption = f"The paper's Table {table.number}: {table.title}. {table.note}".strip()
+    keys = [(entry.network, entry.resolution) for entry in table.entries]
+    return Table(f"paper-table-{table.number}", caption, columns, rows, _breaks(keys))
+
+
+def _paper_row(entry: paper.Entry) -> tuple[Cell, ...]:
+    return (
+        Cell(entry.network),
+        Cell("predicted" if entry.ours else "uniform", note="ours" if entry.ours else "baseline"),
+        Cell(str(entry.resolution), entry.resolution),
+        giga(entry.gmacs),
+        *(number(value, paper.DECIMALS) for value in entry.iou),
+        number(entry.miou, paper.DECIMALS),
+        *([number(entry.target_miou, paper.DECIMALS)] if entry.target_miou is not None else []),
+    )
+
+
+def paper_gains(table: paper.PaperTable) -> list[tuple[str, int, float, float | None]]:
+    """(network, resolution, points over all classes, points on targets) of the paper's rows."""
+    found = []
+    for entry in table.entries:
+        if not entry.ours:
+            continue
+        base = next(
+            e
+            for e in table.entries
+            if not e.ours and (e.network, e.resolution) == (entry.network, entry.resolution)
+        )
+        on_targets = None
+        if entry.target_miou is not None and base.target_miou is not None:
+            on_targets = 100 * (entry.target_miou - base.target_miou)
+        found.append((entry.network, entry.resolution, 100 * (entry.miou - base.miou), on_targets))
+    return found
+
+
+def recall_by_size(systems: Sequence[System]) -> Table:
+    """All objects in four bins: recall of each system."""
+    some = systems[0].rows[0]["recall_by_size"]
+    heads = numbers(*(f"{b['pixels'][0]:,} to {b['pixels'][1]:,} px" for b in some))
+    rows = tuple(
+        (*_lead(system), *(mean(system.spread(size_recall(i))) for i in range(len(some))))
+        for system in systems
+    )
+    counts = ", ".join(str(b["objects"]) for b in some)
+    caption = f"Mean recall of objects in bins of equally many ({counts} objects), small to large; {SPREAD}."
+    return Table("recall-by-size", caption, (*LEAD, *heads), rows, _breaks([s.key for s in systems]))
+
+
+def recall_by_class(found: Sequence[Gain], names: Sequence[str]) -> Table:
+    """Like Fig. 12: by class and bin, recall relative to the baseline."""
+    rows = []
+    for gain in found:
+        for name in names:
+            cells = [_relative(gain, size_recall(i, name)) for i in range(BINS)]
+            bins = gain.ours.rows[0].get("recall_by_class", {}).get(name)
+            if bins is None:
+                continue
+            total = sum(b["objects"] for b in bins)
+            group = gain.ours.group
+            rows.append(
+                (
+                    Cell(group.architecture),
+                    Cell(gain.ours.sampler),
+                    Cell(str(group.resolution), group.resolution),
+                    Cell(name),
+                    Cell(str(total), total),
+                    *cells,
+                )
+            )
+    columns = (
+        *words("network", "sampling"),
+        *numbers("resolution"),
+        *words("class"),
+        *numbers("objects", *(f"bin {i + 1}" for i in range(BINS))),
+    )
+    caption = (
+        "Recall relative to the baseline's, means over seeds; each class's objects in four bins of equally many, "
+        "bin 1 the smallest. A dash: the baseline finds nothing there, or there are no objects."
+    )
+    keys = [(row[0].text, row[1].text, row[2].text) for row in rows]
+    return Table("recall-by-class", caption, columns, tuple(rows), _breaks(keys))
+
+
+def _relative(gain: Gain, measure: Measure) -> Cell:
+    value = relative(gain, measure)
+    return Cell("–") if value is None else Cell(f"{value:.2f}", value)
+
+
+def relative(gain: Gain, measure: Measure) -> float | None:
+    """Mean of ours over mean of the baseline; None where the baseline is at nothing."""
+    ours, base = gain.ours.spread(measure), gain.baseline.spread(measure)
+    return None if ours is None or base is None or base.mean <= 0 else ours.mean / base.mean
+
+
+def bound(found: dict[str, Any]) -> Table:
+    """What sampling alone would cost."""
+    rows, keys = [], []
+    for row in found["settings"]:
+        same = [r for r in found["settings"] if r["resolution"] == row["resolution"]]
+        keys.append(row["resolution"])
+        rows.append(
+            (
+                Cell(str(row["resolution"]), row["resolution"]),
+                Cell(row["sampler"]),
+                *(number(row[k], 3, row[k] == max(r[k] for r in same)) for k in ("miou", "target_miou")),
+                number(row["trimap"]["4"]),
+                number(row["object_recall"]),
+                Cell(str(row["folded_cells"]), row["folded_cells"]),
+            )
+        )
+    columns = (
+        Column("resolution"),
+        *words("sampling"),
+        *numbers("mIoU all", "mIoU targets", "trimap 4 px", "object recall", "folded cells"),
+    )
+    caption = "The label maps sampled and interpolated back. Bold: the highest of its resolution."
+    return Table("upper-bound", caption, columns, tuple(rows), _breaks(keys))
+
+
+def shares(facts: Facts) -> Table:
+    """Pixels by class, each split a pair of columns; target classes in bold."""
+    counted = facts.shares
+    names = list(next(iter(counted.values())).share)
+    rows = tuple(
+        (
+            Cell(name, bold=name in facts.targets),
+            Cell("target" if name in facts.targets else ""),
+            *(
+                cell
+                for split in counted.values()
+                for cell in (
+                    Cell(f"{100 * split.share[name]:.2f} %", split.share[name]),
+                    Cell(str(split.images_with[name]), split.images_with[name]),
+                )
+            ),
+        )
+        for name in names
+    )
+    heads = [h for split, c in counted.items() for h in (f"{split}: pixels", f"{split}: of {c.images} maps")]
+    caption = "Share of all pixels of the label maps that were read, and how many of these hold the class."
+    return Table("classes", caption, (*words("class", ""), *numbers(*heads)), rows)
+
+
+def runs(facts: Facts) -> Table:
+    """Every training run, how it was made and how it ended."""
+    shown = ("seed", "epochs", "rate", "batch_size", "weight_decay")
+    rows = []
+    for run in facts.runs:
+        figures = (run.result or {}).get("figures", {})
+        ended = ", ".join(f"{k.replace('_', ' ')} {v:.4g}" for k, v in figures.items() if v is not None)
+        rows.append(
+            (
+                Cell(run.name),
+                *(Cell(str(run.settings.get(k, "")), run.settings.get(k, "")) for k in shown),
+                Cell(str(run.result["best_epoch"]) if run.result else f"not over: {len(run.history)} epochs"),
+                Cell(ended),
+            )
+        )
+    columns = (
+        *words("run"),
+        *numbers(*(k.replace("_", " ") for k in shown), "best epoch"),
+        *words("figures there"),
+    )
+    return Table("runs", "All training runs of the workspace, as their settings say.", columns, tuple(rows))
