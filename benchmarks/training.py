@@ -3,8 +3,8 @@
     python -m benchmarks.training
 
 The data path of a step is reading a batch from sampled stores, moving it to the device and augmenting it; the
-rest is the network's forward and backward pass and the optimiser. Latency is that of `AdaptiveSegmenter.labels`
-on one image, adaptive beside uniform sampling with the same base network.
+rest is the network's forward and backward pass and the optimiser. Latency is the time that
+`AdaptiveSegmenter.labels` takes for one image, adaptive beside uniform sampling with the same base network.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from typing import Any
 from pipeline import stores
 from pipeline.errors import AdaprepError
 from pipeline.stages.outputs import Output, Sampled
+from pipeline.stores import lambda_name
 from pipeline.train import checkpoint, prepare, settings
 from pipeline.train.auxiliary import AuxiliaryTask
 from pipeline.train.base import BaseTask
@@ -140,7 +141,10 @@ class BasePart(Part):
         if self.request.base.sampler != "auxiliary":
             return prepare.base_output(self.request.base)
         if not self.ready():
-            options = f"--aux-resolution {self.request.auxiliary.resolution} --seed {self.request.seed}"
+            chosen = self.request.auxiliary
+            options = f"--aux-resolution {chosen.resolution} --seed {self.request.seed}"
+            if settings.proposal_name(chosen.grid, chosen.lam):
+                options += f" --grid {chosen.grid[0]}x{chosen.grid[1]} --lambda {lambda_name(chosen.lam)}"
             raise AdaprepError(
                 f"no auxiliary network has been trained in {self.auxiliary.parent}. "
                 f"Run: adaprep train --network auxiliary {options}   or give --checkpoint FILE"

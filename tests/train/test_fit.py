@@ -20,7 +20,7 @@ from pipeline.metrics import ConfusionMatrix
 
 torch = pytest.importorskip("torch")
 
-from pipeline import results
+from pipeline import results  # noqa: E402
 from pipeline.stages.upper_bound import load_truth  # noqa: E402
 from pipeline.train import checkpoint, command, prepare, settings  # noqa: E402
 from pipeline.train.networks.unet import UNet  # noqa: E402
