@@ -90,7 +90,7 @@ def plot(reports: Report | list[Report], path: Path) -> None:
     across = min(len(groups), _ACROSS)
     figure = Figure(figsize=(3.6 * across, 3.5 * rows + 0.4), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
-    shared = figure.subplots(rows, across, sharex=True, squeeze=False).ravel()
+    shared = figure.subplots(rows, across, sharex=True, sharey=True, squeeze=False).ravel()
     for axes, group in zip(shared, groups, strict=False):
         _panel(axes, group)
     for axes in shared[len(groups) :]:
