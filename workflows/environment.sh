@@ -25,3 +25,7 @@ make_environment() {
     [ -x .venv/bin/python ] || "$python" -m venv .venv
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".${extra:+[$extra]}"
 }
+
+build_docs() {
+    .venv/bin/python -m sphinx --builder html --fail-on-warning --keep-going --quiet docs build/docs
+}

@@ -7,4 +7,5 @@ make_environment dev
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
+build_docs
 .venv/bin/python -m pytest "$@"
