@@ -278,6 +278,13 @@ def solve_tensors(
 )
 @click.option("--grid", "grids", type=Grid(), multiple=True, default=["8x8"], show_default=True)
 @click.option("--lambda", "lambdas", type=Numbers(), multiple=True, default=["1"], show_default=True)
+@click.option(
+    "--auxiliary",
+    "auxiliaries",
+    type=ROOT,
+    multiple=True,
+    help="Checkpoint of an auxiliary network: also what its tensors keep. May be given several times.",
+)
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw mIoU against resolution.")
 @click.option("--save", is_flag=True, help="Keep the figures in the workspace, for its report.")
 @scheduler_options
@@ -288,6 +295,7 @@ def upper_bound(
     resolutions: tuple[list[int], ...],
     grids: tuple[tuple[int, int], ...],
     lambdas: tuple[list[float], ...],
+    auxiliaries: tuple[Path, ...],
     plot: Path | None,
     save: bool,
     where: Scheduler,
@@ -302,6 +310,7 @@ def upper_bound(
     Examples:
       adaprep upper-bound --dataset camvid --split val
       adaprep upper-bound --split val --lambda 0.3,1,3 --grid 8x8 --grid 16x16 --plot bound.png
+      adaprep upper-bound --split val --auxiliary auxiliary.pt
     """
     from pipeline import results
     from pipeline.options import open_workspace
@@ -309,9 +318,14 @@ def upper_bound(
     from pipeline.stages import upper_bound as stage
 
     data, frames = held
-    wanted = stage.settings(flat(resolutions), grids, flat(lambdas))
+    predictors = {}
+    if auxiliaries:
+        from pipeline.train.predict import load_named
+
+        predictors = load_named(auxiliaries, data.classes.names)
+    wanted = stage.settings(flat(resolutions), grids, flat(lambdas), list(predictors))
     reports = [
-        stage.run(data, split, found[:limit], wanted, where, console.listener())
+        stage.run(data, split, found[:limit], wanted, where, console.listener(), predictors)
         for split, found in frames.items()
     ]
     if as_json:

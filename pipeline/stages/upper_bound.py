@@ -6,10 +6,10 @@ resolution, grid and lambda, known before anything is trained.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,9 @@ from pipeline.stages import engine
 from pipeline.stages.engine import BlockResult, Failure
 from pipeline.stores import lambda_name
 
+if TYPE_CHECKING:
+    from pipeline.stages.outputs import Predictor
+
 FRAMES_PER_TASK = 4
 WIDTHS = (1, 2, 4, 8, 16, 32, 64)
 """Trimap widths in pixels."""
@@ -40,19 +43,25 @@ class Setting:
     resolution: int
     grid: tuple[int, int] | None = None  # None: uniform
     lam: float | None = None
+    auxiliary: str | None = None  # name of the network that predicts the tensors
 
     @property
     def sampler(self) -> str:
-        """As in tables: "uniform", or grid and lambda."""
+        """As in tables: "uniform", the name of an auxiliary network, or grid and lambda."""
+        if self.auxiliary is not None:
+            return self.auxiliary
         if self.grid is None or self.lam is None:
             return "uniform"
         return f"{self.grid[0]}x{self.grid[1]}, lambda {lambda_name(self.lam)}"
 
 
 def settings(
-    resolutions: Sequence[int], grids: Sequence[tuple[int, int]], lambdas: Sequence[float]
+    resolutions: Sequence[int],
+    grids: Sequence[tuple[int, int]],
+    lambdas: Sequence[float],
+    auxiliaries: Sequence[str] = (),
 ) -> list[Setting]:
-    """Every resolution, uniform first, then every grid with every lambda.
+    """Every resolution: uniform, then every grid with every lambda, then auxiliary networks by name.
 
     Raises
     ------
@@ -64,7 +73,11 @@ def settings(
     return [
         setting
         for r in resolutions
-        for setting in (Setting(r), *(Setting(r, grid, lam) for grid in grids for lam in lambdas))
+        for setting in (
+            Setting(r),
+            *(Setting(r, grid, lam) for grid in grids for lam in lambdas),
+            *(Setting(r, auxiliary=name) for name in auxiliaries),
+        )
     ]
 
 
@@ -121,6 +134,7 @@ class Report:
                 "sampler": setting.sampler,
                 "grid": list(setting.grid) if setting.grid else None,
                 "lambda": setting.lam,
+                "auxiliary": setting.auxiliary,
                 "miou": score.confusion.miou(),
                 "target_miou": score.confusion.target_miou(),
                 "iou": dict(zip(self.dataset.classes.names, score.confusion.iou().tolist(), strict=True)),
@@ -201,7 +215,24 @@ def tensors_of(
     return found
 
 
-def score_frame(dataset: Dataset, frame: Frame, wanted: Sequence[Setting]) -> Scores:
+def predicted(
+    dataset: Dataset, frame: Frame, predictors: Mapping[str, Predictor]
+) -> dict[str, NDArray[np.float32]]:
+    """The tensor (2, h, w) that every auxiliary network predicts for the central crop. Raises FileError."""
+    from pipeline.stages.outputs import shrink
+
+    if not predictors:
+        return {}
+    crop = central_crop(dataset.read_image(frame))
+    return {
+        name: predictor(shrink(crop, predictor.resolution, predictor.filter)[None])[0]
+        for name, predictor in predictors.items()
+    }
+
+
+def score_frame(
+    dataset: Dataset, frame: Frame, wanted: Sequence[Setting], predictors: Mapping[str, Predictor]
+) -> Scores:
     """All settings on one frame. Raises FileError."""
     from pipeline.geometry.boundaries import target_boundaries
     from pipeline.geometry.interpolation import interpolate_label_map
@@ -212,9 +243,11 @@ def score_frame(dataset: Dataset, frame: Frame, wanted: Sequence[Setting]) -> Sc
     instances = dataset.read_instances(frame)
     inside = None if instances is None else central_crop(instances)
     tensors = tensors_of(target_boundaries(truth, dataset.classes.targets), wanted)
+    guesses = predicted(dataset, frame, predictors)
     scores = {}
     for setting in wanted:
-        phi = tensors[setting.grid, setting.lam]
+        named = setting.auxiliary
+        phi = tensors[setting.grid, setting.lam] if named is None else guesses[named].astype(np.float64)
         fine = resize(phi, (setting.resolution, setting.resolution))
         back = interpolate_label_map(sample(truth, fine), fine, truth.shape)
         scores[setting] = score_labels(dataset, truth, back, inside, int(folded_cells(phi).sum()))
@@ -222,14 +255,18 @@ def score_frame(dataset: Dataset, frame: Frame, wanted: Sequence[Setting]) -> Sc
 
 
 def score_frames(
-    dataset: Dataset, start: int, frames: Sequence[Frame], wanted: Sequence[Setting]
+    dataset: Dataset,
+    start: int,
+    frames: Sequence[Frame],
+    wanted: Sequence[Setting],
+    predictors: Mapping[str, Predictor],
 ) -> BlockResult:
     """One task."""
     scores, failures = [], []
     for index, frame in enumerate(frames, start):
         engine.check_stop()
         try:
-            scores.append(score_frame(dataset, frame, wanted))
+            scores.append(score_frame(dataset, frame, wanted, predictors))
         except FileError as error:
             failures.append(Failure(index, frame.name, str(error)))
     return BlockResult(start, start + len(frames), tuple(failures), total(scores))
@@ -242,10 +279,11 @@ def run(
     wanted: Sequence[Setting],
     scheduler: engine.Scheduler | None = None,
     listener: engine.Listener | None = None,
+    predictors: Mapping[str, Predictor] | None = None,
 ) -> Report:
-    """Score every setting over the given frames of a split."""
+    """Score every setting over the given frames of a split; `predictors` by the names settings use."""
     tasks = [
-        partial(score_frames, dataset, i, frames[i : i + FRAMES_PER_TASK], wanted)
+        partial(score_frames, dataset, i, frames[i : i + FRAMES_PER_TASK], wanted, predictors or {})
         for i in range(0, len(frames), FRAMES_PER_TASK)
     ]
     title = f"upper bound of {dataset.name}/{split}"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.errors import AdaprepError
 
 _LOADING = threading.Lock()
 
@@ -63,3 +66,27 @@ class Predictor:
         with torch.inference_mode():
             phi: NDArray[np.float32] = self._network.predict(batch).float().numpy()
         return phi
+
+
+def load_named(paths: Sequence[Path], class_names: Sequence[str]) -> dict[str, Predictor]:
+    """Auxiliary networks by their runs' names, or by their files' where several share one.
+
+    Raises
+    ------
+    AdaprepError
+        A file is no auxiliary network's checkpoint, or the network was trained on other classes.
+    """
+    from pipeline.train import settings
+
+    settings.need_torch()
+    runs = [path.resolve().parent.name for path in paths]
+    found = {}
+    for path, run in zip(paths, runs, strict=True):
+        predictor = Predictor.load(path)
+        if predictor.class_names not in (None, tuple(class_names)):
+            raise AdaprepError(
+                f"{path} was trained on other classes ({', '.join(predictor.class_names or ())}) than "
+                f"this data set has ({', '.join(class_names)})."
+            )
+        found[run if runs.count(run) == 1 else str(path)] = predictor
+    return found
