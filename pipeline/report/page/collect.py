@@ -34,7 +34,7 @@ class Run:
 
     @property
     def network(self) -> str:
-        """ "auxiliary" or "base"."""
+        """What was trained: auxiliary or base."""
         return str(self.settings["network"])
 
     def curve(self, column: str) -> list[tuple[float, float]]:
@@ -98,7 +98,7 @@ class Facts:
         return [self.dataset.classes.names[t] for t in self.dataset.classes.targets]
 
 
-def collect(space: stores.Workspace, dataset: str | None, split: str) -> Facts:
+def collect(space: stores.Workspace, dataset: str | None, split: str, root: Path | None = None) -> Facts:
     """Read what there is.
 
     Raises
@@ -109,13 +109,13 @@ def collect(space: stores.Workspace, dataset: str | None, split: str) -> Facts:
     """
     folder = space.folders(dataset, (split,))[0]
     name = folder.dataset
-    parts = tuple(_split(part) for part in space.folders(name))
+    parts = tuple(_split(part, root) for part in space.folders(name))
     found = results.evaluations(space, name, split)
     bound = results.upper_bound(space, name, split)
     runs = _runs(space, name)
     if not (found or bound or runs or any(part.done for part in parts)):
         raise AdaprepError(
-            f"there is nothing to report on {name}/{split} in {space.path}: no image's boundaries are done, no "
+            f"there is nothing to report on {name}/{split} in {space.path}: no boundaries, no "
             f"upper bound and no training run is kept. Start with: adaprep boundaries --dataset {name}"
         )
     reported = next(part for part in parts if part.split == split)
@@ -154,15 +154,14 @@ def count_classes(found: Inputs, most: int = COUNTED) -> Shares | None:
     )
 
 
-def frames_to_show(facts: Facts, count: int = 3) -> list[Frame]:
-    """A few frames of the reported split for pictures: evenly spaced among those with target boundaries.
+def frames_to_show(folder: stores.SplitFolder, found: Inputs, count: int = 3) -> list[Frame]:
+    """A few frames of a split for pictures: evenly spaced among those with target boundaries.
 
     Those whose files cannot be read are left out.
     """
-    part = facts.reported
-    rows = _with_boundary(facts.space.folder(facts.dataset.name, facts.split), len(part.found))
-    frames = [part.found.frames[rows[i]] for i in spaced(len(rows), count)]
-    return [frame for frame in frames if _readable(facts.dataset, frame)]
+    rows = _with_boundary(folder, len(found))
+    frames = [found.frames[rows[i]] for i in spaced(len(rows), count)]
+    return [frame for frame in frames if _readable(found.dataset, frame)]
 
 
 def _readable(dataset: Dataset, frame: Frame) -> bool:
@@ -179,8 +178,8 @@ def _with_boundary(folder: stores.SplitFolder, count: int) -> list[int]:
     return [int(i) for i in np.flatnonzero(has)] or list(range(count))
 
 
-def _split(folder: stores.SplitFolder) -> SplitFacts:
-    found = listing.load(folder)
+def _split(folder: stores.SplitFolder, root: Path | None) -> SplitFacts:
+    found = listing.load(folder, root)
     tensors = tuple(_about(path) for path in folder.tensor_stores())
     if not folder.boundaries.exists():
         return SplitFacts(folder.split, found, None, tensors=tensors)

@@ -13,7 +13,7 @@ Measure = Callable[[dict[str, Any]], float | None]
 """One figure of an evaluation's row; None where there is nothing to measure."""
 
 NAMES = {"auxiliary": "predicted", "proposal": "proposals", "uniform": "uniform"}
-"""Samplers as in tables: predicted by an auxiliary network, the ground truth's own proposals, the baseline."""
+"""Samplers as in tables: an auxiliary network's, the ground truth's own proposals, the baseline."""
 
 ROLES = {"auxiliary": "ours", "proposal": "reference", "uniform": "baseline"}
 

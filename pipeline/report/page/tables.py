@@ -168,12 +168,10 @@ def classes(facts: Facts, systems: Sequence[System]) -> Table:
     heads = tuple(Column(name, bold=name in facts.targets, upright=True) for name in ordered)
     last = (Column("all classes", upright=True), Column("target classes", bold=True, upright=True))
     caption = (
-        "IoU by class, means over seeds; heads of target classes in bold. Bold figures: the highest of the same "
-        "network and resolution. A dash: no true pixel in the split."
+        "IoU by class, means over seeds; heads of target classes in bold. Bold figures: the highest of the "
+        "same network and resolution. A dash: no true pixel in the split."
     )
-    return Table(
-        "iou-by-class", caption, (*LEAD, *heads, *last), rows, _breaks([s.key for s in systems])
-    )
+    return Table("iou-by-class", caption, (*LEAD, *heads, *last), rows, _breaks([s.key for s in systems]))
 
 
 def _short(spread: Spread | None, systems: Sequence[System], system: System, measure: Measure) -> Cell:
@@ -308,8 +306,8 @@ def recall_by_class(found: Sequence[Gain], names: Sequence[str]) -> Table:
         *numbers("objects", *(f"bin {i + 1}" for i in range(BINS))),
     )
     caption = (
-        "Recall relative to the baseline's, means over seeds; each class's objects in four bins of equally many, "
-        "bin 1 the smallest. A dash: the baseline finds nothing there, or there are no objects."
+        "Recall relative to the baseline's, means over seeds; each class's objects in four bins of equally "
+        "many, bin 1 the smallest. A dash: the baseline finds nothing there, or there are no objects."
     )
     keys = [(row[0].text, row[1].text, row[2].text) for row in rows]
     return Table("recall-by-class", caption, columns, tuple(rows), _breaks(keys))

@@ -1,0 +1,339 @@
+"""The charts of a report, after the paper's Fig. 8 to 14, and what a training run leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pipeline.report.page import paper
+from pipeline.report.page.collect import Facts, Run
+from pipeline.report.page.compare import NAMES, Gain, System, figure, size_recall, trimap
+from pipeline.report.page.drawing import Axes, Chart, Line, draw_bars, draw_lines
+from pipeline.report.page.tables import BINS, relative
+from pipeline.results import Spread
+
+STYLES = {"auxiliary": 0, "uniform": 1, "proposal": 2}
+"""The same colour, dashes and marker for a sampler in every chart."""
+
+MEASURES = (("target_miou", "target classes", "targets"), ("miou", "all classes", "all"))
+
+
+def _bounds(spreads: Sequence[Spread], scale: float = 1.0) -> dict[str, Any]:
+    """Lowest and highest seed, where any figure has several."""
+    if all(len(s.values) == 1 for s in spreads):
+        return {}
+    return {
+        "low": [scale * min(s.values) for s in spreads],
+        "high": [scale * max(s.values) for s in spreads],
+    }
+
+
+def _style(system: System, others: Sequence[str]) -> int:
+    """Of a line: by sampler while there is one line a sampler, else by its place."""
+    lines = list(dict.fromkeys(others))
+    return STYLES[system.group.sampler] if len(lines) <= 3 else lines.index(system.line)
+
+
+def _name(system: System, systems: Sequence[System]) -> str:
+    several = len({s.group.architecture for s in systems}) > 1
+    return (
+        f"{system.group.architecture},\n{system.sampler}" if several else system.sampler.replace(" (", "\n(")
+    )
+
+
+def cost(systems: Sequence[System]) -> list[Chart]:
+    """MIoU against multiply-adds of the whole system, a curve a sampler, a point a resolution."""
+    charts = []
+    for key, title, short in MEASURES:
+        lines = []
+        for line in dict.fromkeys(s.line for s in systems):
+            found = [(s, spread) for s in systems if s.line == line and (spread := s.spread(figure(key)))]
+            if not found:
+                continue
+            found.sort(key=lambda pair: pair[0].group.gmacs)
+            first, spreads = found[0][0], [spread for _, spread in found]
+            lines.append(
+                Line(
+                    _name(first, systems),
+                    [s.group.gmacs for s, _ in found],
+                    [spread.mean for spread in spreads],
+                    **_bounds(spreads),
+                    style=_style(first, [s.line for s in systems]),
+                    notes=[str(s.group.resolution) for s, _ in found],
+                )
+            )
+        if lines:
+            words = _cost_axes(x for line in lines for x in line.x)
+            alt = f"mIoU of {title} against cost: " + "; ".join(_said(line) for line in lines)
+            charts.append(draw_lines(f"cost-{short}", f"mIoU, {title}", alt, lines, words))
+    return charts
+
+
+def _cost_axes(costs: Iterable[float]) -> Axes:
+    known = sorted(set(costs))
+    ticks = [value for k, value in enumerate(known) if k == 0 or value / known[k - 1] > 1.6]
+    return Axes(
+        "GMACs an image, both networks", "mIoU", log=True, ticks=ticks, names=[f"{t:.2g}" for t in ticks]
+    )
+
+
+def _said(line: Line) -> str:
+    """A curve in words."""
+    values = ", ".join(f"{y:.3f} at {x:.3g}" for x, y in zip(line.x, line.y, strict=True))
+    return f"{' '.join(line.label.split())} {values}"
+
+
+def cost_of_paper(table: paper.PaperTable) -> list[Chart]:
+    """The same of the paper's own figures."""
+    charts = []
+    networks = list(dict.fromkeys(e.network for e in table.entries))
+    for key, title, short in MEASURES:
+        lines = []
+        for network in networks:
+            for ours in (True, False):
+                found = [
+                    e
+                    for e in table.entries
+                    if (e.network, e.ours) == (network, ours) and getattr(e, key) is not None
+                ]
+                word = "predicted" if ours else "uniform"
+                if found:
+                    lines.append(
+                        Line(
+                            f"{network},\n{word}" if len(networks) > 1 else word,
+                            [e.gmacs for e in found],
+                            [getattr(e, key) for e in found],
+                            style=(0 if ours else 1) + 2 * networks.index(network),
+                            notes=[str(e.resolution) for e in found],
+                        )
+                    )
+        if lines:
+            words = _cost_axes(x for line in lines for x in line.x)
+            alt = f"The paper's mIoU of {title} against cost: " + "; ".join(_said(line) for line in lines)
+            charts.append(draw_lines(f"paper-cost-{short}", f"The paper: mIoU, {title}", alt, lines, words))
+    return charts
+
+
+def trimap_gain(gains: Sequence[Gain]) -> list[Chart]:
+    """Accuracy of ours less baseline's within bands around boundaries, a curve a resolution."""
+    lines = []
+    for k, gain in enumerate(gains):
+        widths = list(gain.ours.rows[0]["trimap"])
+        found = [(int(w), d) for w in widths if (d := gain.difference(trimap(w)))]
+        if found:
+            spreads = [d for _, d in found]
+            lines.append(
+                Line(
+                    _gain_name(gain, gains),
+                    [w for w, _ in found],
+                    [100 * d.mean for d in spreads],
+                    **_bounds(spreads, 100),
+                    style=k,
+                )
+            )
+    if not lines:
+        return []
+    ticks = sorted({x for line in lines for x in line.x})
+    words = Axes("width of the band, pixels", "gain in accuracy, points", True, ticks, zero=0.0)
+    alt = "Accuracy of ours less baseline by band width: " + "; ".join(_said(line) for line in lines)
+    return [draw_lines("trimap-gain", "Gain around boundaries", alt, lines, words)]
+
+
+def _gain_name(gain: Gain, gains: Sequence[Gain]) -> str:
+    several = len({g.ours.line for g in gains}) > 1
+    pixels = f"{gain.ours.group.resolution} px"
+    return "\n".join([*gain.ours.line.split(", "), pixels]) if several else pixels
+
+
+def _bin_names(system: System) -> list[str]:
+    bins = system.rows[0]["recall_by_size"]
+    return [f"{i}\n≤ {_pixels(b['pixels'][1])}" for i, b in enumerate(bins, 1)]
+
+
+def _pixels(count: int) -> str:
+    return (
+        f"{count:,}" if count < 10_000 else f"{count / 1000:.0f}k" if count < 1e6 else f"{count / 1e6:.1f}M"
+    )
+
+
+def recall(gains: Sequence[Gain], systems: Sequence[System]) -> list[Chart]:
+    """Recall by size of objects: absolute, a chart a resolution; then all relative to the baseline."""
+    charts = []
+    for key in dict.fromkeys(gain.ours.key for gain in gains):
+        same = [s for s in systems if s.key == key]
+        lines = []
+        for system in same:
+            spreads = [s for i in range(BINS) if (s := system.spread(size_recall(i)))]
+            if len(spreads) == BINS:
+                lines.append(
+                    Line(
+                        _name(system, same),
+                        range(1, BINS + 1),
+                        [s.mean for s in spreads],
+                        **_bounds(spreads),
+                        style=_style(system, [s.line for s in same]),
+                    )
+                )
+        if lines:
+            words = Axes(
+                "bin by size; largest object in pixels",
+                "mean recall",
+                ticks=range(1, BINS + 1),
+                names=_bin_names(same[0]),
+            )
+            title = f"Recall by size, {key[0]} at {key[1]} px"
+            alt = f"{title}: " + "; ".join(_said(line) for line in lines)
+            charts.append(draw_lines(f"recall-{_slug(key[0])}-{key[1]}", title, alt, lines, words))
+    return charts + _relative_recall(gains)
+
+
+def _slug(text: str) -> str:
+    return "".join(c if c.isalnum() else "-" for c in text)
+
+
+def _relative_recall(gains: Sequence[Gain]) -> list[Chart]:
+    lines = []
+    for k, gain in enumerate(gains):
+        values = [relative(gain, size_recall(i)) for i in range(BINS)]
+        known = [(i, v) for i, v in enumerate(values, 1) if v is not None]
+        if known:
+            lines.append(Line(_gain_name(gain, gains), [i for i, _ in known], [v for _, v in known], style=k))
+    if not lines:
+        return []
+    words = Axes("bin by size, 1 the smallest", "recall, baseline's = 1", ticks=range(1, BINS + 1), zero=1.0)
+    alt = "Recall relative to the baseline by size: " + "; ".join(_said(line) for line in lines)
+    return [draw_lines("recall-relative", "Recall relative to the baseline", alt, lines, words)]
+
+
+def recall_by_class(gains: Sequence[Gain], names: Sequence[str]) -> list[Chart]:
+    """After Fig. 12: bars of relative recall by class and size, at 64 pixels or the resolution next to it."""
+    if not gains:
+        return []
+    gain = min(gains, key=lambda g: abs(g.ours.group.resolution - 64))
+    found = gain.ours.rows[0].get("recall_by_class", {})
+    shown = [n for n in names if n in found and any(relative(gain, size_recall(i, n)) for i in range(BINS))]
+    if not shown:
+        return []
+    bars = []
+    for i in range(BINS):
+        values = [(k, relative(gain, size_recall(i, name))) for k, name in enumerate(shown)]
+        known = [(k, v) for k, v in values if v is not None]
+        label = f"bin {i + 1}" + (" (smallest)" if i == 0 else " (largest)" if i == BINS - 1 else "")
+        bars.append(Line(label, [k for k, _ in known], [v for _, v in known]))
+    groups = [f"{name}\n#{sum(b['objects'] for b in found[name])}" for name in shown]
+    where = f"{gain.ours.line}, {gain.ours.group.resolution} px"
+    title = f"Recall by class and size, relative to the baseline ({where})"
+    alt = f"{title}; the figures are in the table recall-by-class"
+    return [
+        draw_bars("recall-by-class", title, alt, groups, bars, Axes("", "recall, baseline's = 1", zero=1.0))
+    ]
+
+
+def bound(found: dict[str, Any]) -> list[Chart]:
+    """MIoU of perfect classification against resolution: uniform, and the lambda next to 1 of each grid."""
+    rows = found["settings"]
+    grids = list(dict.fromkeys(str(r["grid"]) for r in rows if r["grid"]))
+    charts = []
+    for key, title, short in MEASURES:
+        lines = []
+        for k, grid in enumerate(["None", *grids]):
+            same = [r for r in rows if str(r["grid"]) == grid]
+            nearest = min((r["lambda"] for r in same if r["lambda"] is not None), key=_from_one, default=None)
+            same = [r for r in same if r["lambda"] == nearest]
+            if same:
+                name = same[0]["sampler"].replace(", ", ",\n")
+                style = STYLES["uniform"] if grid == "None" else (0, 2, 3, 4, 5)[(k - 1) % 5]
+                lines.append(Line(name, [r["resolution"] for r in same], [r[key] for r in same], style=style))
+        ticks = sorted({r["resolution"] for r in rows})
+        words = Axes("resolution of the sampled image", "mIoU, perfect classification", True, ticks)
+        alt = f"Upper bound of mIoU, {title}: " + "; ".join(_said(line) for line in lines)
+        charts.append(draw_lines(f"upper-bound-{short}", f"Upper bound, {title}", alt, lines, words))
+    return charts
+
+
+def _from_one(lam: float) -> float:
+    return max(lam, 1e-9) if lam >= 1 else 1 / max(lam, 1e-9)
+
+
+def trade_off(found: dict[str, Any]) -> list[Chart]:
+    """What each lambda gains on targets and costs over all classes, in points, a chart a resolution.
+
+    Nothing where fewer than two lambdas above 0 were measured.
+    """
+    charts = []
+    for resolution in dict.fromkeys(r["resolution"] for r in found["settings"]):
+        rows = [r for r in found["settings"] if r["resolution"] == resolution]
+        base = next((r for r in rows if r["grid"] is None), None)
+        lines = []
+        for number, grid in enumerate(dict.fromkeys(str(r["grid"]) for r in rows if r["grid"])):
+            same = sorted(
+                (r for r in rows if str(r["grid"]) == grid and r["lambda"]), key=lambda r: r["lambda"]
+            )
+            for k, (key, title, _) in enumerate(MEASURES):
+                if base is not None and len(same) > 1:
+                    several = (
+                        ""
+                        if number == 0 and len({str(r["grid"]) for r in rows}) == 2
+                        else f"\n{same[0]['sampler'].split(',')[0]}"
+                    )
+                    values = [100 * (r[key] - base[key]) for r in same]
+                    lines.append(
+                        Line(title + several, [r["lambda"] for r in same], values, style=2 * number + k)
+                    )
+        if lines:
+            ticks = sorted({x for line in lines for x in line.x})
+            words = Axes("lambda", "points against uniform", True, ticks, zero=0.0)
+            title = f"{resolution} px"
+            alt = f"Points against uniform by lambda at {title}: " + "; ".join(_said(line) for line in lines)
+            charts.append(draw_lines(f"lambda-{resolution}", f"Lambda at {title}", alt, lines, words))
+    return charts
+
+
+def training(facts: Facts) -> list[Chart]:
+    """Validation mIoU and loss of base networks by architecture and resolution; then auxiliary losses."""
+    bases = [run for run in facts.runs if run.network == "base"]
+    charts = []
+    for key in sorted({(r.settings["architecture"], int(r.settings["resolution"])) for r in bases}):
+        same = [r for r in bases if (r.settings["architecture"], int(r.settings["resolution"])) == key]
+        where = f"{key[0]} at {key[1]} px"
+        for column, title, y in (("miou", "Validation mIoU", "mIoU"), ("loss", "Training loss", "loss")):
+            lines = _curves(same, column, lambda run: NAMES[run.settings["sampler"]])
+            if lines:
+                name = f"training-{_slug(key[0])}-{key[1]}-{column}"
+                charts.append(_training_chart(name, f"{title}, {where}", y, lines))
+    return charts + _auxiliary_losses(facts.runs)
+
+
+def _curves(runs: Sequence[Run], column: str, word: Any) -> list[Line]:
+    """A thin line a run; the first of each sampler bears the name."""
+    lines: list[Line] = []
+    for run in runs:
+        if points := run.curve(column):
+            name = word(run)
+            label = "" if name in {line.label for line in lines} else name
+            style = STYLES[run.settings["sampler"]] if "sampler" in run.settings else 0
+            lines.append(Line(label, *zip(*points, strict=True), style=style, thin=True))
+    return lines
+
+
+def _auxiliary_losses(runs: Sequence[Run]) -> list[Chart]:
+    """Losses of the auxiliary networks on validation, beside what always predicting u would lose."""
+    lines: list[Line] = []
+    for run in (r for r in runs if r.network == "auxiliary"):
+        loss, uniform = run.curve("validation_loss"), run.curve("uniform_loss")
+        if loss:
+            named = {line.label for line in lines}
+            lines.append(
+                Line("" if "network" in named else "network", *zip(*loss, strict=True), style=0, thin=True)
+            )
+        if loss and uniform:
+            label = "" if "uniform" in {line.label for line in lines} else "uniform"
+            lines.append(Line(label, *zip(*uniform, strict=True), style=1, thin=True))
+    if not lines:
+        return []
+    return [_training_chart("training-auxiliary", "Validation loss of auxiliary networks", "loss", lines)]
+
+
+def _training_chart(name: str, title: str, y: str, lines: Sequence[Line]) -> Chart:
+    ends = "; ".join(f"{line.label or 'another seed'} ends at {line.y[-1]:.4g}" for line in lines)
+    return draw_lines(name, title, f"{title} by epoch: {ends}", lines, Axes("epoch", y, integer=True))

@@ -1,0 +1,109 @@
+"""The commands that make a workspace's content, and so its report, again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.report.page.collect import Facts, Run
+from pipeline.stores import lambda_name
+
+
+def again(facts: Facts) -> list[str]:
+    """Every command in order, as shell lines."""
+    data = _dataset(facts)
+    lines = [line for part in facts.splits if part.store for line in [_boundaries(facts, part.split, data)]]
+    lines += _tensors(facts)
+    if facts.bound:
+        lines.append(_bound(facts))
+    lines += list(dict.fromkeys(_train(run, facts.runs) for run in _ordered(facts.runs)))
+    if facts.evaluations:
+        lines.append(f"adaprep evaluate --split {facts.split}")
+    return [*lines, f"adaprep report --split {facts.split}"]
+
+
+def _dataset(facts: Facts) -> str:
+    source = str(getattr(facts.dataset, "source", facts.dataset.name))
+    return f"--dataset {shlex.quote(source)} --root {shlex.quote(str(facts.dataset.root))}"
+
+
+def _boundaries(facts: Facts, split: str, data: str) -> str:
+    store = next(part.store for part in facts.splits if part.split == split)
+    about: Mapping[str, Any] = store["parameters"] if store else {}
+    settings = "".join(f" --set {shlex.quote(f'{k}={v}')}" for k, v in about.get("settings", {}).items())
+    targets = shlex.quote(",".join(about["targets"]))
+    grid = "x".join(map(str, about["grid"]))
+    chosen = f"--targets {targets}{settings} --grid {grid} --crops {about['crops']}"
+    return f"adaprep boundaries {data} --split {split} {chosen}"
+
+
+def _tensors(facts: Facts) -> list[str]:
+    """One command a grid, with all its lambdas."""
+    lambdas: dict[str, list[float]] = {}
+    for part in facts.splits:
+        for store in part.tensors:
+            about = store["parameters"]
+            known = lambdas.setdefault("x".join(map(str, about["grid"])), [])
+            if about["lambda"] not in known:
+                known.append(about["lambda"])
+    return [
+        f"adaprep solve-tensors --grid {grid} --lambda {_numbers(sorted(known))}"
+        for grid, known in lambdas.items()
+    ]
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return ",".join(map(lambda_name, values))
+
+
+def _bound(facts: Facts) -> str:
+    rows = (facts.bound or {})["settings"]
+    resolutions = ",".join(str(r) for r in dict.fromkeys(row["resolution"] for row in rows))
+    grids = dict.fromkeys("x".join(map(str, row["grid"])) for row in rows if row["grid"])
+    lambdas = sorted({row["lambda"] for row in rows if row["lambda"] is not None})
+    chosen = "".join(f" --grid {grid}" for grid in grids)
+    chosen += f" --lambda {_numbers(lambdas)}" if lambdas else ""
+    return f"adaprep upper-bound --split {facts.split} --resolution {resolutions}{chosen} --save"
+
+
+def _ordered(runs: Sequence[Run]) -> list[Run]:
+    return sorted(runs, key=lambda r: (r.settings["seed"], r.network, int(r.settings["resolution"]), r.name))
+
+
+def _train(run: Run, runs: Sequence[Run]) -> str:
+    """The command of one run; options at their defaults that never change are left out."""
+    about = run.settings
+    parts = [f"adaprep train --network {run.network}"]
+    if run.network == "auxiliary":
+        parts.append(_auxiliary(about))
+    else:
+        parts.append(
+            f"--base {about['architecture']} --sampler {about['sampler']} --resolution {about['resolution']}"
+        )
+        if about["sampler"] == "proposal":
+            parts.append(
+                f"--grid {'x'.join(map(str, about['grid']))} --lambda {lambda_name(about['lambda'])}"
+            )
+        same = [r for r in runs if r.network == "auxiliary" and r.settings["seed"] == about["seed"]]
+        if about["sampler"] == "auxiliary" and same:
+            parts.append(_auxiliary(same[0].settings))
+        if about.get("pretrained"):
+            parts.append(f"--pretrained {shlex.quote(str(about['pretrained']))}")
+    strengths = "".join(f" --augment {name}={value:g}" for name, value in about["augmentation"].items())
+    parts.append(
+        f"--rate {about['rate']:g} --epochs {about['epochs']} --batch-size {about['batch_size']} "
+        f"--weight-decay {about['weight_decay']:g} --validate-every {about['validate_every']}{strengths} "
+        f"--seed {about['seed']}"
+    )
+    if tag := run.name.partition(f"-seed{about['seed']}-")[2]:
+        parts.append(f"--tag {shlex.quote(tag)}")
+    return " ".join(parts)
+
+
+def _auxiliary(about: Mapping[str, Any]) -> str:
+    grid = "x".join(map(str, about["grid"]))
+    return (
+        f"--aux-resolution {about['resolution']} --aux-filter {about['filter']} --aux-loss {about['loss']} "
+        f"--aux-features {about['features']} --grid {grid} --lambda {lambda_name(about['lambda'])}"
+    )

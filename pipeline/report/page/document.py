@@ -1,0 +1,451 @@
+"""The sections of a report, in order: what each says, shows, or names as missing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import FileError
+from pipeline.report.page import charts, commands, findings, paper, scenes, tables
+from pipeline.report.page.collect import Facts, Run, frames_to_show, seeds
+from pipeline.report.page.compare import Gain, System, gains, systems
+from pipeline.report.page.drawing import Chart
+from pipeline.report.page.scenes import Panel, Pictured
+from pipeline.report.page.tables import Table
+
+if TYPE_CHECKING:
+    from pipeline.train.examples import Example
+
+USUAL_LAMBDAS = (0.1, 1.0, 10.0)
+"""Compared in pictures where the workspace holds fewer than two."""
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What is not there yet, and the command that makes it."""
+
+    what: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Block:
+    """A part of a section: exactly one of these is given."""
+
+    text: str = ""
+    missing: Missing | None = None
+    table: Table | None = None
+    charts: Sequence[Chart] = ()
+    pictured: Pictured | None = None
+    code: Sequence[str] = ()
+    folded: tuple[str, Table] | None = None  # a table behind its title
+    swatches: Sequence[tuple[str, str, bool]] = ()  # class, colour, whether a target
+
+
+@dataclass(frozen=True)
+class Section:
+    """One heading of the page and what stands below it."""
+
+    anchor: str
+    title: str
+    blocks: tuple[Block, ...]
+
+    @property
+    def missing(self) -> list[Missing]:
+        """What the section lacks."""
+        return [block.missing for block in self.blocks if block.missing]
+
+
+@dataclass(frozen=True)
+class Document:
+    """A whole report."""
+
+    facts: Facts
+    summary: str  # what was measured, how
+    findings: tuple[findings.Finding, ...]
+    sections: tuple[Section, ...]
+
+    @property
+    def missing(self) -> list[Missing]:
+        """What any section lacks, each command once."""
+        every = [missing for section in self.sections for missing in section.missing]
+        return list({missing.command: missing for missing in every}.values())
+
+    @property
+    def tables(self) -> list[Table]:
+        """All tables, in order."""
+        blocks = [block for section in self.sections for block in section.blocks]
+        return [t for b in blocks for t in (b.table, b.folded and b.folded[1]) if t]
+
+    @property
+    def charts(self) -> list[Chart]:
+        """All charts, in order."""
+        return [chart for section in self.sections for block in section.blocks for chart in block.charts]
+
+    @property
+    def panels(self) -> list[Panel]:
+        """All pictures, in order."""
+        blocks = [block for section in self.sections for block in section.blocks]
+        return [panel for b in blocks if b.pictured for row in b.pictured.rows for panel in row.panels]
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What several sections look at."""
+
+    facts: Facts
+    systems: list[System]
+    gains: list[Gain]  # of auxiliary networks
+    table: paper.PaperTable | None
+
+    @property
+    def unmeasured(self) -> Missing:
+        """The next step to evaluations: training, or evaluating what is trained."""
+        if any(run.network == "base" and run.result for run in self.facts.runs):
+            return Missing("no evaluation", f"adaprep evaluate --split {self.facts.split}")
+        return Missing("no trained base network", "adaprep train && adaprep train --sampler uniform")
+
+
+def build(facts: Facts, examples: Sequence[Example] = ()) -> Document:
+    """Compose the report of what a workspace knows; `examples` are predictions for the pictures."""
+    found = systems(facts.evaluations)
+    parts = _Parts(facts, found, gains(found), paper.table_for(facts.dataset.name))
+    sections = (
+        _results(parts),
+        _classes(parts),
+        _cost(parts),
+        _boundaries(parts),
+        _objects(parts),
+        _pictures(parts, examples),
+        _bound(parts),
+        _training(parts),
+        _data(parts),
+        _parameters(parts),
+        Section("commands", "The commands that make it again", (Block(code=commands.again(facts)),)),
+    )
+    return Document(facts, _summary(parts), tuple(_findings(parts)), sections)
+
+
+def _summary(parts: _Parts) -> str:
+    """At which resolution, on how many images and seeds figures were measured."""
+    facts = parts.facts
+    if not facts.evaluations:
+        return f"No network has been evaluated on {facts.dataset.name}/{facts.split} yet."
+    counts = sorted({found["images"] for found in facts.evaluations})
+    low = min(found["crop_sides"][0] for found in facts.evaluations)
+    high = max(found["crop_sides"][1] for found in facts.evaluations)
+    sides = f"{low} x {low}" if low == high else f"{low} x {low} to {high} x {high}"
+    images = " or ".join(f"{count:,}" for count in counts)
+    known = seeds(facts.evaluations)
+    named = f"{len(known)} seed{'s' * (len(known) > 1)} ({', '.join(map(str, known))})"
+    return (
+        f"Every mIoU was measured at the {facts.evaluations[0]['measured_at']} ({sides} pixels), on {images} "
+        f"images of {facts.dataset.name}/{facts.split}; networks were trained with {named}. Sizes such as "
+        f"32 x 32 are those of the sampled image that the base network sees."
+    )
+
+
+def _findings(parts: _Parts) -> Iterable[findings.Finding]:
+    yield from findings.of_gains(parts.gains, parts.table)
+    yield from findings.of_reference(gains(parts.systems, "proposal"))
+    yield from findings.alone(parts.systems, parts.gains)
+    if parts.facts.bound:
+        yield from findings.of_bound(parts.facts.bound)
+
+
+def _paper_block(parts: _Parts) -> list[Block]:
+    return [Block(table=tables.of_paper(parts.table))] if parts.table else []
+
+
+def _results(parts: _Parts) -> Section:
+    title = "Results"
+    if not parts.systems:
+        return Section("results", title, (Block(missing=parts.unmeasured),))
+    blocks = []
+    if parts.gains:
+        blocks.append(Block(table=tables.gains(parts.gains)))
+    else:
+        command = "adaprep train && adaprep train --sampler uniform && adaprep evaluate"
+        blocks.append(Block(missing=Missing("no pair of a predicted and a uniform system", command)))
+    blocks.append(Block(table=tables.overall(parts.systems)))
+    notes = {note for found in parts.facts.evaluations for note in found["notes"]}
+    unseen = {name for found in parts.facts.evaluations for name in found["classes_never_seen"]}
+    if unseen:
+        notes.add(
+            f"Without a true pixel in the split, and so left out of every mean: {', '.join(sorted(unseen))}."
+        )
+    return Section("results", title, (*blocks, *(Block(text=note) for note in sorted(notes))))
+
+
+def _classes(parts: _Parts) -> Section:
+    if not parts.systems:
+        own = [Block(missing=parts.unmeasured)]
+    else:
+        own = [Block(table=tables.classes(parts.facts, parts.systems))]
+    return Section("classes", "IoU by class", (*own, *_paper_block(parts)))
+
+
+def _cost(parts: _Parts) -> Section:
+    own = charts.cost(parts.systems)
+    blocks = [Block(charts=own) if own else Block(missing=parts.unmeasured)]
+    if own:
+        text = (
+            "Small numbers at the points: pixels a side of the sampled image. Bars: lowest and highest seed. At the "
+            "same cost, the higher curve is the better system."
+        )
+        blocks.insert(0, Block(text=text))
+    if parts.table:
+        blocks.append(Block(charts=charts.cost_of_paper(parts.table)))
+    return Section("cost", "Cost and performance", tuple(blocks))
+
+
+def _boundaries(parts: _Parts) -> Section:
+    drawn = charts.trimap_gain(parts.gains)
+    if not drawn:
+        return Section("boundaries", "Accuracy around boundaries", (Block(missing=parts.unmeasured),))
+    text = (
+        "Share of right pixels within so many pixels of a boundary between any two classes: predicted sampling less "
+        "uniform sampling. Bars: lowest and highest seed."
+    )
+    return Section("boundaries", "Accuracy around boundaries", (Block(text=text), Block(charts=drawn)))
+
+
+def _objects(parts: _Parts) -> Section:
+    title = "Objects by size"
+    if not parts.systems or not any(s.rows[0]["recall_by_size"] for s in parts.systems):
+        return Section("objects", title, (Block(missing=parts.unmeasured),))
+    source = parts.facts.evaluations[0]["objects_from"]
+    kind = {
+        "instances": "annotated instances of target classes",
+        "components": "connected components of target classes, for lack of annotated instances",
+        "mixed": "annotated instances of target classes, and connected components where there are none",
+    }
+    text = (
+        f"An object's recall is the share of its pixels that get its class. Objects are {kind.get(source, source)}, "
+        f"in four bins of equally many by area."
+    )
+    blocks = [Block(text=text), Block(table=tables.recall_by_size(parts.systems))]
+    if parts.gains:
+        targets = parts.facts.targets
+        blocks.insert(1, Block(charts=charts.recall(parts.gains, parts.systems)))
+        blocks.append(Block(charts=charts.recall_by_class(parts.gains, targets)))
+        blocks.append(Block(folded=("By class and size", tables.recall_by_class(parts.gains, targets))))
+    return Section("objects", title, tuple(b for b in blocks if b != Block()))
+
+
+def _pictures(parts: _Parts, examples: Sequence[Example]) -> Section:
+    facts = parts.facts
+    by_name = {example.name: example for example in examples}
+    known = sorted({t["parameters"]["lambda"] for t in facts.reported.tensors})
+    lambdas = known if len(known) > 1 else sorted({*USUAL_LAMBDAS, *known})
+    grid = _grid(facts)
+    resolution = examples[0].resolution if examples else 64
+    blocks: list[Block] = []
+    folder = facts.space.folder(facts.dataset.name, facts.split)
+    for number, frame in enumerate(frames_to_show(folder, facts.reported.found), 1):
+        shown = lambdas if number == 1 else [min(lambdas, key=lambda lam: abs(lam - 1))]
+        try:
+            drawn = scenes.picture(
+                facts.dataset, frame, number, grid, shown, resolution, by_name.get(frame.name)
+            )
+        except FileError as error:
+            blocks.append(Block(text=f"Left out: {error}"))
+            continue
+        blocks.append(Block(pictured=drawn))
+    if not any(block.pictured for block in blocks):
+        root = facts.dataset.root
+        blocks.append(
+            Block(missing=Missing(f"no image that can be read in {root}", "adaprep report --root FOLDER"))
+        )
+    elif not examples:
+        blocks.append(Block(missing=parts.unmeasured if not parts.systems else _no_examples()))
+    if examples:
+        runs = ", ".join(examples[0].runs)
+        blocks.insert(
+            0, Block(text=f"Predictions are those of {runs}: networks that never saw these images.")
+        )
+    return Section("pictures", "Pictures", (Block(swatches=_swatches(facts)), *blocks))
+
+
+def _no_examples() -> Missing:
+    return Missing("no predictions in the pictures", "adaprep report, where PyTorch is installed")
+
+
+def _grid(facts: Facts) -> tuple[int, int]:
+    grids = [tuple(t["parameters"]["grid"]) for t in facts.reported.tensors]
+    rows, cols = grids[0] if grids and (8, 8) not in grids else (8, 8)
+    return int(rows), int(cols)
+
+
+def _swatches(facts: Facts) -> list[tuple[str, str, bool]]:
+    classes = facts.dataset.classes
+    return [(c.name, "#{:02x}{:02x}{:02x}".format(*c.color), c.target) for c in classes.train_classes]
+
+
+def _bound(parts: _Parts) -> Section:
+    title, found = "Upper bound and lambda", parts.facts.bound
+    command = f"adaprep upper-bound --split {parts.facts.split} --lambda 0.1,0.3,1,3,10 --save"
+    if found is None:
+        return Section("upper-bound", title, (Block(missing=Missing("no upper bound", command)),))
+    text = (
+        f"What would be left if every sample were classified perfectly, on {found['images']:,} images at the "
+        f"{found['measured_at']}: no network at that resolution and sampling can do better than by luck."
+    )
+    blocks = [Block(text=text), Block(charts=charts.bound(found))]
+    if drawn := charts.trade_off(found):
+        blocks.append(
+            Block(text="A small lambda draws points to the target boundaries, a large one leaves them even:")
+        )
+        blocks.append(Block(charts=drawn))
+    else:
+        blocks.append(Block(missing=Missing("no trade-off between several lambdas", command)))
+    return Section("upper-bound", title, (*blocks, Block(table=tables.bound(found))))
+
+
+def _training(parts: _Parts) -> Section:
+    drawn = charts.training(parts.facts)
+    if not drawn:
+        missing = Missing("no training run", "adaprep train && adaprep train --sampler uniform")
+        return Section("training", "Training", (Block(missing=missing),))
+    text = (
+        "A curve a run; several of a kind are seeds. Validation mIoU is over all classes at the full resolution of the "
+        "central square crop. Losses of base networks are not comparable between samplings: they are taken at the "
+        "samples. 'uniform' beside the auxiliary networks is the loss of always predicting the uniform tensor."
+    )
+    blocks = [Block(text=text), Block(charts=drawn)]
+    unfinished = [run.name for run in parts.facts.runs if run.result is None]
+    if unfinished:
+        blocks.append(Block(text=f"Not over: {', '.join(unfinished)}. The same command goes on with them."))
+    blocks.append(Block(folded=("All runs", tables.runs(parts.facts))))
+    return Section("training", "Training", tuple(blocks))
+
+
+def _data(parts: _Parts) -> Section:
+    facts = parts.facts
+    blocks = [Block(table=_splits(facts))]
+    if facts.shares:
+        blocks.append(Block(table=tables.shares(facts)))
+    else:
+        text = (
+            f"No label map can be read in {facts.dataset.root}, so the shares of the classes are not known."
+        )
+        blocks.append(Block(text=text))
+    blocks += [
+        Block(text=f"{part.split}: {note}")
+        for part in facts.splits
+        for note in facts.dataset.notes(part.split)
+    ]
+    return Section("data", "The data", tuple(blocks))
+
+
+def _splits(facts: Facts) -> Table:
+    """Images, sizes and boundaries, a row a split."""
+    rows = []
+    for part in facts.splits:
+        sizes = part.sizes
+        named = ", ".join(f"{size} ({count:,})" for size, count in list(sizes.items())[:3])
+        more = f" and {len(sizes) - 3} more" if len(sizes) > 3 else ""
+        share = part.crops_without / part.crops if part.crops else None
+        rows.append(
+            (
+                tables.Cell(part.split),
+                tables.Cell(f"{len(part.found):,}", len(part.found)),
+                tables.Cell(named + more),
+                tables.Cell(f"{part.done:,}" + (f", {part.failed} failed" if part.failed else ""), part.done),
+                tables.Cell(f"{part.crops:,}", part.crops),
+                tables.Cell("–") if share is None else tables.Cell(f"{100 * share:.1f} %", share),
+                tables.Cell("–") if not part.crops else _pixels(part.boundary_pixels, part.crops),
+            )
+        )
+    columns = (
+        *tables.words("split"),
+        *tables.numbers("images"),
+        *tables.words("width x height (images)"),
+        *tables.numbers("boundaries found", "crops", "crops without boundary", "boundary pixels a crop"),
+    )
+    caption = (
+        f"Target classes: {', '.join(facts.targets)}. A crop without target boundary is sampled uniformly."
+    )
+    return Table("splits", caption, columns, tuple(rows))
+
+
+def _pixels(counts: dict[str, int], crops: int) -> tables.Cell:
+    value = sum(counts.values()) / crops
+    return tables.Cell(f"{value:,.0f}", value)
+
+
+def _parameters(parts: _Parts) -> Section:
+    facts = parts.facts
+    stores = [(f"{p.split}: boundaries", p.store) for p in facts.splits if p.store]
+    stores += [(f"{p.split}: {_tensor_name(t)}", t) for p in facts.splits for t in p.tensors]
+    blocks = [Block(table=_stores(stores))]
+    for network in ("auxiliary", "base"):
+        runs = [run for run in facts.runs if run.network == network]
+        if runs:
+            same, different = _settings(runs)
+            blocks.append(Block(folded=(f"What all {network} runs share", _shared(network, same))))
+            if different:
+                blocks.append(
+                    Block(folded=(f"Where {network} runs differ", _differing(network, runs, different)))
+                )
+    blocks.append(Block(table=_versions(stores, facts.runs)))
+    return Section("parameters", "Parameters and versions", tuple(blocks))
+
+
+def _tensor_name(store: dict[str, Any]) -> str:
+    about = store["parameters"]
+    return f"tensors {about['grid'][0]}x{about['grid'][1]}, lambda {about['lambda']:g}"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list) and not any(isinstance(v, (list, dict)) for v in value):
+        return ", ".join(map(str, value))
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _stores(stores: Sequence[tuple[str, dict[str, Any] | None]]) -> Table:
+    rows = [
+        (tables.Cell(name), tables.Cell(key), tables.Cell(_plain(value)))
+        for name, store in stores
+        if store
+        for key, value in {
+            **{k: v for k, v in store["parameters"].items() if k not in ("dataset", "split", "classes")},
+            "images": store["inputs"]["count"],
+            "fingerprint of the input list": store["inputs"]["sha256"][:16],
+        }.items()
+    ]
+    breaks = tuple(i for i in range(1, len(rows)) if rows[i][0] != rows[i - 1][0])
+    caption = "What shaped each store. The class table stands in the store itself, and in docs/datasets.md."
+    return Table("stores", caption, tables.words("store", "parameter", "value"), tuple(rows), breaks)
+
+
+def _settings(runs: Sequence[Run]) -> tuple[dict[str, Any], list[str]]:
+    """What all runs share, and the names of what differs."""
+    keys = list(dict.fromkeys(key for run in runs for key in run.settings))
+    first = runs[0].settings
+    same = [k for k in keys if all(_plain(r.settings.get(k)) == _plain(first.get(k)) for r in runs)]
+    return {k: first.get(k) for k in same}, [k for k in keys if k not in same]
+
+
+def _shared(network: str, same: dict[str, Any]) -> Table:
+    rows = tuple((tables.Cell(k), tables.Cell(_plain(v))) for k, v in same.items())
+    caption = f"Settings that are the same in all {network} runs."
+    return Table(f"settings-{network}", caption, tables.words("setting", "value"), rows)
+
+
+def _differing(network: str, runs: Sequence[Run], keys: Sequence[str]) -> Table:
+    rows = tuple(
+        (tables.Cell(run.name), *(tables.Cell(_plain(run.settings.get(k))) for k in keys)) for run in runs
+    )
+    caption = f"Settings that are not the same in all {network} runs."
+    return Table(f"settings-{network}-differing", caption, tables.words("run", *keys), rows)
+
+
+def _versions(stores: Sequence[tuple[str, dict[str, Any] | None]], runs: Sequence[Run]) -> Table:
+    wrote: dict[str, list[str]] = {}
+    for name, versions in [(n, s["versions"]) for n, s in stores if s] + [(r.name, r.versions) for r in runs]:
+        wrote.setdefault(", ".join(f"{k} {v}" for k, v in versions.items()), []).append(name)
+    rows = tuple((tables.Cell(v), tables.Cell(", ".join(names))) for v, names in wrote.items())
+    return Table("versions", "What wrote what.", tables.words("versions", "wrote"), rows)

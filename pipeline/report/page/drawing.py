@@ -1,0 +1,199 @@
+"""Charts: lines and bars drawn once, as SVG that follows the page's colours and as PNG to keep."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+INK, FAINT, GRID = "#22262b", "#5f6871", "#dde1e5"
+COLORS = ("#1a5fb4", "#a2480b", "#26734d", "#7b3f98", "#8a6d00", "#00727d", "#b0235f", "#4d5761")
+VARIABLES = {INK: "--ink", FAINT: "--faint", GRID: "--rule", **{c: f"--c{i}" for i, c in enumerate(COLORS)}}
+"""Colours that the page's style sheet replaces, in its light and its dark form."""
+
+DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.4)), (0, (6, 2, 1, 2)), (0, (3, 1)), (0, (8, 2)))
+MARKERS = "osD^vP*X"
+SIZE = (4.7, 3.3)
+"""Inches; the text is 9 points high."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve; `low` and `high` bound it where there are several seeds."""
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+    style: int = 0  # colour, dashes and marker
+    notes: Sequence[str] = ()  # beside the points
+    thin: bool = False  # without markers
+
+
+@dataclass(frozen=True)
+class Axes:
+    """What a chart's axes say."""
+
+    x: str
+    y: str
+    log: bool = False
+    ticks: Sequence[float] = ()  # of x
+    names: Sequence[str] = ()  # of the ticks
+    zero: float | None = None  # a line that means "no difference"
+    integer: bool = False
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One drawn chart."""
+
+    name: str  # of its file
+    title: str
+    alt: str
+    svg: str
+    png: bytes
+    broad: bool = False  # takes the whole width of the page
+
+
+def draw_lines(name: str, title: str, alt: str, lines: Sequence[Line], words: Axes) -> Chart:
+    """Curves with their names at their ends."""
+    figure, axes = _figure(SIZE)
+    for line in lines:
+        color, k = COLORS[line.style % len(COLORS)], line.style
+        if line.low is not None and line.high is not None:
+            spread = (
+                [y - a for y, a in zip(line.y, line.low, strict=True)],
+                [b - y for y, b in zip(line.y, line.high, strict=True)],
+            )
+            axes.errorbar(line.x, line.y, spread, color=color, fmt="none", capsize=2.5, linewidth=0.9)
+        marker = {} if line.thin else {"marker": MARKERS[k % len(MARKERS)], "markersize": 4.5}
+        axes.plot(
+            line.x,
+            line.y,
+            color=color,
+            linestyle=DASHES[k % len(DASHES)],
+            linewidth=1.1 if line.thin else 1.6,
+            **marker,
+        )
+        for x, y, note in zip(line.x, line.y, line.notes, strict=False):
+            axes.annotate(
+                note, (x, y), (0, 5), textcoords="offset points", ha="center", fontsize=7.5, color=FAINT
+            )
+    _dress(axes, words)
+    _names(axes, lines)
+    return _chart(figure, name, title, alt)
+
+
+def draw_bars(
+    name: str, title: str, alt: str, groups: Sequence[str], bars: Sequence[Line], words: Axes
+) -> Chart:
+    """Groups of bars; `bars` holds one value a group each, and is told apart by lightness, light to dark."""
+    figure, axes = _figure((9.4, 3.5))
+    width = 0.8 / len(bars)
+    for k, bar in enumerate(bars):
+        places = [x + (k - (len(bars) - 1) / 2) * width for x in bar.x]
+        base = words.zero or 0.0
+        alpha = 0.3 + 0.7 * k / max(len(bars) - 1, 1)
+        axes.bar(
+            places,
+            [y - base for y in bar.y],
+            width * 0.92,
+            base,
+            color=COLORS[0],
+            alpha=alpha,
+            label=bar.label,
+        )
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1), ncols=len(bars), frameon=False, fontsize=8.5, labelcolor=INK
+    )
+    _dress(axes, words)
+    axes.set_xticks(range(len(groups)), groups)
+    return replace(_chart(figure, name, title, alt), broad=True)
+
+
+def _figure(size: tuple[float, float]) -> tuple[Any, Any]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, dpi=200, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.add_subplot()
+
+
+def _dress(axes: Any, words: Axes) -> None:
+    """Quiet axes: two sides, horizontal rules."""
+    from matplotlib.ticker import MaxNLocator, NullLocator
+
+    if words.log:
+        axes.set_xscale("log", base=2)
+    if words.ticks:
+        names = words.names or [f"{t:g}" for t in words.ticks]
+        axes.set_xticks(words.ticks, names)
+        axes.xaxis.set_minor_locator(NullLocator())
+    elif words.integer:
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    if words.zero is not None:
+        axes.axhline(words.zero, color=FAINT, linewidth=0.9, zorder=0)
+    axes.yaxis.set_major_locator(MaxNLocator(6))
+    axes.margins(x=0.06, y=0.12)
+    axes.set_xlabel(words.x, color=INK, fontsize=9)
+    axes.set_ylabel(words.y, color=INK, fontsize=9)
+    axes.tick_params(colors=FAINT, labelsize=8.5, length=3)
+    axes.grid(axis="y", color=GRID, linewidth=0.7)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(FAINT)
+
+
+def _names(axes: Any, lines: Sequence[Line]) -> None:
+    """Each curve's name right of its end, moved apart where ends lie close."""
+    low, high = axes.get_ylim()
+    named = [line for line in lines if line.label]
+    ends = sorted((((line.y[-1] - low) / (high - low), line) for line in named), key=lambda end: end[0])
+    places: list[float] = []
+    for place, line in ends:
+        lines_high = 0.068 * (1 + line.label.count("\n"))
+        places.append(max(place, places[-1] + lines_high) if places else place)
+    shift = max(0.0, places[-1] - 1.0) if places else 0.0
+    for (_, line), place in zip(ends, places, strict=True):
+        color = COLORS[line.style % len(COLORS)]
+        axes.annotate(
+            line.label,
+            (1.02, place - shift),
+            xycoords="axes fraction",
+            va="center",
+            fontsize=8.5,
+            color=color,
+        )
+
+
+def _chart(figure: Any, name: str, title: str, alt: str) -> Chart:
+    png = io.BytesIO()
+    figure.savefig(png, format="png", facecolor="white", metadata={"Software": None})
+    return Chart(name, title, alt, _svg(figure, name, alt), png.getvalue())
+
+
+def _svg(figure: Any, name: str, alt: str) -> str:
+    """For the page: text as text, colours as its variables, no names that two charts could share."""
+    import html
+
+    import matplotlib
+
+    text = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    svg = text.getvalue()[text.getvalue().index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
+    svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
+    svg = re.sub(r"<!--.*?-->\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font: \1px var(--font)", svg)
+    for color, variable in VARIABLES.items():
+        svg = svg.replace(color, f"var({variable})")
+    label = html.escape(alt, quote=True)
+    return svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1).strip()

@@ -1,0 +1,146 @@
+"""The findings on top of a report in words: what adaptive sampling gains or loses, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.report.page import paper
+from pipeline.report.page.compare import Gain, Measure, System, figure
+from pipeline.report.page.tables import paper_gains, signed
+
+NOTHING = 0.05
+"""Points below which a difference is called none: half of the last digit that is shown."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One finding: what it is about, and the sentence."""
+
+    about: str
+    text: str
+
+
+def of_gains(gains: Sequence[Gain], table: paper.PaperTable | None) -> list[Finding]:
+    """One a system with an auxiliary network: its gain on targets and over all classes."""
+    return [_of_gain(gain, table) for gain in gains]
+
+
+def _of_gain(gain: Gain, table: paper.PaperTable | None) -> Finding:
+    group = gain.ours.group
+    about = f"{group.architecture} at {group.resolution} x {group.resolution}"
+    if gain.ours.word:
+        about += f", {gain.ours.word}"
+    parts = [
+        _part(gain, figure("target_miou"), "on the target classes"),
+        _part(gain, figure("miou"), "over all classes"),
+    ]
+    text = "Predicted sampling " + " and ".join(part for part in parts if part)
+    text += f", {_cost(gain)}. {_seeds(gain)}"
+    beside = _paper(group.architecture, group.resolution, table)
+    return Finding(about, f"{text} {beside}".strip())
+
+
+def _part(gain: Gain, measure: Measure, where: str) -> str:
+    spread = gain.difference(measure)
+    ours, base = gain.ours.spread(measure), gain.baseline.spread(measure)
+    if spread is None or ours is None or base is None:
+        return ""
+    low, high = 100 * min(spread.values), 100 * max(spread.values)
+    seeds = f"; seeds: {signed(low)} to {signed(high)}" if len(spread.values) > 1 else ""
+    figures = f"mIoU {ours.mean:.3f} against {base.mean:.3f} of uniform sampling{seeds}"
+    return f"{verb(100 * spread.mean)} {where} ({figures})"
+
+
+def verb(points: float) -> str:
+    """2.13 -> "gains 2.1 points"; less than half of the last digit is nothing."""
+    if abs(points) < NOTHING:
+        return "neither gains nor loses"
+    amount = f"{abs(points):.1f}"
+    return f"{'gains' if points > 0 else 'loses'} {amount} {'point' if amount == '1.0' else 'points'}"
+
+
+def _cost(gain: Gain) -> str:
+    extra = 100 * (gain.ours.group.gmacs / gain.baseline.group.gmacs - 1)
+    return f"at {extra:.1f} % more multiply-adds" if extra >= 0 else f"at {-extra:.1f} % fewer multiply-adds"
+
+
+def _seeds(gain: Gain) -> str:
+    mine, theirs = len(gain.ours.group.seeds), len(gain.baseline.group.seeds)
+    if not gain.paired:
+        return f"Means of {mine} and {theirs} seeds, not the same ones."
+    if mine == 1:
+        return "One seed each: how much of it is the luck of the seed is not known."
+    spread = gain.difference(figure("target_miou")) or gain.difference(figure("miou"))
+    if spread is not None and min(spread.values) < 0 < max(spread.values):
+        return f"The {mine} seeds disagree on the sign for the target classes: it may be luck."
+    return f"Mean of {mine} seeds, which agree on the sign for the target classes."
+
+
+def _paper(architecture: str, resolution: int, table: paper.PaperTable | None) -> str:
+    if table is None:
+        return ""
+    for network, side, over_all, on_targets in paper_gains(table):
+        if (network, side) == (architecture, resolution):
+            targets = "" if on_targets is None else f"{signed(on_targets)} on targets and "
+            return f"The paper reports {targets}{signed(over_all)} over all classes (Table {table.number})."
+    return ""
+
+
+def of_reference(gains: Sequence[Gain]) -> list[Finding]:
+    """What the ground truth's own proposals would gain, in one sentence an architecture."""
+    found = []
+    for architecture in dict.fromkeys(g.ours.group.architecture for g in gains):
+        parts = []
+        for gain in (g for g in gains if g.ours.group.architecture == architecture):
+            on_targets, over_all = (gain.difference(figure(k)) for k in ("target_miou", "miou"))
+            if on_targets is not None and over_all is not None:
+                differences = (signed(100 * on_targets.mean), signed(100 * over_all.mean))
+                parts.append(_two(*differences, gain.ours.group.resolution))
+        if parts:
+            text = f"With the ground truth's own proposals in place of predictions: {'; '.join(parts)}."
+            found.append(Finding(f"{architecture}, a perfect auxiliary network", text))
+    return found
+
+
+def _two(on_targets: str, over_all: str, resolution: int) -> str:
+    return f"{on_targets} on targets and {over_all} over all at {resolution} px"
+
+
+def of_bound(found: dict[str, Any]) -> list[Finding]:
+    """What sampling alone would allow, at the lambda nearest to 1."""
+    parts = []
+    for resolution in dict.fromkeys(r["resolution"] for r in found["settings"]):
+        rows = [r for r in found["settings"] if r["resolution"] == resolution]
+        base = next((r for r in rows if r["grid"] is None), None)
+        adaptive = [r for r in rows if r["grid"] is not None]
+        if base is None or not adaptive:
+            continue
+        best = min(adaptive, key=lambda r: (abs(r["lambda"] - 1), abs(r["grid"][0] - 8)))
+        on_targets, over_all = (100 * (best[k] - base[k]) for k in ("target_miou", "miou"))
+        parts.append(_two(signed(on_targets), signed(over_all), resolution))
+        name = best["sampler"]
+    if not parts:
+        return []
+    text = (
+        f"If every sample were classified perfectly, {name} would keep, in points of mIoU against uniform "
+        f"sampling: {'; '.join(parts)}."
+    )
+    return [Finding("Upper bound", text)]
+
+
+def alone(systems: Sequence[System], gains: Sequence[Gain]) -> list[Finding]:
+    """Evaluated systems that no gain is known of, named with what is missing."""
+    known = {id(s) for gain in gains for s in (gain.ours, gain.baseline)}
+    left = [s for s in systems if id(s) not in known and s.group.sampler != "proposal"]
+    found = []
+    for system in left:
+        group = system.group
+        missing = "auxiliary" if group.sampler == "uniform" else "uniform"
+        miou = system.spread(figure("target_miou"))
+        value = f"mIoU on targets {miou.mean:.3f}. " if miou else ""
+        command = f"adaprep train --sampler {missing} --resolution {group.resolution}"
+        text = f"{value}Nothing to compare with yet: {command}"
+        found.append(Finding(f"{group.architecture}, {system.sampler}, at {group.resolution} px", text))
+    return found
