@@ -1,0 +1,408 @@
+"""`adaprep run`: what recipes may say, the steps that they come to, doing them once, twice, and in part."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+import cli
+from pipeline import results, stores
+from pipeline.errors import AdaprepError
+from pipeline.recipes import plan, schema, trainings
+from pipeline.recipes.steps import Train
+from pipeline.train import settings
+from tests.conftest import tree
+
+MakeBlobs = Callable[..., Path]
+
+WORKFLOWS = sorted((Path(__file__).parents[2] / "workflows").glob("*.yaml"))
+
+TINY = """\
+dataset: {yaml}
+workspace: {space}
+device: cpu
+grid: 4
+check: {{limit: 3}}
+upper_bound: {{resolutions: [8]}}
+auxiliary: {{resolution: 16, features: 8, rate: 1e-3, epochs: 2, batch_size: 4}}
+base:
+  architecture: tests.train.test_fit:tiny
+  rate: 1e-3
+  epochs: 2
+  batch_size: 4
+  resolutions:
+    8: {{samplers: [uniform, auxiliary], seeds: [0, 1]}}
+    16: {{epochs: 1, samplers: [proposal]}}
+"""
+
+TINY_TITLES = [
+    "check train",
+    "check val",
+    "boundaries train",
+    "boundaries val",
+    "solve-tensors train",
+    "solve-tensors val",
+    "upper-bound val",
+    "train auxiliary-16-4x4-features8-seed0",
+    "train auxiliary-16-4x4-features8-seed1",
+    "train base-tests.train.test_fit-tiny-uniform-8-seed0",
+    "train base-tests.train.test_fit-tiny-auxiliary16-8-4x4-seed0",
+    "train base-tests.train.test_fit-tiny-uniform-8-seed1",
+    "train base-tests.train.test_fit-tiny-auxiliary16-8-4x4-seed1",
+    "train base-tests.train.test_fit-tiny-proposal-16-4x4-seed0",
+    "evaluate val",
+]
+
+
+@pytest.fixture
+def tiny(make_blobs: MakeBlobs, tmp_path: Path) -> Path:
+    """A recipe that takes seconds, of a data set of its own."""
+    return write(tmp_path, TINY.format(yaml=make_blobs(train=8, val=3), space=tmp_path / "w"))
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def run(*args: object) -> Result:
+    result = CliRunner().invoke(cli.main, ["run", *map(str, args)])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def titles(path: Path, **chosen: Any) -> list[str]:
+    recipe = schema.load(path)
+    return [step.title for step in plan.select(recipe, plan.steps(recipe), **chosen)]
+
+
+def needs_torch() -> None:
+    pytest.importorskip("torch")
+
+
+def test_a_recipe_comes_to_its_steps_in_order(tiny: Path) -> None:
+    assert [t for t in titles(tiny) if not t.startswith("report")] == TINY_TITLES
+
+
+def test_from_nothing_to_evaluations_and_then_nothing_is_done_again(tiny: Path, tmp_path: Path) -> None:
+    needs_torch()
+    first = run(tiny)
+    assert first.exit_code == 0, first.output
+    space = stores.Workspace(tmp_path / "w")
+    assert len(results.evaluations(space, "blobs", "val")) == 5
+    bound = results.upper_bound(space, "blobs", "val")
+    assert bound is not None
+    assert bound["images"] == 3
+    before = {name: sha for name, sha in tree(space.path).items() if "report" not in name}
+    again = run(tiny)
+    assert again.exit_code == 0, again.output
+    assert again.output.count("done before") == len(TINY_TITLES)
+    assert {name: sha for name, sha in tree(space.path).items() if "report" not in name} == before
+
+
+def test_an_interrupted_recipe_goes_on_where_it_was(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs_torch()
+    done = Train.run
+
+    def interrupted(step: Train, hooks: Any) -> bool:
+        if step.request.seed == 1:
+            raise KeyboardInterrupt
+        return done(step, hooks)
+
+    monkeypatch.setattr(Train, "run", interrupted)
+    first = run(tiny)
+    assert first.exit_code == 130
+    assert "run the same command again to go on" in first.output
+    monkeypatch.setattr(Train, "run", done)
+    planned = run(tiny, "--dry-run").output
+    assert "done   train auxiliary-16-4x4-features8-seed0\n" in planned
+    assert "to do  train auxiliary-16-4x4-features8-seed1\n" in planned
+    again = run(tiny)
+    assert again.exit_code == 0, again.output
+    assert again.output.count("done before") == TINY_TITLES.index("train auxiliary-16-4x4-features8-seed1")
+    assert len(results.evaluations(stores.Workspace(tmp_path / "w"), "blobs", "val")) == 5
+
+
+def test_a_dry_run_names_states_and_commands_and_writes_nothing(tiny: Path, tmp_path: Path) -> None:
+    needs_torch()
+    before = tree(tmp_path)
+    planned = run(tiny, "--dry-run")
+    assert planned.exit_code == 0, planned.output
+    assert planned.output.count("to do ") >= len(TINY_TITLES)
+    assert (
+        f"to do  solve-tensors val\n       adaprep solve-tensors --dataset blobs --split val "
+        f"--workspace {tmp_path / 'w'}\n"
+    ) in planned.output
+    assert tree(tmp_path) == before
+
+
+def test_only_and_from_choose_stages(tiny: Path, tmp_path: Path) -> None:
+    assert titles(tiny, only=("boundaries", "upper-bound")) == [
+        "boundaries train",
+        "boundaries val",
+        "upper-bound val",
+    ]
+    assert titles(tiny, first="train") == titles(tiny)[TINY_TITLES.index("upper-bound val") + 1 :]
+    first = run(tiny, "--only", "boundaries")
+    assert first.exit_code == 0, first.output
+    assert "[2/2] boundaries val" in first.output
+    assert not (tmp_path / "w" / "blobs" / "train" / "tensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ("--only", "boundary"),
+            "--only boundary: no such stage; did you mean 'boundaries'? The stages are: generate, check, "
+            "boundaries, solve-tensors, upper-bound, train, evaluate, report",
+        ),
+        (("--from", "x"), "--from x: no such stage. The stages are: generate, check, boundaries,"),
+        (("--only", "generate"), "recipe.yaml has no such step; its stages are: check, boundaries,"),
+        (("--root", "/nowhere"), "--root /nowhere: no such folder. It must hold the data set "),
+    ],
+)
+def test_options_that_make_no_sense(tiny: Path, options: tuple[str, ...], said: str) -> None:
+    result = run(tiny, *options)
+    assert result.exit_code == 1
+    assert said in result.output
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", ": is empty; workflows/README.md says what belongs in it"),
+        ("base: {resolutions: [32]}\n", ", line 1: missing key 'dataset'"),
+        (
+            "dataset: {yaml}\nbsae:\n  epochs: 3\n",
+            ", line 2: bsae: unknown key; did you mean 'base'? Known here: dataset, root, workspace, ",
+        ),
+        (
+            "dataset: {yaml}\nbase:\n  resolutions: [32]\n  epoch: 3\n",
+            ", line 4: base.epoch: unknown key; did you mean 'epochs'? Known here: ",
+        ),
+        (
+            "dataset: {yaml}\nbase:\n  resolutions: [32]\n  epochs: many\n",
+            ", line 4: base.epochs: must be a whole number in 1..1000000000, found 'many'",
+        ),
+        (
+            "dataset: {yaml}\nbase:\n  resolutions: [32]\n  rate: 0\n",
+            ", line 4: base.rate: must be a number above 0, found 0",
+        ),
+        (
+            "dataset: {yaml}\nbase:\n  resolutions: [32]\n  rate: quick\n",
+            ", line 4: base.rate: must be a number of at least 0, found 'quick'",
+        ),
+        (
+            "dataset: {yaml}\nbase:\n  resolutions: [32]\n  samplers: [unifrom]\n",
+            ", line 4: base.samplers[0]: must be one of uniform, auxiliary, proposal, found 'unifrom'; "
+            "did you mean 'uniform'?",
+        ),
+        (
+            "dataset: {yaml}\nbase:\n  resolutions: [32]\n  architecture: unett\n",
+            ", line 4: base.architecture: must be one of unet, pspnet, deeplabv3plus, "
+            "package.module:factory, found 'unett'; did you mean 'unet'?",
+        ),
+        (
+            "dataset: {yaml}\nbase:\n  resolutions: [32]\n  pretrained: /no/weights.pt\n",
+            ", line 4: base.pretrained: no such file: /no/weights.pt",
+        ),
+        (
+            "dataset: {yaml}\nbase:\n  resolutions: 32\n",
+            ", line 3: base.resolutions: must be a list such as [32, 64], or resolutions as keys, such as "
+            "32: {epochs: 100}",
+        ),
+        (
+            "dataset: {yaml}\nbase:\n  resolutions:\n    large: {epochs: 3}\n",
+            ", line 4: base.resolutions.large: must be a whole number in 2..1000000000, found 'large'",
+        ),
+        (
+            "dataset: {yaml}\nbase:\n  resolutions:\n    32: {epochs: 0}\n",
+            ", line 4: base.resolutions.32.epochs: must be a whole number in 1..1000000000, found 0",
+        ),
+        ("dataset: {yaml}\nbase: {epochs: 3}\n", ", line 2: base: missing key 'resolutions'"),
+        ("dataset: {yaml}\nbase: {resolutions: []}\n", "base.resolutions: must not be an empty list"),
+        (
+            "dataset: {yaml}\nauxiliary: {loss: energi}\n",
+            ", line 2: auxiliary.loss: must be one of proposal, energy, found 'energi'; "
+            "did you mean 'energy'?",
+        ),
+        (
+            "dataset: {yaml}\nauxiliary: {augment: {flips: 1}}\n",
+            ", line 2: auxiliary.augment.flips: unknown key; did you mean 'flip'? "
+            "Known here: flip, brightness, contrast, salt_and_pepper",
+        ),
+        (
+            "dataset: {yaml}\ngrid: 1x8\n",
+            ", line 2: grid: must be a grid such as 8 or 8x8 (height x width), at least 2x2, found '1x8'",
+        ),
+        (
+            "dataset: {yaml}\nlambda: -1\n",
+            ", line 2: lambda: must be a number of at least 0, found -1",
+        ),
+        (
+            "dataset: {yaml}\nroot: /no/where\n",
+            ", line 2: root: no such folder: /no/where. "
+            "Mend it, or say where the data lie with --root FOLDER.",
+        ),
+        (
+            "dataset: {yaml}\ntrain_split: learn\n",
+            ", line 2: train_split: blobs has no split 'learn'; it has: train, val",
+        ),
+        (
+            "dataset: {yaml}\nevaluate: [val]\n",
+            ", line 2: evaluate: there is no base network to evaluate: add the section base",
+        ),
+        (
+            "dataset: {yaml}\ntargets: [tree]\n",
+            ", line 2: targets: no class named 'tree' to make a target of; "
+            "the classes are: ground, blob, stick",
+        ),
+        (
+            "dataset: {yaml}\ngenerate: {train: 3}\n",
+            ", line 2: generate: only the data set demo is generated",
+        ),
+        ("dataset: {yaml}\nreport: maybe\n", ", line 2: report: must be true or false, found 'maybe'"),
+        ("dataset: camvit\n", ", line 1: dataset: no data set 'camvit'; did you mean 'camvid'?"),
+        ("dataset: camvid\n", ", line 1: dataset: camvid: not found. Looked for the folders\n"),
+    ],
+)
+def test_recipes_that_make_no_sense(
+    make_blobs: MakeBlobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = write(tmp_path, text.replace("{yaml}", str(make_blobs())))
+    with pytest.raises(AdaprepError) as error:
+        schema.load(path)
+    message = str(error.value)
+    assert message.startswith(str(path))
+    assert said in message
+
+
+def test_a_file_that_cannot_be_read_is_listed_and_the_rest_goes_on(tiny: Path, make_blobs: MakeBlobs) -> None:
+    needs_torch()
+    label = make_blobs(train=8, val=3).parent / "labels" / "train" / "0001.png"
+    label.write_bytes(b"")
+    result = run(tiny)
+    assert result.exit_code == 1
+    assert f"{label}: empty file (0 bytes)" in result.output
+    assert "evaluate val" in result.output
+
+
+def test_a_step_that_cannot_go_on_names_itself_and_how_to_go_on(tiny: Path) -> None:
+    assert run(tiny, "--only", "boundaries").exit_code == 0
+    tiny.write_text(tiny.read_text().replace("grid: 4", "grid: 5"))
+    result = run(tiny, "--only", "boundaries")
+    assert result.exit_code == 1
+    assert f"Error: {tiny}, step 1 of 2, boundaries train: boundaries of blobs/train: " in result.output
+    assert "grid: [4, 4] in the store, [5, 5]" in result.output
+    assert result.output.endswith(
+        "What is finished is kept: mend this, then run the recipe again, and it goes on here.\n"
+    )
+
+
+def test_a_network_that_cannot_be_made_is_named_before_anything_is_done(tiny: Path, tmp_path: Path) -> None:
+    needs_torch()
+    tiny.write_text(tiny.read_text().replace("test_fit:tiny", "test_fit:huge"))
+    result = run(tiny)
+    assert result.exit_code == 1
+    assert f"{tiny}, base.architecture: tests.train.test_fit:huge: " in result.output
+    assert not (tmp_path / "w").exists()
+
+
+def test_options_stand_for_what_the_recipe_says(tiny: Path, tmp_path: Path) -> None:
+    recipe = schema.load(tiny, schema.Overrides(tmp_path / "other", tmp_path, "auto"))
+    assert recipe.workspace == tmp_path / "other"
+    assert recipe.dataset.root == tmp_path
+    assert recipe.device == "auto"
+    assert all(request.device == "auto" for request in recipe.trainings)
+
+
+def test_several_processes_only_train(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    result = run(tiny)
+    assert result.exit_code == 1
+    assert "several processes together can only train, and the first step is check." in result.output
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_the_recipes_that_come_along_make_sense(path: Path, tmp_path: Path) -> None:
+    recipe = schema.load(path, schema.Overrides(root=tmp_path))
+    steps = plan.steps(recipe)
+    assert len({step.title for step in steps}) == len(steps)
+    known = {step.title for step in steps}
+    assert all(set(step.needs) <= known for step in steps)
+    samplers = {r.base.sampler for r in recipe.trainings if r.networks == ("base",)}
+    assert {"uniform", "auxiliary"} <= samplers
+
+
+@pytest.mark.parametrize(
+    ("name", "resolutions", "auxiliary", "rate", "epochs"),
+    [
+        ("apolloscape", [32, 64, 128, 256, 512], [16] * 5, 1e-5, 33),
+        ("cityscapes-pspnet", [64, 128, 256], [32] * 3, 1e-4, 200),
+        ("cityscapes-deeplabv3plus", [160, 192, 224], [32] * 3, 1e-4, 200),
+        ("synthia", [32, 64, 128, 256], [16, 32, 64, 128], 1e-4, 500),
+        ("supervisely", [16, 32, 64, 128, 256], [16, 16, 32, 64, 64], 1e-4, 1000),
+    ],
+)
+def test_recipes_say_what_the_paper_says(
+    tmp_path: Path, name: str, resolutions: list[int], auxiliary: list[int], rate: float, epochs: int
+) -> None:
+    path = next(p for p in WORKFLOWS if p.stem == name)
+    recipe = schema.load(path, schema.Overrides(root=tmp_path))
+    adaptive = [r for r in recipe.trainings if r.networks == ("base",) and r.base.sampler == "auxiliary"]
+    assert [r.base.resolution for r in adaptive] == resolutions
+    assert [r.auxiliary.resolution for r in adaptive] == auxiliary
+    assert {(r.rate, r.epochs) for r in adaptive} == {(rate, epochs)}
+    if name != "cityscapes-deeplabv3plus":
+        assert [r.batch_size for r in adaptive] == [settings.BATCH_SIZES[r] for r in resolutions]
+    assert (recipe.grid, recipe.lam) == ((8, 8), 1.0)
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_the_printed_train_command_asks_for_the_same(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs_torch()
+    from pipeline.train import command
+
+    asked: list[settings.Request] = []
+
+    def capture(space: Any, dataset: Any, request: settings.Request, hooks: Any, root: Any) -> bool:
+        asked.append(request)
+        return True
+
+    monkeypatch.setattr(command, "run", capture)
+    recipe = schema.load(path, schema.Overrides(tmp_path / "a space", tmp_path, "cpu"))
+    wanted = [step for step in plan.steps(recipe) if isinstance(step, Train)]
+    for step in wanted:
+        result = CliRunner().invoke(cli.main, shlex.split(step.command)[1:])
+        assert result.exit_code == 0, result.output
+    assert asked == [step.request for step in wanted]
+
+
+def test_every_printed_option_is_one(tiny: Path) -> None:
+    recipe = schema.load(tiny)
+    for step in plan.steps(recipe):
+        _, name, *options = shlex.split(step.command)
+        known = {option for parameter in cli.main.commands[name].params for option in parameter.opts}
+        assert {o.split("=")[0] for o in options if o.startswith("--")} <= known
+
+
+def test_names_of_networks_and_augmentations_are_those_of_the_trainer() -> None:
+    needs_torch()
+    from pipeline.train.data import Augmentation
+    from pipeline.train.networks.factory import ARCHITECTURES
+
+    assert tuple(ARCHITECTURES) == trainings.NETWORKS
+    assert tuple(f.name for f in fields(Augmentation)) == trainings.AUGMENTATIONS
