@@ -807,6 +807,40 @@ def evaluate(
 
 
 @main.command()
+@held_option
+@click.option("--root", type=ROOT, help="Where the data set lies now, if it has moved.")
+@click.option("--split", default="val", show_default=True, help="That networks were evaluated on.")
+@click.option("--output", "-o", type=ROOT, help="Folder. Default: WORKSPACE/DATASET/report.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@workspace_option
+def report(
+    dataset: str | None, root: Path | None, split: str, output: Path | None, device: str, space: Workspace
+) -> None:
+    """Write one HTML page with the paper's tables and figures for your data, and CSV and PNG beside it.
+
+    It shows what the workspace holds: statistics, sampling pictures, upper bound, training, evaluations. What
+    is missing is named with the command that makes it.
+
+    \b
+    Examples:
+      adaprep report
+      adaprep report --split test -o report
+    """
+    import importlib.util
+
+    from pipeline.report import page
+
+    examples = None
+    if importlib.util.find_spec("torch") and importlib.util.find_spec("timm"):
+        from pipeline.train import examples as stage
+        from pipeline.train.processes import choose_device
+
+        data, frames = page.shown(space, dataset, split, root)
+        examples = stage.predict(space, data, frames, choose_device(device))
+    click.echo(f"report: {page.write(space, dataset, split, output, examples, root)}")
+
+
+@main.command()
 @click.argument("images", nargs=-1, required=True, type=ROOT, metavar="IMAGE...")
 @click.option("--checkpoint", type=ROOT, required=True, help="Base network.")
 @click.option("--auxiliary", type=ROOT, help="Checkpoint of the network that says where it is sampled.")

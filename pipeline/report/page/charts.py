@@ -59,7 +59,7 @@ def cost(systems: Sequence[System]) -> list[Chart]:
                     [spread.mean for spread in spreads],
                     **_bounds(spreads),
                     style=_style(first, [s.line for s in systems]),
-                    notes=[str(s.group.resolution) for s, _ in found],
+                    notes=_notes(first, systems, [s for s, _ in found]),
                 )
             )
         if lines:
@@ -67,6 +67,13 @@ def cost(systems: Sequence[System]) -> list[Chart]:
             alt = f"mIoU of {title} against cost: " + "; ".join(_said(line) for line in lines)
             charts.append(draw_lines(f"cost-{short}", f"mIoU, {title}", alt, lines, words))
     return charts
+
+
+def _notes(of: System, systems: Sequence[System], along: Sequence[System]) -> list[str]:
+    """Resolutions below the points of one line an architecture: the baseline's, where there is one."""
+    same = [s for s in systems if s.group.architecture == of.group.architecture]
+    base = [s for s in same if s.group.sampler == "uniform"] or same
+    return [str(s.group.resolution) for s in along] if of.line == base[0].line else []
 
 
 def _cost_axes(costs: Iterable[float]) -> Axes:
@@ -104,7 +111,7 @@ def cost_of_paper(table: paper.PaperTable) -> list[Chart]:
                             [e.gmacs for e in found],
                             [getattr(e, key) for e in found],
                             style=(0 if ours else 1) + 2 * networks.index(network),
-                            notes=[str(e.resolution) for e in found],
+                            notes=[] if ours else [str(e.resolution) for e in found],
                         )
                     )
         if lines:
@@ -312,8 +319,13 @@ def _curves(runs: Sequence[Run], column: str, word: Any) -> list[Line]:
             name = word(run)
             label = "" if name in {line.label for line in lines} else name
             style = STYLES[run.settings["sampler"]] if "sampler" in run.settings else 0
-            lines.append(Line(label, *zip(*points, strict=True), style=style, thin=True))
+            lines.append(_thin(label, points, style))
     return lines
+
+
+def _thin(label: str, points: Sequence[tuple[float, float]], style: int) -> Line:
+    """A curve of many points, without markers."""
+    return Line(label, [x for x, _ in points], [y for _, y in points], style=style, thin=True)
 
 
 def _auxiliary_losses(runs: Sequence[Run]) -> list[Chart]:
@@ -323,12 +335,10 @@ def _auxiliary_losses(runs: Sequence[Run]) -> list[Chart]:
         loss, uniform = run.curve("validation_loss"), run.curve("uniform_loss")
         if loss:
             named = {line.label for line in lines}
-            lines.append(
-                Line("" if "network" in named else "network", *zip(*loss, strict=True), style=0, thin=True)
-            )
+            lines.append(_thin("" if "network" in named else "network", loss, 0))
         if loss and uniform:
             label = "" if "uniform" in {line.label for line in lines} else "uniform"
-            lines.append(Line(label, *zip(*uniform, strict=True), style=1, thin=True))
+            lines.append(_thin(label, uniform, 1))
     if not lines:
         return []
     return [_training_chart("training-auxiliary", "Validation loss of auxiliary networks", "loss", lines)]

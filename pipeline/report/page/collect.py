@@ -127,7 +127,7 @@ def spaced(count: int, wanted: int) -> list[int]:
     """At most `wanted` of the numbers below `count`, evenly spaced, first and last among them."""
     if wanted < 2:
         return list(range(min(count, wanted)))
-    return np.unique(np.linspace(0, count - 1, min(wanted, count)).round().astype(int)).tolist()
+    return [int(i) for i in np.unique(np.linspace(0, count - 1, min(wanted, count)).round())]
 
 
 def count_classes(found: Inputs, most: int = COUNTED) -> Shares | None:

@@ -192,8 +192,8 @@ def _cost(parts: _Parts) -> Section:
     blocks = [Block(charts=own) if own else Block(missing=parts.unmeasured)]
     if own:
         text = (
-            "Small numbers at the points: pixels a side of the sampled image. Bars: lowest and highest seed. At the "
-            "same cost, the higher curve is the better system."
+            "Small numbers below the points: pixels a side of the sampled image. Bars: lowest and highest "
+            "seed. At the same cost, the higher curve is the better system."
         )
         blocks.insert(0, Block(text=text))
     if parts.table:
@@ -202,14 +202,14 @@ def _cost(parts: _Parts) -> Section:
 
 
 def _boundaries(parts: _Parts) -> Section:
-    drawn = charts.trimap_gain(parts.gains)
+    title, drawn = "Accuracy around boundaries", charts.trimap_gain(parts.gains)
     if not drawn:
-        return Section("boundaries", "Accuracy around boundaries", (Block(missing=parts.unmeasured),))
+        return Section("boundaries", title, (Block(missing=parts.unmeasured),))
     text = (
-        "Share of right pixels within so many pixels of a boundary between any two classes: predicted sampling less "
-        "uniform sampling. Bars: lowest and highest seed."
+        "Share of right pixels within so many pixels of a boundary between any two classes: predicted "
+        "sampling less uniform sampling. Bars: lowest and highest seed."
     )
-    return Section("boundaries", "Accuracy around boundaries", (Block(text=text), Block(charts=drawn)))
+    return Section("boundaries", title, (Block(text=text), Block(charts=drawn)))
 
 
 def _objects(parts: _Parts) -> Section:
@@ -223,8 +223,8 @@ def _objects(parts: _Parts) -> Section:
         "mixed": "annotated instances of target classes, and connected components where there are none",
     }
     text = (
-        f"An object's recall is the share of its pixels that get its class. Objects are {kind.get(source, source)}, "
-        f"in four bins of equally many by area."
+        f"An object's recall is the share of its pixels that get its class. Objects are "
+        f"{kind.get(source, source)}, in four bins of equally many by area."
     )
     blocks = [Block(text=text), Block(table=tables.recall_by_size(parts.systems))]
     if parts.gains:
@@ -263,10 +263,14 @@ def _pictures(parts: _Parts, examples: Sequence[Example]) -> Section:
         blocks.append(Block(missing=parts.unmeasured if not parts.systems else _no_examples()))
     if examples:
         runs = ", ".join(examples[0].runs)
-        blocks.insert(
-            0, Block(text=f"Predictions are those of {runs}: networks that never saw these images.")
-        )
+        blocks.insert(0, Block(text=f"Predictions are those of {runs}: {_seen(facts)}."))
     return Section("pictures", "Pictures", (Block(swatches=_swatches(facts)), *blocks))
+
+
+def _seen(facts: Facts) -> str:
+    """Whether the networks were trained on what is shown."""
+    trained = {run.settings.get("training_split") for run in facts.runs if run.network == "base"}
+    return "trained on these images" if facts.split in trained else "networks that never saw these images"
 
 
 def _no_examples() -> Missing:
@@ -310,9 +314,10 @@ def _training(parts: _Parts) -> Section:
         missing = Missing("no training run", "adaprep train && adaprep train --sampler uniform")
         return Section("training", "Training", (Block(missing=missing),))
     text = (
-        "A curve a run; several of a kind are seeds. Validation mIoU is over all classes at the full resolution of the "
-        "central square crop. Losses of base networks are not comparable between samplings: they are taken at the "
-        "samples. 'uniform' beside the auxiliary networks is the loss of always predicting the uniform tensor."
+        "A curve a run; several of a kind are seeds. Validation mIoU is over all classes, at the full "
+        "resolution of the central square crop. Losses of base networks are not comparable between "
+        "samplings: they are taken at the samples. 'uniform' beside the auxiliary networks is the loss of always "
+        "predicting the uniform tensor."
     )
     blocks = [Block(text=text), Block(charts=drawn)]
     unfinished = [run.name for run in parts.facts.runs if run.result is None]

@@ -29,7 +29,7 @@ class Line:
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
     style: int = 0  # colour, dashes and marker
-    notes: Sequence[str] = ()  # beside the points
+    notes: Sequence[str] = ()  # below the points
     thin: bool = False  # without markers
 
 
@@ -80,7 +80,7 @@ def draw_lines(name: str, title: str, alt: str, lines: Sequence[Line], words: Ax
         )
         for x, y, note in zip(line.x, line.y, line.notes, strict=False):
             axes.annotate(
-                note, (x, y), (0, 5), textcoords="offset points", ha="center", fontsize=7.5, color=FAINT
+                note, (x, y), (0, -12), textcoords="offset points", ha="center", fontsize=7.5, color=FAINT
             )
     _dress(axes, words)
     _names(axes, lines)
@@ -159,7 +159,8 @@ def _names(axes: Any, lines: Sequence[Line]) -> None:
     for place, line in ends:
         lines_high = 0.068 * (1 + line.label.count("\n"))
         places.append(max(place, places[-1] + lines_high) if places else place)
-    shift = max(0.0, places[-1] - 1.0) if places else 0.0
+    pushed = sum(place - end[0] for place, end in zip(places, ends, strict=True)) / max(len(places), 1)
+    shift = max(pushed, places[-1] - 1.0) if places else 0.0
     for (_, line), place in zip(ends, places, strict=True):
         color = COLORS[line.style % len(COLORS)]
         axes.annotate(

@@ -29,14 +29,14 @@ def of_gains(gains: Sequence[Gain], table: paper.PaperTable | None) -> list[Find
 
 def _of_gain(gain: Gain, table: paper.PaperTable | None) -> Finding:
     group = gain.ours.group
-    about = f"{group.architecture} at {group.resolution} x {group.resolution}"
-    if gain.ours.word:
-        about += f", {gain.ours.word}"
+    about = f"{group.architecture}, {group.resolution} x {group.resolution}"
+    about += f", {gain.ours.word}" if gain.ours.word else ""
+    about += f": {', '.join(_headline(gain))}"
     parts = [
         _part(gain, figure("target_miou"), "on the target classes"),
         _part(gain, figure("miou"), "over all classes"),
     ]
-    text = "Predicted sampling " + " and ".join(part for part in parts if part)
+    text = "Against uniform sampling, predicted sampling " + " and ".join(part for part in parts if part)
     text += f", {_cost(gain)}. {_seeds(gain)}"
     beside = _paper(group.architecture, group.resolution, table)
     return Finding(about, f"{text} {beside}".strip())
@@ -49,8 +49,17 @@ def _part(gain: Gain, measure: Measure, where: str) -> str:
         return ""
     low, high = 100 * min(spread.values), 100 * max(spread.values)
     seeds = f"; seeds: {signed(low)} to {signed(high)}" if len(spread.values) > 1 else ""
-    figures = f"mIoU {ours.mean:.3f} against {base.mean:.3f} of uniform sampling{seeds}"
+    figures = f"mIoU {ours.mean:.3f}, uniform {base.mean:.3f}{seeds}"
     return f"{verb(100 * spread.mean)} {where} ({figures})"
+
+
+def _headline(gain: Gain) -> list[str]:
+    """The differences alone."""
+    found = (
+        ("points on targets", gain.difference(figure("target_miou"))),
+        ("over all", gain.difference(figure("miou"))),
+    )
+    return [f"{signed(100 * spread.mean)} {where}" for where, spread in found if spread is not None]
 
 
 def verb(points: float) -> str:

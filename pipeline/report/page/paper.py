@@ -81,16 +81,18 @@ def _table_2() -> tuple[Entry, ...]:
     for line in _TABLE_2.split("\n")[1:-1]:
         who, resolution, gmacs, *values = line.split()
         *iou, _, target = map(float, values)
-        entries.append(Entry("unet", who == "o", int(resolution), float(gmacs), fmean(iou), target, (*iou,)))
+        entries.append(
+            Entry("unet", who == "o", int(resolution), float(gmacs), fmean(iou), target, tuple(iou))
+        )
     return tuple(entries)
 
 
 def _pairs(network: str, rows: tuple[tuple[float, ...], ...]) -> tuple[Entry, ...]:
     """Rows of (resolution, GMACs and mIoU of ours, GMACs and mIoU of the baseline)."""
     return tuple(
-        Entry(network, ours, int(row[0]), *values)
+        Entry(network, ours, int(row[0]), gmacs, miou)
         for row in rows
-        for ours, values in ((True, row[1:3]), (False, row[3:5]))
+        for ours, (gmacs, miou) in ((True, row[1:3]), (False, row[3:5]))
     )
 
 

@@ -209,7 +209,7 @@ class _Pen:
         coarse = np.asarray(phi, np.float64) * (scale * SIDE - 1)
         if fine is None:
             _net(pen, coarse, scale)
-            _dots(pen, coarse, 5.0 * scale, RED, WHITE)
+            _dots(pen, coarse, 6.5 * scale, RED, WHITE)
         else:
             _dots(pen, np.asarray(fine, np.float64) * (scale * SIDE - 1), 3.4 * scale, BLUE, None)
             _crosses(pen, coarse, 6.0 * scale, RED)

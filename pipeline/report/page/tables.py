@@ -54,6 +54,11 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     breaks: tuple[int, ...] = field(default=())  # rows that begin a group
 
+    @property
+    def dense(self) -> bool:
+        """Whether it has many narrow columns."""
+        return any(column.upright for column in self.columns)
+
     def csv(self) -> str:
         """RFC 4180 but for the line ends; figures with all their digits."""
         text = io.StringIO()
@@ -109,11 +114,13 @@ def _breaks(keys: Sequence[Any]) -> tuple[int, ...]:
     return tuple(i for i in range(1, len(keys)) if keys[i] != keys[i - 1])
 
 
-def _best(systems: Sequence[System], system: System, measure: Measure) -> bool:
-    """Whether no other system of its architecture and resolution has a higher mean, and it is not alone."""
-    same = [spread.mean for s in systems if s.key == system.key and (spread := s.spread(measure))]
+def _best(systems: Sequence[System], system: System, measure: Measure, digits: int = 3) -> bool:
+    """Whether no other of its architecture and resolution shows a higher mean, and some a lower one."""
+    same = [
+        round(spread.mean, digits) for s in systems if s.key == system.key and (spread := s.spread(measure))
+    ]
     mine = system.spread(measure)
-    return mine is not None and len(same) > 1 and mine.mean == max(same)
+    return mine is not None and round(mine.mean, digits) == max(same) > min(same)
 
 
 def _lead(system: System) -> tuple[Cell, ...]:
@@ -156,9 +163,10 @@ def classes(facts: Facts, systems: Sequence[System]) -> Table:
     """Like the paper's Table 2: IoU by class, target classes last and in bold."""
     names = [n for n in facts.dataset.classes.names if n not in facts.targets]
     ordered = [*names, *facts.targets]
+    kept = (0, 1, 2, 4) if len({s.group.architecture for s in systems}) > 1 else (1, 2, 4)
     rows = tuple(
         (
-            *_lead(system),
+            *(_lead(system)[k] for k in kept),
             *(_short(system.spread(class_iou(name)), systems, system, class_iou(name)) for name in ordered),
             _short(system.spread(figure("miou")), systems, system, figure("miou")),
             _short(system.spread(figure("target_miou")), systems, system, figure("target_miou")),
@@ -171,13 +179,19 @@ def classes(facts: Facts, systems: Sequence[System]) -> Table:
         "IoU by class, means over seeds; heads of target classes in bold. Bold figures: the highest of the "
         "same network and resolution. A dash: no true pixel in the split."
     )
-    return Table("iou-by-class", caption, (*LEAD, *heads, *last), rows, _breaks([s.key for s in systems]))
+    return Table(
+        "iou-by-class",
+        caption,
+        (*(LEAD[k] for k in kept), *heads, *last),
+        rows,
+        _breaks([s.key for s in systems]),
+    )
 
 
 def _short(spread: Spread | None, systems: Sequence[System], system: System, measure: Measure) -> Cell:
     if spread is None:
         return Cell("–")
-    return Cell(f"{spread.mean:.2f}", spread.mean, _best(systems, system, measure))
+    return Cell(f"{spread.mean:.2f}", spread.mean, _best(systems, system, measure, 2))
 
 
 def gains(found: Sequence[Gain]) -> Table:
