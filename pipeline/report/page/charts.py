@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from pipeline.report.page import paper
 from pipeline.report.page.collect import Facts, Run
 from pipeline.report.page.compare import NAMES, Gain, System, figure, size_recall, trimap
 from pipeline.report.page.drawing import Axes, Chart, Line, draw_bars, draw_lines
-from pipeline.report.page.tables import BINS, relative
+from pipeline.report.page.tables import BINS, kind_of, relative
 from pipeline.results import Spread
 
 STYLES = {"auxiliary": 0, "uniform": 1, "proposal": 2}
@@ -59,29 +60,29 @@ def cost(systems: Sequence[System]) -> list[Chart]:
                     [spread.mean for spread in spreads],
                     **_bounds(spreads),
                     style=_style(first, [s.line for s in systems]),
-                    notes=_notes(first, systems, [s for s, _ in found]),
                 )
             )
         if lines:
-            words = _cost_axes(x for line in lines for x in line.x)
+            base = [s.group for s in systems if s.group.sampler == "uniform"] or [s.group for s in systems]
+            words = _cost_axes((group.gmacs, group.resolution) for group in base)
             alt = f"mIoU of {title} against cost: " + "; ".join(_said(line) for line in lines)
             charts.append(draw_lines(f"cost-{short}", f"mIoU, {title}", alt, lines, words))
     return charts
 
 
-def _notes(of: System, systems: Sequence[System], along: Sequence[System]) -> list[str]:
-    """Resolutions below the points of one line an architecture: the baseline's, where there is one."""
-    same = [s for s in systems if s.group.architecture == of.group.architecture]
-    base = [s for s in same if s.group.sampler == "uniform"] or same
-    return [str(s.group.resolution) for s in along] if of.line == base[0].line else []
-
-
-def _cost_axes(costs: Iterable[float]) -> Axes:
-    known = sorted(set(costs))
-    ticks = [value for k, value in enumerate(known) if k == 0 or value / known[k - 1] > 1.6]
-    return Axes(
-        "GMACs an image, both networks", "mIoU", log=True, ticks=ticks, names=[f"{t:.2g}" for t in ticks]
-    )
+def _cost_axes(points: Iterable[tuple[float, int]]) -> Axes:
+    """Ticks at (cost, resolution), those left out that would stand in another's place."""
+    known = sorted(set(points))
+    span = max(math.log2(known[-1][0] / known[0][0]), 1e-9)
+    kept = known[:1]
+    for point in known[1:]:
+        if math.log2(point[0] / kept[-1][0]) > 0.09 * span:
+            kept.append(point)
+    names = [
+        f"{cost:.2g}\n{resolution} px" if cost < 10 else f"{cost:.0f}\n{resolution} px"
+        for cost, resolution in kept
+    ]
+    return Axes("GMACs an image, both networks; resolution", "mIoU", True, [cost for cost, _ in kept], names)
 
 
 def _said(line: Line) -> str:
@@ -111,11 +112,10 @@ def cost_of_paper(table: paper.PaperTable) -> list[Chart]:
                             [e.gmacs for e in found],
                             [getattr(e, key) for e in found],
                             style=(0 if ours else 1) + 2 * networks.index(network),
-                            notes=[] if ours else [str(e.resolution) for e in found],
                         )
                     )
         if lines:
-            words = _cost_axes(x for line in lines for x in line.x)
+            words = _cost_axes((e.gmacs, e.resolution) for e in table.entries if not e.ours)
             alt = f"The paper's mIoU of {title} against cost: " + "; ".join(_said(line) for line in lines)
             charts.append(draw_lines(f"paper-cost-{short}", f"The paper: mIoU, {title}", alt, lines, words))
     return charts
@@ -239,17 +239,17 @@ def recall_by_class(gains: Sequence[Gain], names: Sequence[str]) -> list[Chart]:
 def bound(found: dict[str, Any]) -> list[Chart]:
     """MIoU of perfect classification against resolution: uniform, and the lambda next to 1 of each grid."""
     rows = found["settings"]
-    grids = list(dict.fromkeys(str(r["grid"]) for r in rows if r["grid"]))
+    kinds = list(dict.fromkeys(map(kind_of, rows)))
     charts = []
     for key, title, short in MEASURES:
         lines = []
-        for k, grid in enumerate(["None", *grids]):
-            same = [r for r in rows if str(r["grid"]) == grid]
+        for k, kind in enumerate(kinds):
+            same = [r for r in rows if kind_of(r) == kind]
             nearest = min((r["lambda"] for r in same if r["lambda"] is not None), key=_from_one, default=None)
             same = [r for r in same if r["lambda"] == nearest]
             if same:
                 name = same[0]["sampler"].replace(", ", ",\n")
-                style = STYLES["uniform"] if grid == "None" else (0, 2, 3, 4, 5)[(k - 1) % 5]
+                style = STYLES["uniform"] if kind == "uniform" else (0, 2, 3, 4, 5)[(k - 1) % 5]
                 lines.append(Line(name, [r["resolution"] for r in same], [r[key] for r in same], style=style))
         ticks = sorted({r["resolution"] for r in rows})
         words = Axes("resolution of the sampled image", "mIoU, perfect classification", True, ticks)
@@ -270,7 +270,7 @@ def trade_off(found: dict[str, Any]) -> list[Chart]:
     charts = []
     for resolution in dict.fromkeys(r["resolution"] for r in found["settings"]):
         rows = [r for r in found["settings"] if r["resolution"] == resolution]
-        base = next((r for r in rows if r["grid"] is None), None)
+        base = next((r for r in rows if kind_of(r) == "uniform"), None)
         lines = []
         for number, grid in enumerate(dict.fromkeys(str(r["grid"]) for r in rows if r["grid"])):
             same = sorted(

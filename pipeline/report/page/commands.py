@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipeline import results
 from pipeline.report.page.collect import Facts, Run
 from pipeline.stores import lambda_name
 
@@ -64,6 +65,9 @@ def _bound(facts: Facts) -> str:
     lambdas = sorted({row["lambda"] for row in rows if row["lambda"] is not None})
     chosen = "".join(f" --grid {grid}" for grid in grids)
     chosen += f" --lambda {_numbers(lambdas)}" if lambdas else ""
+    for name in dict.fromkeys(row["auxiliary"] for row in rows if row.get("auxiliary")):
+        path = results.runs_folder(facts.space, facts.dataset.name) / name / "best.pt"
+        chosen += f" --auxiliary {shlex.quote(str(path)) if path.exists() else 'CHECKPOINT'}"
     return f"adaprep upper-bound --split {facts.split} --resolution {resolutions}{chosen} --save"
 
 

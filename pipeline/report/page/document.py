@@ -192,8 +192,8 @@ def _cost(parts: _Parts) -> Section:
     blocks = [Block(charts=own) if own else Block(missing=parts.unmeasured)]
     if own:
         text = (
-            "Small numbers below the points: pixels a side of the sampled image. Bars: lowest and highest "
-            "seed. At the same cost, the higher curve is the better system."
+            "Below the axis: the cost of uniform systems, and the side of their sampled image. Bars: lowest "
+            "and highest seed. At the same cost, the higher curve is the better system."
         )
         blocks.insert(0, Block(text=text))
     if parts.table:
@@ -316,8 +316,8 @@ def _training(parts: _Parts) -> Section:
     text = (
         "A curve a run; several of a kind are seeds. Validation mIoU is over all classes, at the full "
         "resolution of the central square crop. Losses of base networks are not comparable between "
-        "samplings: they are taken at the samples. 'uniform' beside the auxiliary networks is the loss of always "
-        "predicting the uniform tensor."
+        "samplings: they are taken at the samples. 'uniform' beside the auxiliary networks is the loss of "
+        "always predicting the uniform tensor."
     )
     blocks = [Block(text=text), Block(charts=drawn)]
     unfinished = [run.name for run in parts.facts.runs if run.result is None]

@@ -29,7 +29,6 @@ class Line:
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
     style: int = 0  # colour, dashes and marker
-    notes: Sequence[str] = ()  # below the points
     thin: bool = False  # without markers
 
 
@@ -78,10 +77,6 @@ def draw_lines(name: str, title: str, alt: str, lines: Sequence[Line], words: Ax
             linewidth=1.1 if line.thin else 1.6,
             **marker,
         )
-        for x, y, note in zip(line.x, line.y, line.notes, strict=False):
-            axes.annotate(
-                note, (x, y), (0, -12), textcoords="offset points", ha="center", fontsize=7.5, color=FAINT
-            )
     _dress(axes, words)
     _names(axes, lines)
     return _chart(figure, name, title, alt)

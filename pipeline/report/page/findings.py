@@ -1,14 +1,15 @@
-"""The findings on top of a report in words: what adaptive sampling gains or loses, and how sure that is."""
+"""The findings on top of a report in words: what adaptive sampling gains or loses, how sure that is."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.report.page import paper
 from pipeline.report.page.compare import Gain, Measure, System, figure
-from pipeline.report.page.tables import paper_gains, signed
+from pipeline.report.page.tables import kind_of, paper_gains, signed
 
 NOTHING = 0.05
 """Points below which a difference is called none: half of the last digit that is shown."""
@@ -122,12 +123,14 @@ def of_bound(found: dict[str, Any]) -> list[Finding]:
     parts = []
     for resolution in dict.fromkeys(r["resolution"] for r in found["settings"]):
         rows = [r for r in found["settings"] if r["resolution"] == resolution]
-        base = next((r for r in rows if r["grid"] is None), None)
+        base = next((r for r in rows if kind_of(r) == "uniform"), None)
         adaptive = [r for r in rows if r["grid"] is not None]
         if base is None or not adaptive:
             continue
         best = min(adaptive, key=lambda r: (abs(r["lambda"] - 1), abs(r["grid"][0] - 8)))
         on_targets, over_all = (100 * (best[k] - base[k]) for k in ("target_miou", "miou"))
+        if math.isnan(on_targets):
+            continue
         parts.append(_two(signed(on_targets), signed(over_all), resolution))
         name = best["sampler"]
     if not parts:

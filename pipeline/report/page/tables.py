@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -80,7 +81,7 @@ def numbers(*titles: str) -> tuple[Column, ...]:
 
 def number(value: float | None, digits: int = 3, bold: bool = False) -> Cell:
     """A figure, or a dash where there is none."""
-    return Cell("–") if value is None else Cell(f"{value:.{digits}f}", value, bold)
+    return Cell("–") if value is None or math.isnan(value) else Cell(f"{value:.{digits}f}", value, bold)
 
 
 def mean(spread: Spread | None, bold: bool = False, digits: int = 3) -> Cell:
@@ -336,6 +337,11 @@ def relative(gain: Gain, measure: Measure) -> float | None:
     """Mean of ours over mean of the baseline; None where the baseline is at nothing."""
     ours, base = gain.ours.spread(measure), gain.baseline.spread(measure)
     return None if ours is None or base is None or base.mean <= 0 else ours.mean / base.mean
+
+
+def kind_of(row: dict[str, Any]) -> str:
+    """What a setting of the upper bound shares with others: uniform, a grid, an auxiliary network."""
+    return str(row["sampler"]) if row["grid"] is None else "x".join(map(str, row["grid"]))
 
 
 def bound(found: dict[str, Any]) -> Table:
