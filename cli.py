@@ -831,11 +831,11 @@ def report(
     from pipeline.report import page
 
     examples = None
+    data, frames = page.shown(space, dataset, split, root)
     if importlib.util.find_spec("torch") and importlib.util.find_spec("timm"):
         from pipeline.train import examples as stage
         from pipeline.train.processes import choose_device
 
-        data, frames = page.shown(space, dataset, split, root)
         examples = stage.predict(space, data, frames, choose_device(device))
     click.echo(f"report: {page.write(space, dataset, split, output, examples, root)}")
 

@@ -70,8 +70,11 @@ class Document:
     @property
     def missing(self) -> list[Missing]:
         """What any section lacks, each command once."""
-        every = [missing for section in self.sections for missing in section.missing]
-        return list({missing.command: missing for missing in every}.values())
+        first: dict[str, Missing] = {}
+        for section in self.sections:
+            for missing in section.missing:
+                first.setdefault(missing.command, missing)
+        return list(first.values())
 
     @property
     def tables(self) -> list[Table]:
@@ -411,19 +414,30 @@ def _plain(value: Any) -> str:
 
 
 def _stores(stores: Sequence[tuple[str, dict[str, Any] | None]]) -> Table:
-    rows = [
-        (tables.Cell(name), tables.Cell(key), tables.Cell(_plain(value)))
+    """One row a store, a column a parameter."""
+    hidden = ("dataset", "split", "classes")
+    found = [
+        (
+            name,
+            {
+                **{k: v for k, v in store["parameters"].items() if k not in hidden and v not in (None, {})},
+                "images": store["inputs"]["count"],
+                "input list": store["inputs"]["sha256"][:16],
+            },
+        )
         for name, store in stores
         if store
-        for key, value in {
-            **{k: v for k, v in store["parameters"].items() if k not in ("dataset", "split", "classes")},
-            "images": store["inputs"]["count"],
-            "fingerprint of the input list": store["inputs"]["sha256"][:16],
-        }.items()
     ]
-    breaks = tuple(i for i in range(1, len(rows)) if rows[i][0] != rows[i - 1][0])
-    caption = "What shaped each store. The class table stands in the store itself, and in docs/datasets.md."
-    return Table("stores", caption, tables.words("store", "parameter", "value"), tuple(rows), breaks)
+    keys = sorted({k for _, about in found for k in about}, key=lambda k: (k == "targets", k))
+    rows = tuple(
+        (tables.Cell(name), *(tables.Cell(_plain(about[k]) if k in about else "–") for k in keys))
+        for name, about in found
+    )
+    caption = (
+        "What shaped each store; 'input list' begins the fingerprint of the list of files. The class table "
+        "stands in the store itself."
+    )
+    return Table("stores", caption, tables.words("store", *keys), rows)
 
 
 def _settings(runs: Sequence[Run]) -> tuple[dict[str, Any], list[str]]:
