@@ -337,6 +337,18 @@ def test_what_is_missing_is_named_and_the_rest_is_there(space: stores.Workspace)
     assert "table-splits" in found.cells
 
 
+def test_without_tensors_they_are_asked_for_first(space: stores.Workspace) -> None:
+    shutil.rmtree(space.folder("blobs", "val").path / "tensors")
+    assert "adaprep solve-tensors && adaprep train && adaprep train --sampler uniform" in read(space).words
+
+
+def test_beside_other_data_sets_commands_name_this_one(space: stores.Workspace) -> None:
+    shutil.copytree(space.path / "blobs" / "val", space.path / "others" / "val")
+    said = words_of(page.write(space, "blobs", "val").read_text(encoding="utf-8"))
+    assert "adaprep train --dataset blobs && adaprep train --sampler uniform --dataset blobs" in said
+    assert "adaprep report --split val --dataset blobs" in said
+
+
 def test_runs_without_evaluation_ask_for_it(space: stores.Workspace) -> None:
     add_run(space, "uniform", 16, 0, 0.4, 0.3, evaluated=False)
     said = read(space).words

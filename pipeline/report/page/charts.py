@@ -78,11 +78,10 @@ def _cost_axes(points: Iterable[tuple[float, int]]) -> Axes:
     for point in known[1:]:
         if math.log2(point[0] / kept[-1][0]) > 0.09 * span:
             kept.append(point)
-    names = [
-        f"{cost:.2g}\n{resolution} px" if cost < 10 else f"{cost:.0f}\n{resolution} px"
-        for cost, resolution in kept
-    ]
-    return Axes("GMACs an image, both networks; resolution", "mIoU", True, [cost for cost, _ in kept], names)
+    names = [f"{cost:.2g}\n{side}" if cost < 10 else f"{cost:.0f}\n{side}" for cost, side in kept]
+    return Axes(
+        "GMACs an image, both networks; pixels a side", "mIoU", True, [cost for cost, _ in kept], names
+    )
 
 
 def _said(line: Line) -> str:
@@ -94,7 +93,7 @@ def _said(line: Line) -> str:
 def cost_of_paper(table: paper.PaperTable) -> list[Chart]:
     """The same of the paper's own figures."""
     charts = []
-    networks = list(dict.fromkeys(e.network for e in table.entries))
+    networks = sorted({e.network for e in table.entries})
     for key, title, short in MEASURES:
         lines = []
         for network in networks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,6 +92,12 @@ class Facts:
     def reported(self) -> SplitFacts:
         """The split that the report is about."""
         return next(part for part in self.splits if part.split == self.split)
+
+    @property
+    def option(self) -> str:
+        """What commands need to find the data set: nothing where the workspace holds no other."""
+        names = {path.parent.parent.name for path in self.space.path.glob("*/*/dataset.json")}
+        return f" --dataset {shlex.quote(self.dataset.name)}" if len(names) > 1 else ""
 
     @property
     def targets(self) -> list[str]:

@@ -14,14 +14,15 @@ from pipeline.stores import lambda_name
 def again(facts: Facts) -> list[str]:
     """Every command in order, as shell lines."""
     data = _dataset(facts)
-    lines = [line for part in facts.splits if part.store for line in [_boundaries(facts, part.split, data)]]
+    lines = [f"export ADAPREP_WORKSPACE={shlex.quote(str(facts.space.path))}"]
+    lines += [_boundaries(facts, part.split, data) for part in facts.splits if part.store]
     lines += _tensors(facts)
     if facts.bound:
         lines.append(_bound(facts))
-    lines += list(dict.fromkeys(_train(run, facts.runs) for run in _ordered(facts.runs)))
+    lines += [_train(run, facts.runs) + facts.option for run in _ordered(facts.runs)]
     if facts.evaluations:
-        lines.append(f"adaprep evaluate --split {facts.split}")
-    return [*lines, f"adaprep report --split {facts.split}"]
+        lines.append(f"adaprep evaluate --split {facts.split}{facts.option}")
+    return [*lines, f"adaprep report --split {facts.split}{facts.option}"]
 
 
 def _dataset(facts: Facts) -> str:
@@ -49,7 +50,7 @@ def _tensors(facts: Facts) -> list[str]:
             if about["lambda"] not in known:
                 known.append(about["lambda"])
     return [
-        f"adaprep solve-tensors --grid {grid} --lambda {_numbers(sorted(known))}"
+        f"adaprep solve-tensors --grid {grid} --lambda {_numbers(sorted(known))}{facts.option}"
         for grid, known in lambdas.items()
     ]
 
@@ -68,6 +69,8 @@ def _bound(facts: Facts) -> str:
     for name in dict.fromkeys(row["auxiliary"] for row in rows if row.get("auxiliary")):
         path = results.runs_folder(facts.space, facts.dataset.name) / name / "best.pt"
         chosen += f" --auxiliary {shlex.quote(str(path)) if path.exists() else 'CHECKPOINT'}"
+    if facts.option:
+        chosen += f" {_dataset(facts)}"
     return f"adaprep upper-bound --split {facts.split} --resolution {resolutions}{chosen} --save"
 
 

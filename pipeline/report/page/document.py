@@ -107,8 +107,14 @@ class _Parts:
     def unmeasured(self) -> Missing:
         """The next step to evaluations: training, or evaluating what is trained."""
         if any(run.network == "base" and run.result for run in self.facts.runs):
-            return Missing("no evaluation", f"adaprep evaluate --split {self.facts.split}")
-        return Missing("no trained base network", "adaprep train && adaprep train --sampler uniform")
+            return Missing("no evaluation", f"adaprep evaluate --split {self.facts.split}{self.facts.option}")
+        return Missing("no trained base network", _to_train(self.facts))
+
+
+def _to_train(facts: Facts) -> str:
+    """From where the workspace is to a pair of systems."""
+    tensors = "" if all(part.tensors for part in facts.splits) else f"adaprep solve-tensors{facts.option} && "
+    return f"{tensors}adaprep train{facts.option} && adaprep train --sampler uniform{facts.option}"
 
 
 def build(facts: Facts, examples: Sequence[Example] = ()) -> Document:
@@ -170,7 +176,7 @@ def _results(parts: _Parts) -> Section:
     if parts.gains:
         blocks.append(Block(table=tables.gains(parts.gains)))
     else:
-        command = "adaprep train && adaprep train --sampler uniform && adaprep evaluate"
+        command = f"{_to_train(parts.facts)} && adaprep evaluate{parts.facts.option}"
         blocks.append(Block(missing=Missing("no pair of a predicted and a uniform system", command)))
     blocks.append(Block(table=tables.overall(parts.systems)))
     notes = {note for found in parts.facts.evaluations for note in found["notes"]}
@@ -293,7 +299,8 @@ def _swatches(facts: Facts) -> list[tuple[str, str, bool]]:
 
 def _bound(parts: _Parts) -> Section:
     title, found = "Upper bound and lambda", parts.facts.bound
-    command = f"adaprep upper-bound --split {parts.facts.split} --lambda 0.1,0.3,1,3,10 --save"
+    option = parts.facts.option
+    command = f"adaprep upper-bound --split {parts.facts.split}{option} --lambda 0.1,0.3,1,3,10 --save"
     if found is None:
         return Section("upper-bound", title, (Block(missing=Missing("no upper bound", command)),))
     text = (
@@ -314,7 +321,7 @@ def _bound(parts: _Parts) -> Section:
 def _training(parts: _Parts) -> Section:
     drawn = charts.training(parts.facts)
     if not drawn:
-        missing = Missing("no training run", "adaprep train && adaprep train --sampler uniform")
+        missing = Missing("no training run", _to_train(parts.facts))
         return Section("training", "Training", (Block(missing=missing),))
     text = (
         "A curve a run; several of a kind are seeds. Validation mIoU is over all classes, at the full "
