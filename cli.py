@@ -691,7 +691,7 @@ def run_recipe(
       adaprep run workflows/demo.yaml
       adaprep run workflows/camvid.yaml --root ~/camvid --dry-run
       adaprep run workflows/camvid.yaml --only boundaries --only solve-tensors
-      adaprep run workflows/camvid.yaml --from evaluate
+      adaprep run workflows/demo.yaml --from evaluate
     """
     from pipeline.recipes import plan, schema
     from pipeline.recipes import run as running
