@@ -155,10 +155,8 @@ def reason_not_to_run(text: str) -> str | None:
 class Reader:
     """Does what a page says, in a folder that `make` furnishes for a section."""
 
-    def __init__(
-        self, page: Path, data: Path, make: Callable[[str], Path], patch: pytest.MonkeyPatch
-    ) -> None:
-        self.page, self.data, self.make, self.patch = page, data, make, patch
+    def __init__(self, data: Path, make: Callable[[str], Path], patch: pytest.MonkeyPatch) -> None:
+        self.data, self.make, self.patch = data, make, patch
 
     def enter(self, section: str) -> None:
         self.folder = self.make(section)
