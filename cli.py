@@ -763,7 +763,7 @@ def evaluate(
     Examples:
       adaprep evaluate
       adaprep evaluate base.pt --auxiliary auxiliary.pt --baseline uniform.pt
-      adaprep evaluate base.pt --proposals --split val --limit 100 --json
+      adaprep evaluate base.pt --auxiliary auxiliary.pt --proposals --limit 100 --json
     """
     from pipeline.train import settings
 

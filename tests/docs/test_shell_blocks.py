@@ -78,8 +78,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
         patch.chdir(folder)
         patch.setenv("ADAPREP_DATA", str(data))
         for command in (
-            "boundaries --dataset camvid", "solve-tensors", "train --resolution 32",
-            "train --resolution 32 --sampler uniform",
+            "boundaries --dataset camvid", "boundaries --dataset camvid --split test", "solve-tensors",
+            "train --resolution 32", "train --resolution 32 --sampler uniform",
         ):  # fmt: skip
             run_here(command)
     runs = folder / "adaprep-workspace" / "camvid" / "runs"
