@@ -79,6 +79,12 @@ def evaluate(recipe: Recipe, split: str) -> str:
     return line("evaluate", *_held(recipe), *_root(recipe), "--split", split, *device, *_workspace(recipe))
 
 
+def report(recipe: Recipe, split: str) -> str:
+    """`adaprep report` on a split."""
+    device = () if recipe.device == "auto" else ("--device", recipe.device)
+    return line("report", *_held(recipe), *_root(recipe), "--split", split, *device, *_workspace(recipe))
+
+
 def size(grid: tuple[int, int]) -> str:
     """As --grid takes it."""
     return f"{grid[0]}x{grid[1]}"

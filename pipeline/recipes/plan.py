@@ -16,6 +16,7 @@ from pipeline.recipes.steps import (
     Step,
     Train,
     UpperBound,
+    WriteReport,
 )
 
 STAGES = ("generate", "check", "boundaries", "solve-tensors", "upper-bound", "train", "evaluate", "report")
@@ -38,6 +39,8 @@ def _steps(recipe: Recipe) -> Iterator[Step]:
         yield UpperBound(recipe, recipe.bounds)
     yield from (Train(recipe, request) for request in recipe.trainings)
     yield from (Evaluate(recipe, split) for split in recipe.evaluated)
+    if recipe.report:
+        yield from (WriteReport(recipe, split) for split in recipe.reported)
 
 
 def select(

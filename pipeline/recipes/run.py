@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pipeline.errors import AdaprepError
@@ -60,31 +61,47 @@ def run(recipe: Recipe, chosen: Sequence[Step], hooks: Hooks) -> bool:
     AdaprepError
         A step cannot go on: says which, and how to go on with the recipe.
     """
-    together = _processes() > 1
-    if together:
+    if _processes() > 1:
         _only_training(recipe, chosen)
     _check_machine(recipe, chosen)
-    ok = True
-    for number, step in enumerate(chosen, 1):
-        say = hooks.say if _first() else _silent
-        say(f"[{number}/{len(chosen)}] {step.title}")
-        try:
-            if not together and step.state() == "done":
-                say("  done before")
-                continue
-            say(f"  {step.command}")
-            ok &= step.run(hooks)
-        except AdaprepError as error:
-            raise AdaprepError(
-                f"{recipe.path}, step {number} of {len(chosen)}, {step.title}: {error}\n"
-                f"What is finished is kept: mend this, then run the recipe again, and it goes on here."
-            ) from error
-    return ok
+    with _joined(recipe):
+        went_well = [_do(recipe, chosen, number, hooks) for number in range(1, len(chosen) + 1)]
+    return all(went_well)
+
+
+def _do(recipe: Recipe, chosen: Sequence[Step], number: int, hooks: Hooks) -> bool:
+    """One step, from 1; whether every file could be used. Raises as `run`."""
+    step = chosen[number - 1]
+    say = hooks.say if _first() else _silent
+    say(f"[{number}/{len(chosen)}] {step.title}")
+    try:
+        if _processes() == 1 and step.state() == "done":
+            say("  done before")
+            return True
+        say(f"  {step.command}")
+        return step.run(hooks)
+    except AdaprepError as error:
+        raise AdaprepError(
+            f"{recipe.path}, step {number} of {len(chosen)}, {step.title}: {error}\n"
+            f"What is finished is kept: mend this, then run the recipe again, and it goes on here."
+        ) from error
+
+
+@contextmanager
+def _joined(recipe: Recipe) -> Iterator[None]:
+    """All processes that `torchrun` started, for as long as there are steps."""
+    if _processes() == 1:
+        yield
+        return
+    from pipeline.train.processes import started
+
+    with started(recipe.device):
+        yield
 
 
 def _check_machine(recipe: Recipe, chosen: Sequence[Step]) -> None:
     """Raise AdaprepError unless networks can be trained here, where that is asked for."""
-    if any(step.stage in ("train", "evaluate") for step in chosen):
+    if recipe.trainings and any(step.stage in ("train", "evaluate", "report") for step in chosen):
         need_torch()
         from pipeline.train.processes import choose_device
 
@@ -107,12 +124,17 @@ def _check_networks(recipe: Recipe) -> None:
 
 def _only_training(recipe: Recipe, chosen: Sequence[Step]) -> None:
     """Processes that `torchrun` started can only train together. Raises AdaprepError for anything else."""
-    if other := [step.stage for step in chosen if step.stage != "train"]:
-        raise AdaprepError(
-            f"several processes together can only train, and the first step is {other[0]}. "
-            f"Run: adaprep run {recipe.path} up to the training without torchrun, then "
-            f"torchrun ... -m cli run {recipe.path} --only train, then adaprep run {recipe.path}"
-        )
+    stages = list(dict.fromkeys(step.stage for step in chosen))
+    if stages == ["train"]:
+        return
+    before = stages[: stages.index("train")] if "train" in stages else stages
+    prepared = " ".join(f"--only {stage}" for stage in before)
+    raise AdaprepError(
+        f"several processes together can only train, and the first step is {chosen[0].title}. Run:\n"
+        f"  adaprep run {recipe.path} {prepared}\n"
+        f"  torchrun --nproc-per-node {_processes()} -m cli run {recipe.path} --only train\n"
+        f"  adaprep run {recipe.path}"
+    )
 
 
 def _processes() -> int:

@@ -80,6 +80,11 @@ class Recipe:
         return [split for split in self.splits if split in self.dataset.splits]
 
     @property
+    def reported(self) -> list[str]:
+        """Every split that networks are evaluated on; where there is none, the one to validate on."""
+        return list(self.evaluated) or self.trained_splits[-1:]
+
+    @property
     def all_splits(self) -> list[str]:
         """Every split that the recipe works on."""
         bounded = [self.bounds.split] if self.bounds else []

@@ -342,6 +342,53 @@ class Evaluate(SplitStep):
         return kept.exists() and kept.stat().st_mtime >= (run / "best.pt").stat().st_mtime
 
 
+@dataclass(frozen=True)
+class WriteReport(SplitStep):
+    """`adaprep report`."""
+
+    stage = "report"
+
+    @property
+    def command(self) -> str:
+        return commands.report(self.recipe, self.split)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        measured = [f"evaluate {self.split}"] if self.split in self.recipe.evaluated else []
+        trained = [Train(self.recipe, request).title for request in self.recipe.trainings]
+        bounded = [f"upper-bound {self.recipe.bounds.split}"] if self.recipe.bounds else []
+        return (f"boundaries {self.split}", *bounded, *trained, *measured)
+
+    def state(self) -> State:
+        """Done once it is newer than all figures there are."""
+        runs = results.runs_folder(self.space, self.dataset.name)
+        shown = [*runs.glob("*/result.json"), *runs.glob(f"*/{results.evaluation_path(Path(), self.split)}")]
+        shown.append(results.upper_bound_path(self.space, self.dataset.name, self.split))
+        newest = max((path.stat().st_mtime for path in shown if path.exists()), default=0.0)
+        page = self._folder / "index.html"
+        return "done" if page.exists() and page.stat().st_mtime >= newest else "to do"
+
+    def run(self, hooks: Hooks) -> bool:
+        from pipeline.report import page
+
+        name, root = self.dataset.name, self.dataset.root
+        data, frames = page.shown(self.space, name, self.split, root)
+        examples = None
+        if self.recipe.trainings:
+            from pipeline.train import examples as stage
+            from pipeline.train.processes import choose_device
+
+            examples = stage.predict(self.space, data, frames, choose_device(self.recipe.device))
+        hooks.say(f"report: {page.write(self.space, name, self.split, self._folder, examples, root)}")
+        return True
+
+    @property
+    def _folder(self) -> Path:
+        """As `adaprep report` names it."""
+        name = "report" if self.split == "val" else f"report-{self.split}"
+        return self.space.path / self.dataset.name / name
+
+
 def _generated(recipe: Recipe) -> tuple[str, ...]:
     return (GenerateScenes(recipe, recipe.generate).title,) if recipe.generate else ()
 

@@ -58,6 +58,8 @@ class Processes:
 def started(device: str) -> Iterator[tuple[Processes, torch.device]]:
     """Join the other processes, if `torchrun` started several, and choose the device.
 
+    They can be joined only once: for several things one after the other, in a block around all of them.
+
     Parameters
     ----------
     device
@@ -73,6 +75,9 @@ def started(device: str) -> Iterator[tuple[Processes, torch.device]]:
     chosen = choose_device(device, local)
     if size == 1:
         yield Processes(), chosen
+        return
+    if distributed.is_initialized():  # whoever joined them first lets them go
+        yield Processes(distributed.get_rank(), size), chosen
         return
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -57,6 +60,7 @@ TINY_TITLES = [
     "train base-tests.train.test_fit-tiny-auxiliary16-8-4x4-seed1",
     "train base-tests.train.test_fit-tiny-proposal-16-4x4-seed0",
     "evaluate val",
+    "report val",
 ]
 
 
@@ -88,7 +92,7 @@ def needs_torch() -> None:
 
 
 def test_a_recipe_comes_to_its_steps_in_order(tiny: Path) -> None:
-    assert [t for t in titles(tiny) if not t.startswith("report")] == TINY_TITLES
+    assert titles(tiny) == TINY_TITLES
 
 
 def test_from_nothing_to_evaluations_and_then_nothing_is_done_again(tiny: Path, tmp_path: Path) -> None:
@@ -100,11 +104,12 @@ def test_from_nothing_to_evaluations_and_then_nothing_is_done_again(tiny: Path, 
     bound = results.upper_bound(space, "blobs", "val")
     assert bound is not None
     assert bound["images"] == 3
-    before = {name: sha for name, sha in tree(space.path).items() if "report" not in name}
+    assert f"report: {space.path / 'blobs' / 'report' / 'index.html'}" in first.output
+    before = tree(space.path)
     again = run(tiny)
     assert again.exit_code == 0, again.output
     assert again.output.count("done before") == len(TINY_TITLES)
-    assert {name: sha for name, sha in tree(space.path).items() if "report" not in name} == before
+    assert tree(space.path) == before
 
 
 def test_an_interrupted_recipe_goes_on_where_it_was(
@@ -331,7 +336,33 @@ def test_several_processes_only_train(tiny: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("WORLD_SIZE", "2")
     result = run(tiny)
     assert result.exit_code == 1
-    assert "several processes together can only train, and the first step is check." in result.output
+    assert (
+        "several processes together can only train, and the first step is check train. Run:" in result.output
+    )
+    assert (
+        f"  adaprep run {tiny} --only check --only boundaries --only solve-tensors --only upper-bound\n"
+        f"  torchrun --nproc-per-node 2 -m cli run {tiny} --only train\n"
+    ) in result.output
+
+
+@pytest.mark.slow
+def test_processes_train_one_network_after_the_other_together(tiny: Path, tmp_path: Path) -> None:
+    needs_torch()
+    assert run(tiny, "--only", "boundaries", "--only", "solve-tensors").exit_code == 0
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*launch, "-m", "cli", "run", str(tiny), "--only", "train"],
+        cwd=Path(cli.__file__).parent,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("[7/7]") == 1
+    runs = results.complete_runs(stores.Workspace(tmp_path / "w"), "blobs")
+    assert len(runs) == 7
+    assert run(tiny, "--only", "train").output.count("done before") == 7
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
