@@ -422,6 +422,34 @@ def test_the_printed_train_command_asks_for_the_same(
     assert asked == [step.request for step in wanted]
 
 
+def test_the_example_in_the_guide_makes_sense_and_names_every_key(
+    make_blobs: MakeBlobs, tmp_path: Path
+) -> None:
+    guide = (WORKFLOWS[0].parent / "README.md").read_text(encoding="utf-8")
+    text = guide.split("```yaml\n")[1].split("```")[0]
+    (tmp_path / "weights.pt").touch()
+    for said, here in {
+        "dataset: my-data.yaml": f"dataset: {make_blobs()}",
+        "root: /data/mine": f"root: {tmp_path / 'blobs'}",
+        "[car, person]": "[blob]",
+        "settings: {seed: 0}": "settings: {}",
+        "weights.pt": str(tmp_path / "weights.pt"),
+        "generate:": "# generate:",
+    }.items():
+        assert said in text
+        text = text.replace(said, here)
+    recipe = schema.load(write(tmp_path, text))
+    assert len(recipe.trainings) == 4 + 3 * 3 + 3
+    keys = (*schema.PLACES, *schema.SAMPLING, *schema.STEPS, *trainings.SCHEDULE)
+    assert all(f"{key}:" in text for key in keys)
+
+
+def test_preparing_needs_no_torch(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    result = run(tiny, "--only", "boundaries", "--only", "solve-tensors", "--only", "upper-bound")
+    assert result.exit_code == 0, result.output
+
+
 def test_every_printed_option_is_one(tiny: Path) -> None:
     recipe = schema.load(tiny)
     for step in plan.steps(recipe):
