@@ -61,7 +61,7 @@ def print_evaluations(every: Evaluations) -> None:
         )
         out.print(_groups(results.groups(every.found)))
         out.print(
-            "  +- standard deviation over seeds; points: against uniform, mean over seeds", markup=False
+            "  ± standard deviation over seeds; points: against uniform, means over seeds", markup=False
         )
         out.print(f"  targets: {', '.join(facts['targets'])}", markup=False, soft_wrap=True)
     if every.incomplete:
@@ -76,12 +76,12 @@ def _groups(found: Sequence[results.Group]) -> Table:
         "resolution",
         "seeds",
         "GMACs",
-        "mIoU all",
-        "points",
-        "mIoU targets",
-        "points",
-        "trimap 4 px",
-        "object recall",
+        "mIoU\nall",
+        "\npoints",
+        "mIoU\ntargets",
+        "\npoints",
+        "trimap\n4 px",
+        "object\nrecall",
     )
     table = _table(*heads, left=(0, 1))
     uniform = {(g.architecture, g.resolution): g for g in found if g.sampler == "uniform"}
@@ -97,8 +97,8 @@ def _groups(found: Sequence[results.Group]) -> Table:
             _gain(group, beside, "miou"),
             _spread(group.figure("target_miou")),
             _gain(group, beside, "target_miou"),
-            _spread(group.figure("trimap_4")),
-            _spread(group.figure("object_recall")),
+            _mean(group.figure("trimap_4")),
+            _mean(group.figure("object_recall")),
         )
     return table
 
@@ -106,8 +106,12 @@ def _groups(found: Sequence[results.Group]) -> Table:
 def _spread(figure: results.Spread | None) -> str:
     if figure is None:
         return "-"
-    around = "" if figure.deviation is None else f" +- {figure.deviation:.3f}"
+    around = "" if figure.deviation is None else f" ±{figure.deviation:.3f}"
     return f"{figure.mean:.3f}{around}"
+
+
+def _mean(figure: results.Spread | None) -> str:
+    return _show(None if figure is None else figure.mean)
 
 
 def _gain(group: results.Group, beside: results.Group | None, name: str) -> str:

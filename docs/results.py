@@ -1,0 +1,379 @@
+"""Writes docs/results.md from a workspace in which CamVid's networks were trained and evaluated.
+
+adaprep evaluate
+adaprep upper-bound --split val --resolution 32 --lambda 0.3,0.5,1 --auxiliary RUN/best.pt ... --json > bound.json
+python -m benchmarks.training --json > training.json
+python docs/results.py WORKSPACE bound.json training.json
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pipeline import results, stores
+from pipeline.results import Group, Spread
+
+DATASET, SPLIT = "camvid", "val"
+SAMPLES = {"uniform": "uniform", "auxiliary": "predicted tensors", "proposal": "ground-truth proposals"}
+FIGURES = (("miou", "mIoU all"), ("target_miou", "mIoU targets"))
+
+TEXT = """\
+# Results
+
+Written by `python docs/results.py` from a workspace; the commands are below. What was measured is small: CamVid
+(367 images to train on, {images} to validate on, 480 x 360), trained from scratch, few epochs, on two CPU cores.
+The figures compare samplers under equal conditions; they say little about what the networks reach when trained to
+the end.
+
+## CamVid val: uniform, predicted, proposals
+
+mIoU at the {measured}, {side} pixels a side, void left out. Targets: {targets}.
+Mean and standard deviation over seeds where there are several. GMACs are those of the whole system for one image,
+the auxiliary network included. "Proposals" come from the ground truth: they are a reference, not a system.
+
+{table}
+
+{findings}
+
+**What carries the gain.** Almost all of it is the car. These small networks hardly find pedestrians and do not find
+bicyclists at all, whatever the sampler; with so few epochs the rare classes are not learned. At 64 x 64 the recall of
+the smallest objects is lower with predicted tensors than with uniform samples (table below).
+
+### By class and by size of object
+
+IoU by class, means over seeds; targets in bold.
+
+{classes}
+
+Recall of the target classes' objects (connected components of at least one pixel) in four bins of equally many, from
+small to large:
+
+{recall}
+
+## The auxiliary network: what helped and what did not
+
+The bound is what `adaprep upper-bound` gives for 32 x 32 samples that are all classified right: it depends on the
+tensors alone, costs seconds, and tells the trials apart before a base network is trained. "Kept" is the share of the
+proposals' gain on targets (lambda 1) that the predictions keep. One seed each unless several are listed; best epoch by
+validation loss, which is the squared L2 distance to the proposal (energy (2) in the row of that loss), beside that of
+the uniform tensor.
+
+{trials}
+
+{lessons}
+
+## What a step waits for, and what a system takes
+
+Measured by `python -m benchmarks.training`.
+
+{timing}
+
+## The commands
+
+`bash workflows/camvid-results.sh DATA/camvid WORKSPACE` trains and evaluates every row above and writes this page's
+figures; it goes on where it stopped. Two CPU cores take some hours, a GPU minutes to an hour. The resolutions and samplers
+are also in `workflows/camvid.yaml`, with more epochs, for `adaprep run`.
+
+## What is not shown
+
+{missing}
+"""
+
+
+LESSONS = """\
+Read with the spread over seeds in mind: the three seeds of the same 256-feature network differ by more than most rows.
+
+- **A smaller lambda in the proposals** is the one setting that pays for nothing. A network fitted by squared error
+  is drawn to the mean where it is unsure, so its points are pulled less than the proposals are; lambda 0.5 makes up for
+  it. With 0.3 the targets gain no more and the other classes lose.
+- **Starting the mean grid at the mean proposal**, as training does: the network need not learn first what all
+  images have in common. (Not among the trials: there is no option for the other start.)
+- **A larger input** (64 pixels) is the best of the networks with 64 features; with 256 it would cost more than the base
+  U-Net at 32 x 32.
+- **Longer training** helps a little: the training loss falls to half the validation loss, so it is data that is short.
+- **Width hardly matters** between 64 and 256 features: 64 cost a fifteenth. 16 are too few.
+- **No difference that one seed can show**: energy (2) as the loss, nearest-pixel in place of box-filtered input, weight
+  decay, stronger or no changes of contrast and brightness, a learning rate of 1e-3.
+- The validation loss orders the trials badly: it is no substitute for the bound."""
+
+MISSING = """\
+- **256 pixels**: no seed was trained; on two CPU cores an epoch takes about five minutes. On a GPU:
+  `adaprep train --sampler uniform --resolution 256`, the same with `--sampler auxiliary --lambda 0.5` and with
+  `--sampler proposal`, or `adaprep run workflows/camvid.yaml` with that resolution. Proposals at 128: likewise.
+- **64 and 128 pixels and PSPNet** have one seed and few epochs: networks far from converged (their mIoU is below that at
+  32 x 32, which had four to sixteen times the epochs). That adaptive sampling is ahead there is a fact of these
+  runs, not of what fully trained networks would do. The gain at 32 x 32 is on firmer ground, and still that of small
+  data and of one schedule.
+- **Equal cost**: at 32 x 32 the auxiliary network adds 0.17 GMACs to the base network's 0.31. The uniform baseline at
+  the same total cost would have about 40 x 40 samples; it was not trained. An auxiliary network of 64 features, which
+  keeps about as much of the bound, adds about 0.01.
+- **Proposals as a reference**: those of the table have lambda 1, the paper's; predictions were learned from lambda 0.5,
+  whose bound on targets is higher. That predictions end up ahead of that reference is no contradiction.
+- **The lambda of the predictions** was chosen by the bound on val, which is also where the networks are measured."""
+
+
+def shown(spread: Spread | None) -> str:
+    """Mean, and deviation where there is one."""
+    if spread is None:
+        return "-"
+    around = "" if spread.deviation is None else f" ± {spread.deviation:.3f}"
+    return f"{spread.mean:.3f}{around}"
+
+
+def table(heads: list[str], rows: list[list[str]]) -> str:
+    """In Markdown."""
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def uniform_beside(group: Group, found: list[Group]) -> Group | None:
+    """The baseline of the same network and resolution."""
+    for other in found:
+        same = (other.architecture, other.resolution) == (group.architecture, group.resolution)
+        if same and other.sampler == "uniform":
+            return other
+    return None
+
+
+def gain(group: Group, found: list[Group], name: str) -> float | None:
+    """Points over the baseline, mean over seeds."""
+    beside = uniform_beside(group, found)
+    ours, theirs = group.figure(name), beside.figure(name) if beside else None
+    return None if ours is None or theirs is None else 100 * (ours.mean - theirs.mean)
+
+
+def main_table(found: list[Group]) -> str:
+    heads = ["network", "resolution", "samples", "seeds", "epochs", "GMACs"]
+    for _, head in FIGURES:
+        heads += [head, "points"]
+    rows = []
+    for group in found:
+        epochs = str(group.evaluations[0]["settings"]["epochs"])
+        row = [group.architecture, str(group.resolution), SAMPLES[group.sampler]]
+        row += [str(len(group.seeds)), epochs, f"{group.gmacs:.3f}"]
+        for name, _ in FIGURES:
+            change = gain(group, found, name)
+            more = "" if group.sampler == "uniform" or change is None else f"{change:+.1f}"
+            row += [shown(group.figure(name)), more]
+        rows.append(row)
+    return table(heads, rows)
+
+
+def findings(found: list[Group]) -> str:
+    """One sentence a network and resolution; losses are said like gains."""
+    lines = []
+    for group in found:
+        if group.sampler != "auxiliary":
+            continue
+        targets, everything = gain(group, found, "target_miou"), gain(group, found, "miou")
+        reference = [
+            g
+            for g in found
+            if (g.architecture, g.resolution, g.sampler) == (group.architecture, group.resolution, "proposal")
+        ]
+        if targets is None or everything is None:
+            continue
+        text = (
+            f"- **{group.architecture} at {group.resolution}** ({len(group.seeds)} seed"
+            f"{'s' if len(group.seeds) > 1 else ''}): predicted tensors change target mIoU by {targets:+.1f} points "
+            f"and mIoU over all classes by {everything:+.1f}"
+        )
+        if reference:
+            most = gain(reference[0], found, "target_miou")
+            text += f"; ground-truth proposals change target mIoU by {most:+.1f}"
+            if most and most > 0:
+                kept = 100 * targets / most
+                text += (
+                    f", so predictions keep {kept:.0f} % of that"
+                    if kept <= 100
+                    else "; predictions, learned from proposals of a smaller lambda, are ahead of that"
+                )
+        lines.append(text + ".")
+    return "\n".join(lines)
+
+
+def class_table(found: list[Group], targets: list[str]) -> str:
+    chosen = [g for g in found if g.sampler != "proposal"]
+    names = list(chosen[0].evaluations[0]["systems"][0]["iou"])
+    heads = ["network", "samples", *(f"**{n}**" if n in targets else n for n in names)]
+    rows = []
+    for group in chosen:
+        cells = []
+        for name in names:
+            values = [e["systems"][0]["iou"][name] for e in group.evaluations]
+            cells.append("-" if None in values else f"{sum(values) / len(values):.2f}")
+        rows.append([f"{group.architecture} {group.resolution}", SAMPLES[group.sampler], *cells])
+    return table(heads, rows)
+
+
+def recall_table(found: list[Group]) -> str:
+    bins = found[0].evaluations[0]["systems"][0]["recall_by_size"]
+    heads = ["network", "samples"]
+    heads += [f"{b['pixels'][0]:,} to {b['pixels'][1]:,} pixels ({b['objects']})" for b in bins]
+    rows = []
+    for group in found:
+        cells = []
+        for k in range(len(bins)):
+            values = [e["systems"][0]["recall_by_size"][k]["recall"] for e in group.evaluations]
+            cells.append("-" if None in values else f"{sum(values) / len(values):.3f}")
+        rows.append([f"{group.architecture} {group.resolution}", SAMPLES[group.sampler], *cells])
+    return table(heads, rows)
+
+
+def trial_table(space: stores.Workspace, bound: dict[str, Any]) -> str:
+    """Auxiliary runs with their loss and their bound."""
+    rows = bound["settings"]
+    by_name = {row["sampler"]: row for row in rows}
+    uniform = by_name["uniform"]["target_miou"]
+    most = by_name["8x8, lambda 1"]["target_miou"] - uniform
+    heads = ["auxiliary network", "lambda", "loss", "uniform", "bound all", "bound targets", "kept", "GMACs"]
+    lines = []
+    for row in rows:
+        folder = results.runs_folder(space, DATASET) / str(row["auxiliary"])
+        if row["auxiliary"] is None:
+            lam = "" if row["lambda"] is None else f"{row['lambda']:g}"
+            name = "uniform tensor" if row["lambda"] is None else "proposals"
+            cells = [name, lam, "", ""]
+        else:
+            chosen = results.settings_of(folder)
+            figures = stores.read_json(folder / "result.json")["figures"]
+            cells = [
+                describe(chosen),
+                f"{chosen['lambda']:g}",
+                f"{figures['validation_loss']:.3f}",
+                f"{figures['uniform_loss']:.3f}",
+            ]
+        kept = (row["target_miou"] - uniform) / most
+        cost = "" if row["auxiliary"] is None else f"{giga(folder):.3f}"
+        lines.append([*cells, f"{row['miou']:.3f}", f"{row['target_miou']:.3f}", f"{100 * kept:.0f} %", cost])
+    return table(heads, lines)
+
+
+def describe(chosen: dict[str, Any]) -> str:
+    """What an auxiliary run differs in from the others."""
+    usual = {"flip": 0.5, "brightness": 0.2, "contrast": 0.2, "salt_and_pepper": 0.01}
+    parts = [f"{chosen['resolution']} px, {chosen['features']} features, seed {chosen['seed']}"]
+    if chosen["loss"] != "proposal":
+        parts.append("loss: energy (2)")
+    if chosen["filter"] != "area":
+        parts.append("input by nearest pixel")
+    if chosen["weight_decay"]:
+        parts.append(f"weight decay {chosen['weight_decay']:g}")
+    if chosen["epochs"] != 60:
+        parts.append(f"{chosen['epochs']} epochs")
+    if chosen["rate"] != 3e-4:
+        parts.append(f"rate {chosen['rate']:g}")
+    changed = {k: v for k, v in chosen["augmentation"].items() if v != usual[k]}
+    if changed:
+        parts.append(", ".join(f"{name} {value:g}" for name, value in changed.items()))
+    return "; ".join(parts)
+
+
+def giga(folder: Path) -> float:
+    """GMACs of an auxiliary network."""
+    from pipeline.train import checkpoint, macs
+
+    found = checkpoint.load(folder / "best.pt", "auxiliary")
+    side = int(found.arguments["resolution"])
+    return macs.macs(found.build(), (3, side, side)) / 1e9
+
+
+SCRIPT = """\
+#!/usr/bin/env bash
+# Every run behind docs/results.md, then its figures: bash workflows/camvid-results.sh CAMVID [WORKSPACE]
+# Written by docs/results.py. Stopped, it goes on where it was; what is complete is skipped. On a GPU leave --precision out.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+camvid=$1
+export ADAPREP_WORKSPACE=${{2:-adaprep-workspace}}
+
+adaprep boundaries --dataset camvid --root "$camvid"
+adaprep solve-tensors --lambda 0.3,0.5,1
+{trainings}
+adaprep evaluate
+bound=$(mktemp) timing=$(mktemp)
+adaprep upper-bound --split val --resolution 32 --lambda 0.3,0.5,1 --json \\
+    $(printf -- '--auxiliary %s ' "$ADAPREP_WORKSPACE"/camvid/runs/auxiliary-*/best.pt) > "$bound"
+python -m benchmarks.training --json > "$timing"
+python docs/results.py "$ADAPREP_WORKSPACE" "$bound" "$timing"
+"""
+
+
+def trainings(space: stores.Workspace) -> str:
+    """One line a run, seeds put together; auxiliary networks come first by their names."""
+    lines: dict[str, list[int]] = {}
+    for run in results.complete_runs(space, DATASET):
+        chosen = results.settings_of(run)
+        lines.setdefault(command(run.name, chosen), []).append(chosen["seed"])
+    return "\n".join(
+        line
+        if seeds == [0]
+        else f'for seed in {" ".join(map(str, sorted(seeds)))}; do {line} --seed "$seed"; done'
+        for line, seeds in lines.items()
+    )
+
+
+def command(name: str, chosen: dict[str, Any]) -> str:
+    """The command that trains a run, without its seed."""
+    options = [f"--network {chosen['network']}"]
+    if chosen["network"] == "base":
+        options += [f"--base {chosen['architecture']}", f"--sampler {chosen['sampler']}"]
+        options += [f"--resolution {chosen['resolution']}"]
+        if chosen["sampler"] == "auxiliary":
+            options.append("--lambda 0.5")
+    else:
+        options += [f"--aux-resolution {chosen['resolution']}", f"--aux-features {chosen['features']}"]
+        options += [f"--lambda {chosen['lambda']:g}", f"--aux-filter {chosen['filter']}"]
+        options += [f"--aux-loss {chosen['loss']}"]
+    options += [f"--epochs {chosen['epochs']}", f"--rate {chosen['rate']:g}"]
+    options += [f"--batch-size {chosen['batch_size']}", f"--validate-every {chosen['validate_every']}"]
+    if chosen["weight_decay"]:
+        options.append(f"--weight-decay {chosen['weight_decay']:g}")
+    usual = {"flip": 0.5, "brightness": 0.2, "contrast": 0.2, "salt_and_pepper": 0.01}
+    options += [f"--augment {k}={v:g}" for k, v in chosen["augmentation"].items() if v != usual[k]]
+    if tag := name.partition(f"-seed{chosen['seed']}-")[2]:
+        options.append(f"--tag {tag}")
+    return f"adaprep train {' '.join(options)} --precision bfloat16"
+
+
+def timing(training: dict[str, Any]) -> str:
+    step, latency = training["step"], training["latency"]
+    share = step["data"] / (step["data"] + step["rest"])
+    rows = [[name, f"{1000 * s:.0f} ms", f"{s / latency['uniform']:.2f}"] for name, s in latency.items()]
+    return (
+        f"The data path (reading a batch from the stores, augmenting it) takes {share:.1%} of a step of the base U-Net "
+        f"at 64 x 64 on a CPU.\nFrom one image of 2710 x 2710 to its labels, sampled at 64 x 64, base U-Net, median on "
+        f"two CPU cores:\n\n" + table(["system", "time", "against uniform"], rows)
+    )
+
+
+def main() -> None:
+    space = stores.Workspace(Path(sys.argv[1]))
+    bound = json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))[0]
+    training = json.loads(Path(sys.argv[3]).read_text(encoding="utf-8"))
+    found = results.groups(results.evaluations(space, DATASET, SPLIT))
+    facts = found[0].evaluations[0]
+    text = TEXT.format(
+        images=facts["images"],
+        measured=facts["measured_at"],
+        side=facts["crop_sides"][0],
+        targets=", ".join(facts["targets"]),
+        table=main_table(found),
+        findings=findings(found),
+        classes=class_table(found, facts["targets"]),
+        recall=recall_table(found),
+        trials=trial_table(space, bound),
+        lessons=LESSONS,
+        timing=timing(training),
+        missing=MISSING,
+    )
+    Path(__file__).with_name("results.md").write_text(text, encoding="utf-8")
+    script = Path(__file__).parents[1] / "workflows" / "camvid-results.sh"
+    script.write_text(SCRIPT.format(trainings=trainings(space)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
