@@ -41,7 +41,8 @@ def boundaries(recipe: Recipe, split: str) -> str:
 
 def solve_tensors(recipe: Recipe, split: str) -> str:
     """`adaprep solve-tensors` of a split."""
-    lam = () if recipe.lam == 1.0 else ("--lambda", lambda_name(recipe.lam))
+    chosen = ",".join(map(lambda_name, recipe.lambdas))
+    lam = () if recipe.lambdas == [1.0] else ("--lambda", chosen)
     return line("solve-tensors", *_held(recipe), "--split", split, *lam, *_workspace(recipe))
 
 
@@ -63,7 +64,8 @@ def train(recipe: Recipe, request: Request) -> str:
     if request.networks == ("base",):
         options += _changed(request.base, Base(), "--")
     options += ["--grid", size(recipe.grid)] if recipe.grid != (8, 8) else []
-    options += ["--lambda", lambda_name(recipe.lam)] if recipe.lam != 1.0 else []
+    lam = request.auxiliary.lam if _predicts(request) else recipe.lam
+    options += ["--lambda", lambda_name(lam)] if lam != 1.0 else []
     options += _changed(request, Request(()), "--")
     options += [f"--augment={name}={value:g}" for name, value in request.augmentation.items()]
     for option, name, usual in zip(
@@ -71,6 +73,11 @@ def train(recipe: Recipe, request: Request) -> str:
     ):
         options += [option, name] if name != usual else []
     return line("train", *options, *_held(recipe), *_root(recipe), *_workspace(recipe))
+
+
+def _predicts(request: Request) -> bool:
+    """Whether an auxiliary network is trained, or samples."""
+    return request.networks == ("auxiliary",) or request.base.sampler == "auxiliary"
 
 
 def evaluate(recipe: Recipe, split: str) -> str:

@@ -80,6 +80,11 @@ class Recipe:
         return [split for split in self.splits if split in self.dataset.splits]
 
     @property
+    def lambdas(self) -> list[float]:
+        """Of the proposals that are solved for: the recipe's, and that of the auxiliary network."""
+        return list(dict.fromkeys([self.lam, *(request.auxiliary.lam for request in self.trainings)]))
+
+    @property
     def reported(self) -> list[str]:
         """Every split that networks are evaluated on; where there is none, the one to validate on."""
         return list(self.evaluated) or self.trained_splits[-1:]

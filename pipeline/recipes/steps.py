@@ -16,6 +16,7 @@ from pipeline.recipes import commands
 from pipeline.recipes.schema import Bounds, Generate, Recipe
 from pipeline.stages import boundaries, engine, tensors, upper_bound
 from pipeline.stages import check as checking
+from pipeline.stages.plan import Plan
 from pipeline.train.settings import Request
 
 if TYPE_CHECKING:
@@ -201,19 +202,22 @@ class SolveTensors(SplitStep):
     def needs(self) -> tuple[str, ...]:
         return (f"boundaries {self.split}",)
 
-    @property
-    def options(self) -> tensors.Options:
-        return tensors.Options(self.recipe.lam, self.recipe.grid)
+    def _plans(self) -> list[Plan]:
+        """One for every lambda."""
+        options = [tensors.Options(lam, self.recipe.grid) for lam in self.recipe.lambdas]
+        return [tensors.plan(self.folder, chosen) for chosen in options]
 
     def state(self) -> State:
-        todo = tensors.plan(self.folder, self.options)
-        return _of_plan(todo.images, todo.action)
+        states = {_of_plan(todo.images, todo.action) for todo in self._plans()}
+        return states.pop() if len(states) == 1 else "begun"
 
     def run(self, hooks: Hooks) -> bool:
-        todo = tensors.plan(self.folder, self.options)
-        summary = tensors.run(self.folder, todo, engine.Scheduler(), hooks.listener())
-        hooks.summary(summary, todo.path)
-        return summary.ok
+        ok = True
+        for todo in self._plans():
+            summary = tensors.run(self.folder, todo, engine.Scheduler(), hooks.listener())
+            hooks.summary(summary, todo.path)
+            ok &= summary.ok
+        return ok
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def read_trainings(auxiliary: YamlNode | None, base: YamlNode | None, common: Re
     """
     if auxiliary is None and base is None:
         return ()
-    shared = replace(_with_section(common, auxiliary, "auxiliary"), networks=("auxiliary",))
+    shared = replace(_auxiliary(common, auxiliary), networks=("auxiliary",))
     bases = [request for part in _resolutions(base, common, shared) for request in part]
     wanted = [
         replace(shared, auxiliary=request.auxiliary, seed=request.seed)
@@ -81,16 +81,19 @@ def _runs(
         else SAMPLERS
     )
     seeds = [item.integer(0, MOST) for item in filled(said["seeds"])] if "seeds" in said else [0]
-    return [
-        replace(
-            request,
-            networks=("base",),
-            auxiliary=helper if sampler == "auxiliary" else request.auxiliary,
-            base=replace(request.base, sampler=sampler, resolution=resolution),
-            seed=seed,
+    requests = []
+    for seed, sampler in product(dict.fromkeys(seeds), dict.fromkeys(samplers)):
+        lam = helper.lam if sampler == "auxiliary" else request.base.lam
+        requests.append(
+            replace(
+                request,
+                networks=("base",),
+                auxiliary=helper if sampler == "auxiliary" else request.auxiliary,
+                base=replace(request.base, sampler=sampler, resolution=resolution, lam=lam),
+                seed=seed,
+            )
         )
-        for seed, sampler in product(dict.fromkeys(seeds), dict.fromkeys(samplers))
-    ]
+    return requests
 
 
 def _by_resolution(node: YamlNode) -> dict[int, YamlNode | None]:
@@ -106,8 +109,15 @@ def _by_resolution(node: YamlNode) -> dict[int, YamlNode | None]:
     return found
 
 
-def _with_section(common: Request, node: YamlNode | None, section: str) -> Request:
-    return _filled_in(common, section, node.mapping((), _keys(section)) if node else {})
+def _auxiliary(common: Request, node: YamlNode | None) -> Request:
+    """The section `auxiliary`; its proposals may have a lambda of their own."""
+    said = node.mapping((), (*_keys("auxiliary"), "lambda")) if node else {}
+    lam = said["lambda"].number() if "lambda" in said else common.auxiliary.lam
+    rest = {key: value for key, value in said.items() if key != "lambda"}
+    filled_in = _filled_in(common, "auxiliary", rest)
+    return replace(
+        filled_in, auxiliary=replace(filled_in.auxiliary, lam=lam), base=replace(filled_in.base, lam=lam)
+    )
 
 
 def _filled_in(common: Request, section: str, said: Mapping[str, YamlNode]) -> Request:

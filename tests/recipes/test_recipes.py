@@ -444,6 +444,25 @@ def test_the_example_in_the_guide_makes_sense_and_names_every_key(
     assert all(f"{key}:" in text for key in keys)
 
 
+def test_the_auxiliary_network_may_learn_from_a_lambda_of_its_own(
+    make_blobs: MakeBlobs, tmp_path: Path
+) -> None:
+    text = (
+        f"dataset: {make_blobs()}\nworkspace: {tmp_path / 'w'}\nauxiliary: {{lambda: 0.5}}\n"
+        "base: {resolutions: [8]}\n"
+    )
+    recipe = schema.load(write(tmp_path, text))
+    assert recipe.lambdas == [1.0, 0.5]
+    lambdas = {
+        r.base.sampler: (r.base.lam, r.auxiliary.lam) for r in recipe.trainings if "base" in r.networks
+    }
+    assert lambdas == {"uniform": (1.0, 1.0), "auxiliary": (0.5, 0.5), "proposal": (1.0, 1.0)}
+    result = run(tmp_path / "recipe.yaml", "--only", "boundaries", "--only", "solve-tensors")
+    assert result.exit_code == 0, result.output
+    stores_made = sorted(p.name for p in (tmp_path / "w" / "blobs" / "train" / "tensors").iterdir())
+    assert stores_made == ["8x8-lambda0.5.zarr", "8x8-lambda1.zarr"]
+
+
 def test_preparing_needs_no_torch(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     result = run(tiny, "--only", "boundaries", "--only", "solve-tensors", "--only", "upper-bound")
