@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
@@ -24,11 +24,9 @@ def print_evaluation(report: Report) -> None:
     facts = report.as_dict()
     rows = facts["systems"]
     out = console()
-    low, high = facts["crop_sides"]
-    sides = f"{low}" if low == high else f"{low} to {high}"
     out.print(
         f"{facts['dataset']}/{facts['split']}, {facts['images']} images; mIoU, trimap and recall at the "
-        f"{facts['measured_at']} ({sides} pixels a side)",
+        f"{facts['measured_at']} ({_sides(facts)} pixels a side)",
         markup=False,
         soft_wrap=True,
     )
@@ -51,11 +49,9 @@ def print_evaluations(every: Evaluations) -> None:
     out = console()
     if every.found:
         facts = every.found[0]
-        low, high = facts["crop_sides"]
-        sides = f"{low}" if low == high else f"{low} to {high}"
         out.print(
             f"{every.dataset}/{every.split}, {facts['images']} images; mIoU, trimap and recall at the "
-            f"{facts['measured_at']} ({sides} pixels a side); {every.new} measured now, the rest before",
+            f"{facts['measured_at']} ({_sides(facts)} pixels a side); {every.new} measured now, the rest before",
             markup=False,
             soft_wrap=True,
         )
@@ -67,6 +63,12 @@ def print_evaluations(every: Evaluations) -> None:
     if every.incomplete:
         out.print(f"  not finished, left out: {', '.join(every.incomplete)}", markup=False, soft_wrap=True)
     print_failures(every.failures)
+
+
+def _sides(facts: Mapping[str, Any]) -> str:
+    """Of the crops that were measured."""
+    low, high = facts["crop_sides"]
+    return f"{low}" if low == high else f"{low} to {high}"
 
 
 def _groups(found: Sequence[results.Group]) -> Table:
