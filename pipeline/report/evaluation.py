@@ -51,7 +51,8 @@ def print_evaluations(every: Evaluations) -> None:
         facts = every.found[0]
         out.print(
             f"{every.dataset}/{every.split}, {facts['images']} images; mIoU, trimap and recall at the "
-            f"{facts['measured_at']} ({_sides(facts)} pixels a side); {every.new} measured now, the rest before",
+            f"{facts['measured_at']} ({_sides(facts)} pixels a side); "
+            f"{every.new} measured now, the rest before",
             markup=False,
             soft_wrap=True,
         )
