@@ -105,11 +105,13 @@ Read with the spread over seeds in mind: the three seeds of the same 256-feature
 MISSING = """\
 - **256 pixels**: no seed was trained; on two CPU cores an epoch takes about five minutes. On a GPU:
   `adaprep train --sampler uniform --resolution 256`, the same with `--sampler auxiliary --lambda 0.5` and with
-  `--sampler proposal`, or `adaprep run workflows/camvid.yaml` with that resolution. Proposals at 128: likewise.
+  `--sampler proposal`, or `adaprep run workflows/camvid.yaml` with that resolution.
 - **64 and 128 pixels and PSPNet** have one seed and few epochs: networks far from converged (their mIoU is below that at
   32 x 32, which had four to sixteen times the epochs). That adaptive sampling is ahead there is a fact of these
   runs, not of what fully trained networks would do. The gain at 32 x 32 is on firmer ground, and still that of small
   data and of one schedule.
+- **Proposals at 128** do not gain on targets in their one run of six epochs, where predictions do: with so short a training
+  the order of single runs means little.
 - **Equal cost**: at 32 x 32 an auxiliary network of 256 features adds 0.17 GMACs to the base network's 0.31. The uniform
   baseline at the same total cost would have about 40 x 40 samples; it was not trained. The row "small", which adds 0.01,
   is the comparison at equal cost, and has one seed.

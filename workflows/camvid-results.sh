@@ -28,6 +28,7 @@ adaprep train --network base --base unet --sampler auxiliary --resolution 128 --
 for seed in 0 1 2; do adaprep train --network base --base unet --sampler auxiliary --resolution 32 --lambda 0.5 --epochs 100 --rate 0.001 --batch-size 45 --validate-every 10 --precision bfloat16 --seed "$seed"; done
 adaprep train --network base --base unet --sampler auxiliary --resolution 32 --lambda 0.5 --checkpoint "$ADAPREP_WORKSPACE/camvid/runs/auxiliary-32-lambda0.5-features64-seed0-long/best.pt" --epochs 100 --rate 0.001 --batch-size 45 --validate-every 10 --tag small --precision bfloat16
 adaprep train --network base --base unet --sampler auxiliary --resolution 64 --lambda 0.5 --epochs 25 --rate 0.001 --batch-size 45 --validate-every 10 --precision bfloat16
+adaprep train --network base --base unet --sampler proposal --resolution 128 --epochs 6 --rate 0.001 --batch-size 8 --validate-every 3 --precision bfloat16
 adaprep train --network base --base unet --sampler proposal --resolution 32 --epochs 100 --rate 0.001 --batch-size 45 --validate-every 2 --precision bfloat16
 for seed in 1 2; do adaprep train --network base --base unet --sampler proposal --resolution 32 --epochs 100 --rate 0.001 --batch-size 45 --validate-every 10 --precision bfloat16 --seed "$seed"; done
 adaprep train --network base --base unet --sampler proposal --resolution 64 --epochs 25 --rate 0.001 --batch-size 45 --validate-every 10 --precision bfloat16
