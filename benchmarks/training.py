@@ -38,7 +38,7 @@ def steps(resolution: int, batch: int, rounds: int, bfloat16: bool, device: Any)
 
     from pipeline.stages import samples
     from pipeline.train.data import Augmentation, StoreDataset, loader, sampled
-    from pipeline.train.fit import _channels_last
+    from pipeline.train.fit import channels_last
     from pipeline.train.losses import cross_entropy
     from pipeline.train.networks.factory import build
 
@@ -48,7 +48,7 @@ def steps(resolution: int, batch: int, rounds: int, bfloat16: bool, device: Any)
         order = RandomSampler(data, replacement=True, num_samples=batch * (rounds + 2))
         loading: Iterator[Any] = iter(loader(data, BatchSampler(order, batch, drop_last=True)))
         augment = Augmentation()
-        network = _channels_last(build("unet", 22).to(device)).train()
+        network = channels_last(build("unet", 22).to(device)).train()
         optimiser = torch.optim.AdamW(network.parameters(), 1e-4)
         held: list[Any] = []
 

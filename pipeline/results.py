@@ -13,15 +13,16 @@ from __future__ import annotations
 import csv
 import json
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline import stores
 
-SAMPLERS = ("uniform", "auxiliary", "proposal")
-"""In the order of tables."""
+NAMES = {"uniform": "uniform", "auxiliary": "predicted", "proposal": "proposals"}
+"""Samplers in the order of tables, with their words there: the baseline, an auxiliary network's tensors, the
+ground truth's own proposals."""
 
 
 def runs_folder(space: stores.Workspace, dataset: str) -> Path:
@@ -106,7 +107,8 @@ class Group:
     architecture: str
     sampler: str
     resolution: int
-    variant: str  # end of the runs' names, where they have a tag; what was trained otherwise
+    variant: str  # the runs' name without the seed
+    tag: str  # that was given with --tag, or nothing
     seeds: tuple[int, ...]
     gmacs: float
     evaluations: tuple[dict[str, Any], ...]
@@ -127,6 +129,25 @@ def groups(found: Iterable[Mapping[str, Any]]) -> list[Group]:
     return [_group(members) for members in together.values()]
 
 
+def baseline(group: Group, found: Iterable[Group]) -> Group | None:
+    """What a group is compared with: uniform samples for the same architecture at the same resolution.
+
+    Of the same tag, else the only one, else the one without a tag; None where there is no such group.
+    """
+    place = (group.architecture, group.resolution)
+    beside = [g for g in found if g.sampler == "uniform" and (g.architecture, g.resolution) == place]
+    same = [g for g in beside if g.tag == group.tag]
+    plain = beside if len(beside) == 1 else [g for g in beside if not g.tag]
+    return next(iter(same or plain), None)
+
+
+def words(found: Sequence[Group]) -> list[str]:
+    """What tells each group from others of its architecture, sampler and resolution; empty where none is."""
+    places = [(g.architecture, g.sampler, g.resolution) for g in found]
+    rests = [g.variant.partition(f"-{g.resolution}")[2].strip("-") or "default" for g in found]
+    return [rest if places.count(place) > 1 else "" for rest, place in zip(rests, places, strict=True)]
+
+
 def _group(members: list[dict[str, Any]]) -> Group:
     chosen, system = members[0]["settings"], members[0]["systems"][0]
     seeds = tuple(int(member["settings"]["seed"]) for member in members)
@@ -135,6 +156,7 @@ def _group(members: list[dict[str, Any]]) -> Group:
         chosen["sampler"],
         int(chosen["resolution"]),
         _variant(members[0]),
+        str(members[0]["run"]).partition(f"-seed{seeds[0]}")[2].removeprefix("-"),
         seeds,
         float(system["gmacs"]),
         tuple(members),
@@ -143,7 +165,7 @@ def _group(members: list[dict[str, Any]]) -> Group:
 
 def _order(evaluation: Mapping[str, Any]) -> tuple[Any, ...]:
     chosen = evaluation["settings"]
-    sampler = SAMPLERS.index(chosen["sampler"])
+    sampler = list(NAMES).index(chosen["sampler"])
     return chosen["architecture"], int(chosen["resolution"]), sampler, _variant(evaluation), chosen["seed"]
 
 

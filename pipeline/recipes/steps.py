@@ -369,8 +369,10 @@ class WriteReport(SplitStep):
         shown = [*runs.glob("*/result.json"), *runs.glob(f"*/{results.evaluation_path(Path(), self.split)}")]
         shown.append(results.upper_bound_path(self.space, self.dataset.name, self.split))
         newest = max((path.stat().st_mtime for path in shown if path.exists()), default=0.0)
-        page = self._folder / "index.html"
-        return "done" if page.exists() and page.stat().st_mtime >= newest else "to do"
+        from pipeline.report import page
+
+        path = page.default_folder(self.space, self.dataset.name, self.split) / "index.html"
+        return "done" if path.exists() and path.stat().st_mtime >= newest else "to do"
 
     def run(self, hooks: Hooks) -> bool:
         from pipeline.report import page
@@ -383,14 +385,8 @@ class WriteReport(SplitStep):
             from pipeline.train.processes import choose_device
 
             examples = stage.predict(self.space, data, frames, choose_device(self.recipe.device))
-        hooks.say(f"report: {page.write(self.space, name, self.split, self._folder, examples, root)}")
+        hooks.say(f"report: {page.write(self.space, name, self.split, None, examples, root)}")
         return True
-
-    @property
-    def _folder(self) -> Path:
-        """As `adaprep report` names it."""
-        name = "report" if self.split == "val" else f"report-{self.split}"
-        return self.space.path / self.dataset.name / name
 
 
 def _generated(recipe: Recipe) -> tuple[str, ...]:

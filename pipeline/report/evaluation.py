@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from pipeline.train.evaluate import Report
     from pipeline.train.evaluations import Evaluations
 
-SAMPLERS = {"uniform": "uniform", "auxiliary": "predicted", "proposal": "proposals"}
-"""Words of tables for what says where samples lie."""
-
 
 def print_evaluation(report: Report) -> None:
     """The systems beside each other: figures of the whole split, then by class, then by size of objects."""
@@ -87,12 +84,11 @@ def _groups(found: Sequence[results.Group]) -> Table:
         "object\nrecall",
     )
     table = _table(*heads, left=(0, 1))
-    uniform = {(g.architecture, g.resolution): g for g in found if g.sampler == "uniform"}
-    for group in found:
-        beside = uniform.get((group.architecture, group.resolution))
+    for group, word in zip(found, results.words(found), strict=True):
+        beside = None if group.sampler == "uniform" else results.baseline(group, found)
         table.add_row(
             escape(group.architecture),
-            SAMPLERS[group.sampler],
+            escape(f"{results.NAMES[group.sampler]} ({word})" if word else results.NAMES[group.sampler]),
             str(group.resolution),
             str(len(group.seeds)),
             f"{group.gmacs:.3g}",
@@ -120,7 +116,7 @@ def _mean(figure: results.Spread | None) -> str:
 def _gain(group: results.Group, beside: results.Group | None, name: str) -> str:
     """Points gained over uniform sampling at the same resolution."""
     ours, theirs = group.figure(name), beside.figure(name) if beside else None
-    if ours is None or theirs is None or group is beside:
+    if ours is None or theirs is None:
         return ""
     return f"{100 * (ours.mean - theirs.mean):+.1f}"
 

@@ -15,9 +15,16 @@ from pipeline.errors import AdaprepError
 from pipeline.stages import engine
 from pipeline.stages import inputs as listing
 from pipeline.stages.engine import Failure
-from pipeline.train import checkpoint, evaluate
+from pipeline.train import evaluate
 from pipeline.train.checkpoint import Checkpoint
-from pipeline.train.systems import System, check_classes, load_base, open_system, with_proposals
+from pipeline.train.systems import (
+    System,
+    auxiliary_networks,
+    check_classes,
+    load_base,
+    open_system,
+    with_proposals,
+)
 
 
 @dataclass
@@ -130,7 +137,8 @@ def _measure(
     listener: engine.Listener | None,
 ) -> list[Failure]:
     """Score the candidates in one pass over the images; keep what was found where every file was read."""
-    auxiliaries = _auxiliaries(space, dataset.name) if any(_sampled_by(c) for c in todo) else {}
+    folder = results.runs_folder(space, dataset.name)
+    auxiliaries = auxiliary_networks(folder) if any(_sampled_by(c) for c in todo) else {}
     systems = {c.run.name: _system(c, dataset, auxiliaries, device) for c in todo}
     named = [replace(system, name=run) for run, system in systems.items()]
     report = evaluate.run(dataset, split, frames, named, (), listener)
@@ -149,12 +157,6 @@ def _measure(
 def _sampled_by(candidate: _Candidate) -> str | None:
     """Identity of the auxiliary network that sampled for it."""
     return candidate.settings.get("auxiliary") if candidate.settings["sampler"] == "auxiliary" else None
-
-
-def _auxiliaries(space: stores.Workspace, dataset: str) -> dict[str, Path]:
-    """Best checkpoints of the auxiliary runs, by identity."""
-    paths = results.runs_folder(space, dataset).glob("auxiliary-*/best.pt")
-    return {checkpoint.load(path, "auxiliary").identity: path for path in sorted(paths)}
 
 
 def _system(

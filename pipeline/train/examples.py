@@ -15,8 +15,7 @@ from pipeline import results, stores
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import FileError
 from pipeline.stages.upper_bound import central_crop
-from pipeline.train import checkpoint
-from pipeline.train.systems import System, check_classes, load_base, open_system
+from pipeline.train.systems import System, auxiliary_networks, check_classes, load_base, open_system
 
 
 @dataclass(frozen=True)
@@ -100,11 +99,8 @@ def _open(space: stores.Workspace, dataset: Dataset, run: Path, device: torch.de
     check_classes(base, dataset.name, dataset.classes.names)
     if base.about["sampler"] == "uniform":
         return open_system(base, None, device)[0]
-    folder = results.runs_folder(space, dataset.name)
-    for path in sorted(folder.glob("auxiliary-*/best.pt")):
-        if checkpoint.load(path, "auxiliary").identity == base.about.get("auxiliary"):
-            return open_system(base, path, device)[0]
-    return None
+    path = auxiliary_networks(results.runs_folder(space, dataset.name)).get(base.about["auxiliary"])
+    return open_system(base, path, device)[0] if path else None
 
 
 def _label(

@@ -104,13 +104,14 @@ class Run:
         recorded: dict[str, Any] = stores.read_json(self.path / "settings.json").get("machine", {})
         return recorded
 
-    def finish(self, result: Result) -> None:
-        """Say that the run is over."""
+    def finish(self, result: Result, weights: str) -> None:
+        """Say that the run is over; `weights` is the identity of those of the best epoch."""
         content = {
             "epochs": result.epochs,
             "best_epoch": result.best_epoch,
             "figures": {k: v if math.isfinite(v) else None for k, v in result.figures.items()},
             "seconds": result.seconds,
+            "weights": weights,
         }
         stores.write_text(self.path / "result.json", json.dumps(content, indent=2))
 

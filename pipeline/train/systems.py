@@ -103,6 +103,12 @@ def load_base(path: Path) -> Checkpoint:
     return found
 
 
+def auxiliary_networks(folder: Path) -> dict[str, Path]:
+    """Best checkpoints of the auxiliary runs in a folder of runs, by the identity of their weights."""
+    paths = sorted(folder.glob("auxiliary-*/best.pt"))
+    return {checkpoint.load(path, "auxiliary").identity: path for path in paths}
+
+
 def check_classes(found: Checkpoint, dataset: str, names: Sequence[str]) -> None:
     """Refuse a checkpoint of another data set or other classes, naming the first that differs.
 

@@ -132,3 +132,24 @@ def test_settings_name_the_precision() -> None:
     assert [command.uses_bfloat16(p, cpu) for p in ("auto", "float32", "bfloat16")] == [False, False, True]
     assert command.uses_bfloat16("auto", torch.device("cuda"))
     assert settings.Request(("base",)).precision == "auto"
+
+
+def test_a_tagged_variant_is_told_apart_and_keeps_its_baseline(space: stores.Workspace) -> None:
+    request = replace(TINY, networks=("base",), epochs=1, tag="other", seed=0)
+    command.run(space, None, replace(request, base=replace(request.base, sampler="uniform")))
+    status, printed = evaluate(space)
+    assert status == 0, printed
+    assert "uniform (other)" in printed
+    groups = results.groups(results.evaluations(space, "blobs", "val"))
+    predicted = next(g for g in groups if g.sampler == "auxiliary")
+    beside = results.baseline(predicted, groups)
+    assert beside is not None
+    assert (beside.tag, beside.seeds) == ("", (0, 1))
+
+
+def test_a_run_that_is_over_names_its_best_weights(space: stores.Workspace) -> None:
+    from pipeline.train import checkpoint
+
+    for run in results.complete_runs(space, "blobs"):
+        kept = json.loads((run / "result.json").read_text(encoding="utf-8"))
+        assert kept["weights"] == checkpoint.load(run / "best.pt").identity

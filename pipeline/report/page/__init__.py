@@ -57,8 +57,7 @@ def write(
 
     facts = collect.collect(space, dataset, split, root)
     made = document.build(facts, examples or ())
-    default = space.path / facts.dataset.name / ("report" if split == "val" else f"report-{split}")
-    folder = output or default
+    folder = output or default_folder(space, facts.dataset.name, split)
     for table in made.tables:
         stores.write_text(folder / "tables" / f"{table.name}.csv", table.csv())
     for chart in made.charts:
@@ -68,6 +67,11 @@ def write(
     path = folder / "index.html"
     stores.write_text(path, _render(made))
     return path
+
+
+def default_folder(space: stores.Workspace, dataset: str, split: str) -> Path:
+    """Where the report on a split lies unless it is said otherwise."""
+    return space.path / dataset / ("report" if split == "val" else f"report-{split}")
 
 
 def shown(

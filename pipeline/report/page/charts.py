@@ -8,10 +8,10 @@ from typing import Any
 
 from pipeline.report.page import paper
 from pipeline.report.page.collect import Facts, Run
-from pipeline.report.page.compare import NAMES, Gain, System, figure, size_recall, trimap
+from pipeline.report.page.compare import Gain, System, figure, size_recall, trimap
 from pipeline.report.page.drawing import Axes, Chart, Line, draw_bars, draw_lines
 from pipeline.report.page.tables import BINS, kind_of, relative
-from pipeline.results import Spread
+from pipeline.results import NAMES, Spread
 
 STYLES = {"auxiliary": 0, "uniform": 1, "proposal": 2}
 """The same colour, dashes and marker for a sampler in every chart."""

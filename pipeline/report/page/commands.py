@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pipeline import results
@@ -19,7 +20,8 @@ def again(facts: Facts) -> list[str]:
     lines += _tensors(facts)
     if facts.bound:
         lines.append(_bound(facts))
-    lines += [_train(run, facts.runs) + facts.option for run in _ordered(facts.runs)]
+    folder = results.runs_folder(facts.space, facts.dataset.name)
+    lines += [_train(run, facts.runs, folder) + facts.option for run in _ordered(facts.runs)]
     if facts.evaluations:
         lines.append(f"adaprep evaluate --split {facts.split}{facts.option}")
     return [*lines, f"adaprep report --split {facts.split}{facts.option}"]
@@ -75,10 +77,10 @@ def _bound(facts: Facts) -> str:
 
 
 def _ordered(runs: Sequence[Run]) -> list[Run]:
-    return sorted(runs, key=lambda r: (r.settings["seed"], r.network, int(r.settings["resolution"]), r.name))
+    return sorted(runs, key=lambda r: (r.network, r.settings["seed"], int(r.settings["resolution"]), r.name))
 
 
-def _train(run: Run, runs: Sequence[Run]) -> str:
+def _train(run: Run, runs: Sequence[Run], folder: Path) -> str:
     """The command of one run; options at their defaults that never change are left out."""
     about = run.settings
     parts = [f"adaprep train --network {run.network}"]
@@ -92,9 +94,8 @@ def _train(run: Run, runs: Sequence[Run]) -> str:
             parts.append(
                 f"--grid {'x'.join(map(str, about['grid']))} --lambda {lambda_name(about['lambda'])}"
             )
-        same = [r for r in runs if r.network == "auxiliary" and r.settings["seed"] == about["seed"]]
-        if about["sampler"] == "auxiliary" and same:
-            parts.append(_auxiliary(same[0].settings))
+        if about["sampler"] == "auxiliary":
+            parts.append(_sampled_by(run, runs, folder))
         if about.get("pretrained"):
             parts.append(f"--pretrained {shlex.quote(str(about['pretrained']))}")
     strengths = "".join(f" --augment {name}={value:g}" for name, value in about["augmentation"].items())
@@ -103,9 +104,34 @@ def _train(run: Run, runs: Sequence[Run]) -> str:
         f"--weight-decay {about['weight_decay']:g} --validate-every {about['validate_every']}{strengths} "
         f"--seed {about['seed']}"
     )
+    if run.machine.get("precision") and run.machine["precision"] != _usual(run):
+        parts.append(f"--precision {run.machine['precision']}")
     if tag := run.name.partition(f"-seed{about['seed']}-")[2]:
         parts.append(f"--tag {shlex.quote(tag)}")
     return " ".join(parts)
+
+
+def _usual(run: Run) -> str:
+    """The precision that `--precision auto` chose on the run's device."""
+    return "float32" if run.machine.get("device") == "cpu" else "bfloat16"
+
+
+def _sampled_by(run: Run, runs: Sequence[Run], folder: Path) -> str:
+    """The auxiliary network that sampled for a base network; its checkpoint, where names do not say which."""
+    wanted = run.settings["auxiliary"]
+    found = [r for r in runs if r.network == "auxiliary" and (r.result or {}).get("weights") == wanted]
+    if not found:
+        return f"--lambda {lambda_name(run.settings['lambda'] or 1.0)} --checkpoint CHECKPOINT"
+    sampler = found[0]
+    options = _auxiliary(sampler.settings)
+    if _end(sampler) != _end(run):
+        options += f" --checkpoint {shlex.quote(str(folder / sampler.name / 'best.pt'))}"
+    return options
+
+
+def _end(run: Run) -> str:
+    """Seed and tag."""
+    return f"seed{run.settings['seed']}" + run.name.partition(f"-seed{run.settings['seed']}")[2]
 
 
 def _auxiliary(about: Mapping[str, Any]) -> str:

@@ -12,9 +12,6 @@ from pipeline.results import Group, Spread
 Measure = Callable[[dict[str, Any]], float | None]
 """One figure of an evaluation's row; None where there is nothing to measure."""
 
-NAMES = {"auxiliary": "predicted", "proposal": "proposals", "uniform": "uniform"}
-"""Samplers as in tables: an auxiliary network's, the ground truth's own proposals, the baseline."""
-
 ROLES = {"auxiliary": "ours", "proposal": "reference", "uniform": "baseline"}
 
 
@@ -32,7 +29,7 @@ class System:
 
     @property
     def sampler(self) -> str:
-        return NAMES[self.group.sampler] + (f" ({self.word})" if self.word else "")
+        return results.NAMES[self.group.sampler] + (f" ({self.word})" if self.word else "")
 
     @property
     def line(self) -> str:
@@ -108,37 +105,17 @@ def _number(value: Any) -> float | None:
 def systems(found: Iterable[dict[str, Any]]) -> list[System]:
     """The evaluations that measured something, by architecture and resolution; ours above the baseline."""
     groups = results.groups(e for e in found if e["systems"])
-    words = [_word(group) for group in groups]
-    places = [(g.architecture, g.sampler, g.resolution) for g in groups]
-    chosen = [
-        System(group, word if places.count(place) > 1 else "")
-        for group, word, place in zip(groups, words, places, strict=True)
-    ]
+    chosen = [System(*pair) for pair in zip(groups, results.words(groups), strict=True)]
     order = {"auxiliary": 0, "proposal": 1, "uniform": 2}
     return sorted(chosen, key=lambda s: (*s.key, order[s.group.sampler], s.word))
 
 
-def _word(group: Group) -> str:
-    """What the run's name says beyond architecture, sampler and resolution."""
-    _, _, rest = group.variant.partition(f"-{group.resolution}")
-    return rest.strip("-") or "default"
-
-
-def tag(group: Group) -> str:
-    """The word that was given with --tag, or nothing."""
-    first = group.evaluations[0]
-    return str(first["run"]).partition(f"-seed{first['settings']['seed']}")[2]
-
-
 def gains(of: Sequence[System], sampler: str = "auxiliary") -> list[Gain]:
     """Every system of a sampler that has a baseline: of the same tag, else the only one or the untagged."""
+    by_group = {id(system.group): system for system in of}
     found = []
     for system in of:
-        if system.group.sampler != sampler:
-            continue
-        beside = [s for s in of if s.key == system.key and s.group.sampler == "uniform"]
-        same = [s for s in beside if tag(s.group) == tag(system.group)]
-        plain = beside if len(beside) == 1 else [s for s in beside if not tag(s.group)]
-        if chosen := same or plain:
-            found.append(Gain(system, chosen[0]))
+        beside = results.baseline(system.group, [s.group for s in of])
+        if system.group.sampler == sampler and beside is not None:
+            found.append(Gain(system, by_group[id(beside)]))
     return found
