@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from pipeline.train.evaluate import Report
     from pipeline.train.evaluations import Evaluations
 
+WIDTH = 130
+"""Columns of the table of all networks where there is no terminal: no figure is broken over two lines."""
+
 
 def print_evaluation(report: Report) -> None:
     """The systems beside each other: figures of the whole split, then by class, then by size of objects."""
@@ -53,6 +56,8 @@ def print_evaluations(every: Evaluations) -> None:
             markup=False,
             soft_wrap=True,
         )
+        if not out.is_terminal:
+            out.width = WIDTH
         out.print(_groups(results.groups(every.found)))
         out.print(
             "  ± standard deviation over seeds; points: against uniform, means over seeds", markup=False
