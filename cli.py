@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pipeline.recipes.steps import Hooks
     from pipeline.stages.engine import Scheduler
     from pipeline.stores import Workspace
+    from pipeline.train.settings import Precision
 
 
 class Commands(click.Group):
@@ -666,6 +667,11 @@ def train(
 @click.option("--root", type=ROOT, help="Where the data set lies, in place of what the recipe says.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="In place of the recipe's.")
 @click.option(
+    "--precision",
+    type=click.Choice(["auto", "float32", "bfloat16"]),
+    help="Of forward passes, in place of the recipe's.",
+)
+@click.option(
     "--workspace",
     type=click.Path(file_okay=False, path_type=Path),
     envvar="ADAPREP_WORKSPACE",
@@ -678,6 +684,7 @@ def run_recipe(
     first: str | None,
     root: Path | None,
     device: str | None,
+    precision: Precision | None,
     workspace: Path | None,
     dry_run: bool,
 ) -> None:
@@ -696,7 +703,7 @@ def run_recipe(
     from pipeline.recipes import plan, schema
     from pipeline.recipes import run as running
 
-    recipe = schema.load(path, schema.Overrides(workspace, root, device))
+    recipe = schema.load(path, schema.Overrides(workspace, root, device, precision))
     every = plan.steps(recipe)
     chosen = plan.select(recipe, every, only, first)
     if dry_run:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import cast
 
 from pipeline.datasets import registry
 from pipeline.datasets.base import Dataset
 from pipeline.datasets.yaml_nodes import YamlNode, read_yaml
 from pipeline.errors import AdaprepError
 from pipeline.recipes.trainings import MOST, filled, read_trainings
-from pipeline.train.settings import Auxiliary, Base, Request
+from pipeline.train.settings import Auxiliary, Base, Precision, Request
 
-PLACES = ("root", "workspace", "device", "targets", "settings", "train_split", "val_split", "tag")
+PLACES = (
+    "root",
+    "workspace",
+    "device",
+    "precision",
+    "targets",
+    "settings",
+    "train_split",
+    "val_split",
+    "tag",
+)
 SAMPLING = ("grid", "lambda", "crops")
 STEPS = ("generate", "check", "upper_bound", "auxiliary", "base", "evaluate", "report")
 """Keys of a recipe, beside `dataset`: the same for all steps; of the sampling tensors; of one step."""
@@ -49,6 +61,7 @@ class Overrides:
     workspace: Path | None = None
     root: Path | None = None
     device: str | None = None
+    precision: Precision | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +122,7 @@ def load(path: Path, overrides: Overrides | None = None) -> Recipe:
     said = top.mapping(("dataset",), PLACES + SAMPLING + STEPS)
     if chosen.device is None and "device" in said:
         chosen = replace(chosen, device=said["device"].choice(DEVICES))
+    precision = _precision(said.get("precision"))
     generate = _generate(said.get("generate"), said["dataset"])
     opened = _open(said, chosen.root, generate is not None)
     splits = _splits(said, opened.dataset)
@@ -121,7 +135,11 @@ def load(path: Path, overrides: Overrides | None = None) -> Recipe:
         tag=_tag(said.get("tag")),
         splits=splits,
         device=chosen.device or "auto",
+        precision=precision,
     )
+    trainings = read_trainings(said.get("auxiliary"), said.get("base"), common)
+    if chosen.precision is not None:
+        trainings = tuple(replace(request, precision=chosen.precision) for request in trainings)
     return Recipe(
         path,
         opened.dataset,
@@ -137,7 +155,7 @@ def load(path: Path, overrides: Overrides | None = None) -> Recipe:
         generate,
         _check(said.get("check")),
         _bounds(said.get("upper_bound"), opened.dataset, splits[1], grid, lam),
-        read_trainings(said.get("auxiliary"), said.get("base"), common),
+        trainings,
         _evaluated(said.get("evaluate"), opened.dataset, splits[1], "base" in said),
         said["report"].switch() if "report" in said else True,
         common.device,
@@ -196,6 +214,11 @@ def _word(node: YamlNode) -> str:
 
 def _path(node: YamlNode | None) -> Path | None:
     return Path(node.text()).expanduser() if node else None
+
+
+def _precision(node: YamlNode | None) -> Precision:
+    """Of all networks; `auxiliary`, `base` and a resolution may say another."""
+    return cast(Precision, node.choice(typing.get_args(Precision))) if node else "auto"
 
 
 def _tag(node: YamlNode | None) -> str | None:

@@ -325,11 +325,20 @@ def test_a_network_that_cannot_be_made_is_named_before_anything_is_done(tiny: Pa
 
 
 def test_options_stand_for_what_the_recipe_says(tiny: Path, tmp_path: Path) -> None:
-    recipe = schema.load(tiny, schema.Overrides(tmp_path / "other", tmp_path, "auto"))
+    tiny.write_text(tiny.read_text().replace("  rate: 1e-3\n", "  rate: 1e-3\n  precision: float32\n"))
+    recipe = schema.load(tiny, schema.Overrides(tmp_path / "other", tmp_path, "auto", "bfloat16"))
     assert recipe.workspace == tmp_path / "other"
     assert recipe.dataset.root == tmp_path
     assert recipe.device == "auto"
     assert all(request.device == "auto" for request in recipe.trainings)
+    assert all(request.precision == "bfloat16" for request in recipe.trainings)
+
+
+def test_precision_is_of_all_networks_but_those_that_say_another(tiny: Path) -> None:
+    text = tiny.read_text().replace("device: cpu\n", "device: cpu\nprecision: bfloat16\n")
+    tiny.write_text(text.replace("16: {epochs: 1,", "16: {epochs: 1, precision: float32,"))
+    precisions = [request.precision for request in schema.load(tiny).trainings]
+    assert precisions == ["bfloat16"] * 6 + ["float32"]
 
 
 def test_several_processes_only_train(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
