@@ -14,7 +14,7 @@ from pipeline.report.page.tables import BINS, kind_of, relative
 from pipeline.results import NAMES, Spread
 
 STYLES = {"auxiliary": 0, "uniform": 1, "proposal": 2}
-"""The same colour, dashes and marker for a sampler in every chart."""
+"""The same colour for a sampler in every chart; dashes and marker too where it has one line."""
 
 MEASURES = (("target_miou", "target classes", "targets"), ("miou", "all classes", "all"))
 
@@ -29,10 +29,13 @@ def _bounds(spreads: Sequence[Spread], scale: float = 1.0) -> dict[str, Any]:
     }
 
 
-def _style(system: System, others: Sequence[str]) -> int:
-    """Of a line: by sampler while there is one line a sampler, else by its place."""
-    lines = list(dict.fromkeys(others))
-    return STYLES[system.group.sampler] if len(lines) <= 3 else lines.index(system.line)
+def _look(system: System, others: Sequence[System]) -> dict[str, Any]:
+    """Of a line: colour by sampler; dashes and marker too while each sampler has one line, else by place."""
+    lines = dict.fromkeys((s.line, s.group.sampler) for s in others)
+    family = STYLES[system.group.sampler]
+    alone = len({sampler for _, sampler in lines}) == len(lines)
+    place = list(lines).index((system.line, system.group.sampler))
+    return {"style": family if alone else place, "family": family}
 
 
 def _name(system: System, systems: Sequence[System]) -> str:
@@ -59,7 +62,7 @@ def cost(systems: Sequence[System]) -> list[Chart]:
                     [s.group.gmacs for s, _ in found],
                     [spread.mean for spread in spreads],
                     **_bounds(spreads),
-                    style=_style(first, [s.line for s in systems]),
+                    **_look(first, systems),
                 )
             )
         if lines:
@@ -111,6 +114,7 @@ def cost_of_paper(table: paper.PaperTable) -> list[Chart]:
                             [e.gmacs for e in found],
                             [getattr(e, key) for e in found],
                             style=(0 if ours else 1) + 2 * networks.index(network),
+                            family=0 if ours else 1,
                         )
                     )
         if lines:
@@ -177,7 +181,7 @@ def recall(gains: Sequence[Gain], systems: Sequence[System]) -> list[Chart]:
                         range(1, BINS + 1),
                         [s.mean for s in spreads],
                         **_bounds(spreads),
-                        style=_style(system, [s.line for s in same]),
+                        **_look(system, same),
                     )
                 )
         if lines:

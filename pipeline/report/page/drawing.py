@@ -28,8 +28,13 @@ class Line:
     y: Sequence[float]
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
-    style: int = 0  # colour, dashes and marker
+    style: int = 0  # dashes and marker
+    family: int | None = None  # colour, shared by lines of one kind; else that of the style
     thin: bool = False  # without markers
+
+    @property
+    def color(self) -> str:
+        return COLORS[(self.style if self.family is None else self.family) % len(COLORS)]
 
 
 @dataclass(frozen=True)
@@ -61,25 +66,23 @@ def draw_lines(name: str, title: str, alt: str, lines: Sequence[Line], words: Ax
     """Curves with their names at their ends."""
     figure, axes = _figure(SIZE)
     for line in lines:
-        color, k = COLORS[line.style % len(COLORS)], line.style
         if line.low is not None and line.high is not None:
             spread = (
                 [y - a for y, a in zip(line.y, line.low, strict=True)],
                 [b - y for y, b in zip(line.y, line.high, strict=True)],
             )
-            axes.errorbar(line.x, line.y, spread, color=color, fmt="none", capsize=2.5, linewidth=0.9)
-        marker = {} if line.thin else {"marker": MARKERS[k % len(MARKERS)], "markersize": 4.5}
-        axes.plot(
-            line.x,
-            line.y,
-            color=color,
-            linestyle=DASHES[k % len(DASHES)],
-            linewidth=1.1 if line.thin else 1.6,
-            **marker,
-        )
+            axes.errorbar(line.x, line.y, spread, color=line.color, fmt="none", capsize=2.5, linewidth=0.9)
+        axes.plot(line.x, line.y, **_pen(line))
     _dress(axes, words)
     _names(axes, lines)
     return _chart(figure, name, title, alt)
+
+
+def _pen(line: Line) -> dict[str, Any]:
+    k = line.style
+    marker = {} if line.thin else {"marker": MARKERS[k % len(MARKERS)], "markersize": 4.5}
+    width = 1.1 if line.thin else 1.6
+    return {"color": line.color, "linestyle": DASHES[k % len(DASHES)], "linewidth": width, **marker}
 
 
 def draw_bars(
@@ -146,25 +149,26 @@ def _dress(axes: Any, words: Axes) -> None:
 
 
 def _names(axes: Any, lines: Sequence[Line]) -> None:
-    """Each curve's name right of its end, moved apart where ends lie close."""
+    """Each curve's name, with a piece of it, right of its end; moved apart where ends lie close."""
     low, high = axes.get_ylim()
     named = [line for line in lines if line.label]
     ends = sorted((((line.y[-1] - low) / (high - low), line) for line in named), key=lambda end: end[0])
-    places: list[float] = []
-    for place, line in ends:
-        lines_high = 0.068 * (1 + line.label.count("\n"))
-        places.append(max(place, places[-1] + lines_high) if places else place)
+    rows = [1 + line.label.count("\n") for _, line in ends]
+    places = [ends[0][0]] if ends else []
+    for k in range(1, len(ends)):
+        places.append(max(ends[k][0], places[-1] + 0.034 * (rows[k - 1] + rows[k])))
     pushed = sum(place - end[0] for place, end in zip(places, ends, strict=True)) / max(len(places), 1)
     shift = max(pushed, places[-1] - 1.0) if places else 0.0
     for (_, line), place in zip(ends, places, strict=True):
-        color = COLORS[line.style % len(COLORS)]
+        key = [1.02, 1.055, 1.09], [place - shift] * 3
+        axes.plot(*key, **_pen(line), markevery=[1], transform=axes.transAxes, clip_on=False)
         axes.annotate(
             line.label,
-            (1.02, place - shift),
+            (1.11, place - shift),
             xycoords="axes fraction",
             va="center",
             fontsize=8.5,
-            color=color,
+            color=line.color,
         )
 
 
