@@ -1,4 +1,4 @@
-"""What the commands print: one progress line, tables, sums in human units."""
+"""What the commands print: how it goes on, tables, sums in human units."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 LISTED = 20
 """At most so many failures are printed; the rest are counted."""
+
+EVERY = 60.0
+"""Seconds between the lines of a log."""
 
 
 def console() -> Console:
@@ -66,11 +69,36 @@ class ProgressLine:
         self.progress.remove_task(self.task)
 
 
-def listener() -> Listener:
-    """A progress line on a terminal, silence elsewhere."""
-    from pipeline.stages.engine import Silent
+class LogLines:
+    """The same where there is no terminal, a line a minute: nothing of what is over sooner."""
 
-    return ProgressLine() if sys.stderr.isatty() else Silent()
+    def __init__(self, every: float = EVERY) -> None:
+        self.every = every
+
+    def started(self, title: str, total: int) -> None:
+        self.title, self.total, self.images, self.failures = title, total, 0, 0
+        self.begun = self.said = time.perf_counter()
+
+    def advanced(self, images: int, failures: int) -> None:
+        self.images += images
+        self.failures += failures
+        now = time.perf_counter()
+        if now - self.said >= self.every and self.images:
+            self.said = now
+            rate = self.images / max(now - self.begun, 1e-9)
+            failed = f", {self.failures:,} failed" if self.failures else ""
+            left = human_seconds((self.total - self.images) / rate)
+            done = f"{self.images:,} of {self.total:,} images{failed}"
+            print(
+                f"{self.title}: {done}, {rate:.1f} images/s, about {left} left", file=sys.stderr, flush=True
+            )
+
+    def finished(self) -> None: ...
+
+
+def listener() -> Listener:
+    """A progress line on a terminal, a line a minute elsewhere."""
+    return ProgressLine() if sys.stderr.isatty() else LogLines()
 
 
 def print_failures(failures: Sequence[Failure]) -> None:

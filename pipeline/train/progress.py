@@ -1,4 +1,4 @@
-"""One line on the terminal while a network is fitted."""
+"""How a fit goes on: one line on the terminal; in a log, a line a minute."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import sys
 import time
 from collections.abc import Mapping
 from typing import Protocol
+
+from pipeline.units import human_seconds
+
+EVERY = 60.0
+"""Seconds between the lines of a log."""
 
 
 class Listener(Protocol):
@@ -26,14 +31,33 @@ class Silent:
     def finished(self) -> None: ...
 
 
-class ProgressLine:
-    """Epoch, loss, the last validation, images a second, time left."""
+class _Words:
+    """Epoch, loss, the last validation, images a second."""
+
+    def __init__(self) -> None:
+        self.images, self.begun, self.epochs, self.figures = 0, time.perf_counter(), 0, ""
+
+    def begin(self, epochs: int) -> None:
+        self.images, self.begun, self.epochs, self.figures = 0, time.perf_counter(), epochs, ""
+
+    def text(self, epoch: int, images: int, loss: float) -> str:
+        self.images += images
+        rate = self.images / max(time.perf_counter() - self.begun, 1e-9)
+        return f"epoch {epoch} of {self.epochs} loss {loss:.4f}{self.figures} {rate:.0f} images/s"
+
+    def validated(self, figures: Mapping[str, float]) -> None:
+        name, value = next(iter(figures.items()))
+        self.figures = f" {name.replace('_', ' ')} {value:.4f}"
+
+
+class ProgressLine(_Words):
+    """A bar with the words and the time left."""
 
     def __init__(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        self.images, self.begun, self.epochs, self.figures = 0, time.perf_counter(), 0, ""
+        super().__init__()
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),
@@ -44,25 +68,42 @@ class ProgressLine:
         )
 
     def started(self, title: str, epochs: int, steps: int, done: int) -> None:
-        self.images, self.begun, self.epochs, self.figures = 0, time.perf_counter(), epochs, ""
+        self.begin(epochs)
         self.task = self.progress.add_task(title, total=steps, completed=done, text="")
         self.progress.start()
 
     def advanced(self, epoch: int, steps: int, images: int, loss: float) -> None:
-        self.images += images
-        rate = self.images / max(time.perf_counter() - self.begun, 1e-9)
-        text = f"epoch {epoch} of {self.epochs} loss {loss:.4f}{self.figures} {rate:.0f} images/s"
-        self.progress.update(self.task, advance=steps, text=text)
-
-    def validated(self, figures: Mapping[str, float]) -> None:
-        name, value = next(iter(figures.items()))
-        self.figures = f" {name.replace('_', ' ')} {value:.4f}"
+        self.progress.update(self.task, advance=steps, text=self.text(epoch, images, loss))
 
     def finished(self) -> None:
         self.progress.stop()
         self.progress.remove_task(self.task)
 
 
+class LogLines(_Words):
+    """The same in words, a line a minute: nothing of what is over sooner."""
+
+    def __init__(self, every: float = EVERY) -> None:
+        super().__init__()
+        self.every = every
+
+    def started(self, title: str, epochs: int, steps: int, done: int) -> None:
+        self.begin(epochs)
+        self.title, self.steps, self.first, self.done = title, steps, done, done
+        self.said = self.begun
+
+    def advanced(self, epoch: int, steps: int, images: int, loss: float) -> None:
+        self.done += steps
+        text, now = self.text(epoch, images, loss), time.perf_counter()
+        if now - self.said >= self.every:
+            self.said = now
+            left = (now - self.begun) / (self.done - self.first) * (self.steps - self.done)
+            line = f"{self.title}: {text}, about {human_seconds(left)} left"
+            print(line, file=sys.stderr, flush=True)
+
+    def finished(self) -> None: ...
+
+
 def listener() -> Listener:
-    """A progress line on a terminal, silence elsewhere."""
-    return ProgressLine() if sys.stderr.isatty() else Silent()
+    """A progress line on a terminal, a line a minute elsewhere."""
+    return ProgressLine() if sys.stderr.isatty() else LogLines()
