@@ -453,6 +453,30 @@ def test_tagged_runs_are_compared_with_the_baseline_of_their_tag(space: stores.W
     assert len({gain.ours.sampler for gain in found}) == 2
 
 
+def test_larger_uniform_images_of_the_same_cost_are_compared_with(space: stores.Workspace) -> None:
+    for seed in (0, 1):
+        add_run(space, "uniform", 16, seed, 0.40, 0.30)
+        add_run(space, "auxiliary", 16, seed, 0.46, 0.36 + 0.02 * seed)
+        add_run(space, "uniform", 17, seed, 0.43, 0.32)
+    add_run(space, "uniform", 17, 0, 0.9, 0.9, tag="-long")
+    add_run(space, "uniform", 17, 0, 0.9, 0.9, architecture="pspnet")
+    add_run(space, "uniform", 20, 0, 0.9, 0.9)
+    every = compare.systems(evaluations(space))
+    (gain,) = compare.gains_at_cost(every)
+    assert (gain.ours.group.resolution, gain.baseline.group.resolution) == (16, 17)
+    assert abs(gain.extra) < 0.01
+    assert gain.baseline.group.tag == ""
+    found = read(space)
+    assert "unet, 16 x 16, at the same cost: +5.0 points on targets, +3.0 over all" in found.words
+    assert "Against uniform sampling at 17 x 17, predicted sampling gains 5.0 points" in found.words
+    assert "at 0.085 GMACs an image against 0.0847." in found.words
+    assert "mIoU on targets 0.320. Nothing to compare" not in found.words
+
+
+def test_a_baseline_of_another_cost_is_none_of_the_same_cost(trained: Written) -> None:
+    assert compare.gains_at_cost(compare.systems(evaluations(trained.space))) == []
+
+
 def test_a_figure_that_is_nowhere_is_a_dash(trained: Written) -> None:
     found = compare.systems(evaluations(trained.space))
     assert found[0].spread(compare.class_iou("stick")) is None

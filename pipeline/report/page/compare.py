@@ -12,6 +12,9 @@ from pipeline.results import Group, Spread
 Measure = Callable[[dict[str, Any]], float | None]
 """One figure of an evaluation's row; None where there is nothing to measure."""
 
+SAME_COST = 0.05
+"""Systems whose costs differ by no larger part cost the same."""
+
 ROLES = {"auxiliary": "ours", "proposal": "reference", "uniform": "baseline"}
 
 
@@ -50,7 +53,7 @@ class System:
 
 @dataclass(frozen=True)
 class Gain:
-    """A system beside the uniform baseline of the same architecture and resolution."""
+    """A system beside the uniform baseline of the same architecture, of the same resolution or cost."""
 
     ours: System
     baseline: System
@@ -65,6 +68,16 @@ class Gain:
             theirs = dict(zip(self.baseline.group.seeds, base.values, strict=True))
             return Spread(tuple(mine[seed] - theirs[seed] for seed in sorted(mine)))
         return Spread((ours.mean - base.mean,))
+
+    @property
+    def at_cost(self) -> bool:
+        """Whether the baseline is a larger one of the same cost."""
+        return self.ours.group.resolution != self.baseline.group.resolution
+
+    @property
+    def extra(self) -> float:
+        """Cost of ours over that of the baseline, less 1."""
+        return self.ours.group.gmacs / self.baseline.group.gmacs - 1
 
     @property
     def paired(self) -> bool:
@@ -119,3 +132,23 @@ def gains(of: Sequence[System], sampler: str = "auxiliary") -> list[Gain]:
         if system.group.sampler == sampler and beside is not None:
             found.append(Gain(system, by_group[id(beside)]))
     return found
+
+
+def gains_at_cost(of: Sequence[System]) -> list[Gain]:
+    """Every predicted system beside the larger uniform one of the same cost, where there is one.
+
+    Of several the nearest in cost, of the same tag before others.
+    """
+    found = []
+    for ours in (s for s in of if s.group.sampler == "auxiliary"):
+        larger = [Gain(ours, s) for s in of if _larger_baseline(ours, s)]
+        same = [gain for gain in larger if abs(gain.extra) <= SAME_COST]
+        same.sort(key=lambda gain: (gain.baseline.group.tag != ours.group.tag, abs(gain.extra)))
+        found.extend(same[:1])
+    return found
+
+
+def _larger_baseline(ours: System, other: System) -> bool:
+    mine, theirs = ours.group, other.group
+    alike = theirs.sampler == "uniform" and theirs.architecture == mine.architecture
+    return alike and theirs.resolution > mine.resolution

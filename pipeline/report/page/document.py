@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import FileError
 from pipeline.report.page import charts, commands, findings, paper, scenes, tables
 from pipeline.report.page.collect import Facts, Run, frames_to_show, seeds
-from pipeline.report.page.compare import Gain, System, gains, systems
+from pipeline.report.page.compare import Gain, System, gains, gains_at_cost, systems
 from pipeline.report.page.drawing import Chart
 from pipeline.report.page.scenes import Panel, Pictured
 from pipeline.report.page.tables import Table
@@ -100,8 +100,14 @@ class _Parts:
 
     facts: Facts
     systems: list[System]
-    gains: list[Gain]  # of auxiliary networks
+    gains: list[Gain]  # of auxiliary networks, at the same resolution
+    at_cost: list[Gain]  # of auxiliary networks, over larger uniform images
     table: paper.PaperTable | None
+
+    @property
+    def every_gain(self) -> list[Gain]:
+        """At the same resolution, each followed by that at the same cost."""
+        return sorted([*self.gains, *self.at_cost], key=lambda gain: self.systems.index(gain.ours))
 
     @property
     def unmeasured(self) -> Missing:
@@ -120,7 +126,7 @@ def _to_train(facts: Facts) -> str:
 def build(facts: Facts, examples: Sequence[Example] = ()) -> Document:
     """Compose the report of what a workspace knows; `examples` are predictions for the pictures."""
     found = systems(facts.evaluations)
-    parts = _Parts(facts, found, gains(found), paper.table_for(facts.dataset.name))
+    parts = _Parts(facts, found, gains(found), gains_at_cost(found), paper.table_for(facts.dataset.name))
     sections = (
         _results(parts),
         _classes(parts),
@@ -157,9 +163,9 @@ def _summary(parts: _Parts) -> str:
 
 
 def _findings(parts: _Parts) -> Iterable[findings.Finding]:
-    yield from findings.of_gains(parts.gains, parts.table)
+    yield from findings.of_gains(parts.every_gain, parts.table)
     yield from findings.of_reference(gains(parts.systems, "proposal"))
-    yield from findings.alone(parts.systems, parts.gains)
+    yield from findings.alone(parts.systems, parts.every_gain)
     if parts.facts.bound:
         yield from findings.of_bound(parts.facts.bound)
 
@@ -173,8 +179,8 @@ def _results(parts: _Parts) -> Section:
     if not parts.systems:
         return Section("results", title, (Block(missing=parts.unmeasured),))
     blocks = []
-    if parts.gains:
-        blocks.append(Block(table=tables.gains(parts.gains)))
+    if parts.every_gain:
+        blocks.append(Block(table=tables.gains(parts.every_gain)))
     else:
         command = f"{_to_train(parts.facts)} && adaprep evaluate{parts.facts.option}"
         blocks.append(Block(missing=Missing("no pair of a predicted and a uniform system", command)))

@@ -32,14 +32,17 @@ def _of_gain(gain: Gain, table: paper.PaperTable | None) -> Finding:
     group = gain.ours.group
     about = f"{group.architecture}, {group.resolution} x {group.resolution}"
     about += f", {gain.ours.word}" if gain.ours.word else ""
+    about += ", at the same cost" if gain.at_cost else ""
     about += f": {', '.join(_headline(gain))}"
     parts = [
         _part(gain, figure("target_miou"), "on the target classes"),
         _part(gain, figure("miou"), "over all classes"),
     ]
-    text = "Against uniform sampling, predicted sampling " + " and ".join(part for part in parts if part)
+    side = gain.baseline.group.resolution
+    uniform = f"uniform sampling at {side} x {side}" if gain.at_cost else "uniform sampling"
+    text = f"Against {uniform}, predicted sampling {' and '.join(part for part in parts if part)}"
     text += f", {_cost(gain)}. {_seeds(gain)}"
-    beside = _paper(group.architecture, group.resolution, table)
+    beside = "" if gain.at_cost else _paper(group.architecture, group.resolution, table)
     return Finding(about, f"{text} {beside}".strip())
 
 
@@ -72,7 +75,10 @@ def verb(points: float) -> str:
 
 
 def _cost(gain: Gain) -> str:
-    extra = 100 * (gain.ours.group.gmacs / gain.baseline.group.gmacs - 1)
+    if gain.at_cost:
+        ours, base = gain.ours.group.gmacs, gain.baseline.group.gmacs
+        return f"at {ours:.3g} GMACs an image against {base:.3g}"
+    extra = 100 * gain.extra
     return f"at {extra:.1f} % more multiply-adds" if extra >= 0 else f"at {-extra:.1f} % fewer multiply-adds"
 
 

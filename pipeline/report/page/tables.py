@@ -208,17 +208,20 @@ def gains(found: Sequence[Gain]) -> Table:
             Cell(gain.ours.group.architecture),
             Cell(gain.ours.sampler),
             Cell(str(gain.ours.group.resolution), gain.ours.group.resolution),
+            Cell(str(gain.baseline.group.resolution), gain.baseline.group.resolution),
             Cell(_seeds(gain)),
             *(points(gain.difference(measure)) for _, measure in shown),
-            Cell(_percent(gain), gain.ours.group.gmacs / gain.baseline.group.gmacs - 1),
+            Cell(_percent(gain), gain.extra),
         )
         for gain in found
     )
     columns = (
         *words("network", "sampling"),
-        *numbers("resolution", "seeds", *(title for title, _ in shown), "cost"),
+        *numbers("resolution", "uniform's", "seeds", *(title for title, _ in shown), "cost"),
     )
     caption = f"Difference to uniform sampling in points (hundredths); {SPREAD}, taken seed by seed."
+    if any(gain.at_cost for gain in found):
+        caption += " Where uniform sampling has the larger resolution, both systems cost the same."
     return Table("gains", caption, columns, rows)
 
 
@@ -228,7 +231,7 @@ def _seeds(gain: Gain) -> str:
 
 
 def _percent(gain: Gain) -> str:
-    extra = 100 * (gain.ours.group.gmacs / gain.baseline.group.gmacs - 1)
+    extra = 100 * gain.extra
     return f"{signed(extra, 1 if abs(extra) < 10 else 0)} %"
 
 
