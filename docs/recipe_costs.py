@@ -1,0 +1,78 @@
+"""Writes what the recipes cost into the table of workflows/README.md: runs, multiply-adds, hours.
+
+python docs/recipe_costs.py
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.train.settings import Request
+
+ROOT = Path(__file__).parents[1]
+GUIDE = ROOT / "workflows" / "README.md"
+ROW = re.compile(r"^\| `(?P<name>[\w-]+\.yaml)` \|.*\|$", re.MULTILINE)
+IMAGES, RUNS, WORK, HOURS = 4, 5, 6, 7
+"""Cells of a row."""
+
+BACKWARD = 3
+"""A training step's multiply-adds over those of a forward pass."""
+
+A_SECOND = 15e12
+"""Multiply-adds, as workflows/README.md says."""
+
+
+def written(text: str) -> str:
+    """The guide with the figures of its table as they are now."""
+    return ROW.sub(lambda row: _row(row["name"], row[0].split("|")), text)
+
+
+def _row(name: str, cells: list[str]) -> str:
+    images = int(cells[IMAGES].split("/")[0].split()[0].replace(",", ""))
+    runs, work = cost(ROOT / "workflows" / name, images)
+    cells[RUNS] = f" {runs} "
+    cells[WORK] = f" {work / 1e15:,.{0 if work >= 1e16 else 1 if work >= 1e15 else 2}f} "
+    if "minutes" not in cells[HOURS]:
+        hours = work / A_SECOND / 3600
+        cells[HOURS] = f" {hours:.0f} " if hours >= 1 else " under 1 "
+    return "|".join(cells)
+
+
+def cost(path: Path, images: int) -> tuple[int, float]:
+    """Runs of a recipe, and the multiply-adds of their training: one crop of every image an epoch."""
+    from pipeline.recipes import schema
+
+    with tempfile.TemporaryDirectory() as folder:
+        recipe = schema.load(path, schema.Overrides(root=Path(folder)))
+    classes = len(recipe.dataset.classes.train_classes)
+    work = 0.0
+    for request in recipe.trainings:
+        epochs = request.schedule(recipe.dataset.name, images, request.base.resolution).epochs
+        work += BACKWARD * images * epochs * _forward(request, classes, recipe.grid)
+    return len(recipe.trainings), work
+
+
+def _forward(request: Request, classes: int, grid: tuple[int, int]) -> int:
+    import torch
+
+    from pipeline.train.macs import macs
+    from pipeline.train.networks.auxiliary import AuxiliaryNetwork
+    from pipeline.train.networks.factory import build
+
+    predicts = request.networks == ("auxiliary",)
+    side = request.auxiliary.resolution if predicts else request.base.resolution
+    with torch.device("meta"):
+        network = (
+            AuxiliaryNetwork(side, grid, request.auxiliary.features)
+            if predicts
+            else build(request.base.architecture, classes)
+        )
+    return macs(network, (3, side, side))
+
+
+if __name__ == "__main__":
+    GUIDE.write_text(written(GUIDE.read_text(encoding="utf-8")), encoding="utf-8")
