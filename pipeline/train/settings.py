@@ -21,7 +21,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 BATCH_SIZES = {16: 128, 32: 128, 64: 128, 128: 32, 256: 24, 512: 12}
 """Crops in a batch by input resolution (section 4.1 of the paper)."""
 
-SMALLEST_BATCH, BATCHES_AN_EPOCH = 8, 8
+SMALLEST_BATCH, BATCHES_AN_EPOCH = 8, 30
 """Small data sets: an epoch has so many batches at least, unless they would be smaller than this."""
 
 
