@@ -108,8 +108,7 @@ class Sampled:
         if self.sampler == "proposal":
             return view.proposals[stores.lambda_name(self.lam or 0.0)]
         if self.predictor is not None:
-            small = [shrink(c, self.predictor.resolution, self.predictor.filter) for c in view.images()]
-            return self.predictor(np.stack(small))
+            return predict(self.predictor, view.images())
         u = uniform(*self.grid).astype(np.float32)
         return np.broadcast_to(u, (len(view.corners), *u.shape)).copy()
 
@@ -161,6 +160,11 @@ def shrink(crop: NDArray[np.uint8], size: int, how: str) -> NDArray[np.uint8]:
 
     picture = Image.fromarray(np.ascontiguousarray(crop))
     return np.asarray(picture.resize((size, size), Image.Resampling.BOX))
+
+
+def predict(predictor: Predictor, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """Tensors (n, 2, h, w) of crops (S, S, 3): each is shrunk as the auxiliary network was trained."""
+    return predictor(np.stack([shrink(crop, predictor.resolution, predictor.filter) for crop in crops]))
 
 
 def load_view(dataset: Dataset, frame: Frame, crops: int, proposals: dict[str, NDArray[np.float32]]) -> View:

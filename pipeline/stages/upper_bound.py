@@ -219,15 +219,12 @@ def predicted(
     dataset: Dataset, frame: Frame, predictors: Mapping[str, Predictor]
 ) -> dict[str, NDArray[np.float32]]:
     """The tensor (2, h, w) that every auxiliary network predicts for the central crop. Raises FileError."""
-    from pipeline.stages.outputs import shrink
+    from pipeline.stages.outputs import predict
 
     if not predictors:
         return {}
     crop = central_crop(dataset.read_image(frame))
-    return {
-        name: predictor(shrink(crop, predictor.resolution, predictor.filter)[None])[0]
-        for name, predictor in predictors.items()
-    }
+    return {name: predict(predictor, [crop])[0] for name, predictor in predictors.items()}
 
 
 def score_frame(

@@ -57,12 +57,10 @@ class System:
             Proposals need the ground truth, (S, S) train ids, which is not given.
         """
         from pipeline.geometry.tensors import uniform
-        from pipeline.stages.outputs import shrink
+        from pipeline.stages.outputs import predict
 
         if self.predictor is not None:
-            small = shrink(crop, self.predictor.resolution, self.predictor.filter)
-            predicted: NDArray[np.float32] = self.predictor(small[None])
-            return np.asarray(predicted[0])
+            return np.asarray(predict(self.predictor, [crop])[0])
         if self.proposal is None:
             return uniform(8, 8).astype(np.float32)
         if truth is None:
