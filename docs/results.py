@@ -122,6 +122,9 @@ MISSING = """\
 - **128 pixels and PSPNet** have one seed and few epochs. That adaptive sampling is ahead there is a fact of these runs, not
   of what fully trained networks would do. Proposals at 128 do not gain on targets in their one run of six epochs, where
   predictions do: with so short a training the order of single runs means little.
+- **A larger image is no better here by itself**: uniform samples at 64 x 64 end below those at 40 x 40, and predicted ones are
+  about level with those at 32 x 32. With 367 images the larger input is not used well, so the gain at 64 is one over a weak
+  baseline, and the curve over cost is not that of the paper.
 - **Equal cost** is shown at 32 x 32 alone. At 64 x 64 the auxiliary network adds a seventh to the cost, at 128 a thirtieth.
 - **Proposals as a reference**: those of the table have lambda 1, the paper's; predictions were learned from lambda 0.5,
   whose bound on targets is higher. That predictions end up ahead of that reference is no contradiction.

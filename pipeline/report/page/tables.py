@@ -203,12 +203,13 @@ def gains(found: Sequence[Gain]) -> Table:
         ("trimap 4 px", lambda row: row["trimap"].get("4")),
         ("object recall", figure("object_recall")),
     )
+    larger = any(gain.at_cost for gain in found)
     rows = tuple(
         (
             Cell(gain.ours.group.architecture),
             Cell(gain.ours.sampler),
             Cell(str(gain.ours.group.resolution), gain.ours.group.resolution),
-            Cell(str(gain.baseline.group.resolution), gain.baseline.group.resolution),
+            *([Cell(str(gain.baseline.group.resolution), gain.baseline.group.resolution)] if larger else []),
             Cell(_seeds(gain)),
             *(points(gain.difference(measure)) for _, measure in shown),
             Cell(_percent(gain), gain.extra),
@@ -217,10 +218,12 @@ def gains(found: Sequence[Gain]) -> Table:
     )
     columns = (
         *words("network", "sampling"),
-        *numbers("resolution", "uniform's", "seeds", *(title for title, _ in shown), "cost"),
+        *numbers(
+            "resolution", *(["uniform's"] if larger else []), "seeds", *(title for title, _ in shown), "cost"
+        ),
     )
     caption = f"Difference to uniform sampling in points (hundredths); {SPREAD}, taken seed by seed."
-    if any(gain.at_cost for gain in found):
+    if larger:
         caption += " Where uniform sampling has the larger resolution, both systems cost the same."
     return Table("gains", caption, columns, rows)
 
