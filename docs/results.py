@@ -87,7 +87,7 @@ Measured by `python -m benchmarks.training`.
 
 The first table, but for the row "small", with a report of it:
 
-    adaprep run workflows/camvid.yaml --root DATA/camvid --precision bfloat16
+    adaprep run workflows/camvid.yaml --root DATA/camvid --workspace camvid-recipe --precision bfloat16
 
 `bash workflows/camvid-results.sh DATA/camvid WORKSPACE` trains and evaluates every row of this page and writes its
 figures; it goes on where it stopped. Two CPU cores take some hours, a GPU minutes to an hour.
