@@ -41,7 +41,7 @@ def test_epoch_loss_and_validation_are_said(capsys: pytest.CaptureFixture[str]) 
 def test_the_time_left_is_of_the_steps_of_this_run(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = iter([0.0, 0.0, 100.0, 100.0])
+    clock = iter([0.0, 100.0, 100.0])
     heard = progress.LogLines()
     monkeypatch.setattr(progress.time, "perf_counter", lambda: next(clock))
     heard.started("base-unet", epochs=10, steps=100, done=80)

@@ -34,9 +34,6 @@ class Silent:
 class _Words:
     """Epoch, loss, the last validation, images a second."""
 
-    def __init__(self) -> None:
-        self.images, self.begun, self.epochs, self.figures = 0, time.perf_counter(), 0, ""
-
     def begin(self, epochs: int) -> None:
         self.images, self.begun, self.epochs, self.figures = 0, time.perf_counter(), epochs, ""
 
@@ -57,7 +54,6 @@ class ProgressLine(_Words):
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        super().__init__()
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),
@@ -84,7 +80,6 @@ class LogLines(_Words):
     """The same in words, a line a minute: nothing of what is over sooner."""
 
     def __init__(self, every: float = EVERY) -> None:
-        super().__init__()
         self.every = every
 
     def started(self, title: str, epochs: int, steps: int, done: int) -> None:
