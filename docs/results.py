@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipeline import results, stores
+from pipeline import disk, results, stores
 from pipeline.report.page import compare
 from pipeline.report.page.findings import of_gains, of_reference
 from pipeline.results import Group, Spread
@@ -244,7 +244,7 @@ def trial_table(space: stores.Workspace, bound: dict[str, Any]) -> str:
             cells = [name, lam, "", ""]
         else:
             chosen = results.settings_of(folder)
-            figures = stores.read_json(folder / "result.json")["figures"]
+            figures = disk.read_json(folder / "result.json")["figures"]
             cells = [
                 describe(chosen),
                 f"{chosen['lambda']:g}",

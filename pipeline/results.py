@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import stores
+from pipeline import disk, stores
 
 NAMES = {"uniform": "uniform", "auxiliary": "predicted", "proposal": "proposals"}
 """Samplers in the order of tables, with their words there: the baseline, an auxiliary network's tensors, the
@@ -37,7 +37,7 @@ def complete_runs(space: stores.Workspace, dataset: str) -> list[Path]:
 
 def settings_of(run: Path) -> dict[str, Any]:
     """What a run was trained with. Raises AdaprepError when the file is damaged."""
-    found: dict[str, Any] = stores.read_json(run / "settings.json")["settings"]
+    found: dict[str, Any] = disk.read_json(run / "settings.json")["settings"]
     return found
 
 
@@ -53,19 +53,19 @@ def upper_bound_path(space: stores.Workspace, dataset: str, split: str) -> Path:
 
 def write(path: Path, facts: Mapping[str, Any]) -> None:
     """Keep what was measured, whole or not at all."""
-    stores.write_text(path, json.dumps(facts, ensure_ascii=False, indent=2) + "\n")
+    disk.write_text(path, json.dumps(facts, ensure_ascii=False, indent=2) + "\n")
 
 
 def evaluations(space: stores.Workspace, dataset: str, split: str) -> list[dict[str, Any]]:
     """The evaluations there are, sorted by architecture, resolution, sampler and seed."""
     paths = sorted(runs_folder(space, dataset).glob(f"*/{evaluation_path(Path(), split).name}"))
-    return sorted(map(stores.read_json, paths), key=_order)
+    return sorted(map(disk.read_json, paths), key=_order)
 
 
 def upper_bound(space: stores.Workspace, dataset: str, split: str) -> dict[str, Any] | None:
     """The upper bound that was kept, or None."""
     path = upper_bound_path(space, dataset, split)
-    return stores.read_json(path) if path.exists() else None
+    return disk.read_json(path) if path.exists() else None
 
 
 def histories(space: stores.Workspace, dataset: str) -> dict[str, list[dict[str, str]]]:

@@ -15,17 +15,13 @@ else. A block's `status` chunk is written after all its others: a block whose st
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import hashlib
 import json
 import os
 import shutil
-import socket
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -34,6 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline import disk
 from pipeline.errors import AdaprepError
 
 FORMAT = 1
@@ -93,53 +90,6 @@ def lambda_name(lam: float) -> str:
     return repr(float(lam)).removesuffix(".0")
 
 
-@contextmanager
-def writing(what: Path | str) -> Iterator[None]:
-    """Turn a failing write into a sentence: full disk, quota, no permission.
-
-    Raises
-    ------
-    AdaprepError
-        In place of the OSError.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise AdaprepError(
-                f"the disk is full: no space left to write {what}. What was finished before is kept: "
-                f"make room (or move the workspace) and run the same command again."
-            ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise AdaprepError(
-                f"may not write {what}: {error.strerror}. Choose a folder of your own with --workspace."
-            ) from error
-        raise
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a small file whole or not at all. Raises AdaprepError (see `writing`)."""
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        try:
-            partial.write_text(text, encoding="utf-8")
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object. Raises AdaprepError with the path when it is damaged or absent."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise AdaprepError(f"cannot read {path}: {error}. Run the command that makes it again.") from error
-    if not isinstance(content, dict):
-        raise AdaprepError(f"{path} is damaged: not a JSON object. Delete it and run its command again.")
-    return content
-
-
 @dataclass(frozen=True)
 class SplitFolder:
     """The folder of one split of one data set in a workspace."""
@@ -166,6 +116,10 @@ class SplitFolder:
     def description(self) -> Path:
         return self.path / "dataset.json"
 
+    def is_listed(self) -> bool:
+        """Whether the list of images is there, and how to open their data set again."""
+        return self.inputs.exists() and self.description.exists()
+
     @property
     def boundaries(self) -> Path:
         return self.path / "boundaries.zarr"
@@ -189,33 +143,10 @@ class SplitFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep every other adaprep from writing here meanwhile.
-
-        Raises
-        ------
-        AdaprepError
-            Somebody does already: names process, host and since when.
-        """
-        with writing(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = os.read(handle, 1000).decode() or "another process"
-                raise AdaprepError(
-                    f"another adaprep run is writing to {self.path} ({holder}). "
-                    f"Wait for it, or choose another --workspace."
-                ) from None
-            started = time.strftime("%Y-%m-%d %H:%M:%S")
-            with suppress(OSError):  # who holds it is for people; the lock itself is held either way
-                os.ftruncate(handle, 0)
-                os.write(handle, f"process {os.getpid()} on {socket.gethostname()}, since {started}".encode())
+        """Keep every other adaprep from writing here meanwhile. Raises AdaprepError when one does already."""
+        with disk.lock(self.path):
+            disk.clear_partial(self.path)
             yield
-            os.ftruncate(handle, 0)
-        finally:
-            os.close(handle)
 
 
 @dataclass(frozen=True)
@@ -276,18 +207,18 @@ class Store:
     arrays: dict[str, Any]  # opened once: every look-up in the group reads files
     parameters: dict[str, Any]
     layout: Layout
-    inputs: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, Any]
 
     @property
     def count(self) -> int:
-        return int(self.arrays["status"].shape[0])
+        return int(self.inputs["count"])  # arrays are longer where growing was interrupted
 
     def __getitem__(self, name: str) -> Any:
         return self.arrays[name]
 
     def status(self) -> NDArray[np.uint8]:
         """(N,) TODO, DONE or FAILED."""
-        return np.asarray(self.arrays["status"][:])
+        return np.asarray(self.arrays["status"][: self.count])
 
     def blocks(self) -> list[tuple[int, int]]:
         """Image ranges [start, stop) of all blocks."""
@@ -306,9 +237,20 @@ class Store:
         stop = start + len(values["status"])
         if (start, stop) not in self.blocks():
             raise ValueError(f"images {start} to {stop} are no whole block of {self.path}")
-        with writing(self.path):
+        with disk.writing(self.path):
+            self._clear_partial(start, stop)
             for name in sorted(values, key=lambda n: n == "status"):
                 self.arrays[name][start:stop] = values[name]
+
+    def _clear_partial(self, start: int, stop: int) -> None:
+        """Delete the chunks that a killed writer of this block left half-written."""
+        for name, array in self.arrays.items():
+            rows, chunks = (array.shards or array.chunks)[0], self.path / name / "c"
+            for i in range(start // rows, -(-stop // rows)):
+                if array.ndim == 1:
+                    disk.clear_partial(chunks, str(i))
+                else:
+                    disk.clear_partial(chunks.joinpath(str(i), *["0"] * (array.ndim - 2)))
 
 
 class BlockWriter:
@@ -351,7 +293,7 @@ class BlockWriter:
             self._flush(row + 1)
 
     def _flush(self, stop: int) -> None:
-        with writing(self.store.path):
+        with disk.writing(self.store.path):
             for name, buffer in self.wide.items():
                 rows = stop - self.flushed
                 self.store[name][self.start + self.flushed : self.start + stop] = buffer[:rows]
@@ -378,7 +320,7 @@ def create(
 
     count = int(inputs["count"])
     partial = path.with_name(path.name + ".partial")
-    with writing(path):
+    with disk.writing(path):
         shutil.rmtree(partial, ignore_errors=True)
         partial.parent.mkdir(parents=True, exist_ok=True)
         group = zarr.create_group(partial, zarr_format=3)
@@ -472,23 +414,23 @@ def _short(value: Any, limit: int = 100) -> str:
 def remove(path: Path) -> None:
     """Delete a store; what is left of an interrupted deletion is never taken for a store."""
     if path.exists():
-        with writing(path):
+        with disk.writing(path):
             doomed = path.with_name(path.name + ".partial")
             shutil.rmtree(doomed, ignore_errors=True)
             os.replace(path, doomed)
             shutil.rmtree(doomed)
 
 
-def bytes_below(path: Path) -> int:
-    """Bytes of all files below a folder."""
-    return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
-
-
 def grow(store: Store, inputs: Mapping[str, Any]) -> Store:
-    """Lengthen every array to a longer input list; what is there stays."""
+    """Lengthen every array to a longer input list; what is there stays.
+
+    The input list changes last: a growth that was killed is begun again.
+    """
     count = int(inputs["count"])
-    with writing(store.path):
-        for array in store.arrays.values():
+    with disk.writing(store.path):
+        disk.clear_partial(store.path)
+        for name, array in store.arrays.items():
+            disk.clear_partial(store.path / name)
             if array.shape[0] != count:
                 array.resize((count, *array.shape[1:]))
         store.group.attrs["adaprep"] = {**store.group.attrs["adaprep"], "inputs": dict(inputs)}

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +90,36 @@ def tree(folder: Path) -> dict[str, str]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+KILLED_AT_A_MOVE = """
+import os, signal, sys
+left, replace = int(sys.argv.pop(1)), os.replace
+def replace_or_die(*names, **options):
+    global left
+    left -= 1
+    if left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return replace(*names, **options)
+os.replace = replace_or_die
+import cli
+cli.main()
+"""
+
+
+def killed_at_move(number: int, arguments: Sequence[str]) -> bool:
+    """Run adaprep and kill it when it has moved so many files to their names and is about to move one more.
+
+    False when it ended before.
+    """
+    code = [sys.executable, "-c", KILLED_AT_A_MOVE, str(number)]
+    repository = Path(__file__).parents[1]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*code, *arguments], cwd=repository, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode in (0, -signal.SIGKILL), done.stdout + done.stderr
+    return done.returncode != 0
 
 
 @pytest.fixture(autouse=True)

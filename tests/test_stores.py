@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import stores
+from pipeline import disk, stores
 from pipeline.errors import AdaprepError
 from pipeline.stages.plan import make_plan
 
@@ -130,21 +130,21 @@ def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_failing_writes_become_sentences(code: int, message: str) -> None:
-    with pytest.raises(AdaprepError, match=message), stores.writing("x"):
+    with pytest.raises(AdaprepError, match=message), disk.writing("x"):
         raise OSError(code, "reason")
 
 
 def test_small_files_are_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "f.json"
-    stores.write_text(path, '{"a": 1}')
+    disk.write_text(path, '{"a": 1}')
 
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(stores.os, "replace", fail)
     with pytest.raises(AdaprepError):
-        stores.write_text(path, "{")
-    assert stores.read_json(path) == {"a": 1}
+        disk.write_text(path, "{")
+    assert disk.read_json(path) == {"a": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["f.json"]
 
 
@@ -153,7 +153,7 @@ def test_the_workspace_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(AdaprepError, match="holds nothing yet. Start with: adaprep boundaries"):
         space.folders()
     for name in ("a", "b"):
-        stores.write_text(space.folder(name, "train").description, "{}")
+        disk.write_text(space.folder(name, "train").description, "{}")
     with pytest.raises(AdaprepError, match=r"several data sets \(a, b\): say which one"):
         space.folders()
     assert [f.title for f in space.folders("a")] == ["a/train"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline import disk
 from pipeline.datasets.apolloscape import COLOR, IMAGE_END, INSTANCE_END, LABEL, LABEL_END, ApolloScape
 from pipeline.datasets.base import Frame
 from pipeline.errors import AdaprepError
@@ -92,7 +92,7 @@ def generate(
         )
     if _check(root, wanted):
         return
-    _write_text(root / MANIFEST, json.dumps({**wanted, "complete": False}, indent=2) + "\n")
+    disk.write_text(root / MANIFEST, json.dumps({**wanted, "complete": False}, indent=2) + "\n")
     frames = [("train", i) for i in range(train)] + [("val", i) for i in range(val)]
     for done, (split, number) in enumerate(frames, 1):
         _write_frame(root, split, number, size, seed)
@@ -100,8 +100,8 @@ def generate(
             progress(done, len(frames))
     for split in RECORDS:
         rows = ["\t".join(_paths(split, i)[:2]) for s, i in frames if s == split]
-        _write_text(root / f"{ROAD}_{split}.lst", "\n".join(rows) + "\n")
-    _write_text(root / MANIFEST, json.dumps({**wanted, "complete": True}, indent=2) + "\n")
+        disk.write_text(root / f"{ROAD}_{split}.lst", "\n".join(rows) + "\n")
+    disk.write_text(root / MANIFEST, json.dumps({**wanted, "complete": True}, indent=2) + "\n")
 
 
 def _manifest(root: Path) -> dict[str, Any]:
@@ -161,14 +161,6 @@ def _palette() -> NDArray[np.uint8]:
 
 
 def _write_image(image: Image.Image, path: Path, **options: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    image.save(part, "JPEG" if path.suffix == IMAGE_END else "PNG", **options)
-    os.replace(part, path)
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+    disk.clear_partial(path.parent, path.name)
+    with disk.writing(path), disk.replacing(path) as partial:
+        image.save(partial, "JPEG" if path.suffix == IMAGE_END else "PNG", **options)

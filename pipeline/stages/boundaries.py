@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import stores
+from pipeline import disk, stores
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
 from pipeline.stages import engine
@@ -23,7 +23,7 @@ from pipeline.stages import inputs as listing
 from pipeline.stages.engine import BlockResult, Failure
 from pipeline.stages.frame import process_frame, source_of
 from pipeline.stages.inputs import Inputs
-from pipeline.stages.plan import Estimate, Plan, free_space, make_plan
+from pipeline.stages.plan import Estimate, Plan, make_plan
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def prepare(
     AdaprepError
         Nothing to read, or the store was made with other parameters (see `make_plan`).
     """
-    known = listing.load(folder, dataset.root) if folder.inputs.exists() else None
+    known = listing.load(folder, dataset.root) if folder.is_listed() else None
     found = listing.list_inputs(dataset, split, limit, known)
     todo = plan(folder, found, options, known, overwrite)
     if known is not None and len(found) < todo.total:
@@ -228,7 +228,7 @@ def run(
 ) -> engine.Summary:
     """Do what the plan says. Resumable at any moment; raises AdaprepError when it cannot go on at all."""
     with folder.lock():
-        if todo.action != "resume" or not folder.inputs.exists():
+        if todo.action != "resume" or not folder.is_listed():
             found.save(folder)
         todo.open()
         crops = int(todo.parameters["crops"])
@@ -257,7 +257,7 @@ def save_failures(folder: stores.SplitFolder, stage: str, failures: Sequence[Fai
         {"index": f.index, "name": f.name, "reason": f.reason}
         for f in sorted(failures, key=lambda f: f.index)
     ]
-    stores.write_text(folder.failures(stage), json.dumps({"failures": rows}, ensure_ascii=False, indent=1))
+    disk.write_text(folder.failures(stage), json.dumps({"failures": rows}, ensure_ascii=False, indent=1))
 
 
 def estimate(found: Inputs, todo: Plan, scheduler: engine.Scheduler) -> Estimate:
@@ -271,19 +271,19 @@ def estimate(found: Inputs, todo: Plan, scheduler: engine.Scheduler) -> Estimate
             trial = Path(folder) / "boundaries.zarr"
             inputs = {"count": images, "sha256": ""}
             stores.create(trial, todo.arrays, todo.parameters, todo.layout, inputs)
-            empty = stores.bytes_below(trial)
+            empty = disk.bytes_below(trial)
             job = Job(found.dataset, trial, grid, int(todo.parameters["crops"]))
             _warm_up(job, frames)
             begun = time.perf_counter()
             run_blocks(job, [(0, images)], frames)
-            seconds, size = time.perf_counter() - begun, stores.bytes_below(trial) - empty
+            seconds, size = time.perf_counter() - begun, disk.bytes_below(trial) - empty
     packed = int(np.prod(todo.arrays["packed"].shape))
     height, width = found.largest
     return Estimate(
         seconds / images * todo.images / scheduler.parallel,
         200 * 2**20 + scheduler.parallel * (4 * height * width + 3 * todo.layout.shard * packed),
         size * todo.images // images,
-        free_space(todo.path),
+        disk.free_space(todo.path),
     )
 
 

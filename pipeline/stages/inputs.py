@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import stores
+from pipeline import disk, stores
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
 
@@ -59,10 +59,10 @@ class Inputs:
         return replace(self, frames=self.frames[:count], sizes=self.sizes[:count])
 
     def save(self, folder: stores.SplitFolder) -> None:
-        """Write inputs.tsv and dataset.json, each whole or not at all."""
+        """Write dataset.json and inputs.tsv, each whole or not at all."""
         rows = [f"{line}\t{h}\t{w}" for line, (h, w) in zip(self.lines, self.sizes.tolist(), strict=True)]
-        stores.write_text(folder.inputs, "\n".join(["\t".join(COLUMNS), *rows]) + "\n")
-        stores.write_text(folder.description, describe_dataset(self.dataset))
+        disk.write_text(folder.description, describe_dataset(self.dataset))
+        disk.write_text(folder.inputs, "\n".join(["\t".join(COLUMNS), *rows]) + "\n")
 
 
 def _paths(frame: Frame) -> tuple[str, ...]:
@@ -126,7 +126,7 @@ def open_dataset(folder: stores.SplitFolder, root: Path | None = None) -> Datase
     """The data set that a workspace folder was made from; `root` when the data have moved since."""
     from pipeline.datasets import registry
 
-    about = stores.read_json(folder.description)
+    about = disk.read_json(folder.description)
     return registry.load(
         about["dataset"], root or Path(about["root"]), targets=about["targets"], **about["settings"]
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,9 +159,3 @@ def stale_sources(path: Path, source: stores.Store) -> NDArray[np.bool_]:
     count = min(store.count, source.count)
     done = store.status()[:count] == stores.DONE
     return np.asarray(done & (store["source"][:count] != source["source"][:count]).any(axis=1))
-
-
-def free_space(path: Path) -> int:
-    """Bytes left on the disk that a path, existing or not, lies or would lie on."""
-    there = next(p for p in [path, *path.absolute().parents] if p.exists())
-    return shutil.disk_usage(there).free

@@ -16,14 +16,14 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import stores
+from pipeline import disk, stores
 from pipeline.datasets.base import VOID, Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
 from pipeline.stages import engine
 from pipeline.stages.engine import BlockResult, Failure
 from pipeline.stages.inputs import Inputs
 from pipeline.stages.outputs import Output, Sampled, load_view
-from pipeline.stages.plan import Estimate, Plan, free_space, make_plan, stale_sources
+from pipeline.stages.plan import Estimate, Plan, make_plan, stale_sources
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def run(
 
 def check_room(folder: stores.SplitFolder, plans: Sequence[Plan]) -> None:
     """Raise AdaprepError when the disk has not the room that the samples need, were they incompressible."""
-    needed, free = bytes_needed(plans), free_space(folder.path)
+    needed, free = bytes_needed(plans), disk.free_space(folder.path)
     if needed > free:
         raise AdaprepError(
             f"samples of {folder.title} need about {needed / 2**20:.0f} MiB, and the disk of "
@@ -258,5 +258,5 @@ def estimate(
         float(np.median(seconds or [0.0])) * images / scheduler.parallel,
         200 * 2**20 + scheduler.parallel * (24 * height * width + 3 * shards),
         bytes_needed(plans),
-        free_space(folder.path),
+        disk.free_space(folder.path),
     )

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import stores
+from pipeline import disk, stores
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def of_store(folder: stores.SplitFolder, path: Path, stage: str) -> StoreStatus:
         len(status),
         done,
         failed,
-        stores.bytes_below(path),
+        disk.bytes_below(path),
         max(marks, default=time.time()),
         f"run adaprep {stage} again: {todo} images to do" if todo else "",
     )
@@ -73,5 +73,5 @@ def failures(workspace: stores.Workspace, dataset: str | None = None) -> list[di
         folder = stores.SplitFolder(path.parent)
         if dataset in (None, folder.dataset):
             stage = path.stem.removeprefix("failures-")
-            rows += [{"split": folder.title, "stage": stage, **f} for f in stores.read_json(path)["failures"]]
+            rows += [{"split": folder.title, "stage": stage, **f} for f in disk.read_json(path)["failures"]]
     return rows

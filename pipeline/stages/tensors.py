@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import stores
+from pipeline import disk, stores
 from pipeline.errors import AdaprepError
 from pipeline.stages import engine
 from pipeline.stages.engine import BlockResult
 from pipeline.stages.frame import describe_crops
-from pipeline.stages.plan import Estimate, Plan, free_space, make_plan, stale_sources
+from pipeline.stages.plan import Estimate, Plan, make_plan, stale_sources
 
 
 @dataclass(frozen=True)
@@ -236,5 +236,5 @@ def estimate(folder: stores.SplitFolder, todo: Plan, scheduler: engine.Scheduler
         seconds * todo.images / scheduler.parallel,
         200 * 2**20 + scheduler.parallel * block,
         todo.images * tensor,
-        free_space(todo.path),
+        disk.free_space(todo.path),
     )

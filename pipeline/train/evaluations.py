@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from pipeline import results, stores
+from pipeline import disk, results, stores
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import AdaprepError
 from pipeline.stages import engine
@@ -124,7 +124,7 @@ def _candidates(space: stores.Workspace, dataset: str) -> tuple[list[_Candidate]
 
 def _measured(candidate: _Candidate, split: str) -> bool:
     path = results.evaluation_path(candidate.run, split)
-    return path.exists() and stores.read_json(path).get("weights") == candidate.weights
+    return path.exists() and disk.read_json(path).get("weights") == candidate.weights
 
 
 def _measure(

@@ -143,7 +143,9 @@ class _Fit:
             while position.epoch < self.schedule.epochs:
                 row = self._epoch(loading)
                 if history:
-                    history.add(row)
+                    history.add(row)  # before the checkpoint: going on drops rows that it has not
+                if self._is_validated(position.epoch) or self.unsaved >= self.where.save_every:
+                    self._save()
         finally:
             self.listener.finished()
             if history:
@@ -172,8 +174,6 @@ class _Fit:
         position.step, position.loss = 0, 0.0
         figures = self._validate(loss)
         position.seconds += time.perf_counter() - begun
-        if figures or self.unsaved >= self.where.save_every:
-            self._save()
         return {
             "epoch": position.epoch,
             "step": step,
@@ -235,10 +235,13 @@ class _Fit:
             f"{kept}Try a lower --rate, with --overwrite."
         )
 
+    def _is_validated(self, epoch: int) -> bool:
+        return epoch % self.schedule.validate_every == 0 or epoch == self.schedule.epochs
+
     def _validate(self, loss: float) -> dict[str, float]:
         """The figures of this epoch, if it is one to validate; keeps the weights if they are the best."""
         position = self.position
-        if position.epoch % self.schedule.validate_every and position.epoch != self.schedule.epochs:
+        if not self._is_validated(position.epoch):
             return {}
         self.processes.share(self.network)
         with explained(self.schedule.batch_size):
@@ -287,7 +290,8 @@ class _Fit:
         self.network.load_state_dict(found.state)
         if not found.training:
             raise AdaprepError(f"{self.run.last} is that of a finished run. Use --overwrite to start again.")
-        self.optimiser.load_state_dict(found.training["optimiser"])
+        if "optimiser" in found.training:  # else all epochs are done, and it was being finished
+            self.optimiser.load_state_dict(found.training["optimiser"])
         self.position = Position(**found.training["position"])
 
     def _finish(self) -> Result:
@@ -301,8 +305,8 @@ class _Fit:
             position.seconds,
         )
         if self.processes.first:
+            self._write(self.run.last, {"epoch": position.epoch}, {"position": asdict(position)})
             self.run.finish(result, checkpoint.load(self.run.best).identity)
-            self._write(self.run.last, {"epoch": position.epoch}, {})
         return result
 
 

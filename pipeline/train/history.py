@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import results, stores
+from pipeline import disk, results
 
 FIRST = ("epoch", "step", "rate", "loss")
 LAST = ("images_per_second", "seconds")
@@ -33,13 +33,13 @@ class History:
         self.path = folder / "history.csv"
         self.columns = (*FIRST, *figures, *LAST)
         kept = [row for row in results.read_history(self.path) if int(row["epoch"]) <= epoch]
-        stores.write_text(self.path, self._lines([dict(zip(self.columns, self.columns, strict=True)), *kept]))
+        disk.write_text(self.path, self._lines([dict(zip(self.columns, self.columns, strict=True)), *kept]))
         self._board = _board(folder, step)
 
     def add(self, values: Mapping[str, float]) -> None:
         """One epoch: a value for `FIRST` and `LAST`, and the figures there are."""
         row = {name: _cell(name, values[name]) if name in values else "" for name in self.columns}
-        with stores.writing(self.path), self.path.open("a", encoding="utf-8", newline="") as file:
+        with disk.writing(self.path), self.path.open("a", encoding="utf-8", newline="") as file:
             file.write(self._lines([row]))
         if self._board:
             for name, value in values.items():

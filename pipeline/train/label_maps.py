@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import stores
+from pipeline import disk, stores
 from pipeline.datasets import readers, registry
 from pipeline.datasets.base import ClassTable
 from pipeline.errors import AdaprepError, FileError
@@ -140,15 +139,10 @@ def _task(system: System, index: int, job: Job, classes: ClassTable) -> BlockRes
 def _write(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16], kind: str) -> None:
     from PIL import Image
 
-    partial_path = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(partial_path, kind, quality=JPEG_QUALITY)
-        os.replace(partial_path, path)
+        with disk.replacing(path) as partial_path:
+            Image.fromarray(pixels).save(partial_path, kind, quality=JPEG_QUALITY)
     except OSError as error:
         raise AdaprepError(
             f"cannot write {path}: {error.strerror or error}. Make room, or give another folder to -o."
         ) from error
-    finally:
-        if path.parent.is_dir():
-            partial_path.unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 WORKSPACE/DATASET/runs/NAME/
   settings.json     everything that shaped the weights; compared before the run goes on
-  last.pt           where to go on; once the run is over, the last weights alone
+  last.pt           where to go on; once the run is over, without the optimiser's state
   best.pt           the weights of the best validation
   history.csv       one row an epoch
   result.json       there when the run is over
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline import stores
+from pipeline import disk, stores
 from pipeline.errors import AdaprepError
 
 State = Literal["new", "interrupted", "complete"]
@@ -75,7 +75,7 @@ class Run:
         about = self.path / "settings.json"
         if overwrite or not about.exists():
             return "new"
-        lines = _differences(stores.read_json(about).get("settings", {}), _plain(self.settings))
+        lines = _differences(disk.read_json(about).get("settings", {}), _plain(self.settings))
         if lines:
             listed = "\n".join(f"  {line}" for line in lines)
             raise AdaprepError(
@@ -87,21 +87,22 @@ class Run:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Keep every other adaprep out. Raises AdaprepError when one is at work here."""
-        with stores.SplitFolder(self.path).lock():
+        with disk.lock(self.path):
+            disk.clear_partial(self.path, "settings.json", "history.csv", "result.json", "last.pt", "best.pt")
             yield
 
     def begin(self, machine: Mapping[str, Any]) -> None:
         """Empty the folder and write the settings; `machine` is recorded beside them and not compared."""
-        with stores.writing(self.path):
+        with disk.writing(self.path):
             for path in self.path.iterdir():
                 if path.name != ".lock":
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
         content = {"settings": _plain(self.settings), "machine": dict(machine), "versions": versions()}
-        stores.write_text(self.path / "settings.json", json.dumps(content, ensure_ascii=False, indent=2))
+        disk.write_text(self.path / "settings.json", json.dumps(content, ensure_ascii=False, indent=2))
 
     def machine(self) -> dict[str, Any]:
         """What `begin` recorded."""
-        recorded: dict[str, Any] = stores.read_json(self.path / "settings.json").get("machine", {})
+        recorded: dict[str, Any] = disk.read_json(self.path / "settings.json").get("machine", {})
         return recorded
 
     def finish(self, result: Result, weights: str) -> None:
@@ -113,11 +114,11 @@ class Run:
             "seconds": result.seconds,
             "weights": weights,
         }
-        stores.write_text(self.path / "result.json", json.dumps(content, indent=2))
+        disk.write_text(self.path / "result.json", json.dumps(content, indent=2))
 
     def result(self) -> Result:
         """How the run, which is over, ended."""
-        found = stores.read_json(self.path / "result.json")
+        found = disk.read_json(self.path / "result.json")
         figures = {k: math.nan if v is None else float(v) for k, v in found["figures"].items()}
         return Result(
             self.name, self.path, found["epochs"], found["best_epoch"], figures, found["seconds"], True

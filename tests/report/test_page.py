@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from cli import main
-from pipeline import results, stores
+from pipeline import disk, results, stores
 from pipeline.errors import AdaprepError
 from pipeline.report import page
 from pipeline.report.page import charts, collect, compare, findings, paper, tables
@@ -197,7 +197,7 @@ def add_run(
     results.write(
         folder / "result.json", {"epochs": 2, "best_epoch": 2, "figures": {"miou": miou}, "seconds": 1.0}
     )
-    stores.write_text(folder / "history.csv", "epoch,step,rate,loss,miou\n1,5,0.1,2.5,\n2,10,0.1,1.5,0.4\n")
+    disk.write_text(folder / "history.csv", "epoch,step,rate,loss,miou\n1,5,0.1,2.5,\n2,10,0.1,1.5,0.4\n")
     if evaluated:
         facts = {
             "dataset": "blobs",

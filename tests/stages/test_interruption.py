@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import stores
-from tests.conftest import tree
+from tests.conftest import killed_at_move, tree
 
 MakeBlobs = Callable[..., Path]
 REPOSITORY = Path(__file__).parents[2]
@@ -69,6 +69,35 @@ def test_killed_at_ten_random_moments_it_ends_in_the_same_bytes(
 
 
 @pytest.mark.slow
+def test_killed_with_a_file_half_written_it_ends_in_the_same_bytes(
+    make_blobs: MakeBlobs, tmp_path: Path
+) -> None:
+    yaml = make_blobs(train=20)
+    args, space = command(yaml, tmp_path / "killed"), tmp_path / "killed" / "blobs"
+    assert finished(command(yaml, tmp_path / "undisturbed")).returncode == 0
+    litter = 0
+    for moves in (0, 1, 2, 8, 20, 9, 1):
+        assert killed_at_move(moves, args[2:])
+        litter += len(list(space.rglob("*.partial")))
+    assert litter >= 7
+    assert finished(args).returncode == 0
+    assert tree(space) == tree(tmp_path / "undisturbed" / "blobs")
+
+
+@pytest.mark.slow
+def test_killed_while_a_store_grows_it_ends_in_the_same_bytes(make_blobs: MakeBlobs, tmp_path: Path) -> None:
+    yaml = make_blobs(train=20)
+    args = command(yaml, tmp_path / "killed")
+    for space in ("killed", "undisturbed"):
+        assert finished(command(yaml, tmp_path / space, "--limit", "12")).returncode == 0
+    assert finished(command(yaml, tmp_path / "undisturbed")).returncode == 0
+    for moves in range(2, 12):  # two for the list of images, then one an array
+        assert killed_at_move(moves, args[2:])
+    assert finished(args).returncode == 0
+    assert tree(tmp_path / "killed" / "blobs") == tree(tmp_path / "undisturbed" / "blobs")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [(), ("--workers", "2")], ids=["threads", "processes"])
 def test_ctrl_c_stops_cleanly_and_the_next_run_goes_on(
     make_blobs: MakeBlobs, tmp_path: Path, more: tuple[str, ...]
@@ -82,6 +111,7 @@ def test_ctrl_c_stops_cleanly_and_the_next_run_goes_on(
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # shells ignore it in the background
     )
     wait_for(lambda: done_blocks(space) > 0, process)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group

@@ -136,7 +136,7 @@ def test_a_run_leaves_its_files(space: stores.Workspace) -> None:
         assert names - events == {"settings.json", "last.pt", "best.pt", "history.csv", "result.json"}
         best, last = checkpoint.load(folder / "best.pt"), checkpoint.load(folder / "last.pt")
         result = json.loads((folder / "result.json").read_text())
-        assert (best.kind, last.training) == (network, {})
+        assert (best.kind, best.training, set(last.training)) == (network, {}, {"position"})
         assert best.about["epoch"] == result["best_epoch"]
         assert best.about["dataset"] == "blobs"
         assert best.about["class_names"] == ["ground", "blob", "stick"]

@@ -17,6 +17,7 @@ torch = pytest.importorskip("torch")
 
 from pipeline import results  # noqa: E402
 from pipeline.train import checkpoint  # noqa: E402
+from tests.conftest import killed_at_move, tree  # noqa: E402
 from tests.train.test_fit import drop_times, make_space, same, weights  # noqa: E402
 
 MakeBlobs = Callable[..., Path]
@@ -83,6 +84,26 @@ def test_a_killed_run_goes_on_to_the_same_weights(make_blobs: MakeBlobs, tmp_pat
     ]
     assert rows[0] == rows[1]
     assert len(rows[0]) == 150
+
+
+def test_a_run_killed_with_a_file_half_written_goes_on_to_the_same_weights(
+    make_blobs: MakeBlobs, tmp_path: Path
+) -> None:
+    space = make_space(make_blobs(train=8, val=3), tmp_path / "w").path
+    other = tmp_path / "other"
+    shutil.copytree(space, other)
+    options = ("--epochs", 2, "--save-every", 1)
+    finish(launch("cli", *arguments(other, *options)))
+    moves = 0
+    while killed_at_move(moves, arguments(space, *options)):
+        moves += 1
+    assert moves >= 6  # settings, history, checkpoints, result
+    folders = [path / "blobs" / "runs" / RUN for path in (space, other)]
+    assert not [name for name in tree(folders[0]) if name.endswith(".partial")]
+    for name in ("last.pt", "best.pt"):
+        assert same(*(weights(folder / name) for folder in folders))
+    rows = [[drop_times(row) for row in results.read_history(folder / "history.csv")] for folder in folders]
+    assert rows[0] == rows[1]
 
 
 def test_two_processes_train_one_network(make_blobs: MakeBlobs, tmp_path: Path) -> None:

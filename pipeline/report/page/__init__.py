@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import stores
+from pipeline import disk, stores
 
 if TYPE_CHECKING:
     from pipeline.datasets.base import Dataset, Frame
@@ -59,13 +59,13 @@ def write(
     made = document.build(facts, examples or ())
     folder = output or default_folder(space, facts.dataset.name, split)
     for table in made.tables:
-        stores.write_text(folder / "tables" / f"{table.name}.csv", table.csv())
+        disk.write_text(folder / "tables" / f"{table.name}.csv", table.csv())
     for chart in made.charts:
         _write(folder / "figures" / f"{chart.name}.png", chart.png)
     for panel in made.panels:
         _write(folder / "figures" / panel.name, panel.data)
     path = folder / "index.html"
-    stores.write_text(path, _render(made))
+    disk.write_text(path, _render(made))
     return path
 
 
@@ -93,7 +93,7 @@ def shown(
 
 
 def _write(path: Path, data: bytes) -> None:
-    with stores.writing(path):
+    with disk.writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline import results, stores
+from pipeline import disk, results, stores
 from pipeline.datasets.base import UNKNOWN, VOID, Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
 from pipeline.stages import inputs as listing
@@ -216,7 +216,7 @@ def _about(path: Path) -> dict[str, Any]:
 def _runs(space: stores.Workspace, dataset: str) -> list[Run]:
     found = []
     for about in sorted(results.runs_folder(space, dataset).glob("*/settings.json")):
-        content, end = stores.read_json(about), about.parent / "result.json"
+        content, end = disk.read_json(about), about.parent / "result.json"
         found.append(
             Run(
                 about.parent.name,
@@ -224,7 +224,7 @@ def _runs(space: stores.Workspace, dataset: str) -> list[Run]:
                 content.get("versions", {}),
                 content.get("machine", {}),
                 results.read_history(about.parent / "history.csv"),
-                stores.read_json(end) if end.exists() else None,
+                disk.read_json(end) if end.exists() else None,
             )
         )
     return found
