@@ -968,6 +968,9 @@ def status(dataset: str | None, failures: bool, as_json: bool, space: Workspace)
 )
 @click.option("--all", "everything", is_flag=True, help="Do every image again.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the random sample.")
+@click.option(
+    "--repair", is_flag=True, help="Read every chunk; blocks with a damaged one become to do again."
+)
 @json_option
 @workspace_option
 def verify(
@@ -977,19 +980,20 @@ def verify(
     sample: int,
     everything: bool,
     seed: int,
+    repair: bool,
     as_json: bool,
     space: Workspace,
 ) -> None:
     """Hold the stores against the sources and the definitions, by other means than they were made.
 
     A random sample of images is done again from the label maps; constraints, range, minimum and folded
-    cells are checked on all.
+    cells are checked on all. With --all every chunk is read too.
     """
     from pipeline.report import console
     from pipeline.stages import verify as stage
 
     count = None if everything else sample
-    results = {f.title: stage.run(f, count, seed, root) for f in space.folders(dataset, splits)}
+    results = {f.title: stage.run(f, count, seed, root, repair) for f in space.folders(dataset, splits)}
     if as_json:
         print_json({title: [f.as_dict() for f in found] for title, found in results.items()})
     else:

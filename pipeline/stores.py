@@ -198,6 +198,46 @@ def digest(lines: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class StoredArray:
+    """One array of a store, for reading: as a Zarr array, but damage is told in a sentence."""
+
+    path: Path
+    zarr: Any
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.zarr.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all values, uncompressed."""
+        return int(self.zarr.nbytes)
+
+    def __getitem__(self, images: Any) -> Any:
+        """Read images, or parts of them.
+
+        Raises
+        ------
+        AdaprepError
+            A chunk is damaged, as after a power cut or a bad copy.
+        """
+        try:
+            return self.zarr[images]
+        except (RuntimeError, ValueError, OSError) as error:
+            raise AdaprepError(
+                f"{self.path} is damaged{_where(images)}: {error}. "
+                f"Run adaprep verify --repair: it finds what is damaged and says what to run again."
+            ) from error
+
+
+def _where(images: Any) -> str:
+    """Which images were to be read, in words."""
+    if isinstance(images, slice) and (images.start or images.stop):
+        return f", images {images.start or 0} to {images.stop}"
+    return f", image {images}" if isinstance(images, int | np.integer) else ""
+
+
 @dataclass
 class Store:
     """One open Zarr group with this project's attributes."""
@@ -213,12 +253,13 @@ class Store:
     def count(self) -> int:
         return int(self.inputs["count"])  # arrays are longer where growing was interrupted
 
-    def __getitem__(self, name: str) -> Any:
-        return self.arrays[name]
+    def __getitem__(self, name: str) -> StoredArray:
+        """One array, for reading. Raises KeyError when there is none of that name."""
+        return StoredArray(self.path / name, self.arrays[name])
 
     def status(self) -> NDArray[np.uint8]:
         """(N,) TODO, DONE or FAILED."""
-        return np.asarray(self.arrays["status"][: self.count])
+        return np.asarray(self["status"][: self.count])
 
     def blocks(self) -> list[tuple[int, int]]:
         """Image ranges [start, stop) of all blocks."""
@@ -244,13 +285,23 @@ class Store:
 
     def _clear_partial(self, start: int, stop: int) -> None:
         """Delete the chunks that a killed writer of this block left half-written."""
-        for name, array in self.arrays.items():
-            rows, chunks = (array.shards or array.chunks)[0], self.path / name / "c"
+        for file in self.files(start, stop):
+            disk.clear_partial(file.parent, file.name)
+
+    def files(self, start: int, stop: int) -> list[Path]:
+        """The files that the images [start, stop) of a block lie in; that of `status` is the last."""
+        found = []
+        for name, array in sorted(self.arrays.items(), key=lambda item: item[0] == "status"):
+            rows = (array.shards or array.chunks)[0]
             for i in range(start // rows, -(-stop // rows)):
-                if array.ndim == 1:
-                    disk.clear_partial(chunks, str(i))
-                else:
-                    disk.clear_partial(chunks.joinpath(str(i), *["0"] * (array.ndim - 2)))
+                found.append((self.path / name / "c" / str(i)).joinpath(*["0"] * (array.ndim - 1)))
+        return found
+
+    def forget(self, start: int, stop: int) -> None:
+        """Make a block one to do again, whatever it holds."""
+        with disk.writing(self.path):
+            for file in reversed(self.files(start, stop)):
+                file.unlink(missing_ok=True)
 
 
 class BlockWriter:
@@ -283,7 +334,7 @@ class BlockWriter:
         for name, buffer in self.wide.items():
             place = buffer[row - self.flushed]
             if name not in values or values[name].shape != place.shape:
-                place[...] = self.store[name].fill_value
+                place[...] = self.store.arrays[name].fill_value
             if name in values:
                 place[tuple(slice(n) for n in values[name].shape)] = values[name]
         for name in values.keys() - self.wide.keys():
@@ -296,7 +347,7 @@ class BlockWriter:
         with disk.writing(self.store.path):
             for name, buffer in self.wide.items():
                 rows = stop - self.flushed
-                self.store[name][self.start + self.flushed : self.start + stop] = buffer[:rows]
+                self.store.arrays[name][self.start + self.flushed : self.start + stop] = buffer[:rows]
         self.flushed = stop
 
     def __enter__(self) -> BlockWriter:
@@ -339,7 +390,7 @@ def create(
                 dtype=spec.dtype,
                 chunks=(chunk, *spec.shape),
                 shards=(layout.shard, *spec.shape) if spec.chunk_per_image else None,
-                compressors=ZstdCodec(level=3),
+                compressors=ZstdCodec(level=3, checksum=True),
                 fill_value=spec.fill,
                 attributes={"description": spec.doc},
             )

@@ -28,7 +28,7 @@ def make_store(path: Path, count: int = 10, layout: stores.Layout | None = None)
 
 def fill(store: stores.Store, start: int, stop: int) -> None:
     n = stop - start
-    store["wide"][start:stop] = np.full((n, 2, 9), 5, np.uint8)
+    store.arrays["wide"][start:stop] = np.full((n, 2, 9), 5, np.uint8)
     store.write_block(start, {"value": np.ones((n, 3)), "status": np.full(n, stores.DONE, np.uint8)})
 
 

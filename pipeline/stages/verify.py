@@ -8,6 +8,7 @@ energy (2) from its gradient, which must vanish wherever no constraint holds.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import stores
-from pipeline.errors import FileError
+from pipeline.errors import AdaprepError, FileError
 from pipeline.stages import inputs as listing
 from pipeline.stages.frame import process_frame, source_of
 
@@ -99,20 +100,34 @@ def constraint_problems(phi: NDArray[Any]) -> list[str]:
 
 
 def run(
-    folder: stores.SplitFolder, samples: int | None = 20, seed: int = 0, root: Path | None = None
+    folder: stores.SplitFolder,
+    samples: int | None = 20,
+    seed: int = 0,
+    root: Path | None = None,
+    repair: bool = False,
 ) -> list[Finding]:
-    """Check everything one split holds.
+    """Check everything one split holds. Where chunks are damaged, nothing is checked but chunks.
 
     Parameters
     ----------
     samples
-        How many images, drawn at random, are done again from their sources; None: all.
+        How many images, drawn at random, are done again from their sources; None: all, and every chunk is
+        read.
     root
         Where the data set lies now, if it has moved.
+    repair
+        Read every chunk, and make blocks to do again where one is damaged.
     """
     found = listing.load(folder, root)
+    with folder.lock() if repair else nullcontext():
+        chunks = [
+            _chunks(path, command, samples is None or repair, repair)
+            for path, command in _stores(folder, found)
+        ]
+    if not all(finding.ok for finding in chunks):
+        return chunks
     store = stores.open_store(folder.boundaries, mode="r")
-    findings = [_fingerprint(found, store)]
+    findings = [*chunks, _fingerprint(found, store)]
     done = np.flatnonzero(store.status()[: len(found)] == stores.DONE)
     chosen = done
     if samples is not None and samples < len(done):
@@ -121,6 +136,52 @@ def run(
     for path in folder.tensor_stores():
         findings += _tensors(path, store)
     return findings
+
+
+def _stores(folder: stores.SplitFolder, found: listing.Inputs) -> list[tuple[Path, str]]:
+    """Every store of a split, and what makes it again."""
+    dataset = getattr(found.dataset, "source", found.dataset.name)
+    made = [(folder.boundaries, f"adaprep boundaries --dataset {dataset}")]
+    made += [(path, "adaprep solve-tensors as before") for path in folder.tensor_stores()]
+    made += [(path, "adaprep sample, or train, as before") for path in sorted(folder.samples.glob("*.zarr"))]
+    return made
+
+
+def _chunks(path: Path, command: str, read: bool, repair: bool) -> Finding:
+    """Whether the chunks of finished blocks are there and, if they are read, sound."""
+    store = stores.open_store(path)
+    checked, damaged = 0, []
+    for start, stop in store.blocks():
+        files, problem = _damage(store, start, stop, read)
+        checked += files
+        if problem:
+            damaged.append(f"images {start} to {stop}: {problem}")
+            if repair:
+                store.forget(start, stop)
+    finding = Finding(f"{path.stem}: chunks are {'sound' if read else 'there'}", checked, "files")
+    if damaged:
+        first = "they are to do again now; run:" if repair else "run: adaprep verify --repair   and then:"
+        blocks = "1 block is" if len(damaged) == 1 else f"{len(damaged)} blocks are"
+        finding.problems = [f"{blocks} damaged; {first} {command}", *damaged]
+    return finding
+
+
+def _damage(store: stores.Store, start: int, stop: int, read: bool) -> tuple[int, str]:
+    """How many files of a block were looked at, and the first thing that is wrong with them."""
+    try:
+        if not store["status"][start:stop].any():
+            return 0, ""  # not finished, so what lies there does not count
+        files = store.files(start, stop)
+        for file in files:
+            if not file.exists() or not file.stat().st_size:
+                return len(files), f"{file} is {'empty' if file.exists() else 'missing'}"
+        if read:
+            for name in store.arrays:
+                for i in range(start, stop, store.layout.shard):
+                    store[name][i : min(i + store.layout.shard, stop)]
+    except AdaprepError as error:
+        return 1, str(error.__cause__ or error)
+    return len(files), ""
 
 
 def _fingerprint(found: listing.Inputs, store: stores.Store) -> Finding:

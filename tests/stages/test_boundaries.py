@@ -288,7 +288,7 @@ def test_verify_finds_what_was_tampered_with(make_blobs: MakeBlobs, tmp_path: Pa
     phi = store["phi"][:4]
     phi[0, 0, 0, 3, 3] += 0.01
     phi[1, 0, 1, 2, 0] = 0.5
-    store["phi"][:4] = phi
+    store.arrays["phi"][:4] = phi
     bad = {f.what.split(": ")[-1]: f for f in verify.run(folder, None) if not f.ok}
     assert "phi1 = 0 on the first column does not hold" in bad["constraints (3) and range hold"].problems[0]
     assert any(
@@ -298,7 +298,7 @@ def test_verify_finds_what_was_tampered_with(make_blobs: MakeBlobs, tmp_path: Pa
     kept = stores.open_store(folder.boundaries)
     b = kept["b"][:4]
     b[2] = np.where(np.isnan(b[2]), 0.25, b[2] * 0.9)
-    kept["b"][:4] = b
+    kept.arrays["b"][:4] = b
     bad = {f.what: f for f in verify.run(folder, None) if not f.ok}
     assert any(
         "0002" in p
@@ -310,3 +310,45 @@ def test_verify_finds_what_was_tampered_with(make_blobs: MakeBlobs, tmp_path: Pa
         "0003.png has changed: run adaprep boundaries again"
         in bad["label files are unchanged (size and hash)"].problems[0]
     )
+
+
+def spoil(file: Path, how: str) -> None:
+    content = bytearray(file.read_bytes())
+    if how == "missing":
+        file.unlink()
+    elif how == "empty":
+        file.write_bytes(b"")
+    else:
+        middle = len(content) // 2
+        content[middle - 4 : middle + 4] = bytes(255 - value for value in content[middle - 4 : middle + 4])
+        file.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [("packed", "missing"), ("b", "empty"), ("b", "changed"), ("status", "empty"), ("pixels", "changed")],
+)
+def test_damaged_chunks_are_found_named_and_made_again(
+    make_blobs: MakeBlobs, tmp_path: Path, name: str, how: str
+) -> None:
+    dataset = registry.load(str(make_blobs(train=20)))
+    folder, _ = run_boundaries(tmp_path / "w", dataset)
+    run_tensors(folder)
+    before = tree(folder.path)
+    file = next(f for f in stores.open_store(folder.boundaries).files(8, 16) if f"/{name}/" in str(f))
+    spoil(file, how)
+    bad = [f for f in verify.run(folder, None) if not f.ok]
+    assert [f.what for f in bad] == ["boundaries: chunks are sound"]
+    assert bad[0].problems[0].startswith("1 block is damaged; run: adaprep verify --repair   and then: adapr")
+    assert bad[0].problems[1].startswith("images 8 to 16: ")
+    if how != "changed":
+        assert not verify.run(folder)[0].ok, "what is empty or missing is found without reading it"
+    if how == "changed" or name == "status":
+        with pytest.raises(AdaprepError, match=rf"boundaries.zarr/{name} is damaged.*verify --repair"):
+            stores.open_store(folder.boundaries)[name][8:16]
+    repaired = verify.run(folder, repair=True)
+    assert "1 block is damaged; they are to do again now; run: adaprep boundaries" in repaired[0].problems[0]
+    run_boundaries(tmp_path / "w", dataset)
+    run_tensors(folder)
+    assert all(f.ok for f in verify.run(folder, None, repair=True))
+    assert tree(folder.path) == before

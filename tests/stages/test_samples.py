@@ -231,7 +231,7 @@ def test_a_dry_run_names_every_store_and_writes_nothing(folder: stores.SplitFold
 
 def test_unfinished_boundaries_are_named(folder: stores.SplitFolder) -> None:
     store = stores.open_store(folder.boundaries)
-    store["status"][8:] = stores.TODO
+    store.arrays["status"][8:] = stores.TODO
     with pytest.raises(
         AdaprepError, match=r"not finished \(3 images missing\): run adaprep boundaries again"
     ):

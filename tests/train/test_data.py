@@ -131,7 +131,7 @@ def test_stores_of_other_images_do_not_mix(
 
 def test_an_unfinished_store_is_refused(made: stores.SplitFolder) -> None:
     path = store_path(made, "input-16-area")
-    stores.open_store(path)["status"][16:] = stores.TODO
+    stores.open_store(path).arrays["status"][16:] = stores.TODO
     with pytest.raises(AdaprepError, match=r"not finished \(3 images to do\): run its command again"):
         StoreDataset({"image": Source(path, "image")})
 

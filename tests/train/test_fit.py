@@ -237,7 +237,7 @@ def test_other_data_under_the_same_name_are_refused(space: stores.Workspace) -> 
     request = replace(TINY, networks=("auxiliary",))
     command.run(space, None, request)
     tensors = stores.open_store(space.folder("blobs", "train").tensors((4, 4), 1.0))
-    tensors["source"][0] = (1, 2)
+    tensors.arrays["source"][0] = (1, 2)
     with pytest.raises(AdaprepError, match="data_tensors_train"):
         command.run(space, None, request)
 
