@@ -654,6 +654,7 @@ def train(
         progress.listener,
         console.print_summary,
         lambda result: click.echo(result.describe()),
+        click.echo,
     )
     finish(command.run(space, dataset, request, hooks, root))
 

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import AdaprepError
+from pipeline.errors import AdaprepError, BusyError
 
 
 @contextmanager
@@ -91,7 +91,7 @@ def lock(folder: Path) -> Iterator[None]:
 
     Raises
     ------
-    AdaprepError
+    BusyError
         Somebody does already: names process, host and since when.
     """
     with writing(folder):
@@ -102,9 +102,9 @@ def lock(folder: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.read(handle, 1000).decode() or "another process"
-            raise AdaprepError(
-                f"another adaprep run is writing to {folder} ({holder}). "
-                f"Wait for it, or choose another --workspace."
+            raise BusyError(
+                f"another adaprep run is writing to {folder} ({holder})",
+                "Wait for it, or choose another --workspace.",
             ) from None
         started = time.strftime("%Y-%m-%d %H:%M:%S")
         with suppress(OSError):  # who holds it is for people; the lock itself is held either way

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline import disk, stores
-from pipeline.errors import AdaprepError
+from pipeline.errors import AdaprepError, BusyError
 from pipeline.stages.plan import make_plan
 
 ARRAYS = {
@@ -106,6 +106,15 @@ def test_a_longer_list_keeps_what_is_done(tmp_path: Path) -> None:
     assert grown.status().tolist() == [1] * 10 + [0] * 3
     assert grown.inputs == longer
     assert grown["wide"][9].tolist() == [[5] * 9] * 2
+
+
+def test_a_store_made_by_another_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "s.zarr"
+    todo = make_plan("t", path, ARRAYS, {}, stores.Layout(4, 2), {"count": 10, "sha256": "x"}, False)
+    fill(make_store(path), 0, 4)
+    with pytest.raises(BusyError, match=r"t: another adaprep run made .*s.zarr meanwhile. Run the same comm"):
+        todo.open()
+    assert stores.open_store(path).status().tolist() == [1] * 4 + [0] * 6
 
 
 def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:

@@ -299,7 +299,9 @@ class Train(Step):
     def run(self, hooks: Hooks) -> bool:
         from pipeline.train import command, progress
 
-        heard = command.Hooks(hooks.listener, hooks.fitting or progress.Silent, hooks.summary, hooks.trained)
+        heard = command.Hooks(
+            hooks.listener, hooks.fitting or progress.Silent, hooks.summary, hooks.trained, hooks.say
+        )
         return command.run(self.space, self.dataset.name, self.request, heard, self._root)
 
     @property

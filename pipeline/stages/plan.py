@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import stores
-from pipeline.errors import AdaprepError
+from pipeline.errors import AdaprepError, BusyError
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,18 @@ class Plan:
         return sum(stop - start for start, stop in self.todo)
 
     def open(self) -> stores.Store:
-        """Make the store ready to be written: create it, replace it, lengthen it, or take it as it is."""
+        """Make the store ready to be written: create it, replace it, lengthen it, or take it as it is.
+
+        Raises
+        ------
+        BusyError
+            It was not there when this was planned, and is now.
+        """
+        if self.action == "create" and self.path.exists():
+            raise BusyError(
+                f"{self.title}: another adaprep run made {self.path} meanwhile",
+                "Run the same command again.",
+            )
         if self.action in ("create", "overwrite"):
             stores.remove(self.path)
             return stores.create(self.path, self.arrays, self.parameters, self.layout, self.inputs)

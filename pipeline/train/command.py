@@ -33,6 +33,7 @@ class Hooks:
     fitting: Callable[[], progress.Listener] = progress.Silent
     sampled: Callable[[Summary, Path], None] = lambda summary, path: None
     trained: Callable[[Result], None] = lambda result: None
+    waiting: Callable[[str], None] = lambda message: None
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ def _train(part: Part, splits: Splits, request: Request, where: Where, hooks: Ho
     outputs = part.outputs()
     ok = True
     if where.processes.first:
-        made = prepare.sample(splits, outputs, hooks.sampling)
+        made = prepare.sample(splits, outputs, hooks.sampling, hooks.waiting)
         for summary, path in made.summaries:
             hooks.sampled(summary, path)
         ok = made.ok

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 
 from pipeline import stores
 from pipeline.datasets.base import Dataset
-from pipeline.errors import AdaprepError
+from pipeline.errors import AdaprepError, BusyError
 from pipeline.stages import engine, samples
 from pipeline.stages import inputs as listing
 from pipeline.stages.engine import Summary
@@ -23,6 +24,9 @@ from pipeline.train import settings
 from pipeline.units import human_bytes, human_seconds
 
 SOURCE_ARRAYS = ("source", "status")
+
+LOOK_AGAIN = 2.0
+"""Seconds between two looks whether another adaprep has finished sampling."""
 
 
 @dataclass(frozen=True)
@@ -153,18 +157,41 @@ def plan(splits: Splits, outputs: Sequence[Output]) -> list[Sampling]:
 
 
 def sample(
-    splits: Splits, outputs: Sequence[Output], listener: Callable[[], engine.Listener] = engine.Silent
+    splits: Splits,
+    outputs: Sequence[Output],
+    listener: Callable[[], engine.Listener] = engine.Silent,
+    waiting: Callable[[str], None] = lambda message: None,
 ) -> Prepared:
-    """Make what is missing, on the threads of this process. Files that fail are in the summaries."""
+    """Make what is missing, on the threads of this process. Files that fail are in the summaries.
+
+    Where another adaprep is sampling, as when several fits of one data set begin together, this waits for it
+    and takes what it made; `waiting` is told so once.
+    """
     prepared = Prepared()
-    for todo in plan(splits, outputs):
-        if not todo.images:
-            continue
-        summary = samples.run(
-            todo.split.folder, todo.split.found, outputs, todo.plans, engine.Scheduler(), listener()
-        )
-        prepared.summaries.append((summary, samples.folder_of(todo.split.folder)))
+    for split in splits.all:
+        if summary := _sample(split, outputs, listener, waiting):
+            prepared.summaries.append((summary, samples.folder_of(split.folder)))
     return prepared
+
+
+def _sample(
+    split: Split,
+    outputs: Sequence[Output],
+    listener: Callable[[], engine.Listener],
+    waiting: Callable[[str], None],
+) -> Summary | None:
+    told = False
+    while True:
+        todo = Sampling(split, outputs, samples.plan(split.folder, outputs))
+        if not todo.images:
+            return None
+        try:
+            return samples.run(split.folder, split.found, outputs, todo.plans, engine.Scheduler(), listener())
+        except BusyError as busy:
+            if not told:
+                waiting(f"waiting to sample {split.folder.title}: {busy.what}")
+            told = True
+            time.sleep(LOOK_AGAIN)
 
 
 def fingerprint(path: Path) -> str:

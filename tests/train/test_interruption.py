@@ -106,6 +106,19 @@ def test_a_run_killed_with_a_file_half_written_goes_on_to_the_same_weights(
     assert rows[0] == rows[1]
 
 
+def test_fits_that_begin_together_sample_once(make_blobs: MakeBlobs, tmp_path: Path) -> None:
+    yaml, space = make_blobs(train=120, val=40, size=(600, 800)), tmp_path / "w"
+    finish(launch("cli", "boundaries", "--dataset", str(yaml), "--workspace", str(space)))
+    at_once = [launch("cli", *arguments(space, "--epochs", 1, "--seed", seed)) for seed in range(3)]
+    outputs = [finish(process) for process in at_once]
+    for split in ("train", "val"):
+        assert sum(f"samples of blobs/{split}: " in output for output in outputs) == 1, outputs
+    assert (
+        sum("waiting to sample blobs/train: another adaprep run is wri" in output for output in outputs) == 2
+    )
+    assert [output.count("best at epoch 1") for output in outputs] == [1, 1, 1]
+
+
 def test_two_processes_train_one_network(make_blobs: MakeBlobs, tmp_path: Path) -> None:
     space = make_space(make_blobs(train=24, val=5), tmp_path / "w").path
     torchrun = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "cli")
