@@ -260,6 +260,10 @@ def save_failures(folder: stores.SplitFolder, stage: str, failures: Sequence[Fai
     disk.write_text(folder.failures(stage), json.dumps({"failures": rows}, ensure_ascii=False, indent=1))
 
 
+FRAME_BYTES = 2000
+"""Memory for one more image in the list: its paths, and its share of the graph."""
+
+
 def estimate(found: Inputs, todo: Plan, scheduler: engine.Scheduler) -> Estimate:
     """Time, memory and disk for the rest, from doing one block of it into a folder that is thrown away."""
     seconds, size, images = 0.0, 0, 1
@@ -281,7 +285,9 @@ def estimate(found: Inputs, todo: Plan, scheduler: engine.Scheduler) -> Estimate
     height, width = found.largest
     return Estimate(
         seconds / images * todo.images / scheduler.parallel,
-        200 * 2**20 + scheduler.parallel * (4 * height * width + 3 * todo.layout.shard * packed),
+        200 * 2**20
+        + FRAME_BYTES * len(found)
+        + scheduler.parallel * (4 * height * width + 3 * todo.layout.shard * packed),
         size * todo.images // images,
         disk.free_space(todo.path),
     )
