@@ -45,7 +45,7 @@ class Commands(click.Group):
         except AdaprepError as error:
             raise click.ClickException(str(error)) from error
         except KeyboardInterrupt:
-            click.echo("stopped; finished blocks are kept: run the same command again to go on", err=True)
+            click.echo("stopped; what is finished is kept: run the same command again to go on", err=True)
             sys.exit(130)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -678,6 +678,13 @@ def train(
     envvar="ADAPREP_WORKSPACE",
     help="In place of the recipe's. Also: ADAPREP_WORKSPACE.",
 )
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Networks trained at the same time, sharing the cores, and on a GPU each where there are several.",
+)
 @dry_run_option
 def run_recipe(
     path: Path,
@@ -687,6 +694,7 @@ def run_recipe(
     device: str | None,
     precision: Precision | None,
     workspace: Path | None,
+    jobs: int,
     dry_run: bool,
 ) -> None:
     """Do a whole experiment: every step that RECIPE.yaml comes to, from label maps to a report.
@@ -711,7 +719,7 @@ def run_recipe(
         for planned in running.plan(recipe, chosen, every):
             click.echo(planned.describe())
         return
-    finish(running.run(recipe, chosen, recipe_hooks()))
+    finish(running.run(recipe, chosen, recipe_hooks(), jobs))
 
 
 def recipe_hooks() -> Hooks:

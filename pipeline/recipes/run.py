@@ -1,4 +1,4 @@
-"""`adaprep run`: the steps of a recipe one after the other, or what they would be."""
+"""`adaprep run`: the steps of a recipe one after the other, trainings side by side, or what they would be."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 
 from pipeline.errors import AdaprepError
+from pipeline.recipes import side_by_side
 from pipeline.recipes.schema import Recipe
 from pipeline.recipes.steps import Hooks, State, Step
 from pipeline.train.settings import need_torch
@@ -48,8 +50,13 @@ def plan(recipe: Recipe, chosen: Sequence[Step], every: Sequence[Step]) -> list[
     return [Planned(step, states[step.title]) for step in chosen]
 
 
-def run(recipe: Recipe, chosen: Sequence[Step], hooks: Hooks) -> bool:
+def run(recipe: Recipe, chosen: Sequence[Step], hooks: Hooks, jobs: int = 1) -> bool:
     """Do the chosen steps, in order; those that are done already are skipped.
+
+    Parameters
+    ----------
+    jobs
+        Networks that are trained at the same time, each in a process of its own.
 
     Returns
     -------
@@ -63,26 +70,49 @@ def run(recipe: Recipe, chosen: Sequence[Step], hooks: Hooks) -> bool:
     """
     if _processes() > 1:
         _only_training(recipe, chosen)
+        if jobs > 1:
+            raise AdaprepError("--jobs starts processes by itself: leave it out under torchrun")
     _check_machine(recipe, chosen)
+    went_well = []
+    numbered = [(f"{number}/{len(chosen)}", step) for number, step in enumerate(chosen, 1)]
     with _joined(recipe):
-        went_well = [_do(recipe, chosen, number, hooks) for number in range(1, len(chosen) + 1)]
+        for stage, group in groupby(numbered, key=lambda item: item[1].stage):
+            steps = list(group)
+            if stage == "train" and jobs > 1:
+                went_well.append(_train(recipe, steps, hooks, jobs))
+            else:
+                went_well += [_do(recipe, number, step, hooks) for number, step in steps]
     return all(went_well)
 
 
-def _do(recipe: Recipe, chosen: Sequence[Step], number: int, hooks: Hooks) -> bool:
-    """One step, from 1; whether every file could be used. Raises as `run`."""
-    step = chosen[number - 1]
+def _train(recipe: Recipe, steps: Sequence[tuple[str, Step]], hooks: Hooks, jobs: int) -> bool:
+    """Several trainings at a time; whether every file could be used. Raises as `run`."""
+    from pipeline.train.processes import gpus
+
+    with _going_on(f"{recipe.path}, training"):
+        return side_by_side.run(steps, jobs, gpus(recipe.device), hooks.say)
+
+
+def _do(recipe: Recipe, number: str, step: Step, hooks: Hooks) -> bool:
+    """One step, "1/7"; whether every file could be used. Raises as `run`."""
     say = hooks.say if _first() else _silent
-    say(f"[{number}/{len(chosen)}] {step.title}")
-    try:
+    say(f"[{number}] {step.title}")
+    with _going_on(f"{recipe.path}, step {number.replace('/', ' of ')}, {step.title}"):
         if _processes() == 1 and step.state() == "done":
             say("  done before")
             return True
         say(f"  {step.command}")
         return step.run(hooks)
+
+
+@contextmanager
+def _going_on(where: str) -> Iterator[None]:
+    """Say of an error where it was met, and how to go on."""
+    try:
+        yield
     except AdaprepError as error:
         raise AdaprepError(
-            f"{recipe.path}, step {number} of {len(chosen)}, {step.title}: {error}\n"
+            f"{where}: {error}\n"
             f"What is finished is kept: mend this, then run the recipe again, and it goes on here."
         ) from error
 

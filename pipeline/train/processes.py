@@ -89,6 +89,16 @@ def started(device: str) -> Iterator[tuple[Processes, torch.device]]:
         distributed.destroy_process_group()
 
 
+def gpus(name: str) -> list[str]:
+    """The GPUs that the device "auto", "cpu" or "cuda" may use, as in CUDA_VISIBLE_DEVICES."""
+    if name == "cpu":
+        return []
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    listed = [part.strip() for part in (chosen or "").split(",") if part.strip()]
+    count = torch.cuda.device_count()
+    return listed[:count] if listed else [str(number) for number in range(count)]
+
+
 def choose_device(name: str, local: int = 0) -> torch.device:
     """The device that "auto", "cpu" or "cuda" means for the process with this number on its machine.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
@@ -80,6 +81,12 @@ def run(*args: object) -> Result:
     result = CliRunner().invoke(cli.main, ["run", *map(str, args)])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result
+
+
+def call(*args: object) -> subprocess.CompletedProcess[str]:
+    """In a process of its own."""
+    command = [sys.executable, str(Path(cli.__file__)), *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
 def titles(path: Path, **chosen: Any) -> list[str]:
@@ -372,6 +379,49 @@ def test_processes_train_one_network_after_the_other_together(tiny: Path, tmp_pa
     runs = results.complete_runs(stores.Workspace(tmp_path / "w"), "blobs")
     assert len(runs) == 7
     assert run(tiny, "--only", "train").output.count("done before") == 7
+
+
+def test_networks_side_by_side_have_the_weights_of_one_after_the_other(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs_torch()
+    monkeypatch.setenv("PYTHONPATH", str(Path(cli.__file__).parent))  # the network of the tests
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    only = ("--only", "boundaries", "--only", "solve-tensors", "--only", "train")
+    at_once = run(tiny, *only, "--jobs", "3")
+    assert at_once.exit_code == 0, at_once.output
+    assert at_once.output.count("best at epoch") == 7
+    begun = [at_once.output.index(title) for title in TINY_TITLES if title.startswith("train ")]
+    assert begun[0] < begun[1] < begun[2], "the auxiliary networks come first"
+    again = run(tiny, "--only", "train", "--jobs", "3")
+    assert again.output.count("done before") == 7
+    other = tmp_path / "other"
+    assert call(*("run", tiny, "--workspace", other), *only).returncode == 0
+    for path in results.complete_runs(stores.Workspace(tmp_path / "w"), "blobs"):
+        weights = [
+            json.loads((space / "blobs" / "runs" / path.name / "result.json").read_text())["weights"]
+            for space in (tmp_path / "w", other)
+        ]
+        assert weights[0] == weights[1], path.name
+
+
+def test_side_by_side_a_network_that_cannot_go_on_stops_the_rest(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs_torch()
+    monkeypatch.setenv("PYTHONPATH", str(Path(cli.__file__).parent))
+    assert run(tiny, "--only", "boundaries", "--only", "solve-tensors").exit_code == 0
+    blocked = tmp_path / "w" / "blobs" / "runs" / "auxiliary-16-4x4-features8-seed1"
+    blocked.parent.mkdir()
+    blocked.write_text("no folder")
+    result = run(tiny, "--only", "train", "--jobs", "2")
+    assert result.exit_code == 1
+    assert f"{tiny}, training: train {blocked.name} failed, for the reason printed above" in result.output
+    assert str(blocked) in result.output
+    assert "then run the recipe again, and it goes on here" in result.output
+    assert len(results.complete_runs(stores.Workspace(tmp_path / "w"), "blobs")) < 7
+    blocked.unlink()
+    assert run(tiny, "--only", "train", "--jobs", "2").exit_code == 0
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
