@@ -76,36 +76,53 @@ def run(
     AdaprepError
         A step cannot go on: those that have begun are finished first, and no other is begun.
     """
-    waiting, running, failed = list(steps), list[_Job](), list[str]()
-    open_titles = {step.title for _, step in steps}
-    went_well = True
-    with _stopped_with_us(running):
-        while waiting or running:
-            while len(running) < jobs and not failed:
-                ready = next((s for s in waiting if not open_titles.intersection(s[1].needs)), None)
-                if ready is None:
-                    break
-                waiting.remove(ready)
-                number, step = ready
-                if step.state() == "done":
-                    say(f"[{number}] {step.title}\n  done before")
-                    open_titles.remove(step.title)
-                    continue
-                slot = min(set(range(jobs)) - {job.slot for job in running})
-                say(f"[{number}] {step.title}\n  {step.command}")
-                running.append(_start(step, slot, jobs, gpus, say))
-            if not running:
-                break
-            job = _next_to_end(running)
-            running.remove(job)
-            if job.process.returncode and job.step.state() != "done":
-                failed.append(_describe(job))
+    crew = _Crew(list(steps), jobs, gpus, say)
+    with _stopped_with_us(crew.running):
+        crew.begin()
+        while crew.running:
+            crew.take(_next_to_end(crew.running))
+            crew.begin()
+    if crew.failed:
+        raise AdaprepError("; ".join(crew.failed))
+    return crew.went_well
+
+
+class _Crew:
+    """What waits, what runs, and how it went so far."""
+
+    def __init__(
+        self, steps: list[tuple[str, Step]], jobs: int, gpus: Sequence[str], say: Callable[[str], None]
+    ) -> None:
+        self.waiting, self.jobs, self.gpus, self.say = steps, jobs, gpus, say
+        self.running: list[_Job] = []
+        self.failed: list[str] = []
+        self.unfinished = {step.title for _, step in steps}
+        self.went_well = True
+
+    def begin(self) -> None:
+        """Start what may start, in order; none once a step has failed."""
+        while len(self.running) < self.jobs and not self.failed:
+            ready = next((s for s in self.waiting if not self.unfinished.intersection(s[1].needs)), None)
+            if ready is None:
+                return
+            self.waiting.remove(ready)
+            number, step = ready
+            done = step.state() == "done"
+            self.say(f"[{number}] {step.title}\n  {'done before' if done else step.command}")
+            if done:
+                self.unfinished.remove(step.title)
             else:
-                open_titles.remove(job.step.title)
-                went_well &= not job.process.returncode
-    if failed:
-        raise AdaprepError("; ".join(failed))
-    return went_well
+                slot = min(set(range(self.jobs)) - {job.slot for job in self.running})
+                self.running.append(_start(step, slot, self.jobs, self.gpus, self.say))
+
+    def take(self, job: _Job) -> None:
+        """Note how a step has ended: well, without some files, or not at all."""
+        self.running.remove(job)
+        if job.process.returncode and job.step.state() != "done":
+            self.failed.append(_describe(job))
+            return
+        self.unfinished.remove(job.step.title)
+        self.went_well &= not job.process.returncode
 
 
 def _start(step: Step, slot: int, jobs: int, gpus: Sequence[str], say: Callable[[str], None]) -> _Job:
