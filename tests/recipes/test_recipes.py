@@ -381,6 +381,7 @@ def test_processes_train_one_network_after_the_other_together(tiny: Path, tmp_pa
     assert run(tiny, "--only", "train").output.count("done before") == 7
 
 
+@pytest.mark.slow
 def test_networks_side_by_side_have_the_weights_of_one_after_the_other(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -405,6 +406,7 @@ def test_networks_side_by_side_have_the_weights_of_one_after_the_other(
         assert weights[0] == weights[1], path.name
 
 
+@pytest.mark.slow
 def test_side_by_side_a_network_that_cannot_go_on_stops_the_rest(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
