@@ -25,15 +25,15 @@ adaprep train --network auxiliary --aux-resolution 64 --aux-features 64 --lambda
 adaprep train --network base --base pspnet --sampler auxiliary --resolution 32 --lambda 0.5 --epochs 20 --rate 0.001 --batch-size 45 --validate-every 10 --precision bfloat16
 adaprep train --network base --base pspnet --sampler uniform --resolution 32 --epochs 20 --rate 0.001 --batch-size 45 --validate-every 10 --precision bfloat16
 adaprep train --network base --base unet --sampler auxiliary --resolution 128 --lambda 0.5 --epochs 6 --rate 0.001 --batch-size 8 --validate-every 3 --precision bfloat16
-for seed in 0 1 2; do adaprep train --network base --base unet --sampler auxiliary --resolution 32 --lambda 0.5 --epochs 50 --rate 0.001 --batch-size 12 --validate-every 1 --precision bfloat16 --seed "$seed"; done
-adaprep train --network base --base unet --sampler auxiliary --resolution 32 --lambda 0.5 --checkpoint "$ADAPREP_WORKSPACE/camvid/runs/auxiliary-32-lambda0.5-features64-seed0-long/best.pt" --epochs 50 --rate 0.001 --batch-size 12 --validate-every 1 --tag small --precision bfloat16
-for seed in 0 1 2; do adaprep train --network base --base unet --sampler auxiliary --resolution 64 --lambda 0.5 --epochs 40 --rate 0.001 --batch-size 12 --validate-every 1 --precision bfloat16 --seed "$seed"; done
+for seed in 0 1 2; do adaprep train --network base --base unet --sampler auxiliary --resolution 32 --lambda 0.5 --epochs 100 --rate 0.001 --batch-size 12 --validate-every 2 --precision bfloat16 --seed "$seed"; done
+adaprep train --network base --base unet --sampler auxiliary --resolution 32 --lambda 0.5 --checkpoint "$ADAPREP_WORKSPACE/camvid/runs/auxiliary-32-lambda0.5-features64-seed0-long/best.pt" --epochs 100 --rate 0.001 --batch-size 12 --validate-every 2 --tag small --precision bfloat16
+adaprep train --network base --base unet --sampler auxiliary --resolution 64 --lambda 0.5 --epochs 100 --rate 0.001 --batch-size 12 --validate-every 2 --precision bfloat16
 adaprep train --network base --base unet --sampler proposal --resolution 128 --epochs 6 --rate 0.001 --batch-size 8 --validate-every 3 --precision bfloat16
-for seed in 0 1 2; do adaprep train --network base --base unet --sampler proposal --resolution 32 --epochs 50 --rate 0.001 --batch-size 12 --validate-every 1 --precision bfloat16 --seed "$seed"; done
+for seed in 0 1 2; do adaprep train --network base --base unet --sampler proposal --resolution 32 --epochs 100 --rate 0.001 --batch-size 12 --validate-every 2 --precision bfloat16 --seed "$seed"; done
 adaprep train --network base --base unet --sampler uniform --resolution 128 --epochs 6 --rate 0.001 --batch-size 8 --validate-every 3 --precision bfloat16
-for seed in 0 1 2; do adaprep train --network base --base unet --sampler uniform --resolution 32 --epochs 50 --rate 0.001 --batch-size 12 --validate-every 1 --precision bfloat16 --seed "$seed"; done
-for seed in 0 1 2; do adaprep train --network base --base unet --sampler uniform --resolution 40 --epochs 50 --rate 0.001 --batch-size 12 --validate-every 1 --precision bfloat16 --seed "$seed"; done
-for seed in 0 1 2; do adaprep train --network base --base unet --sampler uniform --resolution 64 --epochs 40 --rate 0.001 --batch-size 12 --validate-every 1 --precision bfloat16 --seed "$seed"; done
+for seed in 0 1 2; do adaprep train --network base --base unet --sampler uniform --resolution 32 --epochs 100 --rate 0.001 --batch-size 12 --validate-every 2 --precision bfloat16 --seed "$seed"; done
+for seed in 0 1 2; do adaprep train --network base --base unet --sampler uniform --resolution 40 --epochs 100 --rate 0.001 --batch-size 12 --validate-every 2 --precision bfloat16 --seed "$seed"; done
+adaprep train --network base --base unet --sampler uniform --resolution 64 --epochs 100 --rate 0.001 --batch-size 12 --validate-every 2 --precision bfloat16
 adaprep evaluate
 bound=$(mktemp) timing=$(mktemp)
 adaprep upper-bound --split val --resolution 32 --lambda 0.3,0.5,1 --json \
