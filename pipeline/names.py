@@ -1,0 +1,87 @@
+"""Names that become part of a path, and names from elsewhere as they are shown: one place for both."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+
+from pipeline.errors import AdaprepError
+
+MAX_BYTES = 100
+"""Of one name in UTF-8: a run's name holds several, and file systems allow 255 bytes."""
+
+RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
+ALLOWED = re.compile(r"\w[\w.+=@-]*")
+UNSAFE = re.compile(r"[^\w.+=@-]+")
+
+KEPT = frozenset("\n\t")
+
+
+def check_component(what: str, name: str) -> str:
+    """`name` if it can safely be one folder or file name everywhere; `what` says whose name it is.
+
+    Letters and digits of any script, and ``. _ - + = @``, not first; no separators, no ``..``, no name that a
+    file system forbids.
+
+    Parameters
+    ----------
+    what
+        For the message: "tag", "name of a split".
+
+    Raises
+    ------
+    AdaprepError
+        It cannot: says which characters are allowed.
+    """
+    if problem := _problem(name):
+        raise AdaprepError(
+            f"the {what} {printable(repr(name))} cannot be used: {problem}. "
+            f"It names a folder: use letters, digits, '.', '_', '-', '+', '=' and '@'."
+        )
+    return name
+
+
+def _problem(name: str) -> str:
+    if not name:
+        return "it is empty"
+    if bad := next((c for c in name if not re.fullmatch(r"[\w.+=@-]", c)), None):
+        return f"it holds {printable(repr(bad))}"
+    if not ALLOWED.fullmatch(name):
+        return f"it begins with {name[0]!r}"
+    if name.endswith("."):
+        return "it ends in a full stop"
+    if RESERVED.fullmatch(name):
+        return "Windows reserves this name"
+    if len(name.encode()) > MAX_BYTES:
+        return f"it is longer than {MAX_BYTES} bytes"
+    return ""
+
+
+def safe_component(text: str) -> str:
+    """A file name made of any text, such as a class's name; two texts never give the same."""
+    if not _problem(text):
+        return text
+    plain = UNSAFE.sub("-", text).strip(".-_+=@")[:40]
+    mark = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{plain}-{mark}" if plain else mark
+
+
+def printable(text: str) -> str:
+    r"""Text for a terminal, a log or a message: what could move the cursor or turn the line is escaped.
+
+    Control and format characters (escape sequences, bidi overrides, line separators) and what is not Unicode
+    become ``\x1b``, ``\u202e``; line feeds and tabs stay.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if c in KEPT or _harmless(c) else _escaped(c) for c in text)
+
+
+def _harmless(character: str) -> bool:
+    return unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
