@@ -19,11 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.interpolate import LinearNDInterpolator
 
-from pipeline.geometry.boundaries import target_boundaries
-from pipeline.geometry.crops import offsets, side
-from pipeline.geometry.energy import solve
+from pipeline.geometry.crops import central_crop
 from pipeline.geometry.interpolation import VOID, draw_label_map, mesh, split
-from pipeline.geometry.nearest import nearest_boundary
+from pipeline.geometry.proposal import propose
 from pipeline.geometry.sampling import sample
 from pipeline.geometry.tensors import folded_cells, resize, uniform
 from pipeline.metrics import ConfusionMatrix
@@ -73,10 +71,7 @@ def read(folder: Path) -> list[Labels]:
     """The central crops of a folder of label maps, in train ids."""
     crops = []
     for path in sorted(folder.glob("*.png")):
-        labels = np.asarray(Image.open(path))
-        height, width = labels.shape
-        (top, left), length = offsets(height, width, 1)[0], side(height, width)
-        crop = labels[top : top + length, left : left + length]
+        crop = central_crop(np.asarray(Image.open(path)))
         crops.append(np.where(crop == VOID_ID, VOID, crop).astype(np.uint8))
     if not crops:
         raise click.ClickException(f"no label maps (*.png) in {folder}")
@@ -85,8 +80,7 @@ def read(folder: Path) -> list[Labels]:
 
 def proposal(crop: Labels) -> Floats:
     """The proposal on 8 x 8 points, lambda = 1."""
-    b = nearest_boundary(target_boundaries(crop, TARGETS))
-    return uniform(8, 8) if b is None else solve(b, 1.0)
+    return propose(crop, TARGETS)
 
 
 def upper_bound(crops: list[Labels], tensors: list[Floats], upsample: Upsampling) -> tuple[float, float]:

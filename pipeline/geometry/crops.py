@@ -1,5 +1,12 @@
 """Square crops of an image: the largest squares, evenly spaced along the longer side."""
 
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
 
 def side(height: int, width: int) -> int:
     """Side S of the largest square crop of a (height, width) image, in pixels.
@@ -48,3 +55,10 @@ def offsets(height: int, width: int, count: int) -> list[tuple[int, int]]:
         gaps = count - 1
         starts = [(2 * k * slack + gaps) // (2 * gaps) for k in range(count)]
     return [(0, start) if width >= height else (start, 0) for start in starts]
+
+
+def central_crop(array: NDArray[Any]) -> NDArray[Any]:
+    """Central largest square (S, S, ...) of an (H, W, ...) array, contiguous."""
+    height, width = array.shape[:2]
+    (top, left), length = offsets(height, width, 1)[0], side(height, width)
+    return np.ascontiguousarray(array[top : top + length, left : left + length])

@@ -30,10 +30,10 @@ def draw(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from pipeline.geometry.energy import solve
+    from pipeline.geometry.proposal import of_nearest
     from pipeline.geometry.tensors import uniform
 
-    adaptive = uniform(*grid) if scene.b is None else solve(scene.b, lam)
+    adaptive = of_nearest(scene.b, grid, lam)
     rows = {"uniform": uniform(*grid), f"lambda {lambda_name(lam)}": adaptive}
     figure = Figure(figsize=(16, 6.9), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)

@@ -75,10 +75,9 @@ def draw_points(
 
 
 def _tensor(scene: Scene, grid: tuple[int, int], lam: float) -> NDArray[np.float64]:
-    from pipeline.geometry.energy import solve
-    from pipeline.geometry.tensors import uniform
+    from pipeline.geometry.proposal import of_nearest
 
-    return uniform(*grid) if scene.b is None else solve(scene.b, lam)
+    return of_nearest(scene.b, grid, lam)
 
 
 def _coarse(scene: Scene, grid: tuple[int, int], lam: float) -> Panel:

@@ -282,8 +282,8 @@ def grid_error(curve: Curve, phi: NDArray[np.floating[Any]]) -> float | None:
 def tensors(curve: Curve, lambdas: Sequence[float]) -> dict[str, NDArray[np.float64]]:
     """Sampling tensors by name: uniform, and the minimisers of energy (2) for the curve, one a lambda."""
     from pipeline.geometry.boundaries import target_boundaries
-    from pipeline.geometry.energy import solve
     from pipeline.geometry.nearest import nearest_boundary
+    from pipeline.geometry.proposal import of_nearest
     from pipeline.geometry.tensors import uniform
 
     found = {"uniform": uniform(2, 2)}
@@ -291,7 +291,7 @@ def tensors(curve: Curve, lambdas: Sequence[float]) -> dict[str, NDArray[np.floa
         return found
     b = nearest_boundary(target_boundaries(curve.mask.astype(np.uint8), (1,)), GRID)
     for lam in lambdas:
-        found[method(lam)] = uniform(*GRID) if b is None else solve(b, lam)
+        found[method(lam)] = of_nearest(b, GRID, lam)
     return found
 
 

@@ -48,13 +48,11 @@ def solve_block(b: NDArray[np.float64], has_boundary: NDArray[np.bool_], lam: fl
     has_boundary
         (n, K).
     """
-    from pipeline.geometry.energy import solve, terms
-    from pipeline.geometry.tensors import folded_cells, uniform
+    from pipeline.geometry.energy import terms
+    from pipeline.geometry.proposal import of_many
+    from pipeline.geometry.tensors import folded_cells
 
-    u = uniform(*b.shape[-2:])
-    there = has_boundary[..., None, None, None]
-    pull = np.where(there, b, u)
-    phi = np.where(there, solve(pull, lam), u)
+    phi, pull = of_many(b, has_boundary, lam)
     data, smoothness = terms(phi, pull)
     stored = phi.astype(np.float32)
     folded = folded_cells(stored.astype(np.float64)).sum(axis=(-2, -1)).astype(np.int32)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.datasets.base import UNKNOWN, Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
+from pipeline.geometry.crops import central_crop
 from pipeline.metrics import (
     ConfusionMatrix,
     ObjectRecall,
@@ -162,15 +163,6 @@ class Report:
         }
 
 
-def central_crop(array: NDArray[Any]) -> NDArray[Any]:
-    """The central largest square of an (H, W, ...) array."""
-    from pipeline.geometry.crops import offsets, side
-
-    height, width = array.shape[:2]
-    (top, left), length = offsets(height, width, 1)[0], side(height, width)
-    return np.ascontiguousarray(array[top : top + length, left : left + length])
-
-
 def load_truth(dataset: Dataset, frame: Frame) -> NDArray[np.uint8]:
     """(S, S) train ids of the central crop. Raises FileError."""
     raw = central_crop(dataset.read_labels(frame))
@@ -201,8 +193,8 @@ def tensors_of(
     boundary: NDArray[np.bool_], wanted: Sequence[Setting]
 ) -> dict[tuple[tuple[int, int] | None, float | None], NDArray[np.float64]]:
     """The sampling tensor (2, h, w) of every grid and lambda for one crop; uniform is 2 x 2."""
-    from pipeline.geometry.energy import solve
     from pipeline.geometry.nearest import nearest_boundary
+    from pipeline.geometry.proposal import of_nearest
     from pipeline.geometry.tensors import uniform
 
     found: dict[tuple[tuple[int, int] | None, float | None], NDArray[np.float64]] = {
@@ -211,7 +203,7 @@ def tensors_of(
     for grid in {s.grid for s in wanted if s.grid}:
         b = nearest_boundary(boundary, grid)
         for lam in {s.lam for s in wanted if s.lam is not None}:
-            found[grid, lam] = uniform(*grid) if b is None else solve(b, lam)
+            found[grid, lam] = of_nearest(b, grid, lam)
     return found
 
 

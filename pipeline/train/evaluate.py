@@ -16,10 +16,11 @@ from torch import nn
 
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import FileError
+from pipeline.geometry.crops import central_crop
 from pipeline.metrics import SizeBin, recall_by_size
 from pipeline.stages import engine
 from pipeline.stages.engine import BlockResult, Failure
-from pipeline.stages.upper_bound import FRAMES_PER_TASK, WIDTHS, Score, central_crop, score_labels
+from pipeline.stages.upper_bound import FRAMES_PER_TASK, WIDTHS, Score, score_labels
 from pipeline.train import macs
 from pipeline.train.systems import System
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline import results, stores
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import FileError
-from pipeline.stages.upper_bound import central_crop
+from pipeline.geometry.crops import central_crop
 from pipeline.train.systems import System, auxiliary_networks, check_classes, load_base, open_system
 
 

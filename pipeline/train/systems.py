@@ -83,13 +83,9 @@ class System:
 def _proposal(
     truth: NDArray[np.uint8], targets: Sequence[int], grid: tuple[int, int], lam: float
 ) -> NDArray[np.float32]:
-    from pipeline.geometry.boundaries import target_boundaries
-    from pipeline.geometry.energy import solve
-    from pipeline.geometry.nearest import nearest_boundary
-    from pipeline.geometry.tensors import uniform
+    from pipeline.geometry.proposal import propose
 
-    b = nearest_boundary(target_boundaries(truth, targets), grid)
-    return (uniform(*grid) if b is None else solve(b, lam)).astype(np.float32)
+    return propose(truth, targets, grid, lam).astype(np.float32)
 
 
 def load_base(path: Path) -> Checkpoint:

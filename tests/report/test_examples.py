@@ -10,8 +10,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from pipeline import results, stores  # noqa: E402
+from pipeline.geometry.crops import central_crop  # noqa: E402
 from pipeline.report import page  # noqa: E402
-from pipeline.stages.upper_bound import central_crop  # noqa: E402
 from pipeline.train import checkpoint, examples  # noqa: E402
 from pipeline.train.systems import load_base, open_system  # noqa: E402
 from tests.report.test_page import add_run, cli, prepared, space  # noqa: E402, F401

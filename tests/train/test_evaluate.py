@@ -19,8 +19,9 @@ torch = pytest.importorskip("torch")
 
 from pipeline import stores  # noqa: E402
 from pipeline.geometry import tensors  # noqa: E402
+from pipeline.geometry.crops import central_crop  # noqa: E402
 from pipeline.stages.outputs import shrink  # noqa: E402
-from pipeline.stages.upper_bound import central_crop, load_truth  # noqa: E402
+from pipeline.stages.upper_bound import load_truth  # noqa: E402
 from pipeline.train import checkpoint, command, evaluate, settings, systems  # noqa: E402
 from pipeline.train.networks.auxiliary import AuxiliaryNetwork  # noqa: E402
 from pipeline.train.networks.factory import build  # noqa: E402

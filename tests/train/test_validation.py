@@ -11,10 +11,11 @@ import pytest
 from pipeline import stores
 from pipeline.datasets import registry
 from pipeline.errors import AdaprepError
+from pipeline.geometry.crops import central_crop
 from pipeline.metrics import ConfusionMatrix
 from pipeline.stages import boundaries, outputs
 from pipeline.stages import inputs as listing
-from pipeline.stages.upper_bound import central_crop, load_truth
+from pipeline.stages.upper_bound import load_truth
 from tests.stages.test_boundaries import run_boundaries, run_tensors
 from tests.stages.test_samples import run_samples
 

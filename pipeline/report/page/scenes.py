@@ -166,10 +166,9 @@ class _Pen:
 
     def tensor(self, lam: float) -> NDArray[np.float64]:
         """The proposal; uniform where the crop has no boundary."""
-        from pipeline.geometry.energy import solve
-        from pipeline.geometry.tensors import uniform
+        from pipeline.geometry.proposal import of_nearest
 
-        return uniform(*self.grid) if self.scene.b is None else solve(self.scene.b, lam)
+        return of_nearest(self.scene.b, self.grid, lam)
 
     def errors(self, labels: NDArray[np.uint8]) -> str:
         """In words: the share of pixels outside void that are wrong."""
