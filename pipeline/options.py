@@ -1,23 +1,25 @@
-"""What the commands' options mean: types, and groups of options that become one object."""
+"""The settings of a command (`pipeline.settings`) as options of click."""
 
 from __future__ import annotations
 
 import functools
-import inspect
-from collections.abc import Callable
+import math
+import typing
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from pipeline import settings
+from pipeline.settings import Entry
 
 if TYPE_CHECKING:
     from pipeline.datasets.base import Dataset, Frame
     from pipeline.stages.engine import Scheduler
     from pipeline.stores import Workspace
 
-T = TypeVar("T")
-Command = Callable[..., Any]
-Decorator = Callable[[Command], Command]
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 class Grid(click.ParamType):  # type: ignore[type-arg]
@@ -37,9 +39,12 @@ class Grid(click.ParamType):  # type: ignore[type-arg]
 
 
 class Numbers(click.ParamType):  # type: ignore[type-arg]
-    """One number or several with commas, each at least 0."""
+    """One number or several with commas, each at least `low`."""
 
     name = "NUMBER[,...]"
+
+    def __init__(self, low: float = 0) -> None:
+        self.low = low
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
         if isinstance(value, list):
@@ -47,145 +52,236 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]
         try:
             numbers = [float(part) for part in str(value).split(",")]
         except ValueError:
-            numbers = [-1.0]
-        if not all(0 <= n < float("inf") for n in numbers):
-            self.fail(f"{value!r}: give numbers of at least 0, such as 1 or 0.1,1,10", param, ctx)
+            numbers = [math.nan]
+        if not all(self.low <= n < math.inf for n in numbers):
+            self.fail(f"{value!r}: give numbers of at least {self.low:g}, such as 1 or 0.1,1,10", param, ctx)
         return numbers
 
 
 class Sizes(click.ParamType):  # type: ignore[type-arg]
-    """One whole number or several with commas, each at least 2."""
+    """One whole number or several with commas, each at least `low`."""
 
     name = "N[,...]"
+
+    def __init__(self, low: int = 2) -> None:
+        self.low = low
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
         if isinstance(value, list):
             return value
         parts = str(value).split(",")
-        if not all(p.strip().isdecimal() and int(p) >= 2 for p in parts):
-            self.fail(f"{value!r}: give whole numbers of at least 2, such as 64 or 32,64,128", param, ctx)
+        if not all(p.strip().isdecimal() and int(p) >= self.low for p in parts):
+            self.fail(
+                f"{value!r}: give whole numbers of at least {self.low}, such as 64 or 32,64,128", param, ctx
+            )
         return [int(p) for p in parts]
 
 
-def gather(into: str, build: Callable[..., Any], *options: Decorator) -> Decorator:
-    """Options that belong together, given to the command as one object that `build` makes of them."""
+class Number(click.FloatRange):
+    """A finite number in a range."""
 
-    def apply(command: Command) -> Command:
-        @functools.wraps(command)
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number", param, ctx)
+        return number
+
+
+class Pair(click.ParamType):  # type: ignore[type-arg]
+    """KEY=VALUE, or KEY=NUMBER with a number of at least 0."""
+
+    name = "KEY=VALUE"
+
+    def __init__(self, numbers: bool) -> None:
+        self.numbers = numbers
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Any]:
+        if isinstance(value, tuple):
+            return value
+        key, equals, text = str(value).partition("=")
+        if not equals or not key:
+            self.fail(f"{value}: give {'KEY=NUMBER' if self.numbers else 'KEY=VALUE'}", param, ctx)
+        if not self.numbers:
+            return key, text
+        try:
+            number = float(text)
+        except ValueError:
+            number = -1.0
+        if not 0 <= number < math.inf:
+            self.fail(f"{value}: give KEY=NUMBER, at least 0, such as contrast=0.4", param, ctx)
+        return key, number
+
+
+class Command(click.Command):
+    """A command whose options had other names once: these still work, and say how they are called now."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        newer = {
+            old: option.opts[0]
+            for option in self.params
+            for old in getattr(option, "formerly", ())
+            if isinstance(option, click.Option)
+        }
+        for place, arg in enumerate(args):
+            name, equals, value = arg.partition("=")
+            if name in newer:
+                args[place] = newer[name] + equals + value
+                click.echo(f"note: {name} is now called {newer[name]}; the old name goes away", err=True)
+            elif name == "--":
+                break
+        return super().parse_args(ctx, args)
+
+
+class Option(click.Option):
+    """An option that knows its older names."""
+
+    def __init__(self, *names: Any, formerly: tuple[str, ...] = (), **about: Any) -> None:
+        super().__init__(*names, **about)
+        self.formerly = formerly
+
+
+def command(name: str, owner: type) -> Callable[[Callable[[Any], Any]], click.Command]:
+    """Make a command of a function that takes its options as one object of the class `owner`."""
+
+    def apply(function: Callable[[Any], Any]) -> click.Command:
+        @functools.wraps(function)
         def call(**values: Any) -> Any:
-            taken = {name: values.pop(name) for name in inspect.signature(build).parameters}
-            return command(**values, **{into: build(**taken)})
+            return function(as_options(owner, values))
 
-        made: Command = call
-        for option in reversed(options):
-            made = option(made)
-        return made
+        made: Callable[..., Any] = call
+        for entry in reversed(list(settings.all_entries(owner))):
+            made = _option(entry)(made)
+        return click.command(name, cls=Command)(made)
 
     return apply
 
 
-def open_dataset(dataset: str, root: Path | None, targets: str | None, settings: tuple[str, ...]) -> Dataset:
+def as_options(owner: type, values: Mapping[str, Any]) -> Any:
+    """The options of what click has parsed."""
+    return settings.build(
+        owner, {e.flag: _value(e, values[_destination(e)]) for e in settings.all_entries(owner)}
+    )
+
+
+def _value(entry: Entry, parsed: Any) -> Any:
+    """Numbers given with commas, several times, or both, each once; pairs as a mapping."""
+    inner = typing.get_args(entry.kind)
+    if typing.get_origin(entry.kind) is tuple and inner[0] in (int, float):
+        return tuple(dict.fromkeys(number for group in parsed for number in group))
+    if _is_mapping(entry.kind):
+        return dict(parsed)
+    return parsed
+
+
+def _option(entry: Entry) -> Decorator:
+    about, kind = entry.setting, entry.kind
+    if about.argument:
+        many = typing.get_origin(kind) is tuple and kind != settings.Grid
+        return click.argument(
+            _destination(entry),
+            type=_type(entry),
+            nargs=-1 if many else 1,
+            required=about.default is settings.REQUIRED,
+            metavar=about.metavar or None,
+        )
+    more: dict[str, Any] = {"is_flag": True} if kind is bool else {"type": _type(entry)}
+    if kind != settings.Grid and (typing.get_origin(kind) is tuple or _is_mapping(kind)):
+        more["multiple"] = True
+    names = [entry.flag, *([about.short] if about.short else []), _destination(entry)]
+    return click.option(
+        *names,
+        cls=Option,
+        formerly=about.formerly,
+        default=_default(entry),
+        required=about.default is settings.REQUIRED,
+        show_default=about.shown if isinstance(about.shown, str) else _is_something(about.default),
+        help=about.help or None,
+        metavar=about.metavar or None,
+        envvar=about.environment or None,
+        **more,
+    )
+
+
+def _is_something(default: Any) -> bool:
+    """Whether a default is worth showing."""
+    return not (default is None or default is False or default == () or default == {})
+
+
+def _default(entry: Entry) -> Any:
+    default = entry.setting.default
+    if default is settings.REQUIRED:
+        return None
+    inner = typing.get_args(entry.kind)
+    if typing.get_origin(entry.kind) is tuple and inner[0] in (int, float) and entry.kind != settings.Grid:
+        return settings.as_texts(default, entry.kind)
+    if entry.kind == settings.Grid and default is not None:
+        return settings.as_texts(default, entry.kind)[0]
+    return None if isinstance(default, Mapping) else default
+
+
+def _destination(entry: Entry) -> str:
+    return entry.flag.lstrip("-").replace("-", "_")
+
+
+def _is_mapping(kind: Any) -> bool:
+    return typing.get_origin(kind) not in (None, tuple, typing.Literal)
+
+
+def _type(entry: Entry) -> Any:
+    about, kind = entry.setting, entry.kind
+    if kind == settings.Grid:
+        return Grid()
+    if typing.get_origin(kind) is tuple:
+        inner = typing.get_args(kind)[0]
+        if inner is int:
+            return Sizes(int(2 if about.low is None else about.low))
+        if inner is float:
+            return Numbers(about.low or 0)
+        kind = inner
+    if kind == settings.Grid:
+        return Grid()
+    if about.choices or typing.get_origin(kind) is typing.Literal:
+        return click.Choice(about.choices or typing.get_args(kind))
+    if _is_mapping(kind):
+        return Pair(typing.get_args(kind)[1] is float)
+    if kind is int:
+        return click.IntRange(min=None if about.low is None else int(about.low))
+    if kind is float:
+        return Number(min=about.low if about.above is None else about.above, min_open=about.above is not None)
+    return click.Path(path_type=Path) if kind is Path else kind
+
+
+def open_dataset(chosen: settings.Data) -> Dataset:
     """The data set that the options name."""
     from pipeline.datasets import registry
 
-    if bad := [s for s in settings if "=" not in s]:
-        raise click.UsageError(f"--set {bad[0]}: give KEY=VALUE")
-    pairs = dict(s.split("=", 1) for s in settings)
-    names = [t for t in targets.split(",") if t.strip()] if targets else None
-    return registry.load(dataset, root, targets=names, **pairs)
+    names = [t for t in chosen.targets.split(",") if t.strip()] if chosen.targets else None
+    return registry.load(chosen.dataset, chosen.root, targets=names, **chosen.settings)
 
 
-def open_scheduler(workers: int | None, threads: int | None, scheduler: str | None) -> Scheduler:
+def open_scheduler(chosen: settings.Scheduling) -> Scheduler:
     """Where the options say to run."""
     from pipeline.stages.engine import Scheduler
 
-    if sum(option is not None for option in (workers, threads, scheduler)) > 1:
+    if sum(x is not None for x in (chosen.workers, chosen.threads, chosen.scheduler)) > 1:
         raise click.UsageError("give only one of --workers, --threads and --scheduler")
-    return Scheduler(workers, scheduler, threads)
+    return Scheduler(chosen.workers, chosen.scheduler, chosen.threads)
 
 
-def open_held(
-    dataset: str | None, root: Path | None, targets: str | None, splits: tuple[str, ...], workspace: Path
-) -> tuple[Dataset, dict[str, list[Frame]]]:
-    """A data set and its frames by split: the one named, or else the one that the workspace holds."""
-    from pipeline.stages import inputs
-
-    if dataset is None:
-        return inputs.held_frames(open_workspace(workspace), splits, root, targets)
-    data = open_dataset(dataset, root, targets, ())
-    return data, {split: data.frames(split) for split in inputs.existing_splits(data, splits)}
-
-
-def open_workspace(workspace: Path) -> Workspace:
+def open_workspace(path: Path) -> Workspace:
     """The workspace that the option names; it need not exist."""
     from pipeline.stores import Workspace
 
-    return Workspace(workspace)
+    return Workspace(path)
 
 
-ROOT = click.Path(path_type=Path)
+def open_held(chosen: settings.Held, workspace: Path) -> tuple[Dataset, dict[str, list[Frame]]]:
+    """A data set and its frames by split: the one named, or else the one that the workspace holds."""
+    from pipeline.stages import inputs
 
-WORKSPACE = click.option(
-    "--workspace",
-    type=click.Path(file_okay=False, path_type=Path),
-    envvar="ADAPREP_WORKSPACE",
-    default=Path("adaprep-workspace"),
-    show_default="./adaprep-workspace, or ADAPREP_WORKSPACE",
-    help="Folder that holds all results.",
-)
-
-workspace_option = gather("space", open_workspace, WORKSPACE)
-held_options = gather(
-    "held",
-    open_held,
-    click.option("--dataset", help="Name or YAML file. Default: the one in the workspace."),
-    click.option("--root", type=ROOT, help="Where the data set lies."),
-    click.option("--targets", help="Target classes by name, with commas."),
-    click.option(
-        "--split", "splits", multiple=True, help="May be given several times. Default: train and val."
-    ),
-    WORKSPACE,
-)
-dataset_options = gather(
-    "data",
-    open_dataset,
-    click.option("--dataset", required=True, help="A name from `adaprep datasets`, or your own YAML file."),
-    click.option(
-        "--root", type=ROOT, help="Where the data set lies. Default: ADAPREP_DATA/NAME, then ./data/NAME."
-    ),
-    click.option("--targets", help="Target classes by name, with commas. Default: the data set's own."),
-    click.option(
-        "--set",
-        "settings",
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="Data set setting, as in neutral=ignore.",
-    ),
-)
-scheduler_options = gather(
-    "where",
-    open_scheduler,
-    click.option("--workers", type=click.IntRange(min=1), help="Run in N local processes, not in threads."),
-    click.option("--threads", type=click.IntRange(min=1), help="Threads. Default: one a core."),
-    click.option("--scheduler", metavar="tcp://HOST:PORT", help="Run on a Dask cluster."),
-)
-split_option = click.option(
-    "--split", "splits", multiple=True, help="Split; may be given several times. Default: train and val."
-)
-limit_option = click.option("--limit", type=click.IntRange(min=1), help="Only the first N images of a split.")
-block_option = click.option(
-    "--block-size", type=click.IntRange(min=1), help="Images a task, rounded up to whole blocks of the store."
-)
-overwrite_option = click.option(
-    "--overwrite", is_flag=True, help="Make the stores again instead of going on with them."
-)
-dry_run_option = click.option(
-    "--dry-run", is_flag=True, help="Say what would be done, why, and what it would take."
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-held_option = click.option("--dataset", help="Needed only when the workspace holds several.")
-
-
-def flat(groups: tuple[list[T], ...]) -> list[T]:
-    """Numbers given with commas, several times, or both; each once, in order."""
-    return list(dict.fromkeys(number for group in groups for number in group))
+    if chosen.dataset is None:
+        return inputs.held_frames(open_workspace(workspace), chosen.splits, chosen.root, chosen.targets)
+    data = open_dataset(settings.Data(dataset=chosen.dataset, root=chosen.root, targets=chosen.targets))
+    return data, {split: data.frames(split) for split in inputs.existing_splits(data, chosen.splits)}

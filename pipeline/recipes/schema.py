@@ -13,7 +13,8 @@ from pipeline.datasets.base import Dataset
 from pipeline.datasets.yaml_nodes import YamlNode, read_yaml
 from pipeline.errors import AdaprepError
 from pipeline.recipes.trainings import MOST, filled, read_trainings
-from pipeline.train.settings import Auxiliary, Base, Precision, Request
+from pipeline.settings import Device, Precision
+from pipeline.train.settings import Auxiliary, Base, Request
 
 PLACES = (
     "root",
@@ -133,8 +134,9 @@ def load(path: Path, overrides: Overrides | None = None) -> Recipe:
         Auxiliary(grid=grid, lam=lam),
         Base(grid=grid, lam=lam),
         tag=_tag(said.get("tag")),
-        splits=splits,
-        device=chosen.device or "auto",
+        train_split=splits[0],
+        val_split=splits[1],
+        device=cast(Device, chosen.device or "auto"),
         precision=precision,
     )
     trainings = read_trainings(said.get("auxiliary"), said.get("base"), common)

@@ -82,7 +82,7 @@ def run(
         splits = prepare.open_splits(space, dataset, request.splits, root)
         heard = hooks if hooks and processes.first else Hooks()
         ok = True
-        for network in request.networks:
+        for network in request.wanted:
             ok &= _train(_part(network, space, splits, request), splits, request, where, heard)
     return ok
 
@@ -94,13 +94,13 @@ def plan(
     check(request)
     splits = prepare.open_splits(space, dataset, request.splits, root)
     planned = []
-    for network in request.networks:
+    for network in request.wanted:
         part = (
             AuxiliaryPart(space, splits, request)
             if network == "auxiliary"
             else BasePart(space, splits, request)
         )
-        if network == "base" and "auxiliary" in request.networks and not part.ready():
+        if network == "base" and "auxiliary" in request.wanted and not part.ready():
             note = "samples with the auxiliary network, once that is trained"
             planned.append(Planned(part.name, part.path, "new", part.schedule, note=note))
             continue
@@ -125,7 +125,7 @@ def check(request: Request) -> None:
         raise AdaprepError(f"no augmentation is called {unknown[0]!r}; there are: {', '.join(known)}")
     if min(request.base.resolution, request.auxiliary.resolution) < 2:
         raise AdaprepError("the least resolution is 2")
-    if request.checkpoint and (request.networks != ("base",) or request.base.sampler != "auxiliary"):
+    if request.checkpoint and (request.wanted != ("base",) or request.base.sampler != "auxiliary"):
         raise AdaprepError(
             "--checkpoint names the auxiliary network to sample with: "
             "use it with --network base --sampler auxiliary"

@@ -6,17 +6,32 @@ Nothing here needs PyTorch.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from pipeline.errors import AdaprepError
+from pipeline.settings import (
+    DEVICE,
+    FILTER,
+    GRID,
+    LAMBDA,
+    OVERWRITE,
+    PRECISION,
+    RESOLUTION,
+    AuxiliaryLoss,
+    Device,
+    Filter,
+    Grid,
+    Precision,
+    Sampler,
+    plain,
+    setting,
+)
 from pipeline.stores import lambda_name
 
-Sampler = Literal["uniform", "proposal", "auxiliary"]
-AuxiliaryLoss = Literal["proposal", "energy"]
-Precision = Literal["auto", "float32", "bfloat16"]
+__all__ = ["Auxiliary", "Base", "Filter", "Precision", "Request", "Sampler", "Schedule", "plain"]
 
 BATCH_SIZES = {16: 128, 32: 128, 64: 128, 128: 32, 256: 24, 512: 12}
 """Crops in a batch by input resolution (section 4.1 of the paper)."""
@@ -72,12 +87,16 @@ class Schedule:
 class Auxiliary:
     """The auxiliary network and what it learns."""
 
-    resolution: int = 32  # of its small uniform images
-    filter: str = "area"
-    grid: tuple[int, int] = (8, 8)
-    lam: float = 1.0
-    loss: AuxiliaryLoss = "proposal"
-    features: int = 256
+    resolution: int = setting(
+        32, "Side of the auxiliary network's small uniform images.", flag="--aux-resolution", low=2
+    )
+    filter: Filter = FILTER()
+    grid: Grid = GRID()
+    lam: float = LAMBDA(help="Of proposals.")
+    loss: AuxiliaryLoss = setting(
+        "proposal", "What the auxiliary network is compared with.", flag="--aux-loss"
+    )
+    features: int = setting(256, "Width of the auxiliary network's layers.", flag="--aux-features", low=2)
 
     @property
     def name(self) -> str:
@@ -92,13 +111,18 @@ class Auxiliary:
 class Base:
     """The base network and the samples it learns from."""
 
-    architecture: str = "unet"
-    sampler: Sampler = "auxiliary"
-    resolution: int = 64
-    grid: tuple[int, int] = (8, 8)  # of proposals
-    lam: float = 1.0
+    architecture: str = setting(
+        "unet",
+        "Base network: unet, pspnet, deeplabv3plus, or your own as package.module:factory.",
+        formerly=("--base",),
+        metavar="NAME",
+    )
+    sampler: Sampler = setting("auxiliary", "Where the base network's samples lie.")
+    resolution: int = RESOLUTION()
+    grid: Grid = GRID()  # of proposals
+    lam: float = LAMBDA(help="Of proposals.")
     arguments: Mapping[str, Any] = field(default_factory=dict)  # of the network, beside the classes
-    pretrained: str | None = None  # file of the backbone's weights
+    pretrained: str | None = setting(None, "File of the base network's backbone weights.", metavar="FILE")
 
     def name(self, auxiliary: Auxiliary) -> str:
         """Of its runs, without the seed."""
@@ -114,24 +138,62 @@ class Base:
 class Request:
     """What the command asks for. None: the default for the data set and the resolution."""
 
-    networks: tuple[str, ...]
+    networks: tuple[str, ...] = setting(
+        (),
+        "Only this one. Default: base, and before it auxiliary if that samples.",
+        flag="--network",
+        choices=("auxiliary", "base"),
+    )
     auxiliary: Auxiliary = field(default_factory=Auxiliary)
     base: Base = field(default_factory=Base)
-    seed: int = 0
-    rate: float | None = None
-    epochs: int | None = None
-    batch_size: int | None = None
-    weight_decay: float = 0.0
-    validate_every: int | None = None
-    augmentation: Mapping[str, float] = field(default_factory=dict)
-    checkpoint: Path | None = None  # of an auxiliary network trained elsewhere
-    tag: str | None = None  # end of the runs' names
-    splits: tuple[str, str] = ("train", "val")
-    device: str = "auto"
-    precision: Precision = "auto"  # of the forward pass; auto: bfloat16 on a GPU, float32 elsewhere
-    workers: int = 0  # processes that read batches
-    save_every: int = 500  # steps
-    overwrite: bool = False
+    seed: int = setting(0, "Of the initial weights and the order of training.", low=0)
+    rate: float | None = setting(
+        None,
+        "Adam's learning rate at the start. Default: by data set.",
+        flag="--learning-rate",
+        formerly=("--rate",),
+        above=0,
+    )
+    epochs: int | None = setting(None, "Of one random crop per image. Default: by data set.", low=1)
+    batch_size: int | None = setting(
+        None, "Crops per step, all processes together. Default: by resolution.", low=1
+    )
+    weight_decay: float = setting(0.0, "Decoupled, of the weights of convolutions and linear layers.", low=0)
+    validate_every: int | None = setting(
+        None, "Epochs between validations. Default: about 50 validations per run.", low=1
+    )
+    augmentation: Mapping[str, float] = setting(
+        {},
+        "Strength of flip, brightness, contrast or salt_and_pepper; 0 is off.",
+        flag="--augment",
+        metavar="KEY=NUMBER",
+    )
+    checkpoint: Path | None = setting(None, "Auxiliary network to sample with, trained elsewhere.")
+    tag: str | None = setting(None, "End of the run's name, to keep several apart.", metavar="WORD")
+    train_split: str = setting("train", "Split to train on.")
+    val_split: str = setting("val", "Split to validate on, if the workspace holds it.")
+    device: Device = DEVICE()
+    precision: Precision = PRECISION()
+    workers: int = setting(0, "Processes that read batches, where these do not fit in memory.", low=0)
+    save_every: int = setting(500, "Steps between checkpoints.", low=1)
+    overwrite: bool = OVERWRITE(help="Start a run again that was made with other settings.")
+
+    @property
+    def splits(self) -> tuple[str, str]:
+        """To train on, and to validate on."""
+        return self.train_split, self.val_split
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The networks to train: those named, else base and, if it samples, auxiliary."""
+        return self.networks or (("auxiliary", "base") if self.base.sampler == "auxiliary" else ("base",))
+
+    def minimal(self) -> Request:
+        """The same trainings, with defaults for all that they do not use: as short as a command line gets."""
+        if "base" in self.wanted and self.base.sampler != "auxiliary":
+            return replace(self, auxiliary=Auxiliary(grid=self.base.grid, lam=self.base.lam))
+        base = self.base if "base" in self.wanted else Base()
+        return replace(self, base=replace(base, grid=self.auxiliary.grid, lam=self.auxiliary.lam))
 
     def schedule(self, dataset: str, images: int, resolution: int) -> Schedule:
         """The schedule of one network on a data set with so many training images."""
@@ -153,31 +215,10 @@ class Request:
         return f"{name}-seed{self.seed}" + (f"-{self.tag}" if self.tag else "")
 
 
-def chosen_networks(network: str | None, sampler: str) -> tuple[str, ...]:
-    """What to train: the one named, else the base network and, if it samples, the auxiliary one before it."""
-    if network is not None:
-        return (network,)
-    return ("auxiliary", "base") if sampler == "auxiliary" else ("base",)
-
-
 def pace(dataset: str) -> Pace:
     """Rate and epochs of a data set: that of the longest beginning of its name, else `OTHER_PACE`."""
     known = [name for name in PACES if dataset.startswith(name)]
     return PACES[max(known, key=len)] if known else OTHER_PACE
-
-
-def strengths(options: Sequence[str]) -> dict[str, float]:
-    """("contrast=0.4",) to numbers by name. Raises AdaprepError where one is no KEY=NUMBER of at least 0."""
-    found = {}
-    for option in options:
-        name, _, number = option.partition("=")
-        try:
-            found[name] = float(number)
-        except ValueError:
-            found[name] = -1.0
-        if not 0 <= found[name] < float("inf"):
-            raise AdaprepError(f"--augment {option}: give KEY=NUMBER, at least 0, such as contrast=0.4")
-    return found
 
 
 def batch_size(resolution: int, images: int) -> int:
@@ -195,11 +236,6 @@ def proposal_name(grid: tuple[int, int], lam: float) -> str:
     """What a name says of proposals: nothing where grid and lambda are the paper's."""
     size = "" if grid == (8, 8) else f"-{grid[0]}x{grid[1]}"
     return size + ("" if lam == 1.0 else f"-lambda{lambda_name(lam)}")
-
-
-def plain(settings: Schedule | Auxiliary | Base, **changes: Any) -> dict[str, Any]:
-    """Settings as a dictionary for JSON; `changes` replaces fields first."""
-    return asdict(replace(settings, **changes))
 
 
 def need_torch() -> None:

@@ -1,0 +1,65 @@
+"""`adaprep boundaries`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import options as opening
+from pipeline import settings
+from pipeline.commands.output import finish
+
+
+@dataclass(frozen=True)
+class Options:
+    """Of `adaprep boundaries`."""
+
+    data: settings.Data
+    splits: tuple[str, ...] = settings.SPLITS()
+    limit: int | None = settings.LIMIT()
+    grid: settings.Grid = settings.GRID(help="Size of the sampling tensor.")
+    crops: int | None = settings.CROPS(
+        help="Square crops per image. Default: 5 of training splits, 1 elsewhere."
+    )
+    scheduling: settings.Scheduling = settings.group(settings.Scheduling)
+    block_size: int | None = settings.BLOCK_SIZE()
+    overwrite: bool = settings.OVERWRITE()
+    dry_run: bool = settings.DRY_RUN()
+    workspace: Path = settings.WORKSPACE()
+
+
+@opening.command("boundaries", Options)
+def command(options: Options) -> None:
+    """Find the target boundaries of every label map, and the nearest one to every grid point.
+
+    Resumes where an earlier run stopped. A file that cannot be used is listed, the rest goes on, and the
+    exit status is 1.
+
+    \b
+    Examples:
+      adaprep boundaries --dataset apolloscape
+      adaprep boundaries --dataset cityscapes --split train --targets person,rider --dry-run
+      adaprep boundaries --dataset my-data.yaml --workers 8
+    """
+    finish(run(options))
+
+
+def run(options: Options) -> bool:
+    """Make or plan the stores; whether every file could be used."""
+    from pipeline.report import console
+    from pipeline.stages import boundaries as stage
+    from pipeline.stages.inputs import existing_splits
+
+    data, where = opening.open_dataset(options.data), opening.open_scheduler(options.scheduling)
+    space, shape = opening.open_workspace(options.workspace), stage.Options(options.grid, options.crops)
+    ok = True
+    for split in existing_splits(data, options.splits):
+        folder = space.folder(data.name, split)
+        found, todo = stage.prepare(folder, data, split, shape, options.overwrite, options.limit)
+        if options.dry_run:
+            console.print_plan(todo, where, options.block_size, stage.estimate(found, todo, where))
+            continue
+        summary = stage.run(folder, found, todo, where, console.listener(), options.block_size)
+        console.print_summary(summary, folder.boundaries)
+        ok &= summary.ok
+    return ok

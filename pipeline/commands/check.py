@@ -1,0 +1,53 @@
+"""`adaprep check`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline import options as opening
+from pipeline import settings
+from pipeline.commands.output import finish, print_json
+from pipeline.settings import setting
+
+
+@dataclass(frozen=True)
+class Options:
+    """Of `adaprep check`."""
+
+    data: settings.Data
+    splits: tuple[str, ...] = settings.SPLITS()
+    limit: int | None = settings.LIMIT()
+    scheduling: settings.Scheduling = settings.group(settings.Scheduling)
+    decode_images: bool = setting(False, "Decode images whole, not just their headers.")
+    as_json: bool = settings.JSON()
+
+
+@opening.command("check", Options)
+def command(options: Options) -> None:
+    """Look at a data set before working on it: files, sizes, ids, classes, targets.
+
+    \b
+    Examples:
+      adaprep check --dataset cityscapes --split train --limit 100
+      adaprep check --dataset my-data.yaml --json
+    """
+    finish(run(options))
+
+
+def run(options: Options) -> bool:
+    """Print what was found; whether all is well."""
+    from pipeline.report import console
+    from pipeline.stages import check as stage
+    from pipeline.stages.inputs import existing_splits
+
+    data, where = opening.open_dataset(options.data), opening.open_scheduler(options.scheduling)
+    reports = [
+        stage.run(data, split, options.limit, where, console.listener(), options.decode_images)
+        for split in existing_splits(data, options.splits)
+    ]
+    if options.as_json:
+        print_json([report.as_dict() for report in reports])
+    else:
+        for report in reports:
+            console.print_check(report)
+    return all(report.ok for report in reports)

@@ -1,0 +1,53 @@
+"""`adaprep demo`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from pipeline import options as opening
+from pipeline import settings
+from pipeline.commands.output import finish
+from pipeline.settings import setting
+
+
+@dataclass(frozen=True)
+class Options:
+    """Of `adaprep demo`."""
+
+    data_only: bool = setting(False, "Only generate the street scenes, at --root.")
+    root: Path = setting(Path("data/demo"), "Folder of the scenes.")
+    train: int = setting(24, "Scenes to train on.", low=1)
+    val: int = setting(8, "Scenes to validate on.", low=1)
+    workspace: Path = settings.WORKSPACE()
+
+
+@opening.command("demo", Options)
+def command(options: Options) -> None:
+    """Run everything on generated street scenes; nothing is downloaded.
+
+    \b
+    Example:
+      adaprep demo
+    """
+    finish(run(options))
+
+
+def run(options: Options) -> bool:
+    """Draw the scenes and put them through every stage; whether every file could be used."""
+    from pipeline.report import console, show
+    from pipeline.stages import demo as stage
+
+    data = stage.generate(options.root, options.train, options.val, click.echo)
+    if options.data_only:
+        return True
+    space = opening.open_workspace(options.workspace)
+    ok = stage.run(data, space, console.listener(), click.echo, console.print_summary)
+    picture = space.path / "demo.png"
+    scene = show.load_scene(data, data.frames("val")[0], (8, 8))
+    show.draw_points(data, scene, picture, stage.LAMBDAS, resized=32)
+    click.echo(f"picture of {scene.frame.name}: {picture}")
+    click.echo("next: adaprep upper-bound --split val, adaprep show 5; your own data: docs/your-own-data.md")
+    return ok

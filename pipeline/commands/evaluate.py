@@ -1,0 +1,103 @@
+"""`adaprep evaluate`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline import options as opening
+from pipeline import settings
+from pipeline.commands.output import finish, print_json
+from pipeline.settings import setting
+from pipeline.train.settings import need_torch
+
+if TYPE_CHECKING:
+    from torch import device as Device
+
+
+@dataclass(frozen=True)
+class Options:
+    """Of `adaprep evaluate`."""
+
+    base: Path | None = setting(None, argument=True, metavar="[BASE]")
+    auxiliary: Path | None = setting(None, "Checkpoint of the network that says where BASE is sampled.")
+    baseline: Path | None = setting(None, "Base network of uniform samples to compare with.")
+    proposals: bool = setting(False, "Sample with the ground truth's own proposals: a reference.")
+    held: settings.Held = settings.group(settings.Held, splits=("val",))
+    limit: int | None = settings.LIMIT()
+    overwrite: bool = settings.OVERWRITE(help="Without BASE: measure again what was measured.")
+    device: settings.Device = settings.DEVICE()
+    as_json: bool = settings.JSON()
+    workspace: Path = settings.WORKSPACE()
+
+
+@opening.command("evaluate", Options)
+def command(options: Options) -> None:
+    """Score base networks at the full resolution of every image's central square.
+
+    Without BASE: every trained base network in the workspace, uniform beside adaptive, seeds together; what
+    is found is kept for adaprep report. With BASE, a checkpoint: that one; with --auxiliary and --proposals
+    both are shown. See docs/evaluating.md for what each figure is.
+
+    \b
+    Examples:
+      adaprep evaluate
+      adaprep evaluate base.pt --auxiliary auxiliary.pt --baseline uniform.pt
+      adaprep evaluate base.pt --auxiliary auxiliary.pt --proposals --limit 100 --json
+    """
+    finish(run(options))
+
+
+def run(options: Options) -> bool:
+    """Measure and print; whether every file could be used."""
+    need_torch()
+    from pipeline.train.processes import choose_device
+
+    device = choose_device(options.device)
+    return _workspace(options, device) if options.base is None else _checkpoint(options, options.base, device)
+
+
+def _workspace(options: Options, device: Device) -> bool:
+    from pipeline.report import console, evaluation
+    from pipeline.train import evaluations
+
+    held = options.held
+    if options.auxiliary or options.baseline or options.proposals or held.targets or options.limit:
+        raise click.UsageError(
+            "--auxiliary, --baseline, --proposals, --targets and --limit go with BASE, a checkpoint"
+        )
+    space = opening.open_workspace(options.workspace)
+    every = [
+        evaluations.run_all(
+            space, held.dataset, split, device, held.root, options.overwrite, console.listener()
+        )
+        for split in held.splits
+    ]
+    if options.as_json:
+        print_json([found for one in every for found in one.found])
+    else:
+        for one in every:
+            evaluation.print_evaluations(one)
+    return all(one.ok for one in every)
+
+
+def _checkpoint(options: Options, base: Path, device: Device) -> bool:
+    from pipeline.report import console, evaluation
+    from pipeline.train import evaluate as stage
+    from pipeline.train.systems import open_systems
+
+    data, frames = opening.open_held(options.held, options.workspace)
+    systems, notes = open_systems(data, base, options.auxiliary, options.baseline, options.proposals, device)
+    reports = [
+        stage.run(data, split, found[: options.limit], systems, notes, console.listener())
+        for split, found in frames.items()
+    ]
+    if options.as_json:
+        print_json([report.as_dict() for report in reports])
+    else:
+        for report in reports:
+            evaluation.print_evaluation(report)
+    return all(report.ok for report in reports)

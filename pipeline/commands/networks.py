@@ -1,0 +1,33 @@
+"""`adaprep networks`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline import options as opening
+from pipeline import settings
+from pipeline.commands.output import print_json
+from pipeline.settings import setting
+
+
+@dataclass(frozen=True)
+class Options:
+    """Of `adaprep networks`."""
+
+    classes: int | None = setting(
+        None, "Classes of base networks. Default: the paper's, table by table.", low=1
+    )
+    as_json: bool = settings.JSON()
+
+
+@opening.command("networks", Options)
+def command(options: Options) -> None:
+    """List what networks cost, beside the paper's figures: parameters, and 10^9 multiply-adds per image."""
+    from pipeline.train.settings import need_torch
+
+    need_torch()
+    from pipeline.report import evaluation
+    from pipeline.train import evaluate as stage
+
+    rows = list(stage.costs(options.classes))
+    print_json(rows) if options.as_json else evaluation.print_costs(rows)

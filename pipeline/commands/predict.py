@@ -1,0 +1,58 @@
+"""`adaprep predict`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from pipeline import options as opening
+from pipeline import settings
+from pipeline.commands.output import finish
+from pipeline.settings import setting
+from pipeline.train.settings import need_torch
+
+
+@dataclass(frozen=True)
+class Options:
+    """Of `adaprep predict`."""
+
+    images: tuple[Path, ...] = setting(argument=True, metavar="IMAGE...")
+    checkpoint: Path = setting(help="Base network.")
+    auxiliary: Path | None = setting(None, "Checkpoint of the network that says where it is sampled.")
+    output: Path = setting(help="Folder for the results.", short="-o")
+    dataset: str | None = settings.DATASET(
+        default=None, help="YAML file of the data set it was trained on, if the workspace lacks it."
+    )
+    device: settings.Device = settings.DEVICE()
+    workspace: Path = settings.WORKSPACE()
+
+
+@opening.command("predict", Options)
+def command(options: Options) -> None:
+    """Label images of any size, every pixel: FOLDER/labels/NAME.png and FOLDER/overlays/NAME.jpg.
+
+    Label maps hold the data set's own ids. A file that cannot be read is listed, the rest goes on, and the
+    exit status is 1.
+
+    \b
+    Examples:
+      adaprep predict street.jpg --checkpoint base.pt --auxiliary auxiliary.pt -o predicted
+      adaprep predict photos/*.jpg --checkpoint uniform.pt -o predicted --device cuda
+    """
+    need_torch()
+    from pipeline.report import console
+    from pipeline.train import label_maps as stage
+    from pipeline.train import systems
+    from pipeline.train.processes import choose_device
+
+    jobs = stage.plan(options.images, options.output)
+    base = systems.load_base(options.checkpoint)
+    classes = stage.class_table(base, options.dataset, opening.open_workspace(options.workspace))
+    system, notes = systems.open_system(base, options.auxiliary, choose_device(options.device))
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
+    summary = stage.run(system, jobs, classes, console.listener())
+    console.print_summary(summary, options.output)
+    finish(summary.ok)

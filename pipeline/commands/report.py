@@ -1,0 +1,56 @@
+"""`adaprep report`."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from pipeline import options as opening
+from pipeline import settings
+from pipeline.settings import setting
+
+
+@dataclass(frozen=True)
+class Options:
+    """Of `adaprep report`."""
+
+    dataset: str | None = settings.HELD()
+    root: Path | None = settings.MOVED()
+    split: str = setting("val", "Split that networks were evaluated on.")
+    output: Path | None = setting(None, "Folder. Default: WORKSPACE/DATASET/report.", short="-o")
+    device: settings.Device = settings.DEVICE()
+    workspace: Path = settings.WORKSPACE()
+
+
+@opening.command("report", Options)
+def command(options: Options) -> None:
+    """Write one HTML page with the paper's tables and figures for your data, and CSV and PNG beside it.
+
+    It shows what the workspace holds: statistics, sampling pictures, upper bound, training, evaluations. What
+    is missing is named with the command that makes it.
+
+    \b
+    Examples:
+      adaprep report
+      adaprep report --split test -o report
+    """
+    run(options)
+
+
+def run(options: Options) -> bool:
+    """Write the page; true, since what cannot be shown is said in it."""
+    from pipeline.report import page
+
+    space, examples = opening.open_workspace(options.workspace), None
+    data, frames = page.shown(space, options.dataset, options.split, options.root)
+    if importlib.util.find_spec("torch") and importlib.util.find_spec("timm"):
+        from pipeline.train import examples as stage
+        from pipeline.train.processes import choose_device
+
+        examples = stage.predict(space, data, frames, choose_device(options.device))
+    path = page.write(space, options.dataset, options.split, options.output, examples, options.root)
+    click.echo(f"report: {path}")
+    return True

@@ -1,0 +1,86 @@
+"""`adaprep run`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline import options as opening
+from pipeline import settings
+from pipeline.commands.output import finish
+from pipeline.settings import setting
+
+if TYPE_CHECKING:
+    from pipeline.recipes.steps import Hooks
+
+
+@dataclass(frozen=True)
+class Options:
+    """Of `adaprep run`."""
+
+    path: Path = setting(argument=True, metavar="RECIPE.yaml")
+    only: tuple[str, ...] = setting((), "Only this stage; several times for several.", metavar="STAGE")
+    first: str | None = setting(None, "Only this stage and those after it.", flag="--from", metavar="STAGE")
+    root: Path | None = settings.ROOT(help="Where the data set lies, in place of what the recipe says.")
+    device: settings.Device | None = settings.DEVICE(default=None, help="In place of the recipe's.")
+    precision: settings.Precision | None = settings.PRECISION(
+        default=None, help="Of forward passes, in place of the recipe's."
+    )
+    workspace: Path | None = settings.WORKSPACE(
+        default=None, help="In place of the recipe's. Also: ADAPREP_WORKSPACE."
+    )
+    jobs: int = setting(
+        1,
+        "Networks trained at the same time, sharing the cores, and on a GPU each where there are several.",
+        low=1,
+    )
+    dry_run: bool = settings.DRY_RUN()
+
+
+@opening.command("run", Options)
+def command(options: Options) -> None:
+    """Run a whole experiment: every step that RECIPE.yaml comes to, from label maps to a report.
+
+    What is done already is skipped, so that the same command resumes where it was stopped. Every step names
+    the command that does it by hand. Recipes to start from are in workflows/, with a guide.
+
+    \b
+    Examples:
+      adaprep run workflows/demo.yaml
+      adaprep run workflows/camvid.yaml --root ~/camvid --dry-run
+      adaprep run workflows/camvid.yaml --only boundaries --only solve-tensors
+      adaprep run workflows/demo.yaml --from evaluate
+    """
+    from pipeline.recipes import plan, schema
+    from pipeline.recipes import run as running
+
+    overrides = schema.Overrides(options.workspace, options.root, options.device, options.precision)
+    recipe = schema.load(options.path, overrides)
+    every = plan.steps(recipe)
+    chosen = plan.select(recipe, every, options.only, options.first)
+    if options.dry_run:
+        for planned in running.plan(recipe, chosen, every):
+            click.echo(planned.describe())
+        return
+    finish(running.run(recipe, chosen, hooks(), options.jobs))
+
+
+def hooks() -> Hooks:
+    """What is printed: what each step's own command prints."""
+    from pipeline.recipes.steps import Hooks
+    from pipeline.report import bounds, console, evaluation
+    from pipeline.train import progress
+
+    return Hooks(
+        click.echo,
+        console.listener,
+        progress.listener,
+        console.print_summary,
+        console.print_check,
+        bounds.print_bounds,
+        lambda result: click.echo(result.describe()),
+        evaluation.print_evaluations,
+    )

@@ -1,0 +1,85 @@
+"""`adaprep sample`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import options as opening
+from pipeline import settings
+from pipeline.commands.output import finish
+from pipeline.settings import setting
+
+
+@dataclass(frozen=True)
+class Options:
+    """Of `adaprep sample`."""
+
+    resolutions: tuple[int, ...] = settings.RESOLUTIONS(flag="--resolution")
+    samplers: tuple[str, ...] = setting(
+        ("proposal",),
+        "Where samples lie; several times for several stores from one decoding.",
+        flag="--sampler",
+        choices=("uniform", "proposal", "auxiliary"),
+    )
+    lambdas: tuple[float, ...] = settings.LAMBDAS(help="Of proposals.")
+    grid: settings.Grid = settings.GRID(help="Of the proposals.")
+    checkpoint: Path | None = setting(None, "Trained auxiliary network, for --sampler auxiliary.")
+    inputs: tuple[int, ...] = setting(
+        (), "Also the auxiliary network's small uniform images.", flag="--aux-resolution", low=2
+    )
+    filter: settings.Filter = settings.FILTER()
+    dataset: str | None = settings.HELD()
+    root: Path | None = settings.MOVED()
+    splits: tuple[str, ...] = settings.SPLITS()
+    scheduling: settings.Scheduling = settings.group(settings.Scheduling)
+    overwrite: bool = settings.OVERWRITE()
+    dry_run: bool = settings.DRY_RUN()
+    workspace: Path = settings.WORKSPACE()
+
+
+@opening.command("sample", Options)
+def command(options: Options) -> None:
+    """Sample images and label maps into small training sets; every image is decoded once.
+
+    \b
+    Examples:
+      adaprep sample --resolution 64 --sampler uniform --sampler proposal --aux-resolution 32
+      adaprep sample --resolution 64,128 --sampler auxiliary --checkpoint auxiliary.pt --dry-run
+    """
+    finish(run(options))
+
+
+def run(options: Options) -> bool:
+    """Make or plan the stores; whether every file could be used."""
+    from pipeline.report import console
+    from pipeline.stages import inputs as listing
+    from pipeline.stages import samples as stage
+    from pipeline.stages.outputs import choose
+
+    predictor = None
+    if options.checkpoint is not None:
+        from pipeline.train.predict import Predictor
+
+        predictor = Predictor.load(options.checkpoint)
+    outputs = choose(
+        options.resolutions,
+        options.samplers,
+        options.lambdas,
+        options.grid,
+        predictor,
+        options.inputs,
+        options.filter,
+    )
+    space, where = opening.open_workspace(options.workspace), opening.open_scheduler(options.scheduling)
+    ok = True
+    for folder in space.folders(options.dataset, options.splits):
+        found = listing.load(folder, options.root)
+        plans = stage.plan(folder, outputs, options.overwrite)
+        if options.dry_run:
+            console.print_sample_plans(plans, where, stage.estimate(folder, found, outputs, plans, where))
+            continue
+        summary = stage.run(folder, found, outputs, plans, where, console.listener())
+        console.print_summary(summary, stage.folder_of(folder))
+        ok &= summary.ok
+    return ok

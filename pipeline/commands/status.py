@@ -1,0 +1,38 @@
+"""`adaprep status`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import options as opening
+from pipeline import settings
+from pipeline.commands.output import print_json
+from pipeline.settings import setting
+
+
+@dataclass(frozen=True)
+class Options:
+    """Of `adaprep status`."""
+
+    dataset: str | None = settings.HELD(help="Only this data set.")
+    failures: bool = setting(False, "List every file that failed, with its reason.")
+    as_json: bool = settings.JSON()
+    workspace: Path = settings.WORKSPACE()
+
+
+@opening.command("status", Options)
+def command(options: Options) -> None:
+    """Say what the workspace holds, with which parameters, how complete."""
+    from pipeline.report import console
+    from pipeline.stages import status as stage
+
+    space = opening.open_workspace(options.workspace)
+    rows = stage.run(space, options.dataset)
+    failed = stage.failures(space, options.dataset)
+    if options.as_json:
+        print_json({"stores": [row.as_dict() for row in rows], "failures": failed})
+        return
+    console.print_status(rows)
+    if options.failures:
+        console.print_known_failures(failed)

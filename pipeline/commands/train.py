@@ -1,0 +1,63 @@
+"""`adaprep train`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+
+from pipeline import options as opening
+from pipeline import settings
+from pipeline.commands.output import finish
+from pipeline.train.settings import Request, need_torch
+
+
+@dataclass(frozen=True)
+class Options:
+    """Of `adaprep train`."""
+
+    request: Request = field(default_factory=Request)
+    dataset: str | None = settings.HELD()
+    root: Path | None = settings.MOVED()
+    dry_run: bool = settings.DRY_RUN()
+    workspace: Path = settings.WORKSPACE()
+
+
+@opening.command("train", Options)
+def command(options: Options) -> None:
+    """Train the auxiliary network on proposals, and a base network on what it samples.
+
+    Samples what is missing, resumes where an earlier run stopped, and skips what is complete. Runs lie in
+    the workspace, in DATASET/runs.
+
+    \b
+    Examples:
+      adaprep train
+      adaprep train --sampler uniform --resolution 128 --epochs 100
+      adaprep train --network auxiliary --aux-loss energy --weight-decay 0.01 --augment contrast=0.4
+      torchrun --nproc-per-node 4 -m cli train --architecture package.module:factory
+    """
+    finish(run(options))
+
+
+def run(options: Options) -> bool:
+    """Train or plan; whether every image could be used."""
+    need_torch()
+    from pipeline.report import console
+    from pipeline.train import command as stage
+    from pipeline.train import progress
+
+    space = opening.open_workspace(options.workspace)
+    if options.dry_run:
+        for planned in stage.plan(space, options.dataset, options.request, options.root):
+            click.echo(planned.describe())
+        return True
+    hooks = stage.Hooks(
+        console.listener,
+        progress.listener,
+        console.print_summary,
+        lambda result: click.echo(result.describe()),
+        click.echo,
+    )
+    return stage.run(space, options.dataset, options.request, hooks, options.root)

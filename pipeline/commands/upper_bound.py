@@ -1,0 +1,100 @@
+"""`adaprep upper-bound`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline import options as opening
+from pipeline import settings
+from pipeline.commands.output import finish, print_json
+from pipeline.settings import setting
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline.stages.upper_bound import Report
+
+
+@dataclass(frozen=True)
+class Options:
+    """Of `adaprep upper-bound`."""
+
+    held: settings.Held = settings.group(settings.Held)
+    limit: int | None = settings.LIMIT()
+    resolutions: tuple[int, ...] = settings.RESOLUTIONS(flag="--resolution", default=(32, 64, 128))
+    grids: tuple[settings.Grid, ...] = settings.GRID(flag="--grid", default=((8, 8),))
+    lambdas: tuple[float, ...] = settings.LAMBDAS()
+    auxiliaries: tuple[Path, ...] = setting(
+        (),
+        "Checkpoint of an auxiliary network: also what its tensors keep. May be given several times.",
+        flag="--auxiliary",
+    )
+    plot: Path | None = setting(None, "Draw mIoU against resolution.")
+    save: bool = setting(False, "Keep the figures in the workspace, for its report.")
+    scheduling: settings.Scheduling = settings.group(settings.Scheduling)
+    as_json: bool = settings.JSON()
+    workspace: Path = settings.WORKSPACE()
+
+
+@opening.command("upper-bound", Options)
+def command(options: Options) -> None:
+    """Measure how much of the ground truth survives sampling and interpolation, before any training.
+
+    The label maps are sampled, interpolated back, and compared with themselves at the full resolution of
+    the central square crop: which lambda, grid and targets suit the data, uniform beside adaptive.
+
+    \b
+    Examples:
+      adaprep upper-bound --dataset camvid --split val
+      adaprep upper-bound --split val --lambda 0.3,1,3 --grid 8x8 --grid 16x16 --plot bound.png
+      adaprep upper-bound --split val --auxiliary auxiliary.pt
+    """
+    finish(run(options))
+
+
+def run(options: Options) -> bool:
+    """Print, keep and draw the bounds; whether every file could be used."""
+    from pipeline.report import bounds, console
+    from pipeline.stages import upper_bound as stage
+
+    where = opening.open_scheduler(options.scheduling)
+    data, frames = opening.open_held(options.held, options.workspace)
+    predictors = {}
+    if options.auxiliaries:
+        from pipeline.train.predict import load_named
+
+        predictors = load_named(options.auxiliaries, data.classes.names)
+    wanted = stage.settings(options.resolutions, options.grids, options.lambdas, list(predictors))
+    reports = [
+        stage.run(data, split, found[: options.limit], wanted, where, console.listener(), predictors)
+        for split, found in frames.items()
+    ]
+    if options.as_json:
+        print_json([report.as_dict() for report in reports])
+    else:
+        for report in reports:
+            bounds.print_bounds(report)
+    _keep(options, reports)
+    return all(report.ok for report in reports)
+
+
+def _keep(options: Options, reports: Sequence[Report]) -> None:
+    """Write what is asked for: figures into the workspace, plots."""
+    from pipeline import results
+    from pipeline.report import bounds
+
+    for report in reports:
+        if options.save:
+            space = opening.open_workspace(options.workspace)
+            kept = results.upper_bound_path(space, report.dataset.name, report.split)
+            results.write(kept, report.as_dict())
+            click.echo(f"kept: {kept}", err=options.as_json)
+        if options.plot:
+            plot = options.plot
+            path = plot if len(reports) == 1 else plot.with_stem(f"{plot.stem}-{report.split}")
+            bounds.plot(report, path)
+            click.echo(f"plot: {path}", err=options.as_json)
