@@ -167,8 +167,7 @@ def as_options(owner: type, values: Mapping[str, Any]) -> Any:
 
 def _value(entry: Entry, parsed: Any) -> Any:
     """Numbers given with commas, several times, or both, each once; pairs as a mapping."""
-    inner = typing.get_args(entry.kind)
-    if typing.get_origin(entry.kind) is tuple and inner[0] in (int, float):
+    if _are_numbers(entry.kind):
         return tuple(dict.fromkeys(number for group in parsed for number in group))
     if _is_mapping(entry.kind):
         return dict(parsed)
@@ -213,8 +212,7 @@ def _default(entry: Entry) -> Any:
     default = entry.setting.default
     if default is settings.REQUIRED:
         return None
-    inner = typing.get_args(entry.kind)
-    if typing.get_origin(entry.kind) is tuple and inner[0] in (int, float) and entry.kind != settings.Grid:
+    if _are_numbers(entry.kind):
         return settings.as_texts(default, entry.kind)
     if entry.kind == settings.Grid and default is not None:
         return settings.as_texts(default, entry.kind)[0]
@@ -223,6 +221,12 @@ def _default(entry: Entry) -> Any:
 
 def _destination(entry: Entry) -> str:
     return entry.flag.lstrip("-").replace("-", "_")
+
+
+def _are_numbers(kind: Any) -> bool:
+    """Whether a type is several numbers, which commas may separate."""
+    several = typing.get_origin(kind) is tuple and kind != settings.Grid
+    return several and typing.get_args(kind)[0] in (int, float)
 
 
 def _is_mapping(kind: Any) -> bool:

@@ -35,6 +35,18 @@ def complete_runs(space: stores.Workspace, dataset: str) -> list[Path]:
     return sorted(path.parent for path in runs_folder(space, dataset).glob("*/result.json"))
 
 
+def finished_runs(space: stores.Workspace, dataset: str, network: str) -> list[Path]:
+    """Of one of the two networks."""
+    return [run for run in complete_runs(space, dataset) if settings_of(run).get("network") == network]
+
+
+def is_measured(run: Path, split: str) -> bool:
+    """Whether a run, which is over, was evaluated on a split with the weights that it has now."""
+    path = evaluation_path(run, split)
+    weights = disk.read_json(run / "result.json").get("weights")
+    return weights is not None and path.exists() and disk.read_json(path).get("weights") == weights
+
+
 def settings_of(run: Path) -> dict[str, Any]:
     """What a run was trained with. Raises AdaprepError when the file is damaged."""
     found: dict[str, Any] = disk.read_json(run / "settings.json")["settings"]

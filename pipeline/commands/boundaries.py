@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline import options as opening
 from pipeline import settings
-from pipeline.commands.output import finish
+from pipeline.commands.output import State, finish, of_plan, together
 
 
 @dataclass(frozen=True)
@@ -63,3 +63,17 @@ def run(options: Options) -> bool:
         console.print_summary(summary, folder.boundaries)
         ok &= summary.ok
     return ok
+
+
+def state(options: Options) -> State:
+    """What is there of the stores. Raises AdaprepError where they were made otherwise."""
+    from pipeline.stages import boundaries as stage
+    from pipeline.stages.inputs import existing_splits
+
+    data = opening.open_dataset(options.data)
+    space, shape = opening.open_workspace(options.workspace), stage.Options(options.grid, options.crops)
+    states: set[State] = set()
+    for split in existing_splits(data, options.splits):
+        _, todo = stage.prepare(space.folder(data.name, split), data, split, shape, limit=options.limit)
+        states.add(of_plan(todo.images, todo.action))
+    return together(states)

@@ -9,7 +9,7 @@ import click
 
 from pipeline import options as opening
 from pipeline import settings
-from pipeline.commands.output import finish
+from pipeline.commands.output import State, finish
 from pipeline.settings import setting
 
 
@@ -51,3 +51,16 @@ def run(options: Options) -> bool:
     click.echo(f"picture of {scene.frame.name}: {picture}")
     click.echo("next: adaprep upper-bound --split val, adaprep show 5; your own data: docs/your-own-data.md")
     return ok
+
+
+def state(options: Options) -> State:
+    """Whether so many scenes are there."""
+    from pipeline.datasets import registry
+    from pipeline.errors import AdaprepError
+
+    try:
+        data = registry.load("demo", options.root)
+        counts = [len(data.frames(split)) for split in ("train", "val")]
+    except AdaprepError:
+        return "to do"
+    return "done" if counts == [options.train, options.val] else "to do"

@@ -10,7 +10,7 @@ import click
 
 from pipeline import options as opening
 from pipeline import settings
-from pipeline.commands.output import finish, print_json
+from pipeline.commands.output import State, finish, print_json
 from pipeline.settings import setting
 from pipeline.train.settings import need_torch
 
@@ -101,3 +101,14 @@ def _checkpoint(options: Options, base: Path, device: Device) -> bool:
         for report in reports:
             evaluation.print_evaluation(report)
     return all(report.ok for report in reports)
+
+
+def state(options: Options) -> State:
+    """Whether every base network of the workspace, as its weights are now, was measured."""
+    from pipeline import results
+
+    space, held = opening.open_workspace(options.workspace), options.held
+    name = space.folders(held.dataset, held.splits)[0].dataset
+    runs = results.finished_runs(space, name, "base")
+    there = [results.is_measured(run, split) for run in runs for split in held.splits]
+    return "done" if there and all(there) else "to do"

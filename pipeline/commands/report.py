@@ -10,6 +10,7 @@ import click
 
 from pipeline import options as opening
 from pipeline import settings
+from pipeline.commands.output import State
 from pipeline.settings import setting
 
 
@@ -54,3 +55,18 @@ def run(options: Options) -> bool:
     path = page.write(space, options.dataset, options.split, options.output, examples, options.root)
     click.echo(f"report: {path}")
     return True
+
+
+def state(options: Options) -> State:
+    """Done once the page is newer than all figures there are."""
+    from pipeline import results
+    from pipeline.report import page
+
+    space = opening.open_workspace(options.workspace)
+    name = space.folders(options.dataset, [options.split])[0].dataset
+    runs = results.runs_folder(space, name)
+    shown = [*runs.glob("*/result.json"), *runs.glob(f"*/{results.evaluation_path(Path(), options.split)}")]
+    shown.append(results.upper_bound_path(space, name, options.split))
+    newest = max((path.stat().st_mtime for path in shown if path.exists()), default=0.0)
+    path = (options.output or page.default_folder(space, name, options.split)) / "index.html"
+    return "done" if path.exists() and path.stat().st_mtime >= newest else "to do"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -12,9 +11,6 @@ from pipeline import options as opening
 from pipeline import settings
 from pipeline.commands.output import finish
 from pipeline.settings import setting
-
-if TYPE_CHECKING:
-    from pipeline.recipes.steps import Hooks
 
 
 @dataclass(frozen=True)
@@ -65,22 +61,4 @@ def command(options: Options) -> None:
         for planned in running.plan(recipe, chosen, every):
             click.echo(planned.describe())
         return
-    finish(running.run(recipe, chosen, hooks(), options.jobs))
-
-
-def hooks() -> Hooks:
-    """What is printed: what each step's own command prints."""
-    from pipeline.recipes.steps import Hooks
-    from pipeline.report import bounds, console, evaluation
-    from pipeline.train import progress
-
-    return Hooks(
-        click.echo,
-        console.listener,
-        progress.listener,
-        console.print_summary,
-        console.print_check,
-        bounds.print_bounds,
-        lambda result: click.echo(result.describe()),
-        evaluation.print_evaluations,
-    )
+    finish(running.run(recipe, chosen, click.echo, options.jobs))

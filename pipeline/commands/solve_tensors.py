@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline import options as opening
 from pipeline import settings
-from pipeline.commands.output import finish
+from pipeline.commands.output import State, finish, of_plan, together
 
 
 @dataclass(frozen=True)
@@ -59,3 +59,15 @@ def run(options: Options) -> bool:
             console.print_summary(summary, todo.path)
             ok &= summary.ok
     return ok
+
+
+def state(options: Options) -> State:
+    """What is there of the stores. Raises AdaprepError where they were made otherwise."""
+    from pipeline.stages import tensors as stage
+
+    states: set[State] = set()
+    for folder in opening.open_workspace(options.workspace).folders(options.dataset, options.splits):
+        for lam in options.lambdas:
+            todo = stage.plan(folder, stage.Options(lam, options.grid, options.crops))
+            states.add(of_plan(todo.images, todo.action))
+    return together(states)

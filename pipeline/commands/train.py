@@ -9,7 +9,7 @@ import click
 
 from pipeline import options as opening
 from pipeline import settings
-from pipeline.commands.output import finish
+from pipeline.commands.output import State, finish, together
 from pipeline.train.settings import Request, need_torch
 
 
@@ -61,3 +61,13 @@ def run(options: Options) -> bool:
         click.echo,
     )
     return stage.run(space, options.dataset, options.request, hooks, options.root)
+
+
+def state(options: Options) -> State:
+    """How far the runs are. Raises AdaprepError where one was made with other settings."""
+    from pipeline.train import command as stage
+
+    space = opening.open_workspace(options.workspace)
+    planned = stage.plan(space, options.dataset, options.request, options.root)
+    words: dict[str, State] = {"new": "to do", "interrupted": "begun", "complete": "done"}
+    return together({words[one.state] for one in planned})

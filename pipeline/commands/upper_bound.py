@@ -10,13 +10,15 @@ import click
 
 from pipeline import options as opening
 from pipeline import settings
-from pipeline.commands.output import finish, print_json
+from pipeline.commands.output import State, finish, print_json
 from pipeline.settings import setting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pipeline.datasets.base import Dataset
     from pipeline.stages.upper_bound import Report
+    from pipeline.stores import Workspace
 
 
 @dataclass(frozen=True)
@@ -98,3 +100,26 @@ def _keep(options: Options, reports: Sequence[Report]) -> None:
             path = plot if len(reports) == 1 else plot.with_stem(f"{plot.stem}-{report.split}")
             bounds.plot(report, path)
             click.echo(f"plot: {path}", err=options.as_json)
+
+
+def state(options: Options) -> State:
+    """Whether the workspace keeps all these figures, of these images and targets."""
+    data, frames = opening.open_held(options.held, options.workspace)
+    space = opening.open_workspace(options.workspace)
+    there = [_is_kept(options, space, data, split, len(found)) for split, found in frames.items()]
+    return "done" if all(there) else "to do"
+
+
+def _is_kept(options: Options, space: Workspace, data: Dataset, split: str, images: int) -> bool:
+    from pipeline import results
+    from pipeline.stages import upper_bound as stage
+
+    kept = results.upper_bound(space, data.name, split)
+    if kept is None or kept["failures"]:
+        return False
+    targets = [data.classes.names[t] for t in data.classes.targets]
+    images = min(images, options.limit) if options.limit else images
+    rows = {(row["resolution"], row["sampler"]) for row in kept["settings"]}
+    wanted = stage.settings(options.resolutions, options.grids, options.lambdas)
+    same = kept["targets"] == targets and kept["images"] == images
+    return same and {(s.resolution, s.sampler) for s in wanted} <= rows

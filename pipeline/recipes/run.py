@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 
+from pipeline.commands.output import State
 from pipeline.errors import AdaprepError
 from pipeline.recipes import side_by_side
 from pipeline.recipes.schema import Recipe
-from pipeline.recipes.steps import Hooks, State, Step
+from pipeline.recipes.steps import Step
 from pipeline.train.settings import need_torch
 
 
@@ -50,11 +51,13 @@ def plan(recipe: Recipe, chosen: Sequence[Step], every: Sequence[Step]) -> list[
     return [Planned(step, states[step.title]) for step in chosen]
 
 
-def run(recipe: Recipe, chosen: Sequence[Step], hooks: Hooks, jobs: int = 1) -> bool:
+def run(recipe: Recipe, chosen: Sequence[Step], say: Callable[[str], None], jobs: int = 1) -> bool:
     """Do the chosen steps, in order; those that are done already are skipped.
 
     Parameters
     ----------
+    say
+        Told which step is next.
     jobs
         Networks that are trained at the same time, each in a process of its own.
 
@@ -79,30 +82,30 @@ def run(recipe: Recipe, chosen: Sequence[Step], hooks: Hooks, jobs: int = 1) -> 
         for stage, group in groupby(numbered, key=lambda item: item[1].stage):
             steps = list(group)
             if stage == "train" and jobs > 1:
-                went_well.append(_train(recipe, steps, hooks, jobs))
+                went_well.append(_train(recipe, steps, say, jobs))
             else:
-                went_well += [_do(recipe, number, step, hooks) for number, step in steps]
+                went_well += [_do(recipe, number, step, say) for number, step in steps]
     return all(went_well)
 
 
-def _train(recipe: Recipe, steps: Sequence[tuple[str, Step]], hooks: Hooks, jobs: int) -> bool:
+def _train(recipe: Recipe, steps: Sequence[tuple[str, Step]], say: Callable[[str], None], jobs: int) -> bool:
     """Several trainings at a time; whether every file could be used. Raises as `run`."""
     from pipeline.train.processes import gpus
 
     with _going_on(f"{recipe.path}, training"):
-        return side_by_side.run(steps, jobs, gpus(recipe.device), hooks.say)
+        return side_by_side.run(steps, jobs, gpus(recipe.device), say)
 
 
-def _do(recipe: Recipe, number: str, step: Step, hooks: Hooks) -> bool:
+def _do(recipe: Recipe, number: str, step: Step, say: Callable[[str], None]) -> bool:
     """One step, "1/7"; whether every file could be used. Raises as `run`."""
-    say = hooks.say if _first() else _silent
+    say = say if _first() else _silent
     say(f"[{number}] {step.title}")
     with _going_on(f"{recipe.path}, step {number.replace('/', ' of ')}, {step.title}"):
         if _processes() == 1 and step.state() == "done":
             say("  done before")
             return True
         say(f"  {step.command}")
-        return step.run(hooks)
+        return step.run()
 
 
 @contextmanager

@@ -13,7 +13,8 @@ from pipeline.datasets.base import Dataset
 from pipeline.datasets.yaml_nodes import YamlNode, read_yaml
 from pipeline.errors import AdaprepError
 from pipeline.recipes.trainings import MOST, filled, read_trainings
-from pipeline.settings import Device, Precision
+from pipeline.settings import DEFAULT_WORKSPACE, Device, Precision
+from pipeline.stores import Workspace
 from pipeline.train.settings import Auxiliary, Base, Request
 
 PLACES = (
@@ -32,7 +33,6 @@ STEPS = ("generate", "check", "upper_bound", "auxiliary", "base", "evaluate", "r
 """Keys of a recipe, beside `dataset`: the same for all steps; of the sampling tensors; of one step."""
 
 DEVICES = ("auto", "cpu", "cuda")
-DEFAULT_WORKSPACE = Path("adaprep-workspace")
 GUIDE = "workflows/README.md"
 
 
@@ -61,7 +61,7 @@ class Overrides:
 
     workspace: Path | None = None
     root: Path | None = None
-    device: str | None = None
+    device: Device | None = None
     precision: Precision | None = None
 
 
@@ -86,7 +86,11 @@ class Recipe:
     trainings: tuple[Request, ...]  # of one network each
     evaluated: tuple[str, ...]  # splits
     report: bool
-    device: str
+    device: Device
+
+    @property
+    def space(self) -> Workspace:
+        return Workspace(self.workspace)
 
     @property
     def trained_splits(self) -> list[str]:
@@ -122,7 +126,7 @@ def load(path: Path, overrides: Overrides | None = None) -> Recipe:
     top = read_yaml(path, GUIDE)
     said = top.mapping(("dataset",), PLACES + SAMPLING + STEPS)
     if chosen.device is None and "device" in said:
-        chosen = replace(chosen, device=said["device"].choice(DEVICES))
+        chosen = replace(chosen, device=cast(Device, said["device"].choice(DEVICES)))
     precision = _precision(said.get("precision"))
     generate = _generate(said.get("generate"), said["dataset"])
     opened = _open(said, chosen.root, generate is not None)
@@ -136,7 +140,7 @@ def load(path: Path, overrides: Overrides | None = None) -> Recipe:
         tag=_tag(said.get("tag")),
         train_split=splits[0],
         val_split=splits[1],
-        device=cast(Device, chosen.device or "auto"),
+        device=chosen.device or "auto",
         precision=precision,
     )
     trainings = read_trainings(said.get("auxiliary"), said.get("base"), common)

@@ -125,10 +125,10 @@ def test_an_interrupted_recipe_goes_on_where_it_was(
     needs_torch()
     done = Train.run
 
-    def interrupted(step: Train, hooks: Any) -> bool:
+    def interrupted(step: Train) -> bool:
         if step.request.seed == 1:
             raise KeyboardInterrupt
-        return done(step, hooks)
+        return done(step)
 
     monkeypatch.setattr(Train, "run", interrupted)
     first = run(tiny)
