@@ -1,4 +1,4 @@
-"""Prints the versions of everything that the extra `dev` installs, as they are in the environment of this Python.
+"""Prints the versions of everything that the extra `dev` installs, as found beside this Python.
 
 After a change of the dependencies, and once the tests have passed:
 
@@ -52,7 +52,9 @@ def installed_package(name: str) -> Distribution:
     try:
         return distribution(name)
     except PackageNotFoundError:
-        raise SystemExit(f"{name} is not installed in this environment. Run: bash workflows/test.sh") from None
+        raise SystemExit(
+            f"{name} is not installed in this environment. Run: bash workflows/test.sh"
+        ) from None
 
 
 def main() -> None:
