@@ -26,8 +26,8 @@ APACHE_2 = "0ffddef9e48f8a09aed5caf2d44f7ba1c1be2d9b8e0a6f693b1635b2d5566645"
 
 TERMS = (
     "target boundary", "nearest boundary", "proposal", "sampling tensor", "folded cell", "fixed warp",
-    "trimap", "train id", "upper bound", "void", "crop", "grid", "lambda", "resolution", "sampler", "auxiliary network",
-    "base network", "split", "workspace", "store", "block", "equal cost",
+    "trimap", "train id", "upper bound", "void", "crop", "grid", "lambda", "resolution", "sampler",
+    "auxiliary network", "base network", "split", "workspace", "store", "block", "equal cost",
 )  # fmt: skip
 
 PAGES = sorted(
