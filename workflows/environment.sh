@@ -1,4 +1,5 @@
 # Sourced by the scripts beside it: makes .venv in the checkout, with adaprep and the extra named in $1.
+# Where CI=true, packages come in the versions of workflows/constraints.txt; ADAPREP_CONSTRAINTS=FILE names another file.
 # Needs Python 3.11 or newer; on Debian and Ubuntu, as root, what is missing is installed.
 
 find_python() {
@@ -13,7 +14,10 @@ find_python() {
 }
 
 make_environment() {
-    local extra="${1:-}" python
+    local extra="${1:-}" python constraints="${ADAPREP_CONSTRAINTS:-}"
+    if [ -z "$constraints" ] && [ "${CI:-}" = true ]; then
+        constraints=workflows/constraints.txt
+    fi
     if ! python=$(find_python) && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         apt-get -qq update && apt-get -qq install -y python3 python3-venv >/dev/null
         python=$(find_python) || true
@@ -23,7 +27,8 @@ make_environment() {
         exit 1
     fi
     [ -x .venv/bin/python ] || "$python" -m venv .venv
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".${extra:+[$extra]}"
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check ${constraints:+--constraint "$constraints"} \
+        --editable ".${extra:+[$extra]}"
 }
 
 build_docs() {

@@ -61,7 +61,7 @@ class ClassTable:
 
     @cached_property
     def train_classes(self) -> tuple[LabelClass, ...]:
-        """The first row of each train id, in train id order: names, colours and raw ids of what is learnt."""
+        """The first row of each train id, in their order, with its name, colour and raw id."""
         first: dict[int, LabelClass] = {}
         for c in self.classes:
             if c.train_id != VOID:

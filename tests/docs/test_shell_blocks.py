@@ -22,6 +22,7 @@ from tests.docs.blocks import Command, commands
 REPOSITORY = miniature.REPOSITORY
 WRITTEN = (
     REPOSITORY / "README.md",
+    REPOSITORY / "CONTRIBUTING.md",
     *sorted((REPOSITORY / "docs").glob("*.md")),
     REPOSITORY / "workflows" / "README.md",
 )
@@ -54,7 +55,7 @@ TOGETHER = {"adaprep run"}
 BY_SECTION = {"real-data.md", "scaling.md"}
 """Pages of which every section begins with no workspace again."""
 
-QUICK = {"appendix-a.md", "choosing.md", "method.md", "your-own-data.md"}
+QUICK = {"CONTRIBUTING.md", "appendix-a.md", "choosing.md", "method.md", "your-own-data.md"}
 """Pages that take a few seconds; the others are marked slow."""
 
 ADDRESS = "tcp://head:8786"
