@@ -36,7 +36,7 @@ def command(options: Options) -> None:
       adaprep train
       adaprep train --sampler uniform --resolution 128 --epochs 100
       adaprep train --network auxiliary --aux-loss energy --weight-decay 0.01 --augment contrast=0.4
-      torchrun --nproc-per-node 4 -m cli train --architecture package.module:factory
+      torchrun --nproc-per-node 4 -m adaprep train --architecture package.module:factory
     """
     finish(run(options))
 

@@ -165,7 +165,7 @@ def _only_training(recipe: Recipe, chosen: Sequence[Step]) -> None:
     raise AdaprepError(
         f"several processes together can only train, and the first step is {chosen[0].title}. Run:\n"
         f"  adaprep run {recipe.path} {prepared}\n"
-        f"  torchrun --nproc-per-node {_processes()} -m cli run {recipe.path} --only train\n"
+        f"  torchrun --nproc-per-node {_processes()} -m adaprep run {recipe.path} --only train\n"
         f"  adaprep run {recipe.path}"
     )
 

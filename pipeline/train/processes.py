@@ -119,6 +119,6 @@ def choose_device(name: str, local: int = 0) -> torch.device:
         raise AdaprepError(
             f"process {local + 1} of this machine has no GPU of its own: there are "
             f"{torch.cuda.device_count()}. Start as many processes: torchrun --nproc-per-node "
-            f"{torch.cuda.device_count()} -m cli train ..."
+            f"{torch.cuda.device_count()} -m adaprep train ..."
         )
     return torch.device("cuda", local)

@@ -357,7 +357,7 @@ def test_several_processes_only_train(tiny: Path, monkeypatch: pytest.MonkeyPatc
     )
     assert (
         f"  adaprep run {tiny} --only check --only boundaries --only solve-tensors --only upper-bound\n"
-        f"  torchrun --nproc-per-node 2 -m cli run {tiny} --only train\n"
+        f"  torchrun --nproc-per-node 2 -m adaprep run {tiny} --only train\n"
     ) in result.output
 
 
