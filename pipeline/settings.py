@@ -124,8 +124,12 @@ def _of_group(of: Field[Any], kind: type) -> Iterator[Entry]:
 def build(owner: type, values: Mapping[str, Any]) -> Any:
     """A dataclass, its groups too, of values by flag; what is missing keeps its default."""
     own = {entry.name: values[entry.flag] for entry in entries(owner) if entry.flag in values}
-    inner = {name: build(kind, values) for name, kind in groups(owner).items()}
-    return owner(**own, **inner)
+    for f in fields(owner):
+        if f.name in groups(owner):
+            usual = {e.flag: e.setting.default for e in _of_group(f, groups(owner)[f.name])}
+            known = {flag: value for flag, value in usual.items() if value is not REQUIRED}
+            own[f.name] = build(groups(owner)[f.name], {**known, **values})
+    return owner(**own)
 
 
 def changed(options: Any) -> Iterator[tuple[Entry, Any]]:
