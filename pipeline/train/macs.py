@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
-COUNTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+FLOPS_PER_MAC = 2
+"""PyTorch counts a multiply-add as two operations; the paper's "flops" count it as one."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Row:
 
 
 def macs(network: nn.Module, input_size: tuple[int, int, int]) -> int:
-    """Multiply-adds of the convolutions and linear layers for one input.
+    """Multiply-adds for one input: of convolutions, linear layers, and products of matrices (attention).
 
     Nothing is computed: the network is traced by shapes alone, so that 512 x 512 pixels take
     milliseconds. A network whose path depends on values is run in earnest.
@@ -94,26 +96,17 @@ def macs(network: nn.Module, input_size: tuple[int, int, int]) -> int:
     Returns
     -------
     int
-        Products summed over layers. Biases, norms, poolings, interpolation, and products of tensors outside
-        such layers (attention) are not counted.
+        Products summed over layers, as PyTorch's own counter has them. Biases, norms, poolings and
+        interpolation are not counted.
     """
-    counts: list[int] = []
-    hooks = [
-        layer.register_forward_hook(lambda *call: counts.append(_layer_macs(*call)))
-        for layer in network.modules()
-        if isinstance(layer, COUNTED)
-    ]
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:
         with torch.no_grad():
-            _trace(network, (1, *input_size), counts)
+            return _count(network, (1, *input_size))
     finally:
-        for hook in hooks:
-            hook.remove()
         for module, training in modes:
             module.training = training
-    return sum(counts)
 
 
 def parameters(network: nn.Module) -> int:
@@ -142,22 +135,15 @@ def _network(figure: PaperFigure) -> nn.Module:
         return build(figure.network, figure.classes)
 
 
-def _trace(network: nn.Module, shape: tuple[int, ...], counts: list[int]) -> None:
+def _count(network: nn.Module, shape: tuple[int, ...]) -> int:
     state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in state.items()}
     forward: Callable[..., Any] = torch.func.functional_call
     try:
-        forward(network, shapes, (torch.empty(shape, device="meta"),))
+        with FlopCounterMode(display=False) as counter:
+            forward(network, shapes, (torch.empty(shape, device="meta"),))
     except (RuntimeError, NotImplementedError):
-        counts.clear()
         device = next(iter(state.values())).device
-        network(torch.zeros(shape, device=device))
-
-
-def _layer_macs(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> int:
-    if isinstance(layer, nn.Conv2d):
-        return output.numel() * layer.weight[0].numel()
-    if isinstance(layer, nn.ConvTranspose2d):
-        return inputs[0].numel() * layer.weight[0].numel()
-    assert isinstance(layer, nn.Linear)
-    return output.numel() * layer.in_features
+        with FlopCounterMode(display=False) as counter:
+            network(torch.zeros(shape, device=device))
+    return int(counter.get_total_flops()) // FLOPS_PER_MAC
