@@ -3,30 +3,47 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.errors import AdaprepError
-from pipeline.options import (
-    ROOT,
-    Grid,
-    Numbers,
-    Sizes,
-    block_option,
-    dataset_options,
-    dry_run_option,
-    flat,
-    held_option,
-    held_options,
-    json_option,
-    limit_option,
-    overwrite_option,
-    scheduler_options,
-    split_option,
-    workspace_option,
-)
+try:
+    from pipeline.names import safe_component
+    from pipeline.options import (
+        ROOT,
+        Grid,
+        Numbers,
+        Picture,
+        Sizes,
+        block_option,
+        dataset_options,
+        dry_run_option,
+        files_of,
+        flat,
+        force_option,
+        held_option,
+        held_options,
+        json_option,
+        limit_option,
+        overwrite_option,
+        scheduler_options,
+        split_option,
+        workspace_option,
+    )
+    from pipeline.screen import prepare_streams, print_json, say, told_as_sentences
+except ImportError:
+    import pipeline
+
+    place = Path(next(iter(getattr(pipeline, "__path__", [pipeline.__file__]))) or "").resolve()
+    if place.parent == Path(__file__).resolve().parent:
+        raise
+    sys.exit(
+        f"Error: {str(place)!r} hides the package of the same name that adaprep consists of. Rename it, "
+        f"take its folder out of PYTHONPATH, or run adaprep in another folder."
+    )
 
 if TYPE_CHECKING:
     from pipeline.datasets.base import Dataset, Frame
@@ -39,13 +56,17 @@ if TYPE_CHECKING:
 class Commands(click.Group):
     """Turns the errors written for people into one sentence and an exit status."""
 
+    def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
+        prepare_streams()
+        with told_as_sentences():
+            return super().make_context(*arguments, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
-        except AdaprepError as error:
-            raise click.ClickException(str(error)) from error
+            with told_as_sentences():
+                return super().invoke(ctx)
         except KeyboardInterrupt:
-            click.echo("stopped; what is finished is kept: run the same command again to go on", err=True)
+            say("stopped; what is finished is kept: run the same command again to go on", err=True)
             sys.exit(130)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -78,12 +99,6 @@ def finish(ok: bool) -> None:
         sys.exit(1)
 
 
-def print_json(data: Any) -> None:
-    import json
-
-    click.echo(json.dumps(data, ensure_ascii=False, indent=2))
-
-
 @main.command()
 @click.option("--data-only", is_flag=True, help="Only generate the street scenes, at --root.")
 @click.option("--root", type=ROOT, default=Path("data/demo"), show_default=True)
@@ -93,26 +108,30 @@ def print_json(data: Any) -> None:
 @click.option(
     "--val", type=click.IntRange(min=1), default=8, show_default=True, help="Scenes to validate on."
 )
+@force_option
 @workspace_option
-def demo(data_only: bool, root: Path, train: int, val: int, space: Workspace) -> None:
+def demo(data_only: bool, root: Path, train: int, val: int, force: bool, space: Workspace) -> None:
     """Run everything on generated street scenes; nothing is downloaded.
 
     \b
     Example:
       adaprep demo
     """
+    from pipeline.marks import Writer
     from pipeline.report import console, show
     from pipeline.stages import demo as stage
 
-    data = stage.generate(root, train, val, click.echo)
+    picture, writer = space.path / "demo.png", Writer(force=force)
+    if not data_only:
+        writer.check(picture)
+    data = stage.generate(root, train, val, say)
     if data_only:
         return
-    ok = stage.run(data, space, console.listener(), click.echo, console.print_summary)
-    picture = space.path / "demo.png"
+    ok = stage.run(data, space, console.listener(), say, console.print_summary)
     scene = show.load_scene(data, data.frames("val")[0], (8, 8))
-    show.draw_points(data, scene, picture, stage.LAMBDAS, resized=32)
-    click.echo(f"picture of {scene.frame.name}: {picture}")
-    click.echo("next: adaprep upper-bound --split val, adaprep show 5; your own data: docs/your-own-data.md")
+    show.draw_points(data, scene, picture, stage.LAMBDAS, resized=32, writer=writer)
+    say(f"picture of {scene.frame.name}: {picture}")
+    say("next: adaprep upper-bound --split val, adaprep show 5; your own data: docs/your-own-data.md")
     finish(ok)
 
 
@@ -286,7 +305,8 @@ def solve_tensors(
     multiple=True,
     help="Checkpoint of an auxiliary network: also what its tensors keep. May be given several times.",
 )
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw mIoU against resolution.")
+@click.option("--plot", type=Picture(), help="Draw mIoU against resolution.")
+@force_option
 @click.option("--save", is_flag=True, help="Keep the figures in the workspace, for its report.")
 @scheduler_options
 @json_option
@@ -298,6 +318,7 @@ def upper_bound(
     lambdas: tuple[list[float], ...],
     auxiliaries: tuple[Path, ...],
     plot: Path | None,
+    force: bool,
     save: bool,
     where: Scheduler,
     as_json: bool,
@@ -314,11 +335,17 @@ def upper_bound(
       adaprep upper-bound --split val --auxiliary auxiliary.pt
     """
     from pipeline import results
+    from pipeline.marks import Writer
     from pipeline.options import open_workspace
     from pipeline.report import bounds, console
     from pipeline.stages import upper_bound as stage
 
     data, frames = held
+    space = open_workspace(click.get_current_context().params["workspace"])
+    writer = Writer([*auxiliaries, *files_of(data, chain(*frames.values()))], force)
+    plots = _plots(plot, list(frames)) if plot else {}
+    for path in plots.values():
+        writer.check(path)
     predictors = {}
     if auxiliaries:
         from pipeline.train.predict import load_named
@@ -335,17 +362,22 @@ def upper_bound(
         for report in reports:
             bounds.print_bounds(report)
     if save:
-        space = open_workspace(click.get_current_context().params["workspace"])
         for report in reports:
             path = results.upper_bound_path(space, data.name, report.split)
             results.write(path, report.as_dict())
-            click.echo(f"kept: {path}", err=as_json)
-    if plot:
-        for report in reports:
-            path = plot if len(reports) == 1 else plot.with_stem(f"{plot.stem}-{report.split}")
-            bounds.plot(report, path)
-            click.echo(f"plot: {path}", err=as_json)
+            say(f"kept: {path}", err=as_json)
+    for report in reports:
+        if report.split in plots:
+            bounds.plot(report, plots[report.split], writer)
+            say(f"plot: {plots[report.split]}", err=as_json)
     finish(all(report.ok for report in reports))
+
+
+def _plots(plot: Path, splits: Sequence[str]) -> dict[str, Path]:
+    """The file of every split's plot: its name ends in that of the split where there are several."""
+    if len(splits) == 1:
+        return {splits[0]: plot}
+    return {split: plot.with_stem(f"{plot.stem}-{safe_component(split)}") for split in splits}
 
 
 @main.command("boundary-error")
@@ -355,7 +387,8 @@ def upper_bound(
 @click.option("--split", default="val", show_default=True)
 @limit_option
 @click.option("--lambda", "lambdas", type=Numbers(), multiple=True, default=["0.1,1"], show_default=True)
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw error against samples.")
+@click.option("--plot", type=Picture(), help="Draw error against samples.")
+@force_option
 @json_option
 def boundary_error(
     dataset: str | None,
@@ -365,6 +398,7 @@ def boundary_error(
     limit: int | None,
     lambdas: tuple[list[float], ...],
     plot: Path | None,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Measure how the error at boundaries falls with the number of samples, Appendix A of the paper.
@@ -377,19 +411,24 @@ def boundary_error(
       adaprep boundary-error --plot curves.png
       adaprep boundary-error --dataset camvid --split val --limit 20
     """
+    from pipeline.marks import Writer
     from pipeline.options import open_dataset
     from pipeline.report import boundary_error as report
     from pipeline.stages import boundary_error as stage
 
-    if dataset is None:
+    data = open_dataset(dataset, root, targets, ()) if dataset is not None else None
+    frames = data.frames(split) if data else []
+    writer = Writer(files_of(data, frames) if data else (), force)
+    if plot:
+        writer.check(plot)
+    if data is None:
         found = stage.run_shapes(flat(lambdas))
     else:
-        data = open_dataset(dataset, root, targets, ())
-        found = stage.run_dataset(data, split, data.frames(split)[:limit], flat(lambdas))
+        found = stage.run_dataset(data, split, frames[:limit], flat(lambdas))
     print_json(found.as_dict()) if as_json else report.print_errors(found)
     if plot:
-        report.plot(found, plot)
-        click.echo(f"plot: {plot}", err=as_json)
+        report.plot(found, plot, writer)
+        say(f"plot: {plot}", err=as_json)
     finish(found.ok)
 
 
@@ -647,14 +686,14 @@ def train(
     )
     if dry_run:
         for planned in command.plan(space, dataset, request, root):
-            click.echo(planned.describe())
+            say(planned.describe())
         return
     hooks = command.Hooks(
         console.listener,
         progress.listener,
         console.print_summary,
-        lambda result: click.echo(result.describe()),
-        click.echo,
+        lambda result: say(result.describe()),
+        say,
     )
     finish(command.run(space, dataset, request, hooks, root))
 
@@ -717,7 +756,7 @@ def run_recipe(
     chosen = plan.select(recipe, every, only, first)
     if dry_run:
         for planned in running.plan(recipe, chosen, every):
-            click.echo(planned.describe())
+            say(planned.describe())
         return
     finish(running.run(recipe, chosen, recipe_hooks(), jobs))
 
@@ -729,13 +768,13 @@ def recipe_hooks() -> Hooks:
     from pipeline.train import progress
 
     return Hooks(
-        click.echo,
+        say,
         console.listener,
         progress.listener,
         console.print_summary,
         console.print_check,
         bounds.print_bounds,
-        lambda result: click.echo(result.describe()),
+        lambda result: say(result.describe()),
         evaluation.print_evaluations,
     )
 
@@ -827,15 +866,23 @@ def evaluate(
 @click.option("--root", type=ROOT, help="Where the data set lies now, if it has moved.")
 @click.option("--split", default="val", show_default=True, help="That networks were evaluated on.")
 @click.option("--output", "-o", type=ROOT, help="Folder. Default: WORKSPACE/DATASET/report.")
+@force_option
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @workspace_option
 def report(
-    dataset: str | None, root: Path | None, split: str, output: Path | None, device: str, space: Workspace
+    dataset: str | None,
+    root: Path | None,
+    split: str,
+    output: Path | None,
+    force: bool,
+    device: str,
+    space: Workspace,
 ) -> None:
     """Write one HTML page with the paper's tables and figures for your data, and CSV and PNG beside it.
 
     It shows what the workspace holds: statistics, sampling pictures, upper bound, training, evaluations. What
-    is missing is named with the command that makes it.
+    is missing is named with the command that makes it. A damaged file is listed, the rest is shown, and the
+    exit status is 1.
 
     \b
     Examples:
@@ -844,16 +891,22 @@ def report(
     """
     import importlib.util
 
+    from pipeline.marks import Writer
     from pipeline.report import page
 
-    examples = None
+    examples, damaged = None, list[str]()
     data, frames = page.shown(space, dataset, split, root)
+    writer = Writer(files_of(data, frames), force)
+    page.check_folder(output or page.default_folder(space, data.name, split), writer)
     if importlib.util.find_spec("torch") and importlib.util.find_spec("timm"):
         from pipeline.train import examples as stage
         from pipeline.train.processes import choose_device
 
-        examples = stage.predict(space, data, frames, choose_device(device))
-    click.echo(f"report: {page.write(space, dataset, split, output, examples, root)}")
+        examples = stage.predict(space, data, frames, choose_device(device), damaged)
+    say(f"report: {page.write(space, dataset, split, output, examples, root, writer, damaged)}")
+    for problem in dict.fromkeys(damaged):
+        say(f"left out: {problem}", err=True)
+    finish(not damaged)
 
 
 @main.command()
@@ -861,6 +914,7 @@ def report(
 @click.option("--checkpoint", type=ROOT, required=True, help="Base network.")
 @click.option("--auxiliary", type=ROOT, help="Checkpoint of the network that says where it is sampled.")
 @click.option("--output", "-o", "folder", type=ROOT, required=True, help="Folder for the results.")
+@force_option
 @click.option("--dataset", help="YAML file of the data set it was trained on, if the workspace lacks it.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @workspace_option
@@ -869,6 +923,7 @@ def predict(
     checkpoint: Path,
     auxiliary: Path | None,
     folder: Path,
+    force: bool,
     dataset: str | None,
     device: str,
     space: Workspace,
@@ -886,18 +941,21 @@ def predict(
     from pipeline.train import settings
 
     settings.need_torch()
+    from pipeline.marks import Writer
     from pipeline.report import console
     from pipeline.train import label_maps as stage
     from pipeline.train import systems
     from pipeline.train.processes import choose_device
 
-    jobs = stage.plan(images, folder)
+    described = [Path(dataset)] if dataset else []
+    writer = Writer([*images, checkpoint, auxiliary, *described], force)
+    jobs = stage.plan(images, folder, writer)
     base = systems.load_base(checkpoint)
     classes = stage.class_table(base, dataset, space)
     system, notes = systems.open_system(base, auxiliary, choose_device(device))
     for note in notes:
-        click.echo(f"note: {note}", err=True)
-    summary = stage.run(system, jobs, classes, console.listener())
+        say(f"note: {note}", err=True)
+    summary = stage.run(system, jobs, classes, console.listener(), writer)
     console.print_summary(summary, folder)
     finish(summary.ok)
 
@@ -912,7 +970,8 @@ def predict(
 @click.option("--crop", type=click.IntRange(min=0), default=0, show_default=True, help="Which crop.")
 @click.option("--crops", type=click.IntRange(min=1), default=1, show_default=True, help="Of how many.")
 @click.option("--labels", is_flag=True, help="Show class colours in place of the image.")
-@click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Default: NAME.png.")
+@click.option("--output", "-o", type=Picture(), help="Default: NAME.png.")
+@force_option
 def show(
     image: str,
     held: tuple[Dataset, dict[str, list[Frame]]],
@@ -924,6 +983,7 @@ def show(
     crops: int,
     labels: bool,
     output: Path | None,
+    force: bool,
 ) -> None:
     """Draw target boundaries and sample points of IMAGE: a number, a path, or a part of its name.
 
@@ -933,19 +993,23 @@ def show(
       adaprep show 0016E5_08159 --lambda 0.1,1,10 --resize 32 -o points.png
       adaprep show 0016E5_08159 --sampled 64 -o kept.png
     """
+    from pipeline.marks import Writer
     from pipeline.report import reconstruction
     from pipeline.report import show as report
     from pipeline.stages.inputs import find_frame
 
     data, frames = held
-    frame = find_frame([f for found in frames.values() for f in found], image)
-    path = output or Path(f"{Path(frame.name).name}.png")
+    every = list(chain(*frames.values()))
+    frame = find_frame(every, image)
+    path = output or Path(f"{safe_component(Path(frame.name).name)}.png")
+    writer = Writer(files_of(data, every), force)
+    writer.check(path)
     scene = report.load_scene(data, frame, grid, crop, crops, labels)
     if sampled:
-        reconstruction.draw(data, scene, path, grid, flat(lambdas)[0], sampled)
+        reconstruction.draw(data, scene, path, grid, flat(lambdas)[0], sampled, writer)
     else:
-        report.draw_points(data, scene, path, flat(lambdas), grid, resize)
-    click.echo(f"{frame.name}: {path}")
+        report.draw_points(data, scene, path, flat(lambdas), grid, resize, writer)
+    say(f"{frame.name}: {path}")
 
 
 @main.command()

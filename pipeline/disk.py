@@ -82,8 +82,12 @@ def write_json(path: Path, data: Any) -> None:
 
 
 def json_text(data: Any, ascii_only: bool = False) -> str:
-    """JSON of plain data: NumPy's numbers as numbers, null for what is not finite."""
-    return json.dumps(plain(data), ensure_ascii=ascii_only, indent=2, allow_nan=False)
+    """JSON of plain data: NumPy's numbers as numbers, null for what is not finite.
+
+    Names that are not Unicode (lone surrogates) are escaped, and are the same when they are read again.
+    """
+    text = json.dumps(plain(data), ensure_ascii=ascii_only, indent=2, allow_nan=False)
+    return re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match.group()):04x}", text)
 
 
 def plain(data: Any) -> Any:
@@ -108,7 +112,7 @@ def read_json(path: Path) -> dict[str, Any]:
         The file is absent, damaged, larger than `MAX_JSON` or no JSON object; with the path.
     """
     try:
-        with path.open("rb", opener=_open_regular) as file:
+        with open(path, "rb", opener=_open_regular) as file:
             data = file.read(MAX_JSON + 1)
         if len(data) > MAX_JSON:
             raise ValueError(f"larger than {MAX_JSON} bytes")
@@ -245,7 +249,7 @@ def _open_lock(path: Path) -> int:
 
 def _no_lock(path: Path) -> str:
     return (
-        f"{path} is not a lock of adaprep, which it should be (a link, a folder, or a file of someone else's): "
+        f"{path} is not a lock of adaprep, as it should be (a link, a folder, or someone else's file): "
         f"it is left as it is. Move it away, or choose another --workspace."
     )
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from pipeline import marks
+from pipeline.errors import AdaprepError
 
 if TYPE_CHECKING:
     from pipeline.datasets.base import Dataset, Frame
@@ -67,6 +71,20 @@ class Sizes(click.ParamType):  # type: ignore[type-arg]
         return [int(p) for p in parts]
 
 
+class Picture(click.ParamType):  # type: ignore[type-arg]
+    """A file that a picture is written to: its suffix says the format."""
+
+    name = "FILE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        path = Path(value)
+        try:
+            marks.check_suffix(path)
+        except AdaprepError as error:
+            self.fail(str(error), param, ctx)
+        return path
+
+
 def gather(into: str, build: Callable[..., Any], *options: Decorator) -> Decorator:
     """Options that belong together, given to the command as one object that `build` makes of them."""
 
@@ -116,10 +134,27 @@ def open_held(
     return data, {split: data.frames(split) for split in inputs.existing_splits(data, splits)}
 
 
+def files_of(dataset: Dataset, frames: Iterable[Frame]) -> Iterator[Path]:
+    """Every file that is read of a data set: what it is described in, and what its frames lie in."""
+    if source := getattr(dataset, "source", None):
+        yield Path(source)
+    for frame in frames:
+        yield from (path for path in (frame.image, frame.label, frame.instance) if path)
+
+
 def open_workspace(workspace: Path) -> Workspace:
-    """The workspace that the option names; it need not exist."""
+    """The workspace that the option names; it need not exist.
+
+    Raises
+    ------
+    AdaprepError
+        It can be no folder: a part of its path is a file.
+    """
     from pipeline.stores import Workspace
 
+    there = next((p for p in (workspace, *workspace.absolute().parents) if os.path.lexists(p)), workspace)
+    if not there.is_dir():
+        raise AdaprepError(f"the workspace cannot be {workspace}: {there} is not a folder. Choose another.")
     return Workspace(workspace)
 
 
@@ -181,6 +216,9 @@ overwrite_option = click.option(
 )
 dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Say what would be done, why, and what it would take."
+)
+force_option = click.option(
+    "--force", is_flag=True, help="Replace files that adaprep did not make, but for those it reads."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 held_option = click.option("--dataset", help="Needed only when the workspace holds several.")

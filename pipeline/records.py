@@ -41,7 +41,7 @@ def read(path: Path, check: Check) -> dict[str, Any]:
 def number(value: Any, place: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{place} is no number")
-    if isinstance(value, float) and not math.isfinite(value) or abs(value) > 1e15:
+    if (isinstance(value, float) and not math.isfinite(value)) or abs(value) > 1e15:
         raise ValueError(f"{place} is no number that can be: {str(value)[:20]}")
 
 

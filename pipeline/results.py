@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -137,11 +136,13 @@ def parse_history(path: Path) -> tuple[list[dict[str, str]], int]:
         if not path.is_file() or path.stat().st_size > disk.MAX_JSON:
             raise ValueError("not a file of the usual size")
         text = path.read_text(encoding="utf-8", errors="replace")
-        every = list(csv.DictReader(io.StringIO(text, newline="")))
+        reader = csv.DictReader(io.StringIO(text, newline=""))
+        every = list(reader)
     except (OSError, ValueError, csv.Error) as error:
         raise AdaprepError(f"cannot read {path}: {error}. Delete it: the run goes on without it.") from error
-    sound = [row for row in every if _is_sound(row)]
-    return sound, sum(not _is_sound(row) for row in every[:-1]) + (not every and bool(text.strip("\x00 \n")))
+    if "epoch" not in (reader.fieldnames or ()):
+        return [], max(1, len(every))
+    return [row for row in every if _is_sound(row)], sum(not _is_sound(row) for row in every[:-1])
 
 
 def _is_sound(row: Mapping[Any, Any]) -> bool:
@@ -152,9 +153,10 @@ def _is_sound(row: Mapping[Any, Any]) -> bool:
 
 def _is_number(value: str) -> bool:
     try:
-        return not math.isinf(float(value)) or value in ("inf", "-inf")
+        float(value)
     except ValueError:
         return False
+    return True
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
 
 from pipeline import disk
+from pipeline.errors import AdaprepError
 from pipeline.names import printable
 
 _ADVICE = {
@@ -75,3 +78,27 @@ def sentence(error: BaseException) -> str | None:
     if isinstance(error, RecursionError):
         return "something that was read is nested too deeply to be followed; what is finished is kept."
     return None
+
+
+@contextmanager
+def told_as_sentences() -> Iterator[None]:
+    """Turn every error that a person can do something about into click's own, with its text escaped.
+
+    With ADAPREP_TRACEBACK=1 errors stay as they are.
+
+    Raises
+    ------
+    click.ClickException
+        In place of AdaprepError, OSError, MemoryError and RecursionError. A pipe that nobody reads any more is
+        left to click, which ends quietly.
+    """
+    try:
+        yield
+    except click.ClickException as error:
+        error.message = printable(error.message)
+        raise
+    except (AdaprepError, OSError, MemoryError, RecursionError) as error:
+        text = str(error) if isinstance(error, AdaprepError) else sentence(error)
+        if text is None or isinstance(error, BrokenPipeError) or os.environ.get("ADAPREP_TRACEBACK") == "1":
+            raise
+        raise click.ClickException(printable(text)) from error

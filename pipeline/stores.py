@@ -45,8 +45,10 @@ SHARD_BYTES = 32 * 2**20
 STAGES = ("boundaries", "solve-tensors", "sample")
 """Those that keep a list of failures."""
 
-_OURS = re.compile(rf"([A-Za-z_]\w*/)?zarr\.json|[A-Za-z_]\w*/c(/\d+)+|([A-Za-z_]\w*/)?zarr{disk.PARTIAL}"
-                   rf"|[A-Za-z_]\w*/c(/\d+)*/\d+{disk.PARTIAL}")
+_OURS = re.compile(
+    rf"([A-Za-z_]\w*/)?zarr\.json|[A-Za-z_]\w*/c(/\d+)+|([A-Za-z_]\w*/)?zarr{disk.PARTIAL}"
+    rf"|[A-Za-z_]\w*/c(/\d+)*/\d+{disk.PARTIAL}"
+)
 """The files of a store."""
 
 

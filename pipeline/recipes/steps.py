@@ -245,7 +245,10 @@ class UpperBound(Step):
         return upper_bound.settings(self.bounds.resolutions, self.bounds.grids, self.bounds.lambdas)
 
     def state(self) -> State:
-        kept = results.upper_bound(self.space, self.dataset.name, self.bounds.split)
+        try:
+            kept = results.upper_bound(self.space, self.dataset.name, self.bounds.split)
+        except AdaprepError:  # damaged: measured again
+            return "to do"
         if kept is None or kept["failures"]:
             return "to do"
         names = [self.dataset.classes.names[t] for t in self.dataset.classes.targets]
@@ -381,14 +384,17 @@ class WriteReport(SplitStep):
 
         name, root = self.dataset.name, self.dataset.root
         data, frames = page.shown(self.space, name, self.split, root)
-        examples = None
+        examples, damaged = None, list[str]()
         if self.recipe.trainings:
             from pipeline.train import examples as stage
             from pipeline.train.processes import choose_device
 
-            examples = stage.predict(self.space, data, frames, choose_device(self.recipe.device))
-        hooks.say(f"report: {page.write(self.space, name, self.split, None, examples, root)}")
-        return True
+            examples = stage.predict(self.space, data, frames, choose_device(self.recipe.device), damaged)
+        written = page.write(self.space, name, self.split, None, examples, root, damaged=damaged)
+        hooks.say(f"report: {written}")
+        for problem in dict.fromkeys(damaged):
+            hooks.say(f"left out: {problem}")
+        return not damaged
 
 
 def _generated(recipe: Recipe) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from pipeline.errors import AdaprepError
+from pipeline.names import check_component
 from pipeline.stores import lambda_name
 
 Sampler = Literal["uniform", "proposal", "auxiliary"]
@@ -148,9 +149,9 @@ class Request:
         )
 
     def run_name(self, network: str) -> str:
-        """Of a run of one of the two networks."""
+        """Of a run of one of the two networks. Raises AdaprepError where the tag can be no part of it."""
         name = self.auxiliary.name if network == "auxiliary" else self.base.name(self.auxiliary)
-        return f"{name}-seed{self.seed}" + (f"-{self.tag}" if self.tag else "")
+        return f"{name}-seed{self.seed}" + (f"-{check_component('tag', self.tag)}" if self.tag else "")
 
 
 def chosen_networks(network: str | None, sampler: str) -> tuple[str, ...]:
