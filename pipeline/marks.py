@@ -1,8 +1,8 @@
 """What a command may write over: nothing but what adaprep itself made, and never its own inputs.
 
 Whatever adaprep writes where the user says (`-o`, `--plot`) bears a mark: PNG, JPEG and TIFF name it as their
-software, PDF, PostScript and SVG as their creator, an HTML page as its generator. A folder of a report is marked
-as a whole, by its page or by a small file.
+software, PDF, PostScript and SVG as their creator, an HTML page as its generator. A folder of a report is
+marked as a whole, by its page or by a small file.
 """
 
 from __future__ import annotations

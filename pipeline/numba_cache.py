@@ -1,4 +1,4 @@
-"""Where compiled functions are kept from one run to the next: where Numba does it, or else a folder of our own.
+"""Where compiled functions are kept between runs: where Numba keeps them, or else a folder of our own.
 
 Numba keeps them beside the modules, or in the user's cache folder, and refuses to work where neither can be
 written: an installation that only root may change, with a home folder that is read-only or full.

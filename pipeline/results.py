@@ -116,7 +116,7 @@ def upper_bound(space: stores.Workspace, dataset: str, split: str) -> dict[str, 
 
 
 def read_history(path: Path) -> list[dict[str, str]]:
-    """The sound rows of a history.csv, none where there is no file; a line cut short by a kill is left out."""
+    """The sound rows of a history.csv, none where there is no file. Raises as `parse_history`."""
     return parse_history(path)[0]
 
 

@@ -89,13 +89,13 @@ def told_as_sentences() -> Iterator[None]:
     Raises
     ------
     click.ClickException
-        In place of AdaprepError, OSError, MemoryError and RecursionError. A pipe that nobody reads any more is
-        left to click, which ends quietly.
+        In place of AdaprepError, OSError, MemoryError and RecursionError. A pipe that nobody reads any more
+        is left to click, which ends quietly.
     """
     try:
         yield
     except click.ClickException as error:
-        error.message = printable(error.message)
+        error.message = printable(error.message)  # type: ignore[misc]
         raise
     except (AdaprepError, OSError, MemoryError, RecursionError) as error:
         text = str(error) if isinstance(error, AdaprepError) else sentence(error)

@@ -124,8 +124,8 @@ class Run:
             there = {path.name for path in self.path.iterdir()}
             if "settings.json" not in there and there - {".lock"}:
                 raise AdaprepError(
-                    f"{self.path} is not emptied: it holds {min(there - {'.lock'})}, but no settings.json, so "
-                    f"it may be no run of adaprep. Move it elsewhere, or delete it by hand."
+                    f"{self.path} is not emptied: it holds {min(there - {'.lock'})} but no settings.json, "
+                    f"so it may be no run of adaprep. Move it elsewhere, or delete it by hand."
                 )
             for name in sorted(there - {".lock", "settings.json"}, key=lambda name: name != "result.json"):
                 disk.delete(self.path / name, workspace)
