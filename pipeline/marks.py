@@ -161,9 +161,14 @@ class Writer:
         AdaprepError
             As `check`; or the disk refuses.
         """
-        with disk.writing(path), disk.replacing(path) as partial:
-            yield partial
-            self.check(path, ours)
+        try:
+            with disk.replacing(path) as partial:
+                yield partial
+                self.check(path, ours)
+        except OSError as error:
+            raise AdaprepError(
+                f"cannot write {path}: {error.strerror or error}. Make room, or give another folder to -o."
+            ) from error
 
 
 def check_place(path: Path) -> None:
@@ -174,7 +179,7 @@ def check_place(path: Path) -> None:
     except (OSError, ValueError) as error:
         raise AdaprepError(f"cannot write {printable(str(path))}: {error}. Choose another name.") from error
     if not exists:
-        raise AdaprepError(f"cannot write {path}: {parent} is not a folder. Choose another name.")
+        raise AdaprepError(f"cannot write {path}: {parent} is not a folder. Give another folder to -o.")
     if not os.access(parent, os.W_OK | os.X_OK):
         raise AdaprepError(f"may not write {path}: no permission in {parent}. Choose a folder of your own.")
     if len(os.fsencode(path.name)) > 255 - len(f".{os.getpid()}.partial"):

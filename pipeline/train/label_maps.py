@@ -151,10 +151,5 @@ def _write(
 ) -> None:
     from PIL import Image
 
-    try:
-        with writer.replacing(path) as partial_path:
-            Image.fromarray(pixels).save(partial_path, kind, quality=JPEG_QUALITY, **mark)
-    except OSError as error:
-        raise AdaprepError(
-            f"cannot write {path}: {error.strerror or error}. Make room, or give another folder to -o."
-        ) from error
+    with writer.replacing(path) as partial_path:
+        Image.fromarray(pixels).save(partial_path, kind, quality=JPEG_QUALITY, **mark)
