@@ -1,4 +1,4 @@
-"""Names that would be paths, escape sequences or markup: nothing outside the workspace changes, nothing is obeyed."""
+"""Names that would be paths, escape sequences or markup: nothing outside the workspace changes."""
 
 from __future__ import annotations
 
@@ -135,7 +135,8 @@ def test_no_option_of_a_command_changes_what_lies_outside(
         )
     elif option == "recipe":
         recipe = yaml.with_name("recipe.yaml")
-        text = f"dataset: {yaml}\nworkspace: {space}\ntag: {quoted}\nbase: {{resolutions: [8], samplers: [uniform]}}\n"
+        text = f"dataset: {yaml}\nworkspace: {space}\ntag: {quoted}\n"
+        text += "base: {resolutions: [8], samplers: [uniform]}\n"
         recipe.write_text(text, encoding="utf-8", errors="replace")
         result = invoke("run", recipe, "--dry-run")
     elif option == "show":
