@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from pipeline.errors import AdaprepError
+from pipeline.screen import prepare_streams, say, told_as_sentences
 
 SUMMARIES = {
     "demo": "run everything on generated street scenes",
@@ -64,13 +64,17 @@ class Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(SUMMARIES.items()))
 
+    def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
+        prepare_streams()
+        with told_as_sentences():
+            return super().make_context(*arguments, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
-        except AdaprepError as error:
-            raise click.ClickException(str(error)) from error
+            with told_as_sentences():
+                return super().invoke(ctx)
         except KeyboardInterrupt:
-            click.echo("stopped; what is finished is kept: run the same command again to go on", err=True)
+            say("stopped; what is finished is kept: run the same command again to resume", err=True)
             sys.exit(130)
 
 

@@ -1,7 +1,8 @@
 """Files that appear whole or not at all, one writer a folder, and sentences for a disk that refuses.
 
-A file under way is called `NAME.something.partial` until it is moved over its name. Zarr does the same with
-its chunks. Only a process that is killed leaves one behind; whoever writes there next deletes it.
+A file under way is called `NAME.PID.partial` until it is moved over its name. Zarr does the same with its
+chunks, with 32 hexadecimal digits. Only a process that is killed leaves one behind; whoever writes there next
+deletes it. Nothing else is ever deleted but by `delete`, which looks at what it is about to delete.
 """
 
 from __future__ import annotations
@@ -9,16 +10,28 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
+import math
 import os
+import re
 import shutil
 import socket
+import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import AdaprepError, BusyError
+
+MAX_JSON = 64 * 2**20
+"""Bytes of a JSON file that is read: hundreds of times the largest that is written."""
+
+HOLDER = "process "
+"""Begins what `lock` writes into its file."""
+
+PARTIAL = r"\.(\d+|[0-9a-f]{32})\.partial"
+"""Ends the name of a file under way: ours, or one of Zarr's."""
 
 
 @contextmanager
@@ -63,26 +76,127 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
+def write_json(path: Path, data: Any) -> None:
+    """Write plain data as JSON, whole or not at all. Raises AdaprepError (see `writing`)."""
+    write_text(path, json_text(data) + "\n")
+
+
+def json_text(data: Any, ascii_only: bool = False) -> str:
+    """JSON of plain data: NumPy's numbers as numbers, null for what is not finite.
+
+    Names that are not Unicode (lone surrogates) are escaped, and are the same when they are read again.
+    """
+    text = json.dumps(plain(data), ensure_ascii=ascii_only, indent=2, allow_nan=False)
+    return re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match.group()):04x}", text)
+
+
+def plain(data: Any) -> Any:
+    """The same with Python's own numbers, lists and dictionaries; None for NaN and infinity."""
+    if isinstance(data, Mapping):
+        return {str(key): plain(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple, set, frozenset)):
+        return [plain(value) for value in data]
+    if hasattr(data, "tolist"):  # NumPy's arrays and scalars
+        return plain(data.tolist())
+    if isinstance(data, float):
+        return float(data) if math.isfinite(data) else None
+    return data
+
+
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object. Raises AdaprepError with the path when it is damaged or absent."""
+    """Read a JSON object; NaN in it, which JSON does not know, becomes None.
+
+    Raises
+    ------
+    AdaprepError
+        The file is absent, damaged, larger than `MAX_JSON` or no JSON object; with the path.
+    """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        with open(path, "rb", opener=_open_regular) as file:
+            data = file.read(MAX_JSON + 1)
+        if len(data) > MAX_JSON:
+            raise ValueError(f"larger than {MAX_JSON} bytes")
+        content = json.loads(data.decode("utf-8"), parse_constant=lambda _: None)
+    except (OSError, ValueError, RecursionError) as error:
         raise AdaprepError(f"cannot read {path}: {error}. Run the command that makes it again.") from error
     if not isinstance(content, dict):
         raise AdaprepError(f"{path} is damaged: not a JSON object. Delete it and run its command again.")
     return content
 
 
-def clear_partial(folder: Path, *names: str) -> None:
-    """Delete what a killed writer left half-written of these files (default: of all) right in a folder.
+def _open_regular(name: str, flags: int) -> int:
+    """Open a file that is one: no device, no pipe that waits for a writer."""
+    handle = os.open(name, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "not a regular file", name)
+    return handle
 
-    To be called by the only writer of these files.
+
+def clear_partial(folder: Path, *names: str) -> None:
+    """Delete what a killed writer left half-written of these files right in a folder.
+
+    To be called by the only writer of these files. Files of other names stay, whatever they end in.
     """
-    for name in names or ("*",):
-        for path in folder.glob(f"{name}.*.partial"):
-            if path.is_file():
-                path.unlink(missing_ok=True)
+    ours = re.compile(f"({'|'.join(map(re.escape, names))}){PARTIAL}")
+    for path in folder.glob("*.partial"):
+        if ours.fullmatch(path.name) and path.is_file():
+            delete(path, folder)
+
+
+def delete(path: Path, within: Path, ours: Callable[[str], bool] | None = None) -> None:
+    """Delete a file, or a folder in which there is nothing but what we make; nothing where nothing is.
+
+    All deletions go through here.
+
+    Parameters
+    ----------
+    within
+        The folder that `path` must lie in: the workspace, or a part of it.
+    ours
+        For a folder: whether we make a file of this path, relative to `path`, with slashes.
+
+    Raises
+    ------
+    AdaprepError
+        `path` leads out of `within`, or the folder is a link or holds what is not ours: nothing is deleted.
+    """
+    if not os.path.lexists(path):
+        return
+    check_deletable(path, within, ours)
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def check_deletable(path: Path, within: Path, ours: Callable[[str], bool] | None = None) -> None:
+    """Raise AdaprepError where `delete` would."""
+    root, parent = within.resolve(), path.parent.resolve()
+    if parent != root and root not in parent.parents:
+        raise AdaprepError(f"{path} leads to {parent / path.name}, which is not in {within}: not deleted.")
+    if path.is_symlink() and ours is not None:
+        raise AdaprepError(f"{path} is a link, to {path.resolve()}: not deleted. Remove the link by hand.")
+    if not path.is_dir() or path.is_symlink():
+        return
+    if foreign := next((f for f in _files(path) if ours is None or not ours(f)), None):
+        raise AdaprepError(
+            f"{path} is not deleted: {path / foreign} is nothing that adaprep makes. "
+            f"Move it elsewhere, or delete {path} by hand, and run the same command again."
+        )
+
+
+def _files(folder: Path) -> Iterator[str]:
+    """Everything below a folder that is not a folder itself, relative to it; links are not followed."""
+    for name, folders, files in os.walk(folder, onerror=_fail):
+        place = Path(name)
+        links = [f for f in folders if (place / f).is_symlink()]
+        for file in [*files, *links]:
+            yield (place / file).relative_to(folder).as_posix()
+
+
+def _fail(error: OSError) -> None:
+    raise error
 
 
 @contextmanager
@@ -93,15 +207,17 @@ def lock(folder: Path) -> Iterator[None]:
     ------
     BusyError
         Somebody does already: names process, host and since when.
+    AdaprepError
+        The lock cannot be made: no permission, or something else has its name.
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+        handle = _open_lock(folder / ".lock")
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.read(handle, 1000).decode() or "another process"
+            holder = os.read(handle, 1000).decode("utf-8", "replace") or "another process"
             raise BusyError(
                 f"another adaprep run is writing to {folder} ({holder})",
                 "Wait for it, or choose another --workspace.",
@@ -109,11 +225,33 @@ def lock(folder: Path) -> Iterator[None]:
         started = time.strftime("%Y-%m-%d %H:%M:%S")
         with suppress(OSError):  # who holds it is for people; the lock itself is held either way
             os.ftruncate(handle, 0)
-            os.write(handle, f"process {os.getpid()} on {socket.gethostname()}, since {started}".encode())
+            os.write(handle, f"{HOLDER}{os.getpid()} on {socket.gethostname()}, since {started}".encode())
         yield
         os.ftruncate(handle, 0)
     finally:
         os.close(handle)
+
+
+def _open_lock(path: Path) -> int:
+    """Open the lock's file, made if need be, which must be empty or of ours: it will be written over."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        handle = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise AdaprepError(_no_lock(path)) from error
+        raise
+    if stat.S_ISREG(os.fstat(handle).st_mode) and os.pread(handle, 8, 0) in (b"", HOLDER.encode()):
+        return handle
+    os.close(handle)
+    raise AdaprepError(_no_lock(path))
+
+
+def _no_lock(path: Path) -> str:
+    return (
+        f"{path} is not a lock of adaprep, as it should be (a link, a folder, or someone else's file): "
+        f"it is left as it is. Move it away, or choose another --workspace."
+    )
 
 
 def bytes_below(path: Path) -> int:

@@ -18,7 +18,7 @@ UNSAFE = re.compile(r"[^\w.+=@-]+")
 KEPT = frozenset("\n\t")
 
 
-def check_component(what: str, name: str) -> str:
+def check_component(what: str, name: str, max_bytes: int = MAX_BYTES) -> str:
     """`name` if it can safely be one folder or file name everywhere; `what` says whose name it is.
 
     Letters and digits of any script, and ``. _ - + = @``, not first; no separators, no ``..``, no name that a
@@ -28,13 +28,15 @@ def check_component(what: str, name: str) -> str:
     ----------
     what
         For the message: "tag", "name of a split".
+    max_bytes
+        Of the name in UTF-8.
 
     Raises
     ------
     AdaprepError
         It cannot: says which characters are allowed.
     """
-    if problem := _problem(name):
+    if problem := _problem(name, max_bytes):
         raise AdaprepError(
             f"the {what} {printable(repr(name))} cannot be used: {problem}. "
             f"It names a folder: use letters, digits, '.', '_', '-', '+', '=' and '@'."
@@ -42,7 +44,7 @@ def check_component(what: str, name: str) -> str:
     return name
 
 
-def _problem(name: str) -> str:
+def _problem(name: str, max_bytes: int = MAX_BYTES) -> str:
     if not name:
         return "it is empty"
     if bad := next((c for c in name if not re.fullmatch(r"[\w.+=@-]", c)), None):
@@ -53,8 +55,8 @@ def _problem(name: str) -> str:
         return "it ends in a full stop"
     if RESERVED.fullmatch(name):
         return "Windows reserves this name"
-    if len(name.encode()) > MAX_BYTES:
-        return f"it is longer than {MAX_BYTES} bytes"
+    if len(name.encode()) > max_bytes:
+        return f"it is longer than {max_bytes} bytes"
     return ""
 
 
@@ -76,6 +78,11 @@ def printable(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(c if c in KEPT or _harmless(c) else _escaped(c) for c in text)
+
+
+def one_line(text: str) -> str:
+    r"""As `printable`, and line feeds and tabs are escaped too: a name cannot look like a line of ours."""
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def _harmless(character: str) -> bool:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipeline import settings
+from pipeline.errors import AdaprepError
 from pipeline.settings import Entry
 
 if TYPE_CHECKING:
@@ -114,10 +116,28 @@ class Pair(click.ParamType):  # type: ignore[type-arg]
         return key, number
 
 
+class Picture(click.ParamType):  # type: ignore[type-arg]
+    """A file that a picture is written to: its suffix says the format."""
+
+    name = "FILE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        from pipeline import marks
+
+        path = Path(value)
+        try:
+            marks.check_suffix(path)
+        except AdaprepError as error:
+            self.fail(str(error), param, ctx)
+        return path
+
+
 class Command(click.Command):
     """A command whose options had other names once: these still work, and say how they are called now."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        from pipeline.screen import say
+
         newer = {
             old: option.opts[0]
             for option in self.params
@@ -128,7 +148,7 @@ class Command(click.Command):
             name, equals, value = arg.partition("=")
             if name in newer:
                 args[place] = newer[name] + equals + value
-                click.echo(f"note: {name} is now called {newer[name]}; the old name goes away", err=True)
+                say(f"note: {name} is now called {newer[name]}; the old name goes away", err=True)
             elif name == "--":
                 break
         return super().parse_args(ctx, args)
@@ -254,6 +274,8 @@ def _type(entry: Entry) -> Any:
         return click.IntRange(min=None if about.low is None else int(about.low))
     if kind is float:
         return Number(min=about.low if about.above is None else about.above, min_open=about.above is not None)
+    if kind is settings.Picture:
+        return Picture()
     return click.Path(path_type=Path) if kind is Path else kind
 
 
@@ -274,10 +296,27 @@ def open_scheduler(chosen: settings.Scheduling) -> Scheduler:
     return Scheduler(chosen.workers, chosen.scheduler, chosen.threads)
 
 
+def files_of(dataset: Dataset, frames: Iterable[Frame]) -> Iterator[Path]:
+    """Every file that is read of a data set: what it is described in, and what its frames lie in."""
+    if source := getattr(dataset, "source", None):
+        yield Path(source)
+    for frame in frames:
+        yield from (path for path in (frame.image, frame.label, frame.instance) if path)
+
+
 def open_workspace(path: Path) -> Workspace:
-    """The workspace that the option names; it need not exist."""
+    """The workspace that the option names; it need not exist.
+
+    Raises
+    ------
+    AdaprepError
+        It can be no folder: a part of its path is a file.
+    """
     from pipeline.stores import Workspace
 
+    there = next((p for p in (path, *path.absolute().parents) if os.path.lexists(p)), path)
+    if not there.is_dir():
+        raise AdaprepError(f"the workspace cannot be {path}: {there} is not a folder. Choose another.")
     return Workspace(path)
 
 

@@ -11,14 +11,16 @@ WORKSPACE/DATASET/
 from __future__ import annotations
 
 import csv
-import json
+import io
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import disk, stores
+from pipeline import disk, records, stores
+from pipeline.errors import AdaprepError
+from pipeline.names import check_component
 
 NAMES = {"uniform": "uniform", "auxiliary": "predicted", "proposal": "proposals"}
 """Samplers in the order of tables, with their words there: the baseline, an auxiliary network's tensors, the
@@ -27,7 +29,7 @@ ground truth's own proposals."""
 
 def runs_folder(space: stores.Workspace, dataset: str) -> Path:
     """Where the runs of a data set lie."""
-    return space.path / dataset / "runs"
+    return space.dataset_folder(dataset) / "runs"
 
 
 def complete_runs(space: stores.Workspace, dataset: str) -> list[Path]:
@@ -49,51 +51,124 @@ def is_measured(run: Path, split: str) -> bool:
 
 def settings_of(run: Path) -> dict[str, Any]:
     """What a run was trained with. Raises AdaprepError when the file is damaged."""
-    found: dict[str, Any] = disk.read_json(run / "settings.json")["settings"]
+    found: dict[str, Any] = about_run(run)["settings"]
     return found
+
+
+def about_run(run: Path) -> dict[str, Any]:
+    """All of a run's settings.json. Raises AdaprepError when the file is damaged."""
+    return records.read(run / "settings.json", records.SETTINGS)
+
+
+def result_of(run: Path) -> dict[str, Any] | None:
+    """How a run ended, None while it is not over. Raises AdaprepError when the file is damaged."""
+    path = run / "result.json"
+    return records.read(path, records.RESULT) if path.exists() else None
 
 
 def evaluation_path(run: Path, split: str) -> Path:
     """Where the evaluation of a run on a split is kept."""
-    return run / f"evaluation-{split}.json"
+    return run / f"evaluation-{check_component('name of the split', split)}.json"
+
+
+def evaluation(run: Path, split: str) -> dict[str, Any] | None:
+    """The evaluation of a run, None where there is none. Raises AdaprepError when the file is damaged."""
+    path = evaluation_path(run, split)
+    if not path.exists():
+        return None
+    found = records.read(path, records.EVALUATION)
+    if found["run"] != run.name:
+        raise AdaprepError(f"{path} is of another run, {found['run']}. Delete it: adaprep evaluate makes it.")
+    return found
 
 
 def upper_bound_path(space: stores.Workspace, dataset: str, split: str) -> Path:
     """Where the upper bound on a split is kept."""
-    return space.path / dataset / f"upper-bound-{split}.json"
+    return space.dataset_folder(dataset) / f"upper-bound-{check_component('name of the split', split)}.json"
 
 
 def write(path: Path, facts: Mapping[str, Any]) -> None:
     """Keep what was measured, whole or not at all."""
-    disk.write_text(path, json.dumps(facts, ensure_ascii=False, indent=2) + "\n")
+    disk.write_json(path, facts)
 
 
-def evaluations(space: stores.Workspace, dataset: str, split: str) -> list[dict[str, Any]]:
-    """The evaluations there are, sorted by architecture, resolution, sampler and seed."""
-    paths = sorted(runs_folder(space, dataset).glob(f"*/{evaluation_path(Path(), split).name}"))
-    return sorted(map(disk.read_json, paths), key=_order)
+def evaluations(
+    space: stores.Workspace, dataset: str, split: str, damaged: list[str] | None = None
+) -> list[dict[str, Any]]:
+    """The evaluations there are, sorted by architecture, resolution, sampler and seed.
+
+    Parameters
+    ----------
+    damaged
+        Takes a sentence for each that cannot be used; the others are returned all the same.
+
+    Raises
+    ------
+    AdaprepError
+        One cannot be used, and no list is given.
+    """
+    name = evaluation_path(Path(), split).name
+    found = []
+    for path in sorted(runs_folder(space, dataset).glob(f"*/{name}")):
+        try:
+            kept = evaluation(path.parent, split)
+        except AdaprepError as error:
+            if damaged is None:
+                raise
+            damaged.append(str(error))
+            continue
+        found += [kept] if kept else []
+    return sorted(found, key=_order)
 
 
 def upper_bound(space: stores.Workspace, dataset: str, split: str) -> dict[str, Any] | None:
-    """The upper bound that was kept, or None."""
+    """The upper bound that was kept, or None. Raises AdaprepError when the file is damaged."""
     path = upper_bound_path(space, dataset, split)
-    return disk.read_json(path) if path.exists() else None
-
-
-def histories(space: stores.Workspace, dataset: str) -> dict[str, list[dict[str, str]]]:
-    """The rows of every run's history.csv, by the run's name."""
-    return {
-        path.parent.name: read_history(path)
-        for path in sorted(runs_folder(space, dataset).glob("*/history.csv"))
-    }
+    return records.read(path, records.BOUND) if path.exists() else None
 
 
 def read_history(path: Path) -> list[dict[str, str]]:
-    """The rows of a history.csv, none where there is no file; a line cut short by a kill is left out."""
+    """The sound rows of a history.csv, none where there is no file. Raises as `parse_history`."""
+    return parse_history(path)[0]
+
+
+def parse_history(path: Path) -> tuple[list[dict[str, str]], int]:
+    """The sound rows of a history.csv, and how many others there are, the last one aside.
+
+    Sound: a whole number in `epoch`, a number or nothing in every other column.
+
+    Raises
+    ------
+    AdaprepError
+        The file cannot be read at all.
+    """
     if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return [row for row in csv.DictReader(file) if None not in row.values()]
+        return [], 0
+    try:
+        if not path.is_file() or path.stat().st_size > disk.MAX_JSON:
+            raise ValueError("not a file of the usual size")
+        text = path.read_text(encoding="utf-8", errors="replace")
+        reader = csv.DictReader(io.StringIO(text, newline=""))
+        every = list(reader)
+    except (OSError, ValueError, csv.Error) as error:
+        raise AdaprepError(f"cannot read {path}: {error}. Delete it: the run goes on without it.") from error
+    if "epoch" not in (reader.fieldnames or ()):
+        return [], max(1, len(every))
+    return [row for row in every if _is_sound(row)], sum(not _is_sound(row) for row in every[:-1])
+
+
+def _is_sound(row: Mapping[Any, Any]) -> bool:
+    if None in row or None in row.values() or not str(row.get("epoch", "")).isdecimal():
+        return False
+    return len(row["epoch"]) < 10 and all(value == "" or _is_number(value) for value in row.values())
+
+
+def _is_number(value: str) -> bool:
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -129,14 +204,14 @@ class Group:
         """A figure of the systems' rows, "trimap_N" that of width N; None where a run has none."""
         rows = [found["systems"][0] for found in self.evaluations]
         kind, _, width = name.partition("_")
-        values = [row["trimap"][width] if kind == "trimap" else row[name] for row in rows]
+        values = [row["trimap"].get(width) if kind == "trimap" else row.get(name) for row in rows]
         return None if None in values else Spread(tuple(map(float, values)))
 
 
 def groups(found: Iterable[Mapping[str, Any]]) -> list[Group]:
-    """Evaluations that differ in nothing but the seed, together."""
+    """Evaluations that measured something and differ in nothing but the seed, together."""
     together: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for evaluation in sorted(found, key=_order):
+    for evaluation in sorted((one for one in found if one["systems"]), key=_order):
         together.setdefault(_order(evaluation)[:-1], []).append(dict(evaluation))
     return [_group(members) for members in together.values()]
 

@@ -14,10 +14,13 @@ import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NewType
 
 Grid = tuple[int, int]
 """Rows and columns of a sampling tensor."""
+
+Picture = NewType("Picture", Path)
+"""A file that a picture is written to: its suffix says the format."""
 
 Sampler = Literal["uniform", "proposal", "auxiliary"]
 AuxiliaryLoss = Literal["proposal", "energy"]
@@ -220,6 +223,7 @@ DEVICE = Setting("Where networks run.", "auto")
 PRECISION = Setting("Of forward passes. auto: bfloat16 on a GPU, float32 on a CPU.", "auto")
 OVERWRITE = Setting("Start the stores again instead of resuming.", False)
 DRY_RUN = Setting("Say what would be done, why, and what it would take.", False)
+FORCE = Setting("Replace files that adaprep did not make, but for those it reads.", False)
 JSON = Setting("Print JSON instead of a table.", False, flag="--json")
 BLOCK_SIZE = Setting("Images per task, rounded up to whole blocks of the store.", None, low=1)
 WORKSPACE = Setting(

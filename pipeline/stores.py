@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from pipeline import disk
 from pipeline.errors import AdaprepError
+from pipeline.names import check_component
 
 FORMAT = 1
 """Version of the layout below; a store with a larger one is refused."""
@@ -40,6 +41,15 @@ TODO, DONE, FAILED = 0, 1, 2
 """Codes of a store's `status` array, one an image."""
 
 SHARD_BYTES = 32 * 2**20
+
+STAGES = ("boundaries", "solve-tensors", "sample")
+"""Those that keep a list of failures."""
+
+_OURS = re.compile(
+    rf"([A-Za-z_]\w*/)?zarr\.json|[A-Za-z_]\w*/c(/\d+)+|([A-Za-z_]\w*/)?zarr{disk.PARTIAL}"
+    rf"|[A-Za-z_]\w*/c(/\d+)*/\d+{disk.PARTIAL}"
+)
+"""The files of a store."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +155,8 @@ class SplitFolder:
     def lock(self) -> Iterator[None]:
         """Keep every other adaprep from writing here meanwhile. Raises AdaprepError when one does already."""
         with disk.lock(self.path):
-            disk.clear_partial(self.path)
+            listed = [self.failures(stage).name for stage in STAGES]
+            disk.clear_partial(self.path, self.inputs.name, self.description.name, *listed)
             yield
 
 
@@ -155,8 +166,13 @@ class Workspace:
 
     path: Path
 
+    def dataset_folder(self, dataset: str) -> Path:
+        """Where all of one data set lies. Raises AdaprepError where its name can be no folder's."""
+        return self.path / check_component("name of the data set", dataset)
+
     def folder(self, dataset: str, split: str) -> SplitFolder:
-        return SplitFolder(self.path / dataset / split)
+        """Of a split. Raises AdaprepError where one of the names can be no folder's."""
+        return SplitFolder(self.dataset_folder(dataset) / check_component("name of the split", split))
 
     def folders(self, dataset: str | None = None, splits: Sequence[str] = ()) -> list[SplitFolder]:
         """The splits that hold something, of one data set (when the workspace holds only one, of that).
@@ -301,7 +317,7 @@ class Store:
         """Make a block one to do again, whatever it holds."""
         with disk.writing(self.path):
             for file in reversed(self.files(start, stop)):
-                file.unlink(missing_ok=True)
+                disk.delete(file, self.path)
 
 
 class BlockWriter:
@@ -372,7 +388,7 @@ def create(
     count = int(inputs["count"])
     partial = path.with_name(path.name + ".partial")
     with disk.writing(path):
-        shutil.rmtree(partial, ignore_errors=True)
+        _delete(partial)
         partial.parent.mkdir(parents=True, exist_ok=True)
         group = zarr.create_group(partial, zarr_format=3)
         group.attrs["adaprep"] = {
@@ -463,13 +479,50 @@ def _short(value: Any, limit: int = 100) -> str:
 
 
 def remove(path: Path) -> None:
-    """Delete a store; what is left of an interrupted deletion is never taken for a store."""
-    if path.exists():
+    """Delete a store; what is left of an interrupted deletion is never taken for a store.
+
+    Raises
+    ------
+    AdaprepError
+        It is a link, is no store of adaprep, or holds what adaprep does not make: nothing is deleted.
+    """
+    if os.path.lexists(path):
         with disk.writing(path):
+            check_removable(path)
             doomed = path.with_name(path.name + ".partial")
-            shutil.rmtree(doomed, ignore_errors=True)
+            _delete(doomed)
             os.replace(path, doomed)
-            shutil.rmtree(doomed)
+            _delete(doomed)
+
+
+def check_removable(path: Path) -> None:
+    """Raise AdaprepError where `remove` would: a damaged store passes, anything else but a store does not."""
+    disk.check_deletable(path, _workspace_of(path), is_file_of_store)
+    about = path / "zarr.json"
+    if about.exists():
+        try:
+            attributes = disk.read_json(about).get("attributes")
+        except AdaprepError:  # damaged: all the other files are those of a store
+            return
+        if not (isinstance(attributes, dict) and "adaprep" in attributes):
+            raise AdaprepError(f"{path} is a Zarr group that adaprep did not make: it is left as it is.")
+    elif not path.is_dir():
+        raise AdaprepError(f"{path} is not a store of adaprep: it is left as it is. Move it away.")
+
+
+def is_file_of_store(name: str) -> bool:
+    """Whether a store holds a file of this path, relative to its folder."""
+    return _OURS.fullmatch(name) is not None
+
+
+def _workspace_of(path: Path) -> Path:
+    """The workspace that a store lies in: above the folders of its data set and split."""
+    split = next((p for p in path.parents if (p / "dataset.json").is_file()), path.parent)
+    return split.parent.parent
+
+
+def _delete(path: Path) -> None:
+    disk.delete(path, _workspace_of(path), is_file_of_store)
 
 
 def grow(store: Store, inputs: Mapping[str, Any]) -> Store:
@@ -479,9 +532,9 @@ def grow(store: Store, inputs: Mapping[str, Any]) -> Store:
     """
     count = int(inputs["count"])
     with disk.writing(store.path):
-        disk.clear_partial(store.path)
+        disk.clear_partial(store.path, "zarr")
         for name, array in store.arrays.items():
-            disk.clear_partial(store.path / name)
+            disk.clear_partial(store.path / name, "zarr")
             if array.shape[0] != count:
                 array.resize((count, *array.shape[1:]))
         store.group.attrs["adaprep"] = {**store.group.attrs["adaprep"], "inputs": dict(inputs)}

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-
-import click
+from typing import TYPE_CHECKING
 
 from pipeline import options as opening
 from pipeline import settings
-from pipeline.commands.output import finish, print_json
+from pipeline.commands.output import finish
+from pipeline.screen import print_json, say
 from pipeline.settings import setting
+
+if TYPE_CHECKING:
+    from pipeline.datasets.base import Dataset
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,8 @@ class Options:
     split: str = setting("val", "Split of the data set.")
     limit: int | None = settings.LIMIT()
     lambdas: tuple[float, ...] = settings.LAMBDAS(default=(0.1, 1.0))
-    plot: Path | None = setting(None, "Draw error against samples.")
+    plot: settings.Picture | None = setting(None, "Draw error against samples.")
+    force: bool = settings.FORCE()
     as_json: bool = settings.JSON()
 
 
@@ -41,18 +45,29 @@ def command(options: Options) -> None:
       adaprep boundary-error --plot curves.png
       adaprep boundary-error --dataset camvid --split val --limit 20
     """
+    from pipeline.marks import Writer
     from pipeline.report import boundary_error as report
     from pipeline.stages import boundary_error as stage
 
-    if options.dataset is None:
+    data = _dataset(options)
+    frames = data.frames(options.split) if data else []
+    writer = Writer(opening.files_of(data, frames) if data else (), options.force)
+    if options.plot:
+        writer.check(options.plot)
+    if data is None:
         found = stage.run_shapes(options.lambdas)
     else:
-        chosen = settings.Data(dataset=options.dataset, root=options.root, targets=options.targets)
-        data = opening.open_dataset(chosen)
-        frames = data.frames(options.split)[: options.limit]
-        found = stage.run_dataset(data, options.split, frames, options.lambdas)
+        found = stage.run_dataset(data, options.split, frames[: options.limit], options.lambdas)
     print_json(found.as_dict()) if options.as_json else report.print_errors(found)
     if options.plot:
-        report.plot(found, options.plot)
-        click.echo(f"plot: {options.plot}", err=options.as_json)
+        report.plot(found, options.plot, writer)
+        say(f"plot: {options.plot}", err=options.as_json)
     finish(found.ok)
+
+
+def _dataset(options: Options) -> Dataset | None:
+    if options.dataset is None:
+        return None
+    return opening.open_dataset(
+        settings.Data(dataset=options.dataset, root=options.root, targets=options.targets)
+    )

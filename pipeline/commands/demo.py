@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
-
 from pipeline import options as opening
 from pipeline import settings
 from pipeline.commands.output import State, finish
+from pipeline.screen import say
 from pipeline.settings import setting
 
 
@@ -21,6 +20,7 @@ class Options:
     root: Path = setting(Path("data/demo"), "Folder of the scenes.")
     train: int = setting(24, "Scenes to train on.", low=1)
     val: int = setting(8, "Scenes to validate on.", low=1)
+    force: bool = settings.FORCE()
     workspace: Path = settings.WORKSPACE()
 
 
@@ -37,19 +37,22 @@ def command(options: Options) -> None:
 
 def run(options: Options) -> bool:
     """Draw the scenes and put them through every stage; whether every file could be used."""
+    from pipeline.marks import Writer
     from pipeline.report import console, show
     from pipeline.stages import demo as stage
 
-    data = stage.generate(options.root, options.train, options.val, click.echo)
+    space, writer = opening.open_workspace(options.workspace), Writer(force=options.force)
+    picture = space.path / "demo.png"
+    if not options.data_only:
+        writer.check(picture)
+    data = stage.generate(options.root, options.train, options.val, say)
     if options.data_only:
         return True
-    space = opening.open_workspace(options.workspace)
-    ok = stage.run(data, space, console.listener(), click.echo, console.print_summary)
-    picture = space.path / "demo.png"
+    ok = stage.run(data, space, console.listener(), say, console.print_summary)
     scene = show.load_scene(data, data.frames("val")[0], (8, 8))
-    show.draw_points(data, scene, picture, stage.LAMBDAS, resized=32)
-    click.echo(f"picture of {scene.frame.name}: {picture}")
-    click.echo("next: adaprep upper-bound --split val, adaprep show 5; your own data: docs/your-own-data.md")
+    show.draw_points(data, scene, picture, stage.LAMBDAS, resized=32, writer=writer)
+    say(f"picture of {scene.frame.name}: {picture}")
+    say("next: adaprep upper-bound --split val, adaprep show 5; your own data: docs/your-own-data.md")
     return ok
 
 

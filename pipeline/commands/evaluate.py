@@ -10,7 +10,8 @@ import click
 
 from pipeline import options as opening
 from pipeline import settings
-from pipeline.commands.output import State, finish, print_json
+from pipeline.commands.output import State, finish
+from pipeline.screen import print_json
 from pipeline.settings import setting
 from pipeline.train.settings import need_torch
 

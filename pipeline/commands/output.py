@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from typing import Any, Literal
-
-import click
+from typing import Literal
 
 State = Literal["to do", "begun", "done"]
 """What is there of what a command makes."""
@@ -28,8 +25,3 @@ def finish(ok: bool) -> None:
     """Exit status 1 unless all went well."""
     if not ok:
         sys.exit(1)
-
-
-def print_json(data: Any) -> None:
-    """Print plain data for another program."""
-    click.echo(json.dumps(data, ensure_ascii=False, indent=2))

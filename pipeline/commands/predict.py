@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
-
 from pipeline import options as opening
 from pipeline import settings
 from pipeline.commands.output import finish
+from pipeline.screen import say
 from pipeline.settings import setting
 from pipeline.train.settings import need_torch
 
@@ -22,6 +21,7 @@ class Options:
     checkpoint: Path = setting(help="Base network.")
     auxiliary: Path | None = setting(None, "Checkpoint of the network that says where it is sampled.")
     output: Path = setting(help="Folder for the results.", short="-o")
+    force: bool = settings.FORCE()
     dataset: str | None = settings.DATASET(
         default=None, help="YAML file of the data set it was trained on, if the workspace lacks it."
     )
@@ -42,17 +42,20 @@ def command(options: Options) -> None:
       adaprep predict photos/*.jpg --checkpoint uniform.pt -o predicted --device cuda
     """
     need_torch()
+    from pipeline.marks import Writer
     from pipeline.report import console
     from pipeline.train import label_maps as stage
     from pipeline.train import systems
     from pipeline.train.processes import choose_device
 
-    jobs = stage.plan(options.images, options.output)
+    described = [Path(options.dataset)] if options.dataset else []
+    writer = Writer([*options.images, options.checkpoint, options.auxiliary, *described], options.force)
+    jobs = stage.plan(options.images, options.output, writer)
     base = systems.load_base(options.checkpoint)
     classes = stage.class_table(base, options.dataset, opening.open_workspace(options.workspace))
     system, notes = systems.open_system(base, options.auxiliary, choose_device(options.device))
     for note in notes:
-        click.echo(f"note: {note}", err=True)
-    summary = stage.run(system, jobs, classes, console.listener())
+        say(f"note: {note}", err=True)
+    summary = stage.run(system, jobs, classes, console.listener(), writer)
     console.print_summary(summary, options.output)
     finish(summary.ok)

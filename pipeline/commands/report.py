@@ -6,11 +6,10 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
-
 from pipeline import options as opening
 from pipeline import settings
-from pipeline.commands.output import State
+from pipeline.commands.output import State, finish
+from pipeline.screen import say
 from pipeline.settings import setting
 
 
@@ -22,6 +21,7 @@ class Options:
     root: Path | None = settings.MOVED()
     split: str = setting("val", "Split that networks were evaluated on.")
     output: Path | None = setting(None, "Folder. Default: WORKSPACE/DATASET/report.", short="-o")
+    force: bool = settings.FORCE()
     device: settings.Device = settings.DEVICE()
     workspace: Path = settings.WORKSPACE()
 
@@ -31,30 +31,39 @@ def command(options: Options) -> None:
     """Write one HTML page with the paper's tables and figures for your data, and CSV and PNG beside it.
 
     It shows what the workspace holds: statistics, sampling pictures, upper bound, training, evaluations. What
-    is missing is named with the command that makes it.
+    is missing is named with the command that makes it. A damaged file is listed, the rest is shown, and the
+    exit status is 1.
 
     \b
     Examples:
       adaprep report
       adaprep report --split test -o report
     """
-    run(options)
+    finish(run(options))
 
 
 def run(options: Options) -> bool:
-    """Write the page; true, since what cannot be shown is said in it."""
+    """Write the page; whether every file of the workspace could be used."""
+    from pipeline.marks import Writer
     from pipeline.report import page
 
-    space, examples = opening.open_workspace(options.workspace), None
+    space, examples, damaged = opening.open_workspace(options.workspace), None, list[str]()
     data, frames = page.shown(space, options.dataset, options.split, options.root)
+    writer = Writer(opening.files_of(data, frames), options.force)
+    folder = options.output or page.default_folder(space, data.name, options.split)
+    page.check_folder(folder, writer)
     if importlib.util.find_spec("torch") and importlib.util.find_spec("timm"):
         from pipeline.train import examples as stage
         from pipeline.train.processes import choose_device
 
-        examples = stage.predict(space, data, frames, choose_device(options.device))
-    path = page.write(space, options.dataset, options.split, options.output, examples, options.root)
-    click.echo(f"report: {path}")
-    return True
+        examples = stage.predict(space, data, frames, choose_device(options.device), damaged)
+    path = page.write(
+        space, options.dataset, options.split, options.output, examples, options.root, writer, damaged
+    )
+    say(f"report: {path}")
+    for problem in dict.fromkeys(damaged):
+        say(f"left out: {problem}", err=True)
+    return not damaged
 
 
 def state(options: Options) -> State:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
-
 from pipeline import options as opening
 from pipeline import settings
 from pipeline.commands.output import finish
+from pipeline.screen import say
 from pipeline.settings import setting
 
 
@@ -59,6 +58,6 @@ def command(options: Options) -> None:
     chosen = plan.select(recipe, every, options.only, options.first)
     if options.dry_run:
         for planned in running.plan(recipe, chosen, every):
-            click.echo(planned.describe())
+            say(planned.describe())
         return
-    finish(running.run(recipe, chosen, click.echo, options.jobs))
+    finish(running.run(recipe, chosen, say, options.jobs))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-
-import click
 
 from pipeline import options as opening
 from pipeline import settings
+from pipeline.names import safe_component
+from pipeline.screen import say
 from pipeline.settings import setting
 
 
@@ -25,7 +26,8 @@ class Options:
     crop: int = setting(0, "Which crop.", low=0)
     crops: int = settings.CROPS(default=1, help="Of how many.")
     labels: bool = setting(False, "Show class colours in place of the image.")
-    output: Path | None = setting(None, "Default: NAME.png.", short="-o")
+    output: settings.Picture | None = setting(None, "Default: NAME.png.", short="-o")
+    force: bool = settings.FORCE()
     workspace: Path = settings.WORKSPACE()
 
 
@@ -39,16 +41,20 @@ def command(options: Options) -> None:
       adaprep show 0016E5_08159 --lambda 0.1,1,10 --resize 32 -o points.png
       adaprep show 0016E5_08159 --sampled 64 -o kept.png
     """
+    from pipeline.marks import Writer
     from pipeline.report import reconstruction
     from pipeline.report import show as report
     from pipeline.stages.inputs import find_frame
 
     data, frames = opening.open_held(options.held, options.workspace)
-    frame = find_frame([f for found in frames.values() for f in found], options.image)
-    path = options.output or Path(f"{Path(frame.name).name}.png")
+    every = list(chain(*frames.values()))
+    frame = find_frame(every, options.image)
+    path = options.output or Path(f"{safe_component(Path(frame.name).name)}.png")
+    writer = Writer(opening.files_of(data, every), options.force)
+    writer.check(path)
     scene = report.load_scene(data, frame, options.grid, options.crop, options.crops, options.labels)
     if options.sampled:
-        reconstruction.draw(data, scene, path, options.grid, options.lambdas[0], options.sampled)
+        reconstruction.draw(data, scene, path, options.grid, options.lambdas[0], options.sampled, writer)
     else:
-        report.draw_points(data, scene, path, options.lambdas, options.grid, options.resize)
-    click.echo(f"{frame.name}: {path}")
+        report.draw_points(data, scene, path, options.lambdas, options.grid, options.resize, writer)
+    say(f"{frame.name}: {path}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline import options as opening
 from pipeline import settings
-from pipeline.commands.output import print_json
+from pipeline.screen import print_json
 from pipeline.settings import setting
 
 

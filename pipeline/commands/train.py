@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import click
-
 from pipeline import options as opening
 from pipeline import settings
 from pipeline.commands.output import State, finish, together
+from pipeline.screen import say
 from pipeline.train.settings import Request, need_torch
 
 
@@ -51,14 +50,14 @@ def run(options: Options) -> bool:
     space = opening.open_workspace(options.workspace)
     if options.dry_run:
         for planned in stage.plan(space, options.dataset, options.request, options.root):
-            click.echo(planned.describe())
+            say(planned.describe())
         return True
     hooks = stage.Hooks(
         console.listener,
         progress.listener,
         console.print_summary,
-        lambda result: click.echo(result.describe()),
-        click.echo,
+        lambda result: say(result.describe()),
+        say,
     )
     return stage.run(space, options.dataset, options.request, hooks, options.root)
 

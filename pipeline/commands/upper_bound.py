@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from pipeline import options as opening
 from pipeline import settings
-from pipeline.commands.output import State, finish, print_json
+from pipeline.commands.output import State, finish
+from pipeline.names import safe_component
+from pipeline.screen import print_json, say
 from pipeline.settings import setting
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ class Options:
         "Checkpoint of an auxiliary network: also what its tensors keep. May be given several times.",
         flag="--auxiliary",
     )
-    plot: Path | None = setting(None, "Draw mIoU against resolution.")
+    plot: settings.Picture | None = setting(None, "Draw mIoU against resolution.")
+    force: bool = settings.FORCE()
     save: bool = setting(False, "Keep the figures in the workspace, for its report.")
     scheduling: settings.Scheduling = settings.group(settings.Scheduling)
     as_json: bool = settings.JSON()
@@ -60,11 +62,16 @@ def command(options: Options) -> None:
 
 def run(options: Options) -> bool:
     """Print, keep and draw the bounds; whether every file could be used."""
+    from pipeline.marks import Writer
     from pipeline.report import bounds, console
     from pipeline.stages import upper_bound as stage
 
     where = opening.open_scheduler(options.scheduling)
     data, frames = opening.open_held(options.held, options.workspace)
+    writer = Writer([*options.auxiliaries, *opening.files_of(data, chain(*frames.values()))], options.force)
+    plots = _plots(options.plot, list(frames)) if options.plot else {}
+    for path in plots.values():
+        writer.check(path)
     predictors = {}
     if options.auxiliaries:
         from pipeline.train.predict import load_named
@@ -80,26 +87,31 @@ def run(options: Options) -> bool:
     else:
         for report in reports:
             bounds.print_bounds(report)
-    _keep(options, reports)
+    if options.save:
+        _keep(options, reports)
+    for report in reports:
+        if report.split in plots:
+            bounds.plot(report, plots[report.split], writer)
+            say(f"plot: {plots[report.split]}", err=options.as_json)
     return all(report.ok for report in reports)
 
 
 def _keep(options: Options, reports: Sequence[Report]) -> None:
-    """Write what is asked for: figures into the workspace, plots."""
+    """Write the figures into the workspace."""
     from pipeline import results
-    from pipeline.report import bounds
 
+    space = opening.open_workspace(options.workspace)
     for report in reports:
-        if options.save:
-            space = opening.open_workspace(options.workspace)
-            kept = results.upper_bound_path(space, report.dataset.name, report.split)
-            results.write(kept, report.as_dict())
-            click.echo(f"kept: {kept}", err=options.as_json)
-        if options.plot:
-            plot = options.plot
-            path = plot if len(reports) == 1 else plot.with_stem(f"{plot.stem}-{report.split}")
-            bounds.plot(report, path)
-            click.echo(f"plot: {path}", err=options.as_json)
+        kept = results.upper_bound_path(space, report.dataset.name, report.split)
+        results.write(kept, report.as_dict())
+        say(f"kept: {kept}", err=options.as_json)
+
+
+def _plots(plot: Path, splits: Sequence[str]) -> dict[str, Path]:
+    """The file of every split's plot: its name ends in that of the split where there are several."""
+    if len(splits) == 1:
+        return {splits[0]: plot}
+    return {split: plot.with_stem(f"{plot.stem}-{safe_component(split)}") for split in splits}
 
 
 def state(options: Options) -> State:
@@ -112,9 +124,13 @@ def state(options: Options) -> State:
 
 def _is_kept(options: Options, space: Workspace, data: Dataset, split: str, images: int) -> bool:
     from pipeline import results
+    from pipeline.errors import AdaprepError
     from pipeline.stages import upper_bound as stage
 
-    kept = results.upper_bound(space, data.name, split)
+    try:
+        kept = results.upper_bound(space, data.name, split)
+    except AdaprepError:  # damaged: measured again
+        return False
     if kept is None or kept["failures"]:
         return False
     targets = [data.classes.names[t] for t in data.classes.targets]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pipeline import options as opening
 from pipeline import settings
-from pipeline.commands.output import finish, print_json
+from pipeline.commands.output import finish
+from pipeline.screen import print_json
 from pipeline.settings import setting
 
 

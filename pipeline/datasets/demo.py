@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,7 @@ def generate(
         )
     if _check(root, wanted):
         return
-    disk.write_text(root / MANIFEST, json.dumps({**wanted, "complete": False}, indent=2) + "\n")
+    disk.write_json(root / MANIFEST, {**wanted, "complete": False})
     frames = [("train", i) for i in range(train)] + [("val", i) for i in range(val)]
     for done, (split, number) in enumerate(frames, 1):
         _write_frame(root, split, number, size, seed)
@@ -101,7 +102,7 @@ def generate(
     for split in RECORDS:
         rows = ["\t".join(_paths(split, i)[:2]) for s, i in frames if s == split]
         disk.write_text(root / f"{ROAD}_{split}.lst", "\n".join(rows) + "\n")
-    disk.write_text(root / MANIFEST, json.dumps({**wanted, "complete": True}, indent=2) + "\n")
+    disk.write_json(root / MANIFEST, {**wanted, "complete": True})
 
 
 def _manifest(root: Path) -> dict[str, Any]:
@@ -117,9 +118,11 @@ def _check(root: Path, wanted: dict[str, Any]) -> bool:
     """Whether the set is there already; raises AdaprepError if something else is."""
     found = _manifest(root)
     if not found:
-        if (root / ROAD).exists():
+        lists = [f"{ROAD}_{split}.lst" for split in RECORDS]
+        if there := [name for name in (ROAD, MANIFEST, *lists) if os.path.lexists(root / name)]:
+            kind = "folder" if (root / there[0]).is_dir() else "file"
             raise AdaprepError(
-                f"{root} holds a folder {ROAD} that was not generated here; "
+                f"{root} holds a {kind} {there[0]} that was not generated here; "
                 "generate the demo set in another folder"
             )
         return False

@@ -12,6 +12,7 @@ from pipeline.datasets import registry
 from pipeline.datasets.base import Dataset
 from pipeline.datasets.yaml_nodes import YamlNode, read_yaml
 from pipeline.errors import AdaprepError
+from pipeline.names import check_component
 from pipeline.recipes.trainings import MOST, filled, read_trainings
 from pipeline.settings import DEFAULT_WORKSPACE, Device, Precision
 from pipeline.stores import Workspace
@@ -228,7 +229,12 @@ def _precision(node: YamlNode | None) -> Precision:
 
 
 def _tag(node: YamlNode | None) -> str | None:
-    return _word(node) if node else None
+    if node is None:
+        return None
+    try:
+        return check_component("tag", _word(node))
+    except AdaprepError as error:
+        node.fail(str(error))
 
 
 def _splits(said: Mapping[str, YamlNode], dataset: Dataset) -> tuple[str, str]:

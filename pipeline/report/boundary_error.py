@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from pipeline.marks import Writer
+from pipeline.report import canvas
 from pipeline.report.console import console, print_failures
 
 if TYPE_CHECKING:
@@ -32,9 +34,9 @@ _ACROSS = 4  # panels a row
 def print_errors(report: Report) -> None:
     """A table a group: errors in pixels at the least and the most samples, and the slopes between."""
     out = console()
-    out.print(report.title, markup=False, soft_wrap=True)
+    out.print(report.title, soft_wrap=True)
     for group in report.groups:
-        out.print(describe(group), markup=False, soft_wrap=True)
+        out.print(describe(group), soft_wrap=True)
         table = Table(box=None, pad_edge=False)
         for number, head in enumerate(HEADS):
             table.add_column(head, justify="right" if number else "left")
@@ -79,17 +81,13 @@ def _slope(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 
 
-def plot(reports: Report | list[Report], path: Path) -> None:
+def plot(reports: Report | list[Report], path: Path, writer: Writer | None = None) -> None:
     """A panel a group: errors in pixels against N, both logarithmic, with guides of slope -1/2 and -2."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     listed = reports if isinstance(reports, list) else [reports]
     groups = [group for report in listed for group in report.groups]
-    rows = -(-len(groups) // _ACROSS)
-    across = min(len(groups), _ACROSS)
-    figure = Figure(figsize=(3.6 * across, 3.5 * rows + 0.4), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
+    rows = max(1, -(-len(groups) // _ACROSS))
+    across = max(1, min(len(groups), _ACROSS))
+    figure = canvas.figure(3.6 * across, 3.5 * rows + 0.4, dpi=110)
     shared = figure.subplots(rows, across, sharex=True, sharey=True, squeeze=False).ravel()
     for axes, group in zip(shared, groups, strict=False):
         _panel(axes, group)
@@ -100,11 +98,11 @@ def plot(reports: Report | list[Report], path: Path) -> None:
         for axes in figure.axes
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), fontsize=8
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    if handles:
+        figure.legend(
+            handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), fontsize=8
+        )
+    canvas.save(figure, path, writer)
 
 
 def _panel(axes: Any, group: Group) -> None:
@@ -126,7 +124,7 @@ def _panel(axes: Any, group: Group) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.axhline(1, color="0.75", linewidth=0.8, zorder=0)
-    axes.set_title(group.name, fontsize=9)
+    axes.set_title(canvas.words(group.name), fontsize=9)
     axes.set_xlabel("samples N", fontsize=8)
     axes.set_ylabel("error, px", fontsize=8)
     axes.tick_params(labelsize=7)

@@ -1,4 +1,7 @@
-"""What the commands print: how it goes on, tables, sums in human units."""
+"""What the commands print: how it goes on, tables, sums in human units.
+
+Every name passes `PlainConsole`, which prints it as text: no markup, no emoji, no escape sequence.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from pipeline.names import one_line, printable
+from pipeline.screen import say
 from pipeline.units import human_bytes, human_seconds
 
 if TYPE_CHECKING:
@@ -29,9 +34,19 @@ EVERY = 60.0
 """Seconds between the lines of a log."""
 
 
+class PlainConsole(Console):
+    """A console to which all text is text: brackets, colons and control characters mean nothing in it."""
+
+    def __init__(self, stderr: bool = False, width: int | None = None) -> None:
+        super().__init__(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(printable(text), **options)
+
+
 def console() -> Console:
     """Standard output; as wide as the terminal, and 110 columns where there is none."""
-    return Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else 110)
+    return PlainConsole(width=None if sys.stdout.isatty() else 110)
 
 
 class ProgressLine:
@@ -43,26 +58,27 @@ class ProgressLine:
         self.failures = 0
         self.begun = time.perf_counter()
         self.progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[rate]}", markup=False),
+            TextColumn("{task.fields[failed]}", style="red", markup=False),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=PlainConsole(stderr=True),
             transient=True,
         )
 
     def started(self, title: str, total: int) -> None:
         self.failures, self.begun = 0, time.perf_counter()
-        self.task = self.progress.add_task(title, total=total, rate="")
+        self.task = self.progress.add_task(one_line(title), total=total, rate="", failed="")
         self.progress.start()
 
     def advanced(self, images: int, failures: int) -> None:
         self.failures += failures
         self.progress.advance(self.task, images)
         rate = self.progress.tasks[-1].completed / max(time.perf_counter() - self.begun, 1e-9)
-        failed = f" [red]{self.failures} failed[/red]" if self.failures else ""
-        self.progress.update(self.task, rate=f"{rate:.1f} images/s{failed}")
+        failed = f"{self.failures} failed" if self.failures else ""
+        self.progress.update(self.task, rate=f"{rate:.1f} images/s", failed=failed)
 
     def finished(self) -> None:
         self.progress.stop()
@@ -89,9 +105,7 @@ class LogLines:
             failed = f", {self.failures:,} failed" if self.failures else ""
             left = human_seconds((self.total - self.images) / rate)
             done = f"{self.images:,} of {self.total:,} images{failed}"
-            print(
-                f"{self.title}: {done}, {rate:.1f} images/s, about {left} left", file=sys.stderr, flush=True
-            )
+            say(f"{self.title}: {done}, {rate:.1f} images/s, about {left} left", err=True)
 
     def finished(self) -> None: ...
 
@@ -106,9 +120,9 @@ def print_failures(failures: Sequence[Failure]) -> None:
     if not failures:
         return
     out = console()
-    out.print(f"[red]{len(failures)} failed:[/red]")
+    out.print(f"{len(failures)} failed:", style="red")
     for failure in failures[:LISTED]:
-        out.print(f"  {failure.name}: {failure.reason}", markup=False, soft_wrap=True)
+        out.print(f"  {one_line(failure.name)}: {one_line(failure.reason)}", soft_wrap=True)
     if len(failures) > LISTED:
         out.print(f"  ... and {len(failures) - LISTED} more: adaprep status --failures")
 
@@ -125,9 +139,9 @@ def print_summary(summary: Summary, path: Path | None = None) -> None:
         parts.append(f"{len(summary.failures)} failed")
     out = console()
     where = f" -> {path}" if path else ""
-    out.print(f"{summary.title}: {', '.join(parts)}{where}", markup=False, soft_wrap=True)
+    out.print(f"{summary.title}: {', '.join(parts)}{where}", soft_wrap=True)
     for note in summary.notes:
-        out.print(f"  {note}", markup=False, soft_wrap=True)
+        out.print(f"  {note}", soft_wrap=True)
     print_failures(summary.failures)
 
 
@@ -136,8 +150,8 @@ def print_plan(plan: Plan, scheduler: Scheduler, block_size: int | None, estimat
     out = console()
     verb = {"create": "make", "overwrite": "make again", "grow": "lengthen", "resume": "go on with"}
     tasks = len(plan.tasks(block_size))
-    out.print(f"{plan.title}: would {verb[plan.action]} {plan.path}", markup=False, soft_wrap=True)
-    out.print(f"  why     {'; '.join(plan.reasons)}", markup=False)
+    out.print(f"{plan.title}: would {verb[plan.action]} {plan.path}", soft_wrap=True)
+    out.print(f"  why     {'; '.join(plan.reasons)}")
     out.print(f"  to do   {plan.images} of {plan.total} images in {tasks} tasks on {scheduler.describe()}")
     if plan.images:
         out.print(f"  time    about {human_seconds(estimate.seconds)}")
@@ -150,9 +164,7 @@ def print_sample_plans(plans: Sequence[Plan], scheduler: Scheduler, estimate: Es
     out = console()
     for plan in plans:
         why = "; ".join(plan.reasons)
-        out.print(
-            f"{plan.title}: {plan.images} of {plan.total} images to do ({why})", markup=False, soft_wrap=True
-        )
+        out.print(f"{plan.title}: {plan.images} of {plan.total} images to do ({why})", soft_wrap=True)
     out.print(f"  time    about {human_seconds(estimate.seconds)} on {scheduler.describe()}")
     out.print(f"  memory  about {human_bytes(estimate.memory)}")
     out.print(f"  disk    about {human_bytes(estimate.disk)}, {human_bytes(estimate.free)} free")
@@ -163,7 +175,7 @@ def print_datasets(rows: Sequence[dict[str, Any]]) -> None:
     for head in ("name", "data set", "splits", "classes", "target classes", "found in"):
         table.add_column(head, overflow="fold", no_wrap=head == "name")
     for row in rows:
-        table.add_row(*(escape(str(value)) for value in row.values()))
+        table.add_row(*map(_cell, row.values()))
     console().print(table)
 
 
@@ -175,10 +187,10 @@ def print_check(report: Report) -> None:
     more = f" and {len(facts['sizes']) - 6} more" if len(facts["sizes"]) > 6 else ""
     modes = ", ".join(f"{kind} ({n})" for kind, n in facts["modes"].items())
     missing = f"{facts['images_missing']} images and {facts['labels_missing']} label maps missing"
-    out.print(f"{report.dataset.name}/{report.split} in {report.dataset.root}", markup=False, soft_wrap=True)
+    out.print(f"{report.dataset.name}/{report.split} in {report.dataset.root}", soft_wrap=True)
     out.print(f"  pairs     {facts['pairs']} of {facts['frames']} ({missing})")
     out.print(f"  sizes     {sizes}{more} (height x width)")
-    out.print(f"  modes     {modes}", markup=False)
+    out.print(f"  modes     {modes}")
     table = Table(box=None, pad_edge=False)
     for head, justify in (("id", "right"), ("class", "left"), ("train id", "right"), ("", "left")):
         table.add_column(head, justify=justify)  # type: ignore[arg-type]
@@ -191,19 +203,19 @@ def print_check(report: Report) -> None:
         style = "red" if row["train_id"] is None else "bold" if row["target"] else None
         share = f"{100 * row['share']:.3f} %"
         cells = (str(row["id"]), row["name"], train, kind, f"{row['pixels']:,}", share, str(row["images"]))
-        table.add_row(*map(escape, cells), style=style)
+        table.add_row(*map(_cell, cells), style=style)
     out.print(table)
     out.print(f"  target classes cover {100 * facts['target_share']:.2f} % of the pixels")
     none = facts["without_target"]
     named = f": {', '.join(none[:5])}{' ...' if len(none) > 5 else ''}" if none else ""
-    out.print(f"  {len(none)} images without any target pixel{named}", markup=False, soft_wrap=True)
+    out.print(f"  {len(none)} images without any target pixel{named}", soft_wrap=True)
     if facts["classes_never_seen"]:
-        out.print(f"  never seen: {', '.join(facts['classes_never_seen'])}", markup=False, soft_wrap=True)
+        out.print(f"  never seen: {', '.join(facts['classes_never_seen'])}", soft_wrap=True)
     for note in report.notes:
-        out.print(f"  note: {note}", markup=False, soft_wrap=True)
+        out.print(f"  note: {note}", soft_wrap=True)
     print_failures(report.failures)
     if report.ok:
-        out.print("[green]nothing wrong found[/green]")
+        out.print("nothing wrong found", style="green")
 
 
 def print_status(rows: Sequence[StoreStatus]) -> None:
@@ -219,8 +231,13 @@ def print_status(rows: Sequence[StoreStatus]) -> None:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(row.changed))
         done = f"{row.done} of {row.images}"
         cells = (f"{row.dataset}/{row.split}", row.stage, shown, done, str(row.failed or ""))
-        table.add_row(*map(escape, cells), human_bytes(row.bytes), when, escape(row.next_step))
+        table.add_row(*map(_cell, cells), human_bytes(row.bytes), when, _cell(row.next_step))
     console().print(table)
+
+
+def _cell(value: Any) -> str:
+    """Of a table: a name keeps to its line."""
+    return one_line(str(value))
 
 
 def _plain(value: Any) -> str:
@@ -232,18 +249,19 @@ def _plain(value: Any) -> str:
 def print_findings(title: str, findings: Sequence[Finding]) -> None:
     """What was verified, on how much, and what does not hold."""
     out = console()
-    out.print(title, markup=False)
+    out.print(title)
     for finding in findings:
-        mark = "[green]ok  [/green]" if finding.ok else "[red]BAD [/red]"
-        out.print(f"  {mark}{escape(finding.what)}: {finding.checked} {finding.unit}", soft_wrap=True)
+        mark = ("ok  ", "green") if finding.ok else ("BAD ", "red")
+        rest = one_line(f"{finding.what}: {finding.checked} {finding.unit}")
+        out.print(Text.assemble("  ", mark, rest), soft_wrap=True)
         for problem in finding.problems[:LISTED]:
-            out.print(f"        {problem}", markup=False, soft_wrap=True)
+            out.print(f"        {problem}", soft_wrap=True)
 
 
 def print_known_failures(rows: Sequence[dict[str, Any]]) -> None:
     """Every file that failed in the last run of a stage."""
     out = console()
     for row in rows:
-        out.print(f"{row['split']} {row['name']}: {row['reason']}", markup=False, soft_wrap=True)
+        out.print(one_line(f"{row['split']} {row['name']}: {row['reason']}"), soft_wrap=True)
     if not rows:
         out.print("no failures")

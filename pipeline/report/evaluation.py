@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
 from rich.table import Table
 
 from pipeline import results
+from pipeline.names import one_line
 from pipeline.report.console import console, print_failures
 
 if TYPE_CHECKING:
@@ -27,20 +27,19 @@ def print_evaluation(report: Report) -> None:
     out.print(
         f"{facts['dataset']}/{facts['split']}, {facts['images']} images; mIoU, trimap and recall at the "
         f"{facts['measured_at']} ({_sides(facts)} pixels a side)",
-        markup=False,
         soft_wrap=True,
     )
     if rows:
         out.print(_systems(rows))
         out.print(_classes(rows, facts["targets"]))
         out.print(_sizes(rows, facts["objects_from"]))
-    out.print(f"  GMACs: {facts['gmacs_at']}", markup=False, soft_wrap=True)
-    out.print(f"  targets: {', '.join(facts['targets'])}", markup=False, soft_wrap=True)
+    out.print(f"  GMACs: {facts['gmacs_at']}", soft_wrap=True)
+    out.print(f"  targets: {', '.join(facts['targets'])}", soft_wrap=True)
     if facts["classes_never_seen"]:
         named = ", ".join(facts["classes_never_seen"])
-        out.print(f"  never seen, left out of the mean: {named}", markup=False, soft_wrap=True)
+        out.print(f"  never seen, left out of the mean: {named}", soft_wrap=True)
     for note in facts["notes"]:
-        out.print(f"  note: {note}", markup=False, soft_wrap=True)
+        out.print(f"  note: {note}", soft_wrap=True)
     print_failures(report.failures)
 
 
@@ -53,18 +52,15 @@ def print_evaluations(every: Evaluations) -> None:
             f"{every.dataset}/{every.split}, {facts['images']} images; mIoU, trimap and recall at the "
             f"{facts['measured_at']} ({_sides(facts)} pixels a side); "
             f"{every.new} measured now, the rest before",
-            markup=False,
             soft_wrap=True,
         )
         if not out.is_terminal:
             out.width = WIDTH
         out.print(_groups(results.groups(every.found)))
-        out.print(
-            "  ± standard deviation over seeds; points: against uniform, means over seeds", markup=False
-        )
-        out.print(f"  targets: {', '.join(facts['targets'])}", markup=False, soft_wrap=True)
+        out.print("  ± standard deviation over seeds; points: against uniform, means over seeds")
+        out.print(f"  targets: {', '.join(facts['targets'])}", soft_wrap=True)
     if every.incomplete:
-        out.print(f"  not finished, left out: {', '.join(every.incomplete)}", markup=False, soft_wrap=True)
+        out.print(f"  not finished, left out: {', '.join(every.incomplete)}", soft_wrap=True)
     print_failures(every.failures)
 
 
@@ -92,8 +88,8 @@ def _groups(found: Sequence[results.Group]) -> Table:
     for group, word in zip(found, results.words(found), strict=True):
         beside = None if group.sampler == "uniform" else results.baseline(group, found)
         table.add_row(
-            escape(group.architecture),
-            escape(f"{results.NAMES[group.sampler]} ({word})" if word else results.NAMES[group.sampler]),
+            one_line(group.architecture),
+            one_line(f"{results.NAMES[group.sampler]} ({word})" if word else results.NAMES[group.sampler]),
             str(group.resolution),
             str(len(group.seeds)),
             f"{group.gmacs:.3g}",
@@ -131,13 +127,13 @@ def print_costs(rows: Iterable[dict[str, Any]]) -> None:
     table = _table("network", "classes", "resolution", "parameters", "GMACs", "paper", "source", left=(0, 6))
     for row in rows:
         table.add_row(
-            escape(row["network"]),
+            one_line(row["network"]),
             "" if row["classes"] is None else str(row["classes"]),
             str(row["resolution"]),
             f"{row['parameters']:,}",
             f"{row['gmacs']:.3f}",
             "" if row["paper_gmacs"] is None else f"{row['paper_gmacs']:.2f}",
-            escape(row["source"]),
+            one_line(row["source"]),
         )
     console().print(table)
 
@@ -158,8 +154,8 @@ def _systems(rows: Sequence[dict[str, Any]]) -> Table:
     for row in rows:
         figures = (row["miou"], row["target_miou"], row["trimap"]["4"], row["object_recall"])
         table.add_row(
-            row["name"],
-            escape(row["sampler"]),
+            one_line(row["name"]),
+            one_line(row["sampler"]),
             str(row["resolution"]),
             f"{row['gmacs']:.3g}",
             *map(_show, figures),
@@ -169,15 +165,15 @@ def _systems(rows: Sequence[dict[str, Any]]) -> Table:
 
 
 def _classes(rows: Sequence[dict[str, Any]], targets: Sequence[str]) -> Table:
-    table = _table("IoU by class", *(row["name"] for row in rows))
+    table = _table("IoU by class", *(one_line(row["name"]) for row in rows))
     for name in rows[0]["iou"]:
         values = (_show(row["iou"][name]) for row in rows)
-        table.add_row(escape(name), *values, style="bold" if name in targets else None)
+        table.add_row(one_line(name), *values, style="bold" if name in targets else None)
     return table
 
 
 def _sizes(rows: Sequence[dict[str, Any]], source: str) -> Table:
-    table = _table(f"recall by size ({source})", "objects", *(row["name"] for row in rows))
+    table = _table(f"recall by size ({source})", "objects", *(one_line(row["name"]) for row in rows))
     for number, part in enumerate(rows[0]["recall_by_size"]):
         low, high = part["pixels"]
         values = (_show(row["recall_by_size"][number]["recall"]) for row in rows)

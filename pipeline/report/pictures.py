@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.marks import Writer
+from pipeline.report import canvas
 
 PANEL_PIXELS = 900
 """Panels show at most so many pixels a side; larger crops are reduced."""
@@ -45,6 +47,7 @@ def draw(
     rows: Sequence[Sequence[Panel]],
     path: Path,
     title: str = "",
+    writer: Writer | None = None,
 ) -> None:
     """Draw rows of panels into a file whose suffix says the format.
 
@@ -54,14 +57,12 @@ def draw(
         (S, S, 3) the crop, as photographed or in class colours.
     boundary
         (S, S) target boundary, drawn in white over a darkened background.
+    writer
+        What may be replaced; without one, anything.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     columns = max(map(len, rows))
     height = 4.6 * len(rows) + (0.4 if title else 0)
-    figure = Figure(figsize=(4.4 * columns, height), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = canvas.figure(4.4 * columns, height)
     factor = max(1, -(-len(image) // PANEL_PIXELS))
     thin = reduce_mask(boundary, factor)
     for line, column, panel in ((i, j, p) for i, row in enumerate(rows) for j, p in enumerate(row)):
@@ -72,16 +73,13 @@ def draw(
         shown[thin] = 255
         axes.imshow(shown, extent=(0, 1, 1, 0), interpolation="nearest")
         _points(axes, panel)
-        axes.set_title(panel.title, fontsize=10)
+        axes.set_title(canvas.words(panel.title), fontsize=10)
         axes.set_xlim(-0.012, 1.012)
         axes.set_ylim(1.012, -0.012)
         axes.set_axis_off()
     if title:
-        figure.suptitle(title, fontsize=11)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(path)
+        figure.suptitle(canvas.words(title), fontsize=11)
+    canvas.save(figure, path, writer)
 
 
 def _points(axes: Any, panel: Panel) -> None:

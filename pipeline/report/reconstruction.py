@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets.base import VOID, Dataset
+from pipeline.marks import Writer
+from pipeline.report import canvas
 from pipeline.report.show import Scene
 from pipeline.stores import lambda_name
 
@@ -16,7 +18,13 @@ WRONG, WRONG_VOID = (214, 39, 40), (0, 0, 0)
 
 
 def draw(
-    dataset: Dataset, scene: Scene, path: Path, grid: tuple[int, int], lam: float, resolution: int
+    dataset: Dataset,
+    scene: Scene,
+    path: Path,
+    grid: tuple[int, int],
+    lam: float,
+    resolution: int,
+    writer: Writer | None = None,
 ) -> None:
     """Two rows, uniform and adaptive: points, sampled image, sampled labels, interpolated back, errors.
 
@@ -26,17 +34,15 @@ def draw(
         From `show.load_scene`.
     resolution
         Of the sampled image.
+    writer
+        What may be replaced; without one, anything.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     from pipeline.geometry.proposal import of_nearest
     from pipeline.geometry.tensors import uniform
 
     adaptive = of_nearest(scene.b, grid, lam)
     rows = {"uniform": uniform(*grid), f"lambda {lambda_name(lam)}": adaptive}
-    figure = Figure(figsize=(16, 6.9), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = canvas.figure(16, 6.9)
     for line, (name, phi) in enumerate(rows.items()):
         for column, (title, picture, points) in enumerate(_panels(dataset, scene, phi, resolution)):
             axes = figure.add_subplot(2, 5, 5 * line + column + 1)
@@ -45,9 +51,8 @@ def draw(
                 axes.scatter(points[1], points[0], s=180 / resolution, color="#ff2a1a", linewidths=0)
             axes.set_title(f"{name}: {title}" if column == 0 else title, fontsize=10)
             axes.set_axis_off()
-    figure.suptitle(f"{scene.title}, {resolution} x {resolution} samples", fontsize=11)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    figure.suptitle(canvas.words(f"{scene.title}, {resolution} x {resolution} samples"), fontsize=11)
+    canvas.save(figure, path, writer)
 
 
 def _panels(

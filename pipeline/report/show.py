@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.datasets.base import UNKNOWN, Dataset, Frame
 from pipeline.errors import AdaprepError
+from pipeline.marks import Writer
 from pipeline.report.pictures import Panel, draw
 from pipeline.stores import lambda_name
 
@@ -65,13 +66,17 @@ def draw_points(
     lambdas: Sequence[float],
     grid: tuple[int, int] = (8, 8),
     resized: int | None = None,
+    writer: Writer | None = None,
 ) -> None:
-    """Draw the boundaries beside the sample points of every lambda; with `resized`, a second row of those."""
+    """Draw the boundaries beside the sample points of every lambda; with `resized`, a second row of those.
+
+    Without a `writer`, which says what may be replaced, anything may.
+    """
     rows = [[Panel("target boundaries", None), *(_coarse(scene, grid, lam) for lam in lambdas)]]
     if resized:
         labels = Panel("class colours", None, background=dataset.classes.colors[scene.train])
         rows.append([labels, *(_fine(scene, grid, lam, resized) for lam in lambdas)])
-    draw(scene.picture, scene.boundary, rows, path, scene.title)
+    draw(scene.picture, scene.boundary, rows, path, scene.title, writer)
 
 
 def _tensor(scene: Scene, grid: tuple[int, int], lam: float) -> NDArray[np.float64]:

@@ -257,7 +257,7 @@ def save_failures(folder: stores.SplitFolder, stage: str, failures: Sequence[Fai
         {"index": f.index, "name": f.name, "reason": f.reason}
         for f in sorted(failures, key=lambda f: f.index)
     ]
-    disk.write_text(folder.failures(stage), json.dumps({"failures": rows}, ensure_ascii=False, indent=1))
+    disk.write_json(folder.failures(stage), {"failures": rows})
 
 
 FRAME_BYTES = 2000

@@ -108,17 +108,13 @@ def held_frames(
 
 def describe_dataset(dataset: Dataset) -> str:
     """JSON that `open_dataset` makes the data set of again."""
-    import json
-
-    return json.dumps(
+    return disk.json_text(
         {
             "dataset": getattr(dataset, "source", dataset.name),
             "root": str(dataset.root),
             "settings": dataset.settings(),
             "targets": [dataset.classes.names[t] for t in dataset.classes.targets],
-        },
-        ensure_ascii=False,
-        indent=2,
+        }
     )
 
 

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import disk, stores
+from pipeline import disk, records, stores
+from pipeline.errors import AdaprepError
 
 
 @dataclass(frozen=True)
@@ -73,5 +74,9 @@ def failures(workspace: stores.Workspace, dataset: str | None = None) -> list[di
         folder = stores.SplitFolder(path.parent)
         if dataset in (None, folder.dataset):
             stage = path.stem.removeprefix("failures-")
-            rows += [{"split": folder.title, "stage": stage, **f} for f in disk.read_json(path)["failures"]]
+            try:
+                listed = records.read(path, records.FAILURES)["failures"]
+            except AdaprepError as error:
+                listed = [{"index": None, "name": path.name, "reason": str(error)}]
+            rows += [{"split": folder.title, "stage": stage, **f} for f in listed]
     return rows

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets.base import UNKNOWN, Dataset, Frame
+from pipeline.disk import plain
 from pipeline.errors import AdaprepError, FileError
 from pipeline.geometry.crops import central_crop
 from pipeline.metrics import (
@@ -128,22 +129,26 @@ class Report:
         return not self.failures
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row a setting, plain data."""
+        """One row a setting, plain data; None where there is nothing to measure."""
         return [
-            {
-                "resolution": setting.resolution,
-                "sampler": setting.sampler,
-                "grid": list(setting.grid) if setting.grid else None,
-                "lambda": setting.lam,
-                "auxiliary": setting.auxiliary,
-                "miou": score.confusion.miou(),
-                "target_miou": score.confusion.target_miou(),
-                "iou": dict(zip(self.dataset.classes.names, score.confusion.iou().tolist(), strict=True)),
-                "trimap": dict(zip(map(str, WIDTHS), score.trimap.accuracy().tolist(), strict=True)),
-                "object_recall": float(score.objects.recalls.mean()) if len(score.objects.recalls) else None,
-                "object_recall_by_size": [asdict(b) for b in recall_by_size(score.objects)[0]],
-                "folded_cells": score.folded,
-            }
+            plain(
+                {
+                    "resolution": setting.resolution,
+                    "sampler": setting.sampler,
+                    "grid": list(setting.grid) if setting.grid else None,
+                    "lambda": setting.lam,
+                    "auxiliary": setting.auxiliary,
+                    "miou": score.confusion.miou(),
+                    "target_miou": score.confusion.target_miou(),
+                    "iou": dict(zip(self.dataset.classes.names, score.confusion.iou().tolist(), strict=True)),
+                    "trimap": dict(zip(map(str, WIDTHS), score.trimap.accuracy().tolist(), strict=True)),
+                    "object_recall": float(score.objects.recalls.mean())
+                    if len(score.objects.recalls)
+                    else None,
+                    "object_recall_by_size": [asdict(b) for b in recall_by_size(score.objects)[0]],
+                    "folded_cells": score.folded,
+                }
+            )
             for setting, score in self.scores.items()
         ]
 

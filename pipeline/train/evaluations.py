@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from pipeline import disk, results, stores
+from pipeline import results, stores
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import AdaprepError
 from pipeline.stages import engine
@@ -90,30 +90,40 @@ def run_all(
         sampled for a base network is gone.
     """
     folder = space.folders(dataset, [split])[0]
-    complete, incomplete = _candidates(space, folder.dataset)
+    lost: list[Failure] = []
+    complete, incomplete = _candidates(space, folder.dataset, lost)
     todo = [c for c in complete if overwrite or not _measured(c, split)]
     failures: list[Failure] = []
     if todo:
         found = listing.load(folder, root)
         failures = _measure(space, found.dataset, split, found.frames, todo, device, listener)
     runs = {candidate.run.name for candidate in complete}
-    kept = [one for one in results.evaluations(space, folder.dataset, split) if one["run"] in runs]
-    return Evaluations(folder.dataset, split, kept, len(todo), failures, incomplete)
+    damaged: list[str] = []
+    kept = [one for one in results.evaluations(space, folder.dataset, split, damaged) if one["run"] in runs]
+    lost += [Failure(0, "evaluation", problem) for problem in damaged]
+    return Evaluations(folder.dataset, split, kept, len(todo), [*failures, *lost], incomplete)
 
 
-def _candidates(space: stores.Workspace, dataset: str) -> tuple[list[_Candidate], list[str]]:
-    """Base runs that are over, and the names of those that are not."""
+def _candidates(
+    space: stores.Workspace, dataset: str, lost: list[Failure]
+) -> tuple[list[_Candidate], list[str]]:
+    """Base runs that are over, and the names of those that are not; `lost` takes those that are damaged."""
     folder = results.runs_folder(space, dataset)
     complete, incomplete = [], []
     for about in sorted(folder.glob("*/settings.json")):
-        settings = results.settings_of(about.parent)
-        if settings.get("network") != "base":
-            continue
-        if (about.parent / "result.json").exists():
-            complete.append(_Candidate(about.parent, settings, load_base(about.parent / "best.pt")))
-        else:
-            incomplete.append(about.parent.name)
+        try:
+            settings = results.settings_of(about.parent)
+            if settings["network"] != "base":
+                continue
+            if results.result_of(about.parent) is not None:
+                complete.append(_Candidate(about.parent, settings, load_base(about.parent / "best.pt")))
+            else:
+                incomplete.append(about.parent.name)
+        except AdaprepError as error:
+            lost.append(Failure(0, about.parent.name, str(error)))
     if not complete:
+        if lost:
+            raise AdaprepError("\n".join(failure.reason for failure in lost))
         unfinished = f" ({', '.join(incomplete)} is not finished)" if incomplete else ""
         raise AdaprepError(
             f"there is no trained base network in {folder}{unfinished}. Run: adaprep train   "
@@ -123,8 +133,11 @@ def _candidates(space: stores.Workspace, dataset: str) -> tuple[list[_Candidate]
 
 
 def _measured(candidate: _Candidate, split: str) -> bool:
-    path = results.evaluation_path(candidate.run, split)
-    return path.exists() and disk.read_json(path).get("weights") == candidate.weights
+    try:
+        found = results.evaluation(candidate.run, split)
+    except AdaprepError:  # damaged: measured again
+        return False
+    return found is not None and found.get("weights") == candidate.weights
 
 
 def _measure(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline import results, stores
 from pipeline.datasets.base import Dataset, Frame
-from pipeline.errors import FileError
+from pipeline.errors import AdaprepError, FileError
 from pipeline.geometry.crops import central_crop
 from pipeline.train.systems import System, auxiliary_networks, check_classes, load_base, open_system
 
@@ -32,7 +33,11 @@ class Example:
 
 
 def predict(
-    space: stores.Workspace, dataset: Dataset, frames: Sequence[Frame], device: torch.device
+    space: stores.Workspace,
+    dataset: Dataset,
+    frames: Sequence[Frame],
+    device: torch.device,
+    damaged: list[str] | None = None,
 ) -> list[Example]:
     """Label a few frames with the pair of base networks that shows most.
 
@@ -48,6 +53,8 @@ def predict(
         To label.
     device
         Where the base networks run.
+    damaged
+        Takes a sentence for every run that cannot be used; the others are.
 
     Returns
     -------
@@ -58,10 +65,14 @@ def predict(
     Raises
     ------
     AdaprepError
-        A checkpoint is damaged, or is of other classes.
+        A checkpoint is damaged, or is of other classes, and no list is given for that.
     """
-    chosen = _choose(space, dataset.name)
-    systems = {name: s for name, run in chosen.items() if (s := _open(space, dataset, run, device))}
+    chosen = _choose(space, dataset.name, damaged)
+    systems: dict[str, System] = {}
+    for name, run in chosen.items():
+        with _told(damaged):
+            if opened := _open(space, dataset, run, device):
+                systems[name] = opened
     if not systems:
         return []
     found = []
@@ -74,11 +85,24 @@ def predict(
     return found
 
 
-def _choose(space: stores.Workspace, dataset: str) -> dict[str, Path]:
+@contextmanager
+def _told(damaged: list[str] | None) -> Iterator[None]:
+    """Put what is wrong with one run on the list, if there is one."""
+    try:
+        yield
+    except AdaprepError as error:
+        if damaged is None:
+            raise
+        damaged.append(str(error))
+
+
+def _choose(space: stores.Workspace, dataset: str, damaged: list[str] | None) -> dict[str, Path]:
     """The runs to show, by sampler."""
     places: dict[tuple[int, str, str], dict[str, Path]] = {}
     for run in results.complete_runs(space, dataset):
-        about = results.settings_of(run)
+        about: dict[str, Any] = {"network": None}
+        with _told(damaged):
+            about = results.settings_of(run)
         if about["network"] == "base" and about["sampler"] in ("uniform", "auxiliary"):
             place = (int(about["resolution"]), about["architecture"], _inverse(run.name, about["seed"]))
             places.setdefault(place, {}).setdefault(about["sampler"], run)

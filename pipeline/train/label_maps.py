@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import disk, stores
+from pipeline import stores
 from pipeline.datasets import readers, registry
 from pipeline.datasets.base import ClassTable
 from pipeline.errors import AdaprepError, FileError
+from pipeline.marks import MARK, Writer, png_info
 from pipeline.stages import engine
 from pipeline.stages.engine import BlockResult, Failure
 from pipeline.train.checkpoint import Checkpoint
@@ -33,13 +35,13 @@ class Job:
     overlay: Path
 
 
-def plan(images: Sequence[Path], folder: Path) -> list[Job]:
+def plan(images: Sequence[Path], folder: Path, writer: Writer | None = None) -> list[Job]:
     """Where every image's results go: labels/NAME.png and overlays/NAME.jpg.
 
     Raises
     ------
     AdaprepError
-        Two images have one name, or a result would replace an image.
+        Two images have one name, a result would replace an image, or anything that `writer` refuses.
     """
     jobs: dict[str, Job] = {}
     sources = {image.resolve() for image in images}
@@ -53,6 +55,9 @@ def plan(images: Sequence[Path], folder: Path) -> list[Job]:
         job = Job(image, folder / LABELS / f"{name}.png", folder / OVERLAYS / f"{name}.jpg")
         if replaced := {job.labels.resolve(), job.overlay.resolve()} & sources:
             raise AdaprepError(f"{replaced.pop()} would be replaced by a result: give another folder to -o.")
+        if writer is not None:
+            writer.check(job.labels)
+            writer.check(job.overlay)
         jobs[name] = job
     return list(jobs.values())
 
@@ -73,7 +78,7 @@ def class_table(base: Checkpoint, dataset: str | None, space: stores.Workspace) 
     from pipeline.stages.inputs import open_dataset
 
     name = str(base.about["dataset"])
-    held = sorted(space.path.glob(f"{name}/*/dataset.json")) if dataset is None else []
+    held = sorted(space.dataset_folder(name).glob("*/dataset.json")) if dataset is None else []
     if held:
         data = open_dataset(stores.SplitFolder(held[0].parent))
     elif (chosen := dataset or name) in registry.names():
@@ -95,7 +100,7 @@ def raw_ids(classes: ClassTable) -> NDArray[np.uint8] | NDArray[np.uint16]:
     return ids.astype(np.uint8) if ids.max() <= 255 else ids
 
 
-def predict(system: System, job: Job, classes: ClassTable) -> None:
+def predict(system: System, job: Job, classes: ClassTable, writer: Writer | None = None) -> None:
     """Label one image and write the results, each whole or not at all.
 
     Raises
@@ -109,8 +114,9 @@ def predict(system: System, job: Job, classes: ClassTable) -> None:
     if min(image.shape[:2]) < 2:
         raise FileError(f"{job.image}: {image.shape[1]} x {image.shape[0]} pixels are too few to be sampled")
     labels = label(image, lambda crop: system.labels(crop, system.tensor(crop)))
-    _write(job.labels, raw_ids(classes)[labels], "PNG")
-    _write(job.overlay, overlay(image, labels, classes), "JPEG")
+    writer = writer or Writer([job.image], force=True)
+    _write(writer, job.labels, raw_ids(classes)[labels], "PNG", pnginfo=png_info())
+    _write(writer, job.overlay, overlay(image, labels, classes), "JPEG", comment=MARK.encode())
 
 
 def overlay(image: NDArray[np.uint8], labels: NDArray[np.uint8], classes: ClassTable) -> NDArray[np.uint8]:
@@ -120,29 +126,30 @@ def overlay(image: NDArray[np.uint8], labels: NDArray[np.uint8], classes: ClassT
 
 
 def run(
-    system: System, jobs: Sequence[Job], classes: ClassTable, listener: engine.Listener | None = None
+    system: System,
+    jobs: Sequence[Job],
+    classes: ClassTable,
+    listener: engine.Listener | None = None,
+    writer: Writer | None = None,
 ) -> engine.Summary:
     """Label all images; those that cannot be read are in the summary."""
-    tasks = [partial(_task, system, index, job, classes) for index, job in enumerate(jobs)]
+    tasks = [partial(_task, system, index, job, classes, writer) for index, job in enumerate(jobs)]
     return engine.run(tasks, engine.Scheduler(), "predictions", listener, len(jobs))
 
 
-def _task(system: System, index: int, job: Job, classes: ClassTable) -> BlockResult:
+def _task(system: System, index: int, job: Job, classes: ClassTable, writer: Writer | None) -> BlockResult:
     engine.check_stop()
     try:
-        predict(system, job, classes)
+        predict(system, job, classes, writer)
     except FileError as error:
         return BlockResult(index, index + 1, (Failure(index, job.image.name, str(error)),))
     return BlockResult(index, index + 1)
 
 
-def _write(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16], kind: str) -> None:
+def _write(
+    writer: Writer, path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16], kind: str, **mark: Any
+) -> None:
     from PIL import Image
 
-    try:
-        with disk.replacing(path) as partial_path:
-            Image.fromarray(pixels).save(partial_path, kind, quality=JPEG_QUALITY)
-    except OSError as error:
-        raise AdaprepError(
-            f"cannot write {path}: {error.strerror or error}. Make room, or give another folder to -o."
-        ) from error
+    with writer.replacing(path) as partial_path:
+        Image.fromarray(pixels).save(partial_path, kind, quality=JPEG_QUALITY, **mark)

@@ -13,7 +13,7 @@ from pipeline import stores
 from pipeline.errors import AdaprepError
 from pipeline.stages.outputs import Output, Sampled
 from pipeline.stores import lambda_name
-from pipeline.train import checkpoint, prepare, settings
+from pipeline.train import checkpoint, prepare, runs, settings
 from pipeline.train.auxiliary import AuxiliaryTask
 from pipeline.train.base import BaseTask
 from pipeline.train.data import Augmentation
@@ -52,7 +52,7 @@ class Part(ABC):
         """Of what the network is shown."""
 
     def folder(self, name: str) -> Path:
-        return self.space.path / self.splits.train.folder.dataset / "runs" / name
+        return runs.folder(self.space, self.splits.train.folder.dataset, name)
 
     @abstractmethod
     def outputs(self) -> list[Output]:

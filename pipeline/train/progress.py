@@ -7,6 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import Protocol
 
+from pipeline.names import one_line
+from pipeline.screen import say
 from pipeline.units import human_seconds
 
 EVERY = 60.0
@@ -55,17 +57,17 @@ class ProgressLine(_Words):
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         self.progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=20),
-            TextColumn("{task.fields[text]}"),
+            TextColumn("{task.fields[text]}", markup=False),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=Console(stderr=True, markup=False, emoji=False, highlight=False),
             transient=True,
         )
 
     def started(self, title: str, epochs: int, steps: int, done: int) -> None:
         self.begin(epochs)
-        self.task = self.progress.add_task(title, total=steps, completed=done, text="")
+        self.task = self.progress.add_task(one_line(title), total=steps, completed=done, text="")
         self.progress.start()
 
     def advanced(self, epoch: int, steps: int, images: int, loss: float) -> None:
@@ -94,7 +96,7 @@ class LogLines(_Words):
             self.said = now
             left = (now - self.begun) / (self.done - self.first) * (self.steps - self.done)
             line = f"{self.title}: {text}, about {human_seconds(left)} left"
-            print(line, file=sys.stderr, flush=True)
+            say(line, err=True)
 
     def finished(self) -> None: ...
 

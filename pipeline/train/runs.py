@@ -13,17 +13,33 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline import disk, stores
+from pipeline import disk, records, stores
 from pipeline.errors import AdaprepError
+from pipeline.names import check_component
 
 State = Literal["new", "interrupted", "complete"]
+
+MAX_NAME = 200
+"""Bytes of a run's name, which holds those of network and tag."""
+
+_FILES = ("settings.json", "history.csv", "result.json", "last.pt", "best.pt")
+_OURS = re.compile(
+    rf"({'|'.join(map(re.escape, _FILES))}|evaluation-[^/]+\.json)({disk.PARTIAL})?"
+    r"|\.lock|events\.out\.tfevents\.[^/]+"
+)
+"""The files of a run."""
+
+
+def folder(space: stores.Workspace, dataset: str, name: str) -> Path:
+    """Where a run lies. Raises AdaprepError where one of the names can be no folder's."""
+    return space.dataset_folder(dataset) / "runs" / check_component("name of the run", name, MAX_NAME)
 
 
 @dataclass(frozen=True)
@@ -75,7 +91,10 @@ class Run:
         about = self.path / "settings.json"
         if overwrite or not about.exists():
             return "new"
-        lines = _differences(disk.read_json(about).get("settings", {}), _plain(self.settings))
+        stored = disk.read_json(about).get("settings", {})
+        if not isinstance(stored, dict):
+            raise AdaprepError(f"{about} is damaged: settings is no object. Use --overwrite to start again.")
+        lines = _differences(stored, _plain(self.settings))
         if lines:
             listed = "\n".join(f"  {line}" for line in lines)
             raise AdaprepError(
@@ -88,40 +107,53 @@ class Run:
     def lock(self) -> Iterator[None]:
         """Keep every other adaprep out. Raises AdaprepError when one is at work here."""
         with disk.lock(self.path):
-            disk.clear_partial(self.path, "settings.json", "history.csv", "result.json", "last.pt", "best.pt")
+            disk.clear_partial(self.path, *_FILES)
             yield
 
     def begin(self, machine: Mapping[str, Any]) -> None:
-        """Empty the folder and write the settings; `machine` is recorded beside them and not compared."""
+        """Empty the folder and write the settings; `machine` is recorded beside them and not compared.
+
+        Raises
+        ------
+        AdaprepError
+            The folder is none of a run in a workspace, or holds what no run makes: nothing is deleted.
+        """
+        workspace = self.path.parents[2]
         with disk.writing(self.path):
-            for path in self.path.iterdir():
-                if path.name != ".lock":
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+            disk.check_deletable(self.path, workspace, lambda name: _OURS.fullmatch(name) is not None)
+            there = {path.name for path in self.path.iterdir()}
+            if "settings.json" not in there and there - {".lock"}:
+                raise AdaprepError(
+                    f"{self.path} is not emptied: it holds {min(there - {'.lock'})} but no settings.json, "
+                    f"so it may be no run of adaprep. Move it elsewhere, or delete it by hand."
+                )
+            for name in sorted(there - {".lock", "settings.json"}, key=lambda name: name != "result.json"):
+                disk.delete(self.path / name, workspace)
         content = {"settings": _plain(self.settings), "machine": dict(machine), "versions": versions()}
-        disk.write_text(self.path / "settings.json", json.dumps(content, ensure_ascii=False, indent=2))
+        disk.write_json(self.path / "settings.json", content)
 
     def machine(self) -> dict[str, Any]:
         """What `begin` recorded."""
-        recorded: dict[str, Any] = disk.read_json(self.path / "settings.json").get("machine", {})
-        return recorded
+        recorded = disk.read_json(self.path / "settings.json").get("machine", {})
+        return recorded if isinstance(recorded, dict) else {}
 
     def finish(self, result: Result, weights: str) -> None:
         """Say that the run is over; `weights` is the identity of those of the best epoch."""
         content = {
             "epochs": result.epochs,
             "best_epoch": result.best_epoch,
-            "figures": {k: v if math.isfinite(v) else None for k, v in result.figures.items()},
+            "figures": result.figures,
             "seconds": result.seconds,
             "weights": weights,
         }
-        disk.write_text(self.path / "result.json", json.dumps(content, indent=2))
+        disk.write_json(self.path / "result.json", content)
 
     def result(self) -> Result:
         """How the run, which is over, ended."""
-        found = disk.read_json(self.path / "result.json")
+        found = records.read(self.path / "result.json", records.RESULT)
         figures = {k: math.nan if v is None else float(v) for k, v in found["figures"].items()}
         return Result(
-            self.name, self.path, found["epochs"], found["best_epoch"], figures, found["seconds"], True
+            self.name, self.path, found["epochs"], found["best_epoch"], figures, found["seconds"] or 0.0, True
         )
 
 

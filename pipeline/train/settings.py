@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.errors import AdaprepError
+from pipeline.names import check_component
 from pipeline.settings import (
     DEVICE,
     FILTER,
@@ -210,9 +211,9 @@ class Request:
         )
 
     def run_name(self, network: str) -> str:
-        """Of a run of one of the two networks."""
+        """Of a run of one of the two networks. Raises AdaprepError where the tag can be no part of it."""
         name = self.auxiliary.name if network == "auxiliary" else self.base.name(self.auxiliary)
-        return f"{name}-seed{self.seed}" + (f"-{self.tag}" if self.tag else "")
+        return f"{name}-seed{self.seed}" + (f"-{check_component('tag', self.tag)}" if self.tag else "")
 
 
 def pace(dataset: str) -> Pace:

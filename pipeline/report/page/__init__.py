@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import base64
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import disk, stores
+from pipeline import marks, stores
+from pipeline.errors import AdaprepError
+from pipeline.marks import Writer
+from pipeline.names import check_component
 
 if TYPE_CHECKING:
     from pipeline.datasets.base import Dataset, Frame
     from pipeline.report.page.document import Document
     from pipeline.report.page.scenes import Panel
     from pipeline.train.examples import Example
+
+PAGE = "index.html"
 
 
 def write(
@@ -24,6 +30,8 @@ def write(
     output: Path | None = None,
     examples: Sequence[Example] | None = None,
     root: Path | None = None,
+    writer: Writer | None = None,
+    damaged: list[str] | None = None,
 ) -> Path:
     """Write the report of one data set: `index.html`, and beside it `tables/*.csv` and `figures/*.png`.
 
@@ -42,6 +50,10 @@ def write(
         From `pipeline.train.examples.predict` on the frames that `shown` names: predictions for the pictures.
     root
         Where the data set lies now, if it has moved.
+    writer
+        What may be replaced: by default nothing but an earlier report.
+    damaged
+        Takes a sentence for every file of the workspace that could not be used; the page names them too.
 
     Returns
     -------
@@ -51,27 +63,63 @@ def write(
     Raises
     ------
     AdaprepError
-        The workspace holds nothing of the data set or the split, or may not be written.
+        The workspace holds nothing of the data set or the split, the folder may not be written, or there are
+        files in the way that adaprep did not make.
     """
     from pipeline.report.page import collect, document
 
     facts = collect.collect(space, dataset, split, root)
-    made = document.build(facts, examples or ())
+    lost = damaged if damaged is not None else []
+    lost += [problem for problem in facts.damaged if problem not in lost]
+    made = document.build(facts, examples or (), lost)
     folder = output or default_folder(space, facts.dataset.name, split)
+    _write_all(folder, made, writer or Writer())
+    return folder / PAGE
+
+
+def _write_all(folder: Path, made: Document, writer: Writer) -> None:
+    """Tables and figures, then the page; nothing before it is known that all of them may be written."""
+    files: dict[Path, bytes] = {}
     for table in made.tables:
-        disk.write_text(folder / "tables" / f"{table.name}.csv", table.csv())
+        files[folder / "tables" / f"{table.name}.csv"] = _encoded(table.csv())
     for chart in made.charts:
-        _write(folder / "figures" / f"{chart.name}.png", chart.png)
+        files[folder / "figures" / f"{chart.name}.png"] = chart.png
     for panel in made.panels:
-        _write(folder / "figures" / panel.name, panel.data)
-    path = folder / "index.html"
-    disk.write_text(path, _render(made))
-    return path
+        files[folder / "figures" / panel.name] = panel.data
+    files[folder / PAGE] = _encoded(_render(made))
+    ours = check_folder(folder, writer)
+    for path in files:
+        writer.check(path, ours and not path.parent.is_symlink())
+    marks.mark_folder(folder)
+    for path, data in files.items():
+        with writer.replacing(path, ours=True) as partial:
+            partial.write_bytes(data)
+
+
+def _encoded(text: str) -> bytes:
+    """UTF-8; what is not Unicode in names is escaped."""
+    return text.encode("utf-8", "backslashreplace")
+
+
+def check_folder(folder: Path, writer: Writer) -> bool:
+    """Whether a folder is that of an earlier report.
+
+    Raises
+    ------
+    AdaprepError
+        It can be no folder, or holds a page that is not ours.
+    """
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise AdaprepError(f"the report cannot be written to {folder}: that is a file. Give a folder to -o.")
+    ours = marks.is_our_folder(folder)
+    writer.check(folder / PAGE, ours or None)
+    return ours
 
 
 def default_folder(space: stores.Workspace, dataset: str, split: str) -> Path:
     """Where the report on a split lies unless it is said otherwise."""
-    return space.path / dataset / ("report" if split == "val" else f"report-{split}")
+    name = "report" if split == "val" else f"report-{check_component('name of the split', split)}"
+    return space.dataset_folder(dataset) / name
 
 
 def shown(
@@ -90,12 +138,6 @@ def shown(
     folder = space.folders(dataset, (split,))[0]
     found = inputs.load(folder, root)
     return found.dataset, collect.frames_to_show(folder, found)
-
-
-def _write(path: Path, data: bytes) -> None:
-    with disk.writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
 
 
 def _render(made: Document) -> str:

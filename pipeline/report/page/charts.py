@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from pipeline.names import safe_component
 from pipeline.report.page import paper
 from pipeline.report.page.collect import Facts, Run
 from pipeline.report.page.compare import Gain, System, figure, size_recall, trimap
@@ -193,12 +194,8 @@ def recall(gains: Sequence[Gain], systems: Sequence[System]) -> list[Chart]:
             )
             title = f"Recall by size, {key[0]} at {key[1]} px"
             alt = f"{title}: " + "; ".join(_said(line) for line in lines)
-            charts.append(draw_lines(f"recall-{_slug(key[0])}-{key[1]}", title, alt, lines, words))
+            charts.append(draw_lines(f"recall-{safe_component(key[0])}-{key[1]}", title, alt, lines, words))
     return charts + _relative_recall(gains)
-
-
-def _slug(text: str) -> str:
-    return "".join(c if c.isalnum() else "-" for c in text)
 
 
 def _relative_recall(gains: Sequence[Gain]) -> list[Chart]:
@@ -249,11 +246,13 @@ def bound(found: dict[str, Any]) -> list[Chart]:
         for k, kind in enumerate(kinds):
             same = [r for r in rows if kind_of(r) == kind]
             nearest = min((r["lambda"] for r in same if r["lambda"] is not None), key=_from_one, default=None)
-            same = [r for r in same if r["lambda"] == nearest]
+            same = [r for r in same if r["lambda"] == nearest and r[key] is not None]
             if same:
                 name = same[0]["sampler"].replace(", ", ",\n")
                 style = STYLES["uniform"] if kind == "uniform" else (0, 2, 3, 4, 5)[(k - 1) % 5]
                 lines.append(Line(name, [r["resolution"] for r in same], [r[key] for r in same], style=style))
+        if not lines:
+            continue
         ticks = sorted({r["resolution"] for r in rows})
         words = Axes("resolution of the sampled image", "mIoU, perfect classification", True, ticks)
         alt = f"Upper bound of mIoU, {title}: " + "; ".join(_said(line) for line in lines)
@@ -280,6 +279,7 @@ def trade_off(found: dict[str, Any]) -> list[Chart]:
                 (r for r in rows if str(r["grid"]) == grid and r["lambda"]), key=lambda r: r["lambda"]
             )
             for k, (key, title, _) in enumerate(MEASURES):
+                same = [r for r in same if base is not None and None not in (r[key], base[key])]
                 if base is not None and len(same) > 1:
                     several = (
                         ""
@@ -309,7 +309,7 @@ def training(facts: Facts) -> list[Chart]:
         for column, title, y in (("miou", "Validation mIoU", "mIoU"), ("loss", "Training loss", "loss")):
             lines = _curves(same, column, lambda run: NAMES[run.settings["sampler"]])
             if lines:
-                name = f"training-{_slug(key[0])}-{key[1]}-{column}"
+                name = f"training-{safe_component(key[0])}-{key[1]}-{column}"
                 charts.append(_training_chart(name, f"{title}, {where}", y, lines))
     return charts + _auxiliary_losses(facts.runs)
 

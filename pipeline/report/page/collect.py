@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline import disk, results, stores
+from pipeline import results, stores
 from pipeline.datasets.base import UNKNOWN, VOID, Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
 from pipeline.stages import inputs as listing
@@ -39,8 +41,9 @@ class Run:
         return str(self.settings["network"])
 
     def curve(self, column: str) -> list[tuple[float, float]]:
-        """(epoch, value) where the column has one."""
-        return [(float(row["epoch"]), float(row[column])) for row in self.history if row.get(column)]
+        """(epoch, value) where the column has one that is finite."""
+        found = [(float(row["epoch"]), float(row[column])) for row in self.history if row.get(column)]
+        return [point for point in found if math.isfinite(point[1])]
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ class Facts:
     bound: dict[str, Any] | None
     runs: list[Run]
     shares: dict[str, Shares]  # by split; without those whose label maps cannot be read
+    damaged: tuple[str, ...] = ()  # a sentence for every file of the workspace that cannot be used
 
     @property
     def reported(self) -> SplitFacts:
@@ -117,17 +121,19 @@ def collect(space: stores.Workspace, dataset: str | None, split: str, root: Path
     folder = space.folders(dataset, (split,))[0]
     name = folder.dataset
     parts = tuple(_split(part, root) for part in space.folders(name))
-    found = results.evaluations(space, name, split)
-    bound = results.upper_bound(space, name, split)
-    runs = _runs(space, name)
+    damaged: list[str] = []
+    found = results.evaluations(space, name, split, damaged)
+    bound = _bound(space, name, split, damaged)
+    runs = _runs(space, name, damaged)
     if not (found or bound or runs or any(part.done for part in parts)):
         raise AdaprepError(
             f"there is nothing to report on {name}/{split} in {space.path}: no boundaries, no "
             f"upper bound and no training run is kept. Start with: adaprep boundaries --dataset {name}"
+            + "".join(f"\nLeft out: {problem}" for problem in damaged)
         )
     reported = next(part for part in parts if part.split == split)
     shares = {part.split: counted for part in parts if (counted := count_classes(part.found))}
-    return Facts(space, reported.found.dataset, split, parts, found, bound, runs, shares)
+    return Facts(space, reported.found.dataset, split, parts, found, bound, runs, shares, tuple(damaged))
 
 
 def spaced(count: int, wanted: int) -> list[int]:
@@ -157,7 +163,9 @@ def count_classes(found: Inputs, most: int = COUNTED) -> Shares | None:
     if not images:
         return None
     return Shares(
-        images, {n: pixels[i] / total for n, i in ids.items()}, {n: int(holding[i]) for n, i in ids.items()}
+        images,
+        {n: float(pixels[i] / total) for n, i in ids.items()},
+        {n: int(holding[i]) for n, i in ids.items()},
     )
 
 
@@ -213,21 +221,40 @@ def _about(path: Path) -> dict[str, Any]:
     return dict(stores.open_store(path, "r").group.attrs["adaprep"])
 
 
-def _runs(space: stores.Workspace, dataset: str) -> list[Run]:
+def _bound(space: stores.Workspace, dataset: str, split: str, damaged: list[str]) -> dict[str, Any] | None:
+    try:
+        return results.upper_bound(space, dataset, split)
+    except AdaprepError as error:
+        damaged.append(str(error))
+        return None
+
+
+def _runs(space: stores.Workspace, dataset: str, damaged: list[str]) -> list[Run]:
+    """All runs; what of them is damaged is left out, and a sentence about it goes to `damaged`."""
     found = []
-    for about in sorted(results.runs_folder(space, dataset).glob("*/settings.json")):
-        content, end = disk.read_json(about), about.parent / "result.json"
-        found.append(
-            Run(
-                about.parent.name,
-                content["settings"],
-                content.get("versions", {}),
-                content.get("machine", {}),
-                results.read_history(about.parent / "history.csv"),
-                disk.read_json(end) if end.exists() else None,
-            )
-        )
+    for folder in sorted(path for path in results.runs_folder(space, dataset).glob("*") if path.is_dir()):
+        try:
+            if os.path.lexists(folder / "settings.json"):
+                found.append(_run(folder, damaged))
+            elif (folder / "result.json").exists() or (folder / "last.pt").exists():
+                damaged.append(f"{folder} has lost its settings.json: delete the folder, and train again.")
+        except AdaprepError as error:
+            damaged.append(str(error))
     return found
+
+
+def _run(folder: Path, damaged: list[str]) -> Run:
+    """One run; without its history if that is damaged. Raises AdaprepError where anything else is."""
+    about, ended = results.about_run(folder), results.result_of(folder)
+    rows: list[dict[str, str]] = []
+    try:
+        rows, dropped = results.parse_history(folder / "history.csv")
+        if dropped:
+            damaged.append(f"{folder / 'history.csv'} has {dropped} damaged lines, which are left out.")
+    except AdaprepError as error:
+        damaged.append(str(error))
+    versions, machine = about.get("versions", {}), about.get("machine", {})
+    return Run(folder.name, about["settings"], versions, machine, rows, ended)
 
 
 def seeds(facts: Sequence[dict[str, Any]]) -> list[int]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import FileError
+from pipeline.names import printable
 from pipeline.report.page import charts, commands, findings, paper, scenes, tables
 from pipeline.report.page.collect import Facts, Run, frames_to_show, seeds
 from pipeline.report.page.compare import Gain, System, gains, gains_at_cost, systems
@@ -123,8 +124,16 @@ def _to_train(facts: Facts) -> str:
     return f"{tensors}adaprep train{facts.option} && adaprep train --sampler uniform{facts.option}"
 
 
-def build(facts: Facts, examples: Sequence[Example] = ()) -> Document:
-    """Compose the report of what a workspace knows; `examples` are predictions for the pictures."""
+def build(facts: Facts, examples: Sequence[Example] = (), damaged: Sequence[str] = ()) -> Document:
+    """Compose the report of what a workspace knows.
+
+    Parameters
+    ----------
+    examples
+        Predictions for the pictures.
+    damaged
+        Sentences about what could not be used.
+    """
     found = systems(facts.evaluations)
     parts = _Parts(facts, found, gains(found), gains_at_cost(found), paper.table_for(facts.dataset.name))
     sections = (
@@ -138,6 +147,7 @@ def build(facts: Facts, examples: Sequence[Example] = ()) -> Document:
         _training(parts),
         _data(parts),
         _parameters(parts),
+        *_damaged(damaged),
         Section("commands", "The commands that make it again", (Block(code=commands.again(facts)),)),
     )
     return Document(facts, _summary(parts), tuple(_findings(parts)), sections)
@@ -160,6 +170,12 @@ def _summary(parts: _Parts) -> str:
         f"images of {facts.dataset.name}/{facts.split}; networks were trained with {named}. Sizes such as "
         f"32 x 32 are those of the sampled image that the base network sees."
     )
+
+
+def _damaged(problems: Sequence[str]) -> list[Section]:
+    """What is left out of the report; no section where nothing is."""
+    blocks = tuple(Block(text=printable(problem)) for problem in problems)
+    return [Section("damaged", "Left out: damaged files", blocks)] if blocks else []
 
 
 def _findings(parts: _Parts) -> Iterable[findings.Finding]:

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pipeline.names import printable
+from pipeline.report import canvas
+
 INK, FAINT, GRID = "#22262b", "#5f6871", "#dde1e5"
 COLORS = ("#1a5fb4", "#a2480b", "#26734d", "#7b3f98", "#8a6d00", "#00727d", "#b0235f", "#4d5761")
 VARIABLES = {INK: "--ink", FAINT: "--faint", GRID: "--rule", **{c: f"--c{i}" for i, c in enumerate(COLORS)}}
@@ -102,22 +105,18 @@ def draw_bars(
             base,
             color=COLORS[0],
             alpha=alpha,
-            label=bar.label,
+            label=canvas.words(bar.label),
         )
     axes.legend(
         loc="lower left", bbox_to_anchor=(0, 1), ncols=len(bars), frameon=False, fontsize=8.5, labelcolor=INK
     )
     _dress(axes, words)
-    axes.set_xticks(range(len(groups)), groups)
+    axes.set_xticks(range(len(groups)), [canvas.words(group) for group in groups])
     return replace(_chart(figure, name, title, alt), broad=True)
 
 
 def _figure(size: tuple[float, float]) -> tuple[Any, Any]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, dpi=200, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = canvas.figure(*size, dpi=200)
     return figure, figure.add_subplot()
 
 
@@ -163,7 +162,7 @@ def _names(axes: Any, lines: Sequence[Line]) -> None:
         key = [1.02, 1.055, 1.09], [place - shift] * 3
         axes.plot(*key, **_pen(line), markevery=[1], transform=axes.transAxes, clip_on=False)
         axes.annotate(
-            line.label,
+            canvas.words(line.label),
             (1.11, place - shift),
             xycoords="axes fraction",
             va="center",
@@ -174,7 +173,7 @@ def _names(axes: Any, lines: Sequence[Line]) -> None:
 
 def _chart(figure: Any, name: str, title: str, alt: str) -> Chart:
     png = io.BytesIO()
-    figure.savefig(png, format="png", facecolor="white", metadata={"Software": None})
+    canvas.draw(figure, png, ".png", facecolor="white")
     return Chart(name, title, alt, _svg(figure, name, alt), png.getvalue())
 
 
@@ -186,7 +185,8 @@ def _svg(figure: Any, name: str, alt: str) -> str:
 
     text = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
-        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        quiet = {"Date": None, "Creator": None}
+        canvas.draw(figure, text, ".svg", transparent=True, metadata=quiet)
     svg = text.getvalue()[text.getvalue().index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
@@ -195,5 +195,5 @@ def _svg(figure: Any, name: str, alt: str) -> str:
     svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font: \1px var(--font)", svg)
     for color, variable in VARIABLES.items():
         svg = svg.replace(color, f"var({variable})")
-    label = html.escape(alt, quote=True)
+    label = html.escape(printable(alt), quote=True)
     return svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1).strip()

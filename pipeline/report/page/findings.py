@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -130,13 +129,13 @@ def of_bound(found: dict[str, Any]) -> list[Finding]:
     for resolution in dict.fromkeys(r["resolution"] for r in found["settings"]):
         rows = [r for r in found["settings"] if r["resolution"] == resolution]
         base = next((r for r in rows if kind_of(r) == "uniform"), None)
-        adaptive = [r for r in rows if r["grid"] is not None]
+        adaptive = [r for r in rows if r["grid"] is not None and r["lambda"] is not None]
         if base is None or not adaptive:
             continue
         best = min(adaptive, key=lambda r: (abs(r["lambda"] - 1), abs(r["grid"][0] - 8)))
-        on_targets, over_all = (100 * (best[k] - base[k]) for k in ("target_miou", "miou"))
-        if math.isnan(on_targets):
+        if any(r[k] is None for r in (best, base) for k in ("target_miou", "miou")):
             continue
+        on_targets, over_all = (100 * (best[k] - base[k]) for k in ("target_miou", "miou"))
         parts.append(_two(signed(on_targets), signed(over_all), resolution))
         name = best["sampler"]
     if not parts:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.disk import plain
+from pipeline.names import printable
 from pipeline.report.page import paper
 from pipeline.report.page.collect import Facts
 from pipeline.report.page.compare import ROLES, Gain, Measure, System, class_iou, figure, size_recall
@@ -32,7 +34,8 @@ class Cell:
         """For the CSV: numbers with all their digits, nothing where there is nothing."""
         if self.value is None:
             return "" if self.text == "–" else self.text
-        return repr(self.value) if isinstance(self.value, float) else str(self.value)
+        value = plain(self.value)
+        return "" if value is None else str(value)
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,8 @@ class Table:
         """RFC 4180 but for the line ends; figures with all their digits."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([column.title for column in self.columns])
-        writer.writerows([[cell.exact for cell in row] for row in self.rows])
+        writer.writerow([printable(column.title) for column in self.columns])
+        writer.writerows([[printable(cell.exact) for cell in row] for row in self.rows])
         return text.getvalue()
 
 
@@ -360,8 +363,8 @@ def bound(found: dict[str, Any]) -> Table:
             (
                 Cell(str(row["resolution"]), row["resolution"]),
                 Cell(row["sampler"]),
-                *(number(row[k], 3, row[k] == max(r[k] for r in same)) for k in ("miou", "target_miou")),
-                number(row["trimap"]["4"]),
+                *(number(row[k], 3, row[k] == _highest(same, k)) for k in ("miou", "target_miou")),
+                number(row["trimap"].get("4")),
                 number(row["object_recall"]),
                 Cell(str(row["folded_cells"]), row["folded_cells"]),
             )
@@ -373,6 +376,10 @@ def bound(found: dict[str, Any]) -> Table:
     )
     caption = "The label maps sampled and interpolated back. Bold: the highest of its resolution."
     return Table("upper-bound", caption, columns, tuple(rows), _breaks(keys))
+
+
+def _highest(rows: Sequence[dict[str, Any]], key: str) -> float | None:
+    return max((row[key] for row in rows if row[key] is not None), default=None)
 
 
 def shares(facts: Facts) -> Table:

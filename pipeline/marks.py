@@ -1,0 +1,205 @@
+"""What a command may write over: nothing but what adaprep itself made, and never its own inputs.
+
+Whatever adaprep writes where the user says (`-o`, `--plot`) bears a mark: PNG, JPEG and TIFF name it as their
+software, PDF, PostScript and SVG as their creator, an HTML page as its generator. A folder of a report is
+marked as a whole, by its page or by a small file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline import disk
+from pipeline.errors import AdaprepError
+from pipeline.names import printable
+
+if TYPE_CHECKING:
+    from PIL.PngImagePlugin import PngInfo
+
+MARK = "adaprep"
+
+FORMATS = ("png", "jpg", "jpeg", "tif", "tiff", "pdf", "svg", "eps", "ps")
+"""Suffixes of pictures that commands write, without the dot."""
+
+FOLDER_MARK = ".adaprep"
+"""Name of the file that marks a folder of a report while its page is not there."""
+
+SOFTWARE = 305
+"""Number of the tag of TIFF and EXIF that names the program."""
+
+HEAD = 8192
+"""Bytes at both ends of a file in which a mark is looked for."""
+
+_WRITTEN = {
+    ".pdf": re.compile(rb"/Creator \(adaprep\)"),
+    ".svg": re.compile(rb"<dc:title>adaprep</dc:title>"),
+    ".eps": re.compile(rb"%%Creator: adaprep\b"),
+    ".ps": re.compile(rb"%%Creator: adaprep\b"),
+    ".html": re.compile(rb'<meta name="generator" content="adaprep '),
+}
+
+
+def check_suffix(path: Path) -> None:
+    """Raise AdaprepError unless a picture can be written to a file of this name."""
+    if path.suffix.lower().removeprefix(".") not in FORMATS:
+        said = f"{path.suffix} is no format of pictures" if path.suffix else "the name has no suffix"
+        raise AdaprepError(f"cannot write a picture to {path}: {said} here. Use one of: {', '.join(FORMATS)}")
+
+
+def save_options(suffix: str) -> dict[str, Any]:
+    """What `Figure.savefig` is given so that a picture of this suffix bears the mark."""
+    kind = suffix.lower()
+    if kind in (".jpg", ".jpeg"):
+        return {"pil_kwargs": {"comment": MARK.encode()}}
+    if kind in (".tif", ".tiff"):
+        return {"pil_kwargs": {"tiffinfo": {SOFTWARE: MARK}}}
+    return {"metadata": {"Software" if kind == ".png" else "Creator": MARK}}
+
+
+def png_info() -> PngInfo:
+    """What Pillow's PNG writer is given as `pnginfo`."""
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    info.add_text("Software", MARK)
+    return info
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file bears the mark; False for all that cannot be read or is no file."""
+    kind = path.suffix.lower()
+    try:
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            return False
+        if pattern := _WRITTEN.get(kind):
+            return pattern.search(_ends(path)) is not None
+        if kind.removeprefix(".") in FORMATS:
+            return _software(path) == MARK
+    except OSError:
+        return False
+    return False
+
+
+def _ends(path: Path) -> bytes:
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+        file.seek(max(len(head), os.fstat(file.fileno()).st_size - HEAD))
+        return head + file.read(HEAD)
+
+
+def _software(path: Path) -> str | None:
+    """What the picture says of the program that wrote it; None where it is damaged or says nothing."""
+    from PIL import Image
+
+    with suppress(Exception), Image.open(path, formats=("PNG", "JPEG", "TIFF")) as image:
+        said = image.info.get("Software") or image.info.get("comment")
+        if said is None and image.format == "TIFF":
+            said = image.tag_v2.get(SOFTWARE)  # type: ignore[attr-defined]
+        return said.decode("latin-1") if isinstance(said, bytes) else str(said)
+    return None
+
+
+class Writer:
+    """Where one command writes: knows what it must not write over.
+
+    Parameters
+    ----------
+    inputs
+        Files that the command reads: they are not written over, whatever else is allowed.
+    force
+        Whether files that adaprep did not make may be replaced, as `--force` says.
+    """
+
+    def __init__(self, inputs: Iterable[Path | None] = (), force: bool = False) -> None:
+        self.inputs = [path for path in inputs if path is not None]
+        self.force = force
+
+    def check(self, path: Path, ours: bool | None = None) -> None:
+        """Refuse a file before any work is done for it.
+
+        Parameters
+        ----------
+        ours
+            Whether adaprep made it, where that is known otherwise than by its own mark.
+
+        Raises
+        ------
+        AdaprepError
+            It is an input, was not made by adaprep, is no file, or cannot be written.
+        """
+        check_place(path)
+        if not os.path.lexists(path):
+            return
+        try:
+            found = path.stat()
+        except OSError:  # a link to nothing: the link would be replaced, which is the user's
+            found = os.lstat(path)
+        if stat.S_ISDIR(found.st_mode):
+            raise AdaprepError(f"cannot write {path}: that is a folder. Give the name of a file.")
+        if any(_same(found, source) for source in self.inputs):
+            raise AdaprepError(f"{path} is read by this command and not written over: choose another name.")
+        if not stat.S_ISREG(found.st_mode) and not stat.S_ISLNK(found.st_mode):
+            raise AdaprepError(f"cannot write {path}: it is a device or a pipe, not a file.")
+        if not (self.force or (is_ours(path) if ours is None else ours and not path.is_symlink())):
+            raise AdaprepError(
+                f"{path} is there already, and adaprep did not make it: choose another name, or replace it "
+                f"with --force."
+            )
+
+    @contextmanager
+    def replacing(self, path: Path, ours: bool | None = None) -> Iterator[Path]:
+        """Yield a path beside `path` to write to, as `disk.replacing`; checked again at the end.
+
+        Raises
+        ------
+        AdaprepError
+            As `check`; or the disk refuses.
+        """
+        try:
+            with disk.replacing(path) as partial:
+                yield partial
+                self.check(path, ours)
+        except OSError as error:
+            raise AdaprepError(
+                f"cannot write {path}: {error.strerror or error}. Make room, or give another folder to -o."
+            ) from error
+
+
+def check_place(path: Path) -> None:
+    """Raise AdaprepError where no file can be at this path: its folder is a file, or may not be written."""
+    try:
+        parent = next(p for p in path.absolute().parents if os.path.lexists(p))
+        exists = parent.is_dir()
+    except (OSError, ValueError) as error:
+        raise AdaprepError(f"cannot write {printable(str(path))}: {error}. Choose another name.") from error
+    if not exists:
+        raise AdaprepError(f"cannot write {path}: {parent} is not a folder. Give another folder to -o.")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise AdaprepError(f"may not write {path}: no permission in {parent}. Choose a folder of your own.")
+    if len(os.fsencode(path.name)) > 255 - len(f".{os.getpid()}.partial"):
+        raise AdaprepError(f"cannot write {path}: the name is too long. Choose a shorter one.")
+
+
+def _same(found: os.stat_result, source: Path) -> bool:
+    try:
+        return os.path.samestat(found, source.stat())
+    except (OSError, ValueError):
+        return False
+
+
+def mark_folder(folder: Path) -> None:
+    """Mark a folder as one of a report before anything is written to it."""
+    disk.write_text(
+        folder / FOLDER_MARK, "This folder is written by adaprep report, which replaces its files.\n"
+    )
+
+
+def is_our_folder(folder: Path) -> bool:
+    """Whether a folder is one of a report: it bears the mark, or its page does."""
+    return (folder / FOLDER_MARK).is_file() or is_ours(folder / "index.html")
