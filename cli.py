@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+import adaprep  # noqa: F401  (first: it sees to it that `pipeline` is ours)
 from pipeline.screen import prepare_streams, say, told_as_sentences
 
 SUMMARIES = {

@@ -133,7 +133,7 @@ def test_an_interrupted_recipe_goes_on_where_it_was(
     monkeypatch.setattr(Train, "run", interrupted)
     first = run(tiny)
     assert first.exit_code == 130
-    assert "run the same command again to go on" in first.output
+    assert "run the same command again to resume" in first.output
     monkeypatch.setattr(Train, "run", done)
     planned = run(tiny, "--dry-run").output
     assert "done   train auxiliary-16-4x4-features8-seed0\n" in planned

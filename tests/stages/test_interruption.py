@@ -117,7 +117,7 @@ def test_ctrl_c_stops_cleanly_and_the_next_run_goes_on(
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 130, output
-    assert "stopped; what is finished is kept: run the same command again to go on" in output
+    assert "stopped; what is finished is kept: run the same command again to resume" in output
     assert "Traceback" not in output
     done = done_blocks(space)
     assert 0 < done < 20
