@@ -133,12 +133,12 @@ def _open_regular(name: str, flags: int) -> int:
     return handle
 
 
-def clear_partial(folder: Path, *names: str) -> None:
+def clear_partial(folder: Path, name: str, *names: str) -> None:
     """Delete what a killed writer left half-written of these files right in a folder.
 
     To be called by the only writer of these files. Files of other names stay, whatever they end in.
     """
-    ours = re.compile(f"({'|'.join(map(re.escape, names))}){PARTIAL}")
+    ours = re.compile(f"({'|'.join(map(re.escape, (name, *names)))}){PARTIAL}")
     for path in folder.glob("*.partial"):
         if ours.fullmatch(path.name) and path.is_file():
             delete(path, folder)

@@ -92,6 +92,7 @@ def outside(root: Path) -> dict[str, str]:
 @example("..")
 def test_no_name_leads_out_of_the_workspace(guarded: Path, name: str) -> None:
     before, space = outside(guarded), stores.Workspace(guarded / "here" / "w")
+    refused: list[str] = []
     for make in (
         lambda: space.folder(name, "train").path,
         lambda: space.folder("d", name).path,
@@ -103,12 +104,13 @@ def test_no_name_leads_out_of_the_workspace(guarded: Path, name: str) -> None:
         try:
             path = make()
         except AdaprepError as error:
-            assert str(error).isprintable()
+            refused.append(str(error))
             continue
         assert path.resolve().is_relative_to(space.path.resolve())
         disk.write_text(path / "x", "ours")
         shutil.rmtree(path)
     assert outside(guarded) == before
+    assert all(message.isprintable() for message in refused)
 
 
 @pytest.mark.slow
@@ -436,7 +438,8 @@ def test_compiled_functions_find_a_place_where_home_cannot_be_written(
     unwritable(monkeypatch, tmp_path)
     numba_cache.prepare()
     folder = tmp_path / f"adaprep-numba-{os.getuid()}"
-    assert os.environ[numba_cache.VARIABLE] == str(folder) == numba.config.CACHE_DIR
+    assert os.environ[numba_cache.VARIABLE] == str(folder)
+    assert str(folder) == numba.config.CACHE_DIR
     assert folder.stat().st_mode & 0o777 == 0o700
 
 

@@ -279,16 +279,16 @@ def trade_off(found: dict[str, Any]) -> list[Chart]:
                 (r for r in rows if str(r["grid"]) == grid and r["lambda"]), key=lambda r: r["lambda"]
             )
             for k, (key, title, _) in enumerate(MEASURES):
-                same = [r for r in same if base is not None and None not in (r[key], base[key])]
-                if base is not None and len(same) > 1:
+                known = [r for r in same if base is not None and None not in (r[key], base[key])]
+                if base is not None and len(known) > 1:
                     several = (
                         ""
                         if number == 0 and len({str(r["grid"]) for r in rows}) == 2
                         else f"\n{same[0]['sampler'].split(',')[0]}"
                     )
-                    values = [100 * (r[key] - base[key]) for r in same]
+                    values = [100 * (r[key] - base[key]) for r in known]
                     lines.append(
-                        Line(title + several, [r["lambda"] for r in same], values, style=2 * number + k)
+                        Line(title + several, [r["lambda"] for r in known], values, style=2 * number + k)
                     )
         if lines:
             ticks = sorted({x for line in lines for x in line.x})
