@@ -1,0 +1,35 @@
+"""How large input may be before it is refused, and how much of it a message shows."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Iterable
+from typing import Any
+
+from pipeline.names import printable
+
+MAX_SIDE = 65_535
+"""Pixels along one side of a label map that is described by text or JSON, where a few bytes claim any size."""
+
+MAX_PIXELS = 2**28
+"""Pixels of such a label map: five times the largest camera's."""
+
+MAX_SHOWN = 30
+"""Names that a message lists."""
+
+_REPR = reprlib.Repr()
+_REPR.maxlevel, _REPR.maxlist, _REPR.maxdict, _REPR.maxtuple = 3, 6, 4, 6
+_REPR.maxstring = _REPR.maxother = _REPR.maxlong = 100
+
+
+def short(value: Any) -> str:
+    """`repr` of a value from a file for a message: printable, of bounded length and depth."""
+    return printable(_REPR.repr(value)).replace("\n", "\\n")
+
+
+def listed(names: Iterable[Any]) -> str:
+    """Names with commas, the first `MAX_SHOWN` of them."""
+    every = [str(name) for name in names]
+    if len(every) <= MAX_SHOWN:
+        return ", ".join(every)
+    return f"{', '.join(every[:MAX_SHOWN])}, ... ({len(every)} in all)"
