@@ -123,8 +123,8 @@ def read_list(path: Path, root: Path) -> list[Frame]:
     Raises
     ------
     AdaprepError
-        The list cannot be read, is empty, or has a line with another number of fields, with a field that names
-        no file, or the same name as an earlier one; the message names the line.
+        The list cannot be read, is empty, or has a line with another number of fields, a field that names a
+        folder, or the same name as an earlier one; the message names the line.
     """
     frames: dict[str, tuple[int, Frame]] = {}
     for number, line in read_lines(path):

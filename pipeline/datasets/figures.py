@@ -190,12 +190,12 @@ def size_of(path: Path, annotation: dict[str, Any]) -> tuple[int, int]:
     """(H, W) of the annotated image. Raises FileError."""
     match annotation.get("size"):
         case {"height": height, "width": width} if _is_whole(height) and _is_whole(width):
-            if 0 < min(height, width) and max(height, width) <= MAX_SIDE and height * width <= MAX_PIXELS:
+            if min(height, width) > 0 and max(height, width) <= MAX_SIDE and height * width <= MAX_PIXELS:
                 return height, width
             if min(height, width) > 0:
                 raise FileError(
                     printable(
-                        f"{path}: 'size' says {short(width)} x {short(height)}, which is no size of an image: "
+                        f"{path}: 'size' says {short(width)} x {short(height)}, no size of an image: "
                         f"a side may have {MAX_SIDE} pixels, all of it {MAX_PIXELS}"
                     )
                 )

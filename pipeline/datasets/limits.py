@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.names import printable
 
 MAX_SIDE = 65_535
-"""Pixels along one side of a label map that is described by text or JSON, where a few bytes claim any size."""
+"""Pixels along one side of a label map that text or JSON describes, where a few bytes claim any size."""
 
 MAX_PIXELS = 2**28
 """Pixels of such a label map: five times the largest camera's."""

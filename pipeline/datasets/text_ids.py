@@ -31,9 +31,7 @@ def read_text_ids(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """
     data = _read(path)
     height, width = _size(data, path)
-    height = min(
-        height, _capacity(data) // width + 1
-    )  # where rows are missing, one that is short comes first
+    height = min(height, _capacity(data) // width + 1)  # a row that is short comes first
     ids = np.zeros((height, width), np.uint16)
     problem, row, value = parse(np.frombuffer(data, np.uint8), ids)
     if problem == RAGGED:

@@ -232,7 +232,7 @@ class _Loader(yaml.SafeLoader):
         self.sizes: dict[int, int] = {}  # by id of the node, with everything below it
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        mark = self.peek_event().start_mark
+        mark: yaml.Mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
         alias = self.check_event(yaml.AliasEvent)
         self.depth += 1
         self.count += 1
@@ -265,7 +265,7 @@ def _read_text(path: Path) -> str:
         raise
     if len(data) > MAX_BYTES:
         raise AdaprepError(
-            printable(f"{path}, line 1: larger than {MAX_BYTES // 2**20} MiB, the most allowed")
+            printable(f"{path}, line 1: larger than {MAX_BYTES // 2**20} MiB, the largest allowed")
         )
     try:
         return data.decode("utf-8")
@@ -288,7 +288,7 @@ def _problem(error: yaml.MarkedYAMLError) -> str:
 
 
 def _kind(node: yaml.Node) -> str:
-    return {"mapping": "keys with values", "sequence": "a list"}.get(node.id, "a single value")
+    return "keys with values" if isinstance(node, yaml.MappingNode) else "a list"
 
 
 def _shown(key: str) -> str:
