@@ -91,6 +91,8 @@ def open_dataset(dataset: str, root: Path | None, targets: str | None, settings:
     if bad := [s for s in settings if "=" not in s]:
         raise click.UsageError(f"--set {bad[0]}: give KEY=VALUE")
     pairs = dict(s.split("=", 1) for s in settings)
+    if "targets" in pairs:
+        raise click.UsageError("--set targets=...: give --targets CLASS,...")
     names = [t for t in targets.split(",") if t.strip()] if targets else None
     return registry.load(dataset, root, targets=names, **pairs)
 

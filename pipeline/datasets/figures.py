@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from pipeline.datasets import png
-from pipeline.datasets.files import read_bytes
-from pipeline.datasets.limits import MAX_PIXELS, MAX_SIDE, short
+from pipeline.datasets.limits import MAX_PIXELS, MAX_SIDE, read_limited, short
 from pipeline.errors import FileError
 from pipeline.names import printable
 
@@ -157,11 +156,7 @@ def _opaque(content: bytes) -> NDArray[np.bool_]:
 
 def load(path: Path) -> dict[str, Any]:
     """The annotation in a file, which has a list of objects. Raises FileError."""
-    data = read_bytes(path, MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise FileError(
-            printable(f"{path}: larger than {MAX_BYTES // 2**20} MiB, the most an annotation may be")
-        )
+    data = read_limited(path, MAX_BYTES)
     try:
         annotation = json.loads(data, object_pairs_hook=_without_repetition, parse_constant=_no_number)
     except RecursionError as error:

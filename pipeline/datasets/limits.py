@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import reprlib
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
+from pipeline.datasets.files import read_bytes
+from pipeline.errors import FileError
 from pipeline.names import printable
 
 MAX_SIDE = 65_535
@@ -20,6 +24,25 @@ MAX_SHOWN = 30
 _REPR = reprlib.Repr()
 _REPR.maxlevel, _REPR.maxlist, _REPR.maxdict, _REPR.maxtuple = 3, 6, 4, 6
 _REPR.maxstring = _REPR.maxother = _REPR.maxlong = 100
+
+
+def read_limited(path: Path, limit: int, may_be_empty: bool = False) -> bytes:
+    """A file of at most `limit` bytes.
+
+    Raises
+    ------
+    FileError
+        It cannot be read or is larger; or it is empty, unless it may be.
+    """
+    try:
+        data = read_bytes(path, limit + 1)
+    except FileError:
+        if may_be_empty and os.path.isfile(path) and os.path.getsize(path) == 0:
+            return b""
+        raise
+    if len(data) > limit:
+        raise FileError(printable(f"{path}: larger than {limit // 2**20} MiB, the most that is read"))
+    return data
 
 
 def short(value: Any) -> str:

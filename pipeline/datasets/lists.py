@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from pipeline.datasets.files import read_bytes
-from pipeline.datasets.limits import short
+from pipeline.datasets.limits import read_limited, short
 from pipeline.errors import AdaprepError
 from pipeline.names import printable
 
@@ -28,9 +27,7 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
     AdaprepError
         The list cannot be read, is too large, is a text in UTF-16, or a line holds a NUL.
     """
-    data = read_bytes(path, MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise AdaprepError(printable(f"{path}: larger than {MAX_BYTES // 2**20} MiB, the most a list may be"))
+    data = read_limited(path, MAX_BYTES, may_be_empty=True)
     if data.startswith(UTF16):
         raise AdaprepError(printable(f"{path}: not a text in UTF-8 (invalid start byte at byte 0)"))
     text = data.decode("utf-8-sig", "surrogateescape")

@@ -8,8 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.datasets.files import read_bytes
-from pipeline.datasets.limits import MAX_SIDE
+from pipeline.datasets.limits import MAX_SIDE, read_limited
 from pipeline.errors import FileError
 
 MAX_BYTES = 512 * 2**20
@@ -29,7 +28,7 @@ def read_text_ids(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
         The file cannot be read, holds something else than whole numbers in 0..65535, or its rows differ in
         length; the message names the row.
     """
-    data = _read(path)
+    data = read_limited(path, MAX_BYTES)
     height, width = _size(data, path)
     height = min(height, _capacity(data) // width + 1)  # a row that is short comes first
     ids = np.zeros((height, width), np.uint16)
@@ -45,7 +44,7 @@ def read_text_ids(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
 
 def text_size(path: Path) -> tuple[int, int]:
     """(H, W): the lines, and the numbers in the first. Raises FileError."""
-    data = _read(path)
+    data = read_limited(path, MAX_BYTES)
     height, width = _size(data, path)
     if height * width > _capacity(data):
         raise FileError(
@@ -58,13 +57,6 @@ def text_size(path: Path) -> tuple[int, int]:
 def _capacity(data: bytes) -> int:
     """Numbers that a file can hold: each takes a digit and a blank at least."""
     return (len(data) + 1) // 2
-
-
-def _read(path: Path) -> bytes:
-    data = read_bytes(path, MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise FileError(f"{path}: larger than {MAX_BYTES // 2**20} MiB, the most a label map in text may be")
-    return data
 
 
 def _size(data: bytes, path: Path) -> tuple[int, int]:

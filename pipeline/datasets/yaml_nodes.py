@@ -16,9 +16,8 @@ from typing import Any, NoReturn
 
 import yaml
 
-from pipeline.datasets.files import read_bytes
-from pipeline.datasets.limits import short
-from pipeline.errors import AdaprepError, FileError
+from pipeline.datasets.limits import read_limited, short
+from pipeline.errors import AdaprepError
 from pipeline.names import printable
 
 MAX_BYTES = 4 * 2**20
@@ -257,16 +256,7 @@ def _parts(node: yaml.Node) -> list[yaml.Node]:
 
 
 def _read_text(path: Path) -> str:
-    try:
-        data = read_bytes(path, MAX_BYTES + 1)
-    except FileError:
-        if path.is_file() and path.stat().st_size == 0:
-            return ""
-        raise
-    if len(data) > MAX_BYTES:
-        raise AdaprepError(
-            printable(f"{path}, line 1: larger than {MAX_BYTES // 2**20} MiB, the largest allowed")
-        )
+    data = read_limited(path, MAX_BYTES, may_be_empty=True)
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
