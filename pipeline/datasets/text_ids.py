@@ -61,7 +61,7 @@ def _capacity(data: bytes) -> int:
 
 def _size(data: bytes, path: Path) -> tuple[int, int]:
     first, *_ = data.split(b"\n", 1)
-    rows = data.rstrip().count(b"\n") + 1
+    rows = data.rstrip(b" \t\r\n").count(b"\n") + 1
     columns = len(first.split())
     if not columns:
         raise FileError(f"{path}: its first line is empty; a label map in text has numbers in each line")

@@ -285,8 +285,9 @@ def _precision(node: YamlNode | None) -> Precision:
 def _tag(node: YamlNode | None) -> str | None:
     if node is None:
         return None
+    word = _word(node)
     try:
-        return check_component("tag", _word(node))
+        return check_component("tag", word)
     except AdaprepError as error:
         node.fail(str(error))
 
