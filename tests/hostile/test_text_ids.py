@@ -57,7 +57,9 @@ def expected(content: bytes) -> np.ndarray | None:
     rows = [line.split() for line in content.rstrip().split(b"\n")]
     if not rows[0] or len({len(row) for row in rows}) > 1:
         return None
-    ids = np.array([[int(word) for word in row] for row in rows])
+    if any(len(word.lstrip(b"0")) > 5 for row in rows for word in row):
+        return None
+    ids = np.array([[int(word.lstrip(b"0") or b"0") for word in row] for row in rows])
     return None if ids.max() > 65535 else ids
 
 
