@@ -22,6 +22,9 @@ from pipeline.names import check_component, printable, safe_component
 HEX = re.compile(r"#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})")
 MOST_ID = 65535
 
+TAKEN = ("runs", "report")
+"""Folders beside those of the splits in a workspace; so is ``report-SPLIT``."""
+
 
 @dataclass(frozen=True)
 class Folders:
@@ -128,7 +131,7 @@ def read_list(path: Path, root: Path) -> list[Frame]:
     """
     frames: dict[str, tuple[int, Frame]] = {}
     for number, line in read_lines(path):
-        if line.lstrip().startswith("#"):
+        if line.lstrip(" \t").startswith("#"):
             continue
         fields = [field.strip(" \r") for field in line.split("\t" if "\t" in line else " ")]
         if len(fields) not in (2, 3) or not all(fields):
@@ -168,6 +171,8 @@ def _name_of(path: Path) -> str:
 
 
 def _split_name(name: str, split: YamlNode) -> str:
+    if name in TAKEN or name.startswith("report-"):
+        split.fail(f"no split can be called {name}: workspaces have a folder of this name for something else")
     return _component(split, "name of a split", name)
 
 

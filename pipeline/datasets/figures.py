@@ -28,7 +28,7 @@ from pipeline.names import printable
 BACKGROUND, PERSON, NEUTRAL = range(3)
 TITLES = {"person_poly": PERSON, "person_bmp": PERSON, "neutral": NEUTRAL}
 
-MAX_BYTES = 64 * 2**20
+MAX_BYTES = 32 * 2**20
 """Of an annotation file."""
 
 MAX_CORNER = 2**20

@@ -21,10 +21,10 @@ from pipeline.errors import AdaprepError
 from pipeline.names import printable
 
 MAX_BYTES = 4 * 2**20
-"""Of a file: a class table that names all 65,536 ids fits."""
+"""Of a file."""
 
-MAX_NODES = 500_000
-"""Values and keys in a file, where every alias counts as all that it stands for."""
+MAX_NODES = 300_000
+"""Values and keys in a file, where every alias counts as all that it stands for: a class has seven or more."""
 
 MAX_DEPTH = 32
 """Of lists and keys within each other."""
@@ -273,6 +273,8 @@ def _not_yaml(path: Path, line: int, problem: str) -> AdaprepError:
 def _problem(error: yaml.MarkedYAMLError) -> str:
     if isinstance(error, yaml.composer.ComposerError) and "another document" in (error.problem or ""):
         return "holds a second document (after ---), and must be one"
+    if error.problem == "second occurrence":
+        return "an anchor (&word) is given twice"
     text = error.problem or error.context or ""
     return text if len(text) <= 200 else f"{text[:200]}..."
 

@@ -67,6 +67,12 @@ def test_names_may_hold_what_is_no_line_feed(tmp_path: Path, odd: str, place: st
     assert frame.instance == (tmp_path / fields[2] if len(fields) > 2 else None)
 
 
+@pytest.mark.parametrize("line", ["\u2028\t#a.png", "\x0b\t# a"])
+def test_only_blanks_may_stand_before_the_mark_of_a_comment(tmp_path: Path, line: str) -> None:
+    (frame,) = read_list(made(tmp_path, line.encode()), tmp_path)
+    assert frame.label.name == line.split("\t")[1]
+
+
 def test_a_name_that_is_not_utf_8_is_that_of_its_file(tmp_path: Path) -> None:
     name = b"caf\xe9.png"
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(b"x")

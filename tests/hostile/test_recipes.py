@@ -110,7 +110,7 @@ TRAINED = "base: {resolutions: [32], samplers: [uniform]}\n"
         ("lambda: 1" + "0" * 400 + "\n", "line 2: lambda: a number of 401 characters is too long: 100 are"),
         ("lambda: 1e300\n", "line 2: lambda: must be a number of at most 1e+09, found '1e300'"),
         ("lambda: .nan\n", "line 2: lambda: must be a number of at least 0, found nan"),
-        (f"grid: {bomb()}\n", "line 2: holds more than 500000 values, aliases written out"),
+        (f"grid: {bomb()}\n", "line 2: holds more than 300000 values, aliases written out"),
         ("grid: [8, 8]\n", "line 2: grid: must be a grid such as 8 or 8x8 (height x width), at least 2x2"),
         ("grid: " + "9" * 5000 + "\n", "line 2: grid: a number of 5000 characters is too long"),
         ("grid: 9999x8\n", "line 2: grid: must be a grid of at most 512x512, found '9999x8'"),
