@@ -24,7 +24,7 @@ MAX_BYTES = 4 * 2**20
 """Of a file."""
 
 MAX_NODES = 300_000
-"""Values and keys in a file, where every alias counts as all that it stands for: a class has seven or more."""
+"""Values and keys in a file, where an alias counts as all that it stands for; a class has seven or more."""
 
 MAX_DEPTH = 32
 """Of lists and keys within each other."""
