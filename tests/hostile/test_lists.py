@@ -112,6 +112,14 @@ def test_a_list_that_is_too_large_is_refused_unread(tmp_path: Path, monkeypatch:
         read_list(made(tmp_path, b"a b\n" * 2**19), tmp_path)
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="no such device")
+def test_a_device_is_no_list(tmp_path: Path) -> None:
+    text = "classes: [{id: 0, name: a}]\nsplits: {train: {list: /dev/zero}}\n"
+    (tmp_path / "d.yaml").write_text(text)
+    with pytest.raises(AdaprepError, match="^/dev/zero"):
+        Custom(tmp_path / "d.yaml").frames("train")
+
+
 def test_a_folder_is_no_list(tmp_path: Path) -> None:
     with pytest.raises(AdaprepError, match="is a folder, not a file"):
         read_list(tmp_path, tmp_path)

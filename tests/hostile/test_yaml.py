@@ -190,6 +190,9 @@ def test_large_files_are_refused_before_they_are_parsed(tmp_path: Path) -> None:
 def test_devices_and_folders_are_no_class_tables(tmp_path: Path) -> None:
     with pytest.raises(AdaprepError, match="is a folder, not a file"):
         Custom(tmp_path)
+    if Path("/dev/zero").exists():
+        with pytest.raises(AdaprepError, match="^/dev/zero"):
+            Custom(Path("/dev/zero"))
 
 
 def test_a_class_table_of_twenty_thousand_ids_takes_seconds(tmp_path: Path) -> None:
