@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from pipeline.datasets import png
-from pipeline.datasets.limits import MAX_PIXELS, MAX_SIDE, read_limited, short
+from pipeline.datasets.files import read_bytes
+from pipeline.datasets.limits import MAX_PIXELS, MAX_SIDE, check_bytes, short
 from pipeline.errors import FileError
 from pipeline.names import printable
 
@@ -55,7 +56,11 @@ def read_objects(path: Path) -> Iterator[tuple[int, int, Placed]]:
     FileError
         The annotation is malformed; the message names the file and, counting from 0, the object.
     """
-    annotation = load(path)
+    yield from objects_of(load(path), path)
+
+
+def objects_of(annotation: dict[str, Any], path: Path) -> Iterator[tuple[int, int, Placed]]:
+    """`read_objects` of an annotation in memory; `path` is for the errors."""
     size = size_of(path, annotation)
     budget = _Budget(MAX_WORK)
     for index, item in enumerate(annotation["objects"]):
@@ -156,7 +161,12 @@ def _opaque(content: bytes) -> NDArray[np.bool_]:
 
 def load(path: Path) -> dict[str, Any]:
     """The annotation in a file, which has a list of objects. Raises FileError."""
-    data = read_limited(path, MAX_BYTES)
+    return parse(read_bytes(path, MAX_BYTES + 1), path)
+
+
+def parse(data: bytes, path: Path) -> dict[str, Any]:
+    """`load` of a file already in memory; `path` is for the errors."""
+    check_bytes(data, path, MAX_BYTES)
     try:
         annotation = json.loads(data, object_pairs_hook=_without_repetition, parse_constant=_no_number)
     except RecursionError as error:

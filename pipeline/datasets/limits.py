@@ -40,9 +40,14 @@ def read_limited(path: Path, limit: int, may_be_empty: bool = False) -> bytes:
         if may_be_empty and os.path.isfile(path) and os.path.getsize(path) == 0:
             return b""
         raise
+    check_bytes(data, path, limit)
+    return data
+
+
+def check_bytes(data: bytes, path: Path, limit: int) -> None:
+    """Raise FileError if a file, in memory, has more than `limit` bytes."""
     if len(data) > limit:
         raise FileError(printable(f"{path}: larger than {limit // 2**20} MiB, the most that is read"))
-    return data
 
 
 def short(value: Any) -> str:

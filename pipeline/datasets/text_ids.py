@@ -8,7 +8,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.datasets.limits import MAX_SIDE, read_limited
+from pipeline.datasets.files import read_bytes
+from pipeline.datasets.limits import MAX_SIDE, check_bytes
 from pipeline.errors import FileError
 
 MAX_BYTES = 512 * 2**20
@@ -28,7 +29,12 @@ def read_text_ids(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
         The file cannot be read, holds something else than whole numbers in 0..65535, or its rows differ in
         length; the message names the row.
     """
-    data = read_limited(path, MAX_BYTES)
+    return decode_text_ids(read_bytes(path, MAX_BYTES + 1), path)
+
+
+def decode_text_ids(data: bytes, path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """`read_text_ids` of a file already in memory; `path` is for the errors."""
+    check_bytes(data, path, MAX_BYTES)
     height, width = _size(data, path)
     height = min(height, _capacity(data) // width + 1)  # a row that is short comes first
     ids = np.zeros((height, width), np.uint16)
@@ -44,7 +50,8 @@ def read_text_ids(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
 
 def text_size(path: Path) -> tuple[int, int]:
     """(H, W): the lines, and the numbers in the first. Raises FileError."""
-    data = read_limited(path, MAX_BYTES)
+    data = read_bytes(path, MAX_BYTES + 1)
+    check_bytes(data, path, MAX_BYTES)
     height, width = _size(data, path)
     if height * width > _capacity(data):
         raise FileError(
