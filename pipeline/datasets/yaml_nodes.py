@@ -32,6 +32,9 @@ MAX_DEPTH = 32
 MAX_NUMBER = 100
 """Characters of a number: beyond, `int` and `float` fail or take quadratic time."""
 
+MAX_TEXT = 4096
+"""Characters of a text: more than any path or name has."""
+
 MAX_KEY = 60
 """Characters of a key that a message shows."""
 
@@ -110,6 +113,8 @@ class YamlNode:
             self.fail(f"must be a text, {self._found()}")
         if bad := next((c for c in value if c == "\0" or "\ud800" <= c <= "\udfff"), None):
             self.fail(f"holds {bad!r}, which no name or text may hold, {self._found()}")
+        if len(value) > MAX_TEXT:
+            self.fail(f"a text of {len(value)} characters is too long: {MAX_TEXT} are allowed")
         return value
 
     def file_path(self) -> Path:

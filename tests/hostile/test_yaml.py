@@ -144,6 +144,7 @@ def bomb(factor: int = 9) -> str:
             "line 5: splits.../../elsewhere: the name of a split '../../elsewhere' cannot be used: it holds '/'. ",
         ),
         (BASE.replace("train:", "..:"), "line 5: splits...: the name of a split '..' cannot be used: it begins"),
+        ("title: " + "a" * 5000 + "\n" + BASE, "line 1: title: a text of 5000 characters is too long: 4096 are"),
         (BASE.replace("train:", "runs:"), "line 5: splits.runs: no split can be called runs: workspaces have"),
         (BASE.replace("train:", "report-val:"), "line 5: splits.report-val: no split can be called report-val"),
         ("title: &a b\nlicense: &a c\n" + BASE, "line 2: not YAML: an anchor (&word) is given twice"),
