@@ -283,6 +283,8 @@ def open_dataset(chosen: settings.Data) -> Dataset:
     """The data set that the options name."""
     from pipeline.datasets import registry
 
+    if "targets" in chosen.settings:
+        raise click.UsageError("--set targets=...: give --targets CLASS,...")
     names = [t for t in chosen.targets.split(",") if t.strip()] if chosen.targets else None
     return registry.load(chosen.dataset, chosen.root, targets=names, **chosen.settings)
 

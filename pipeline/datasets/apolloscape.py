@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets.base import VOID, ClassTable, Dataset, Frame, LabelClass
-from pipeline.datasets.files import file_error, find_keys
+from pipeline.datasets.files import find_keys
+from pipeline.datasets.limits import short
+from pipeline.datasets.lists import line_error, names_file, read_lines
 from pipeline.errors import AdaprepError
 
 COLOR, LABEL = "ColorImage", "Label"
@@ -149,16 +151,15 @@ class ApolloScape(Dataset):
 
     def _read_list(self, path: Path) -> list[Frame]:
         """Frames of one list: `image<TAB>label` a line, relative to the root."""
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except OSError as error:
-            raise file_error(path, error) from error
-        rows = [[field.strip().lstrip("/") for field in line.split("\t")] for line in lines if line.strip()]
-        for image, *_ in rows:
-            if not image.endswith(IMAGE_END) or COLOR not in image.split("/"):
-                raise AdaprepError(
-                    f"{path}: {image!r} is no path of an image in {COLOR} that ends in {IMAGE_END}"
-                )
+        rows = []
+        for number, line in read_lines(path):
+            row = [field.strip(" ").lstrip("/") for field in line.split("\t")][:2]
+            if not row[0].endswith(IMAGE_END) or COLOR not in row[0].split("/"):
+                wanted = f"path of an image in {COLOR} that ends in {IMAGE_END}"
+                raise line_error(path, number, f"{short(row[0])} is no {wanted}")
+            if not names_file(row[-1]):
+                raise line_error(path, number, f"{short(row[-1])} is no path of a label map")
+            rows.append(row)
         arrange = self._arrangement(rows)
         return [self._frame(*map(arrange, row[:2])) for row in rows]
 
@@ -232,8 +233,8 @@ def _as_it_is(path: str) -> str:
 
 def _type_first(path: str) -> str:
     """`road01_ins/ColorImage/...` to `ColorImage/road01_ins/...`, and the other way."""
-    first, second, *rest = path.split("/")
-    return "/".join((second, first, *rest))
+    first, *rest = path.split("/")
+    return "/".join((*rest[:1], first, *rest[1:]))
 
 
 def _no_spaces(path: str) -> str:

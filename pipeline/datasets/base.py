@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,7 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.datasets.limits import listed, short
 from pipeline.errors import AdaprepError
+from pipeline.names import printable
 
 VOID = 255
 """Train id of pixels that count for nothing."""
@@ -39,17 +42,19 @@ class ClassTable:
     classes: tuple[LabelClass, ...]
 
     def __post_init__(self) -> None:
-        ids = [c.id for c in self.classes]
-        if twice := sorted({i for i in ids if ids.count(i) > 1}):
-            raise AdaprepError(f"class table names these ids twice: {twice}")
+        if twice := sorted(i for i, times in Counter(c.id for c in self.classes).items() if times > 1):
+            raise AdaprepError(f"class table names these ids twice: {listed(twice)}")
         if bad := [c.id for c in self.classes if not 0 <= c.id <= 65535]:
-            raise AdaprepError(f"class ids must lie in 0..65535, got {bad}")
+            raise AdaprepError(f"class ids must lie in 0..65535, got {listed(bad)}")
         used = sorted({c.train_id for c in self.classes} - {VOID})
         if used != list(range(len(used))) or len(used) >= UNKNOWN:
-            raise AdaprepError(f"train ids must be 0, 1, 2, ... without a gap (void is {VOID}), got {used}")
-        for train_id in used:
-            if len({c.target for c in self.classes if c.train_id == train_id}) > 1:
-                raise AdaprepError(f"train id {train_id} is a target under one id and not under another")
+            raise AdaprepError(
+                f"train ids must be 0, 1, 2, ... without a gap (void is {VOID}), got {listed(used)}"
+            )
+        targets: dict[int, bool] = {}
+        for c in self.classes:
+            if c.train_id != VOID and targets.setdefault(c.train_id, c.target) != c.target:
+                raise AdaprepError(f"train id {c.train_id} is a target under one id and not under another")
 
     @cached_property
     def lut(self) -> NDArray[np.uint8]:
@@ -94,11 +99,12 @@ class ClassTable:
         AdaprepError
             A name is not in the table, or is a void class; the message lists the names there are.
         """
-        wanted = {n.strip() for n in names}
-        if unknown := sorted(wanted - set(self.names)):
+        known = set(self.names)
+        wanted = {n if n in known else n.strip() for n in names}
+        if unknown := sorted(wanted - known):
             raise AdaprepError(
-                f"no class named {', '.join(map(repr, unknown))} to make a target of; "
-                f"the classes are: {', '.join(self.names)}"
+                f"no class named {listed(map(short, unknown))} to make a target of; "
+                f"the classes are: {printable(listed(self.names))}"
             )
         ids = {i for i, n in enumerate(self.names) if n in wanted}
         return ClassTable(tuple(replace(c, target=c.train_id in ids) for c in self.classes))
@@ -140,7 +146,7 @@ class Dataset(ABC):
     table: ClassTable
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self.root = root.absolute()  # workspaces store it and are used from other folders
         self.classes: ClassTable = self.table
 
     @abstractmethod
@@ -186,7 +192,7 @@ class Dataset(ABC):
     def check_split(self, split: str) -> None:
         """Raise AdaprepError unless the data set has this split."""
         if split not in self.splits:
-            raise AdaprepError(f"{self.name} has no split {split!r}; it has: {', '.join(self.splits)}")
+            raise AdaprepError(f"{self.name} has no split {short(split)}; it has: {listed(self.splits)}")
 
     def nothing_found(self, looked_for: Sequence[str]) -> AdaprepError:
         """The error for an empty or absent data set: where it looked, for what, and what goes where."""

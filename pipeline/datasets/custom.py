@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets.base import UNKNOWN, VOID, ClassTable, Dataset, Frame, LabelClass
-from pipeline.datasets.files import file_error
+from pipeline.datasets.limits import listed, short
+from pipeline.datasets.lists import line_error, names_file, read_lines
 from pipeline.datasets.pairs import pair_folders
 from pipeline.datasets.yaml_nodes import YamlNode, did_you_mean, read_yaml
 from pipeline.errors import AdaprepError
+from pipeline.names import check_component, printable, safe_component
 
-NAME = re.compile(r"\w[\w.-]*")
 HEX = re.compile(r"#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})")
 MOST_ID = 65535
+
+TAKEN = ("runs", "report")
+"""Folders beside those of the splits in a workspace; so is ``report-SPLIT``."""
 
 
 @dataclass(frozen=True)
@@ -64,18 +69,20 @@ class Custom(Dataset):
             ("classes", "splits"), ("name", "title", "root", "void", "targets", "training_splits", "license")
         )
         self.source = str(path.absolute())  # what opens this data set again
-        self.name = _name(said["name"]) if "name" in said else re.sub(r"[^\w.-]+", "-", path.stem)
+        self.name = _component(said["name"], "name of a data set") if "name" in said else _name_of(path)
         self.title = said["title"].text() if "title" in said else self.name
         self.license = said["license"].text() if "license" in said else ""
-        self.sources = {name: _source(split) for name, split in said["splits"].any_mapping().items()}
+        self.sources = {
+            _split_name(name, split): _source(split) for name, split in said["splits"].any_mapping().items()
+        }
         if not self.sources:
             said["splits"].fail("must name at least one split")
         self.splits = tuple(self.sources)
         self.training_splits = _training_splits(said.get("training_splits"), self.splits)
         self.table = _class_table(said)
-        folder = Path(said["root"].text() if "root" in said else ".").expanduser()
+        folder = said["root"].file_path() if "root" in said else Path(".")
         root = root or path.absolute().parent / folder
-        super().__init__(root.resolve() if ".." in root.parts else root.absolute())
+        super().__init__(Path(os.path.realpath(root)) if ".." in root.parts else root)
 
     def frames(self, split: str) -> list[Frame]:
         self.check_split(split)
@@ -119,42 +126,54 @@ def read_list(path: Path, root: Path) -> list[Frame]:
     Raises
     ------
     AdaprepError
-        The list cannot be read, is empty, or has a line with another number of fields or the same name as an
-        earlier one; the message names the line.
+        The list cannot be read, is empty, or has a line with another number of fields, a field that names a
+        folder, or the same name as an earlier one; the message names the line.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise file_error(path, error) from error
-    except UnicodeDecodeError as error:
-        raise AdaprepError(f"{path}: not a text in UTF-8 ({error.reason} at byte {error.start})") from error
     frames: dict[str, tuple[int, Frame]] = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip() or line.lstrip().startswith("#"):
+    for number, line in read_lines(path):
+        if line.lstrip(" \t").startswith("#"):
             continue
-        fields = [field.strip() for field in line.split("\t" if "\t" in line else " ")]
+        fields = [field.strip(" \r") for field in line.split("\t" if "\t" in line else " ")]
         if len(fields) not in (2, 3) or not all(fields):
-            raise AdaprepError(
-                f"{path}, line {number}: must be image<TAB>label or image<TAB>label<TAB>instances, "
-                f"found {line!r}"
+            raise line_error(
+                path,
+                number,
+                f"must be image<TAB>label or image<TAB>label<TAB>instances, found {short(line)}",
             )
+        if bad := next((field for field in fields if not names_file(field)), None):
+            raise line_error(path, number, f"{short(bad)} is a folder, not a file")
         name = str(Path(fields[0]).with_suffix("")).lstrip("/")
         if name in frames:
-            raise AdaprepError(
-                f"{path}, line {number}: {name!r} was listed before, in line {frames[name][0]}"
-            )
+            raise line_error(path, number, f"{short(name)} was listed before, in line {frames[name][0]}")
         image, label, *instance = (root / field for field in fields)
         frames[name] = (number, Frame(name, image, label, instance[0] if instance else None))
     if not frames:
-        raise AdaprepError(f"{path}: the list is empty")
+        raise AdaprepError(printable(f"{path}: the list is empty"))
     return [frames[name][1] for name in sorted(frames)]
 
 
-def _name(node: YamlNode) -> str:
-    name = node.text()
-    if not NAME.fullmatch(name):
-        node.fail(f"may hold letters, digits, '.', '_' and '-', for it names a folder; found {name!r}")
-    return name
+def _component(node: YamlNode, what: str, name: str | None = None) -> str:
+    """A name that becomes a folder in workspaces: the value of a key, or the key itself."""
+    name = node.text() if name is None else name
+    try:
+        return check_component(what, name)
+    except AdaprepError as error:
+        node.fail(str(error))
+
+
+def _name_of(path: Path) -> str:
+    """A name that can name a folder, made of the file's."""
+    name = re.sub(r"[^\w.-]+", "-", path.stem)
+    try:
+        return check_component("name of a data set", name)
+    except AdaprepError:
+        return safe_component(path.stem)
+
+
+def _split_name(name: str, split: YamlNode) -> str:
+    if name in TAKEN or name.startswith("report-"):
+        split.fail(f"no split can be called {name}: workspaces have a folder of this name for something else")
+    return _component(split, "name of a split", name)
 
 
 def _source(split: YamlNode) -> Folders | ListFile:
@@ -169,10 +188,12 @@ def _source(split: YamlNode) -> Folders | ListFile:
 def _training_splits(node: YamlNode | None, splits: tuple[str, ...]) -> tuple[str, ...]:
     if node is None:
         return tuple(split for split in splits if split == "train")
+    known, named = set(splits), []
     for item in node.items():
-        if item.text() not in splits:
-            item.fail(f"no split {item.text()!r}; the splits are: {', '.join(splits)}")
-    return tuple(item.text() for item in node.items())
+        named.append(item.text())
+        if named[-1] not in known:
+            item.fail(f"no split {short(named[-1])}; the splits are: {listed(splits)}")
+    return tuple(named)
 
 
 def _class_table(said: dict[str, YamlNode]) -> ClassTable:
@@ -180,19 +201,22 @@ def _class_table(said: dict[str, YamlNode]) -> ClassTable:
     if not rows:
         said["classes"].fail("must name at least one class")
     keys = [row.mapping(("id", "name"), ("train_id", "color")) for row in rows]
-    train_ids = _train_ids(said["classes"], keys)
+    names = [key["name"].text().strip() for key in keys]
+    train_ids = _train_ids(said["classes"], keys, names)
     shown = palette(len(set(train_ids) - {VOID}))
-    targets = _targets(said.get("targets"), [k["name"].text() for k in keys], train_ids)
+    targets = _targets(said.get("targets"), names, train_ids)
     classes = []
     ids: dict[int, YamlNode] = {}
-    for key, train_id in zip(keys, train_ids, strict=True):
+    for key, name, train_id in zip(keys, names, train_ids, strict=True):
         color = _color(key["color"]) if "color" in key else shown[train_id] if train_id != VOID else (0, 0, 0)
-        classes.append(
-            LabelClass(_id(key["id"], ids), key["name"].text(), train_id, train_id in targets, color)
-        )
-    void = said["void"].items() if "void" in said else []
-    classes += [LabelClass(_id(node, ids), f"void {node.value()}") for node in void]
-    return ClassTable(tuple(classes))
+        classes.append(LabelClass(_id(key["id"], ids), name, train_id, train_id in targets, color))
+    for node in said["void"].items() if "void" in said else []:
+        number = _id(node, ids)
+        classes.append(LabelClass(number, f"void {number}"))
+    try:
+        return ClassTable(tuple(classes))
+    except AdaprepError as error:
+        said["classes"].fail(str(error))
 
 
 def _id(node: YamlNode, earlier: dict[int, YamlNode]) -> int:
@@ -203,7 +227,7 @@ def _id(node: YamlNode, earlier: dict[int, YamlNode]) -> int:
     return value
 
 
-def _train_ids(classes: YamlNode, keys: list[dict[str, YamlNode]]) -> list[int]:
+def _train_ids(classes: YamlNode, keys: list[dict[str, YamlNode]], names: list[str]) -> list[int]:
     """As given, or counted in the order of the classes."""
     given = [key["train_id"] for key in keys if "train_id" in key]
     if given and len(given) < len(keys):
@@ -211,22 +235,24 @@ def _train_ids(classes: YamlNode, keys: list[dict[str, YamlNode]]) -> list[int]:
     ids = [node.integer(0, VOID) for node in given] or list(range(len(keys)))
     used = sorted(set(ids) - {VOID})
     if used != list(range(len(used))) or len(used) >= UNKNOWN:
-        classes.fail(f"train ids must be 0, 1, 2, ... without a gap ({VOID} is void), found {used}")
+        classes.fail(f"train ids must be 0, 1, 2, ... without a gap ({VOID} is void), found {short(used)}")
     by_name: dict[str, int] = {}
-    for key, train_id in zip(keys, ids, strict=True):
-        if by_name.setdefault(key["name"].text(), train_id) != train_id:
-            key["name"].fail(f"two train ids, {by_name[key['name'].text()]} and {train_id}, for one name")
+    for key, name, train_id in zip(keys, names, ids, strict=True):
+        if by_name.setdefault(name, train_id) != train_id:
+            key["name"].fail(f"two train ids, {by_name[name]} and {train_id}, for one name")
     return ids
 
 
 def _targets(node: YamlNode | None, names: list[str], train_ids: list[int]) -> set[int]:
     """Train ids of the classes named."""
     learnt = {name: train_id for name, train_id in zip(names, train_ids, strict=True) if train_id != VOID}
+    chosen = set()
     for item in node.items() if node else []:
-        if (name := item.text()) not in learnt:
+        if (name := item.text().strip()) not in learnt:
             hint = did_you_mean(name, tuple(learnt))
-            item.fail(f"no class {name!r} to make a target of{hint} The classes are: {', '.join(learnt)}")
-    return {learnt[item.text()] for item in node.items()} if node else set()
+            item.fail(f"no class {short(name)} to make a target of{hint} The classes are: {listed(learnt)}")
+        chosen.add(learnt[name])
+    return chosen
 
 
 def _color(node: YamlNode) -> tuple[int, int, int]:
@@ -237,7 +263,7 @@ def _color(node: YamlNode) -> tuple[int, int, int]:
     if isinstance(value, list) and len(value) == 3:
         red, green, blue = (item.integer(0, 255) for item in node.items())
         return red, green, blue
-    node.fail(f'must be [red, green, blue] or "#rrggbb", found {value!r}')
+    node.fail(f'must be [red, green, blue] or "#rrggbb", found {short(value)}')
 
 
 def palette(count: int) -> list[tuple[int, int, int]]:

@@ -109,7 +109,7 @@ def _manifest(root: Path) -> dict[str, Any]:
     """What `demo.json` says; nothing if it is not there or is not ours."""
     try:
         content = json.loads((root / MANIFEST).read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 

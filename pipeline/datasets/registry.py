@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.datasets.base import Dataset
+from pipeline.datasets.limits import short
 from pipeline.datasets.yaml_nodes import did_you_mean
 from pipeline.errors import AdaprepError
+from pipeline.names import printable
 
 MODULES = {
     "apolloscape": "pipeline.datasets.apolloscape:ApolloScape",
@@ -26,6 +28,7 @@ MODULES = {
 }
 DATA = "ADAPREP_DATA"
 SWITCHES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+WANTED = {str: "a word", int: "a whole number", float: "a number", bool: "true or false"}
 
 
 def names() -> tuple[str, ...]:
@@ -34,7 +37,7 @@ def names() -> tuple[str, ...]:
 
 
 def load(
-    name: str | Path, root: Path | None = None, targets: Sequence[str] | None = None, **settings: Any
+    name: str | Path, root: Path | None = None, /, targets: Sequence[str] | None = None, **settings: Any
 ) -> Dataset:
     """A data set by its name, or the one that a YAML file describes.
 
@@ -86,17 +89,18 @@ def places(name: str) -> list[Path]:
 
 
 def _open(name: str, root: Path | None, settings: dict[str, Any]) -> Dataset:
-    root = root.expanduser().absolute() if root else None
+    root = _expanded(root) if root else None
     if name not in MODULES and (name.endswith((".yaml", ".yml")) or os.path.isfile(name)):
         from pipeline.datasets.custom import Custom
 
         if settings:
             raise AdaprepError(f"{name}: a data set of your own has no setting {next(iter(settings))!r}")
-        return Custom(Path(name).expanduser(), root)
+        return Custom(_expanded(Path(name), absolute=False), root)
     if name not in MODULES:
         raise AdaprepError(
-            f"no data set {name!r}{did_you_mean(name, names())} The data sets are: {', '.join(names())}; "
-            f"or give a YAML file that describes your own (docs/your-own-data.md)."
+            f"no data set {short(name)}{did_you_mean(name, names())} "
+            f"The data sets are: {', '.join(names())}; or give a YAML file that describes your own "
+            f"(docs/your-own-data.md)."
         )
     kind = _class(name)
     values = _settings(name, kind, settings)
@@ -117,13 +121,22 @@ def _places(name: str, kind: type[Dataset]) -> list[tuple[str, Path]]:
     if data := os.environ.get(DATA):
         candidates.append((f"${DATA}/{name}", Path(data) / name))
     candidates.append((f"./data/{name}", Path("data") / name))
-    return [(called, path.expanduser().absolute()) for called, path in candidates]
+    return [(called, _expanded(path)) for called, path in candidates]
+
+
+def _expanded(path: Path, absolute: bool = True) -> Path:
+    """A path with ~ written out."""
+    try:
+        path = path.expanduser()
+    except RuntimeError as error:
+        raise AdaprepError(f"{printable(str(path))}: there is no such user here") from error
+    return path.absolute() if absolute else path
 
 
 def _root(name: str, kind: type[Dataset]) -> Path:
     candidates = _places(name, kind)
     for _, place in candidates:
-        if place.is_dir():
+        if os.path.isdir(place):
             return place
     listed = "\n".join(f"  {place} ({called})" for called, place in candidates)
     raise AdaprepError(
@@ -134,7 +147,7 @@ def _root(name: str, kind: type[Dataset]) -> Path:
 
 def _describe_place(name: str, kind: type[Dataset]) -> str:
     candidates = _places(name, kind)
-    found = next((str(place) for _, place in candidates if place.is_dir()), None)
+    found = next((str(place) for _, place in candidates if os.path.isdir(place)), None)
     return found or f"not found: looked in {', '.join(called for called, _ in candidates)}"
 
 
@@ -147,16 +160,17 @@ def _settings(name: str, kind: type[Dataset], given: dict[str, Any]) -> dict[str
     for key, value in given.items():
         if key not in known:
             listed = f" Its settings are: {', '.join(known)}" if known else " It has none."
-            raise AdaprepError(f"{name} has no setting {key!r}{did_you_mean(key, known)}{listed}")
+            raise AdaprepError(f"{name} has no setting {short(key)}{did_you_mean(key, known)}{listed}")
         values[key] = _converted(name, key, value, hints.get(key, str))
     return values
 
 
 def _converted(name: str, key: str, value: Any, kind: Any) -> Any:
-    if not isinstance(value, str) or kind not in (int, float, bool):
+    if kind not in WANTED or type(value) is kind:
         return value
     try:
+        if not isinstance(value, str):
+            raise ValueError
         return SWITCHES[value.lower()] if kind is bool else kind(value)
     except (KeyError, ValueError) as error:
-        wanted = {int: "a whole number", float: "a number", bool: "true or false"}[kind]
-        raise AdaprepError(f"{name}: the setting {key} must be {wanted}, got {value!r}") from error
+        raise AdaprepError(f"{name}: the setting {key} must be {WANTED[kind]}, got {short(value)}") from error

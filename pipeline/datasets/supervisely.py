@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -103,8 +104,7 @@ class Supervisely(Dataset):
 
     def _bases(self) -> list[Path]:
         """Where a project may begin: at the root, or one folder further down."""
-        below = sorted(p for p in self.root.iterdir() if p.is_dir()) if self.root.is_dir() else []
-        return [self.root, *(p for p in below if (p / "meta.json").is_file())]
+        return [self.root, *(p for p in sorted(self.root.glob("*")) if os.path.isfile(p / "meta.json"))]
 
     @cached_property
     def _all_frames(self) -> list[Frame]:
@@ -116,18 +116,25 @@ class Supervisely(Dataset):
         return []
 
     def label_size(self, frame: Frame) -> tuple[int, int]:
-        return size_of(frame.label, load(frame.label))
+        """(H, W) that the annotation gives and the image, where it is there, has. Raises FileError."""
+        from pipeline.datasets import readers
+
+        size = size_of(frame.label, load(frame.label))
+        if os.path.exists(frame.image):
+            _check_size(frame, size, readers.image_size(frame.image))
+        return size
 
     def read_image(self, frame: Frame) -> NDArray[np.uint8]:
         image = super().read_image(frame)
-        _check_size(frame, self.label_size(frame), image.shape[:2])
+        _check_size(frame, size_of(frame.label, load(frame.label)), image.shape[:2])
         return image
 
     def read_labels(self, frame: Frame) -> NDArray[np.uint8]:
         """(H, W) 0 background, 1 person, 2 neutral. Raises FileError."""
-        labels = np.zeros(self._checked_size(frame), np.uint8)
-        for _, label, (row, col, mask) in sorted(read_objects(frame.label), key=lambda o: o[1], reverse=True):
-            labels[row : row + mask.shape[0], col : col + mask.shape[1]][mask] = label
+        labels = np.zeros(self.label_size(frame), np.uint8)
+        for _, label, (row, col, mask) in read_objects(frame.label):
+            part = labels[row : row + mask.shape[0], col : col + mask.shape[1]]
+            part[mask if label == PERSON else mask & (part != PERSON)] = label
         return labels
 
     def read_instances(self, frame: Frame) -> NDArray[np.int32]:
@@ -135,21 +142,12 @@ class Supervisely(Dataset):
 
         Neutral objects have numbers only where `neutral` is "person". Raises FileError.
         """
-        instances = np.zeros(self._checked_size(frame), np.int32)
+        instances = np.zeros(self.label_size(frame), np.int32)
         numbered = {c.id for c in self.classes.classes if c.train_id == PERSON}
         for number, label, (row, col, mask) in read_objects(frame.label):
             if label in numbered:
                 instances[row : row + mask.shape[0], col : col + mask.shape[1]][mask] = number
         return instances
-
-    def _checked_size(self, frame: Frame) -> tuple[int, int]:
-        """The annotation's size, once the image (where it is there) agrees."""
-        from pipeline.datasets import readers
-
-        size = self.label_size(frame)
-        if frame.image.exists():
-            _check_size(frame, size, readers.image_size(frame.image))
-        return size
 
 
 def validation_indices(count: int, seed: int) -> set[int]:
@@ -162,7 +160,7 @@ def _annotation(dataset: Path, image: str) -> Path:
     """`NAME.png.json` (today's exports) or, where only that is there, `NAME.json` (2018)."""
     today = dataset / "ann" / f"{image}.json"
     former = today.with_name(f"{Path(image).stem}.json")
-    return former if former.exists() and not today.exists() else today
+    return former if os.path.exists(former) and not os.path.exists(today) else today
 
 
 def _check_size(frame: Frame, annotated: tuple[int, int], found: tuple[int, ...]) -> None:

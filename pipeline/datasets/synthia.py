@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from abc import abstractmethod
 from pathlib import Path, PurePosixPath
@@ -12,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets.base import VOID, ClassTable, Dataset, Frame, LabelClass
-from pipeline.datasets.files import file_error, find_keys
+from pipeline.datasets.files import find_keys
+from pipeline.datasets.limits import short
+from pipeline.datasets.lists import line_error, names_file, read_lines
 from pipeline.errors import AdaprepError, FileError
 
 HELD_OUT = 0.1
@@ -86,8 +89,10 @@ class _SeededSplit(Synthia):
 
     def _base(self, marks: tuple[str, ...]) -> Path:
         """The root, or the first folder in it, that holds one of these folders; else the root."""
-        below = sorted(p for p in self.root.glob("*") if p.is_dir())
-        return next((p for p in (self.root, *below) if any((p / mark).is_dir() for mark in marks)), self.root)
+        below = sorted(self.root.glob("*"))
+        return next(
+            (p for p in (self.root, *below) if any(os.path.isdir(p / mark) for mark in marks)), self.root
+        )
 
 
 class SynthiaRand(_SeededSplit):
@@ -138,13 +143,15 @@ class SynthiaRand(_SeededSplit):
 
     def _listed(self, path: Path) -> set[str] | None:
         """Stems that the list names (the first word of each line); None if there is no list."""
-        try:
-            text = path.read_text(encoding="utf-8")
-        except FileNotFoundError:
+        if not os.path.lexists(path):
             return None
-        except OSError as error:
-            raise file_error(path, error) from error
-        return {PurePosixPath(line.split()[0]).stem for line in text.splitlines() if line.strip()}
+        stems = set()
+        for number, line in read_lines(path):
+            word = line.replace("\t", " ").split(" ")[0] or line.strip()
+            if not names_file(word):
+                raise line_error(path, number, f"{short(word)} is a folder, not a file")
+            stems.add(PurePosixPath(word).stem)
+        return stems
 
     def _places(self) -> list[str]:
         return [f"{self.root}/{below}" for below in ("ALL.txt", "RGB/*.png", "GTTXT/*.txt", "*/RGB/*.png")]
@@ -253,7 +260,7 @@ class SynthiaSeqs(_WithInstances, Synthia):
     def _all_frames(self) -> list[Frame]:
         if frames := _labelled_frames(self.root, ""):
             return frames
-        sequences = sorted(p for p in self.root.glob("*") if p.is_dir())
+        sequences = sorted(p for p in self.root.glob("*") if os.path.isdir(p))
         return [frame for sequence in sequences for frame in _labelled_frames(sequence, f"{sequence.name}/")]
 
     def _places(self) -> list[str]:
@@ -275,7 +282,7 @@ class SynthiaSeqs(_WithInstances, Synthia):
 
 def _share(text: str) -> float:
     """A number in [0, 1) that the text alone decides."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
+    return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()[:8], "big") / 2**64
 
 
 def _labelled_frames(base: Path, prefix: str) -> list[Frame]:

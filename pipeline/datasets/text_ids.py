@@ -9,7 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets.files import read_bytes
+from pipeline.datasets.limits import MAX_SIDE, check_bytes
 from pipeline.errors import FileError
+
+MAX_BYTES = 512 * 2**20
+"""Of a file."""
 
 NEWLINE, ZERO, NINE = ord("\n"), ord("0"), ord("9")
 BLANKS = (ord(" "), ord("\t"), ord("\r"))
@@ -25,8 +29,14 @@ def read_text_ids(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
         The file cannot be read, holds something else than whole numbers in 0..65535, or its rows differ in
         length; the message names the row.
     """
-    data = read_bytes(path)
+    return decode_text_ids(read_bytes(path, MAX_BYTES + 1), path)
+
+
+def decode_text_ids(data: bytes, path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """`read_text_ids` of a file already in memory; `path` is for the errors."""
+    check_bytes(data, path, MAX_BYTES)
     height, width = _size(data, path)
+    height = min(height, _capacity(data) // width + 1)  # a row that is short comes first
     ids = np.zeros((height, width), np.uint16)
     problem, row, value = parse(np.frombuffer(data, np.uint8), ids)
     if problem == RAGGED:
@@ -40,15 +50,30 @@ def read_text_ids(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
 
 def text_size(path: Path) -> tuple[int, int]:
     """(H, W): the lines, and the numbers in the first. Raises FileError."""
-    return _size(read_bytes(path), path)
+    data = read_bytes(path, MAX_BYTES + 1)
+    check_bytes(data, path, MAX_BYTES)
+    height, width = _size(data, path)
+    if height * width > _capacity(data):
+        raise FileError(
+            f"{path}: its first row has {width} numbers and there are {height} rows, more than the file can "
+            f"hold: damaged or truncated"
+        )
+    return height, width
+
+
+def _capacity(data: bytes) -> int:
+    """Numbers that a file can hold: each takes a digit and a blank at least."""
+    return (len(data) + 1) // 2
 
 
 def _size(data: bytes, path: Path) -> tuple[int, int]:
     first, *_ = data.split(b"\n", 1)
-    rows = data.rstrip().count(b"\n") + 1
+    rows = data.rstrip(b" \t\r\n").count(b"\n") + 1
     columns = len(first.split())
     if not columns:
         raise FileError(f"{path}: its first line is empty; a label map in text has numbers in each line")
+    if max(rows, columns) > MAX_SIDE:
+        raise FileError(f"{path}: {rows} rows of {columns} numbers; a side may have {MAX_SIDE}")
     return rows, columns
 
 

@@ -7,13 +7,21 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from pipeline.commands.output import State
 from pipeline.errors import AdaprepError
 from pipeline.recipes import side_by_side
 from pipeline.recipes.schema import Recipe
-from pipeline.recipes.steps import Step
+from pipeline.recipes.steps import Boundaries, Check, Step
 from pipeline.train.settings import need_torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
+
+MAX_TRIED = 128
+"""Pixels along a side of an image that a network is applied to before anything is done."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +84,7 @@ def run(recipe: Recipe, chosen: Sequence[Step], say: Callable[[str], None], jobs
         if jobs > 1:
             raise AdaprepError("--jobs starts processes by itself: leave it out under torchrun")
     _check_machine(recipe, chosen)
+    _check_frames(recipe, chosen)
     went_well = []
     numbered = [(f"{number}/{len(chosen)}", step) for number, step in enumerate(chosen, 1)]
     with _joined(recipe):
@@ -132,6 +141,17 @@ def _joined(recipe: Recipe) -> Iterator[None]:
         yield
 
 
+def _check_frames(recipe: Recipe, chosen: Sequence[Step]) -> None:
+    """Raise AdaprepError unless every split that is to be looked at has frames."""
+    if recipe.generate:
+        return
+    for split in dict.fromkeys(s.split for s in chosen if isinstance(s, Check | Boundaries)):
+        try:
+            recipe.dataset.frames(split)
+        except AdaprepError as error:
+            raise AdaprepError(f"{recipe.path}, the split {split}: {error}") from error
+
+
 def _check_machine(recipe: Recipe, chosen: Sequence[Step]) -> None:
     """Raise AdaprepError unless networks can be trained here, where that is asked for."""
     if recipe.trainings and any(step.stage in ("train", "evaluate", "report") for step in chosen):
@@ -147,12 +167,36 @@ def _check_networks(recipe: Recipe) -> None:
 
     from pipeline.train.networks.factory import build
 
-    for name in dict.fromkeys(r.base.architecture for r in recipe.trainings if r.networks == ("base",)):
+    bases = [r.base for r in recipe.trainings if r.networks == ("base",)]
+    classes = len(recipe.dataset.classes.names)
+    for name, weights in dict.fromkeys((base.architecture, base.pretrained) for base in bases):
+        own = {"pretrained": weights} if weights else {}
+        device = torch.device("cpu" if weights or ":" in name else "meta")
+        sizes = sorted({b.resolution for b in bases if (b.architecture, b.pretrained) == (name, weights)})
         try:
-            with torch.device("cpu" if ":" in name else "meta"):
-                build(name, len(recipe.dataset.classes.names))
+            with device:
+                network = build(name, classes, **own).eval()
         except AdaprepError as error:
             raise AdaprepError(f"{recipe.path}, base.architecture: {error}") from error
+        for size in sizes:
+            _try(recipe, network, name, torch.zeros(1, 3, size, size, device=device))
+
+
+def _try(recipe: Recipe, network: Module, name: str, image: Tensor) -> None:
+    """Apply a network to an image of the resolution that it is to be trained at; large ones only by shape."""
+    import torch
+
+    size = image.shape[-1]
+    if not image.is_meta and size > MAX_TRIED:
+        return
+    try:
+        with torch.no_grad():
+            network(image)
+    except Exception as error:
+        raise AdaprepError(
+            f"{recipe.path}, base.resolutions: {name} cannot be applied to images of {size} x {size} pixels: "
+            f"{type(error).__name__}: {error}"
+        ) from error
 
 
 def _only_training(recipe: Recipe, chosen: Sequence[Step]) -> None:

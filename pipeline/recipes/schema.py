@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import re
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
 from pipeline.datasets import registry
 from pipeline.datasets.base import Dataset
+from pipeline.datasets.limits import short
 from pipeline.datasets.yaml_nodes import YamlNode, read_yaml
 from pipeline.errors import AdaprepError
 from pipeline.names import check_component
-from pipeline.recipes.trainings import MOST, filled, read_trainings
+from pipeline.recipes.trainings import MAX_LAMBDA, MAX_RESOLUTION, MOST, filled, read_trainings
 from pipeline.settings import DEFAULT_WORKSPACE, Device, Precision
 from pipeline.stores import Workspace
 from pipeline.train.settings import Auxiliary, Base, Request
@@ -33,6 +36,15 @@ SAMPLING = ("grid", "lambda", "crops")
 STEPS = ("generate", "check", "upper_bound", "auxiliary", "base", "evaluate", "report")
 """Keys of a recipe, beside `dataset`: the same for all steps; of the sampling tensors; of one step."""
 
+MAX_CROPS = 999
+MAX_GRID = 512
+MAX_RUN_NAME = 200
+"""Bytes of the name of a run's folder: file systems allow 255."""
+
+MAX_SCENES = 1_000_000
+"""Of the data set demo: scenes from this number on are for validation."""
+
+GRID = re.compile(r"([0-9]{1,6})(?:x([0-9]{1,6}))?")
 DEVICES = ("auto", "cpu", "cuda")
 GUIDE = "workflows/README.md"
 
@@ -96,7 +108,7 @@ class Recipe:
     @property
     def trained_splits(self) -> list[str]:
         """What networks are trained and validated on; a data set may have no validation split."""
-        return [split for split in self.splits if split in self.dataset.splits]
+        return [split for split in dict.fromkeys(self.splits) if split in self.dataset.splits]
 
     @property
     def lambdas(self) -> list[float]:
@@ -133,7 +145,7 @@ def load(path: Path, overrides: Overrides | None = None) -> Recipe:
     opened = _open(said, chosen.root, generate is not None)
     splits = _splits(said, opened.dataset)
     grid = _grid(said["grid"]) if "grid" in said else (8, 8)
-    lam = said["lambda"].number() if "lambda" in said else 1.0
+    lam = said["lambda"].number(0, MAX_LAMBDA) if "lambda" in said else 1.0
     common = Request(
         (),
         Auxiliary(grid=grid, lam=lam),
@@ -145,6 +157,13 @@ def load(path: Path, overrides: Overrides | None = None) -> Recipe:
         precision=precision,
     )
     trainings = read_trainings(said.get("auxiliary"), said.get("base"), common)
+    crops = said["crops"].integer(1, MAX_CROPS) if "crops" in said else None
+    if crops is not None and crops % 2 == 0 and trainings and _validates(opened.dataset, splits):
+        said["crops"].fail(
+            f"must be odd where networks are trained, found {crops}: they are measured on the central crop "
+            f"of the images of {splits[1]}"
+        )
+    _check_runs(said, trainings)
     if chosen.precision is not None:
         trainings = tuple(replace(request, precision=chosen.precision) for request in trainings)
     return Recipe(
@@ -154,11 +173,11 @@ def load(path: Path, overrides: Overrides | None = None) -> Recipe:
         opened.root,
         opened.targets,
         opened.settings,
-        chosen.workspace or _path(said.get("workspace")) or DEFAULT_WORKSPACE,
+        chosen.workspace or _workspace(said.get("workspace")),
         splits,
         grid,
         lam,
-        said["crops"].integer(1, MOST) if "crops" in said else None,
+        crops,
         generate,
         _check(said.get("check")),
         _bounds(said.get("upper_bound"), opened.dataset, splits[1], grid, lam),
@@ -186,14 +205,16 @@ def _open(said: Mapping[str, YamlNode], root: Path | None, generated: bool) -> _
     root_node = said.get("root")
     if root is None and root_node is not None:
         root = _path(root_node)
-        if root is not None and not generated and not root.is_dir():
+        if root is not None and not generated and not os.path.isdir(root):
             root_node.fail(f"no such folder: {root}. Mend it, or say where the data lie with --root FOLDER.")
-    elif root is not None and not generated and not root.is_dir():
+    elif root is not None and not generated and not os.path.isdir(root):
         raise AdaprepError(f"--root {root}: no such folder. It must hold the data set {name}.")
     if root is None and generated:
         root = Path("data") / name
     values = {key: _word(value) for key, value in _entries(said.get("settings")).items()}
-    targets = tuple(item.text() for item in said["targets"].items()) if "targets" in said else ()
+    if "targets" in values:
+        said["settings"].fail("targets is no setting: it is a key of its own, beside dataset")
+    targets = tuple(item.text() for item in filled(said["targets"])) if "targets" in said else ()
     try:
         dataset = registry.load(name, root, **values)
     except AdaprepError as error:
@@ -203,7 +224,9 @@ def _open(said: Mapping[str, YamlNode], root: Path | None, generated: bool) -> _
             dataset.classes = dataset.classes.with_targets(targets)
         except AdaprepError as error:
             said["targets"].fail(str(error))
-    if not dataset.root.is_dir() and not generated:
+    if not dataset.classes.targets:
+        node.fail(f"{dataset.name} has no target classes: name some, as targets: [CLASS, ...]")
+    if not generated and not os.path.isdir(dataset.root):
         node.fail(f"the data set lies in {dataset.root}, which is no folder. Say where with --root FOLDER.")
     return _Opened(dataset, name, root, targets, values)
 
@@ -213,14 +236,51 @@ def _entries(node: YamlNode | None) -> dict[str, YamlNode]:
 
 
 def _word(node: YamlNode) -> str:
-    value = node.value()
+    value = node.value() if node.is_scalar() else None
     if not isinstance(value, str | int | float):
         node.fail("must be a word or a number")
+    if isinstance(value, str):
+        return node.text()
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _path(node: YamlNode | None) -> Path | None:
-    return Path(node.text()).expanduser() if node else None
+    return node.file_path() if node else None
+
+
+def _workspace(node: YamlNode | None) -> Path:
+    """A folder, or one that can be made."""
+    if node is None:
+        return DEFAULT_WORKSPACE
+    path = node.file_path()
+    there = next((p for p in (path, *path.parents) if os.path.lexists(p)), Path())
+    if not os.path.isdir(there):
+        node.fail(f"must be a folder, and {there} is none")
+    return path
+
+
+def _validates(dataset: Dataset, splits: tuple[str, str]) -> bool:
+    return splits[1] in dataset.splits and splits[1] != splits[0]
+
+
+def _check_runs(said: Mapping[str, YamlNode], trainings: Sequence[Request]) -> None:
+    """Refuse what no network can be made of, or no folder."""
+    section = next((said[key] for key in ("base", "auxiliary") if key in said), said["dataset"])
+    for request in trainings:
+        size, side = request.auxiliary.resolution, max(request.auxiliary.grid)
+        predicts = request.networks == ("auxiliary",) or request.base.sampler == "auxiliary"
+        if predicts and side > size:
+            said.get("grid", section).fail(
+                f"an auxiliary network of resolution {size} cannot predict a grid of "
+                f"{'x'.join(map(str, request.auxiliary.grid))}: give a smaller grid, or a resolution of at "
+                f"least {side} in the section auxiliary (aux_resolution in base)"
+            )
+        name = request.run_name(request.networks[0])
+        if len(name.encode()) > MAX_RUN_NAME:
+            said.get("tag", section).fail(
+                f"the run {short(name)} would have a name of more than {MAX_RUN_NAME} bytes: "
+                f"give a shorter tag or factory"
+            )
 
 
 def _precision(node: YamlNode | None) -> Precision:
@@ -231,8 +291,9 @@ def _precision(node: YamlNode | None) -> Precision:
 def _tag(node: YamlNode | None) -> str | None:
     if node is None:
         return None
+    word = _word(node)
     try:
-        return check_component("tag", _word(node))
+        return check_component("tag", word)
     except AdaprepError as error:
         node.fail(str(error))
 
@@ -259,7 +320,7 @@ def _generate(node: YamlNode | None, dataset: YamlNode) -> Generate | None:
     if dataset.text() != "demo":
         node.fail("only the data set demo is generated")
     said = node.mapping((), ("train", "val"))
-    return Generate(**{key: value.integer(1, MOST) for key, value in said.items()})
+    return Generate(**{key: value.integer(1, MAX_SCENES) for key, value in said.items()})
 
 
 def _check(node: YamlNode | None) -> int | None:
@@ -268,10 +329,15 @@ def _check(node: YamlNode | None) -> int | None:
 
 def _grid(node: YamlNode) -> tuple[int, int]:
     """8 or 8x8 or 6x10 (height x width), as on the command line."""
-    parts = str(node.value()).lower().split("x")
-    if len(parts) > 2 or not all(p.isdecimal() and int(p) >= 2 for p in parts):
-        node.fail(f"must be a grid such as 8 or 8x8 (height x width), at least 2x2, found {node.value()!r}")
-    return int(parts[0]), int(parts[-1])
+    value = node.value() if node.is_scalar() else "a list or keys"
+    if isinstance(value, bool) or not (match := GRID.fullmatch(str(value).lower())):
+        node.fail(f"must be a grid such as 8 or 8x8 (height x width), at least 2x2, found {short(value)}")
+    height, width = int(match[1]), int(match[2] or match[1])
+    if min(height, width) < 2:
+        node.fail(f"must be a grid such as 8 or 8x8 (height x width), at least 2x2, found {short(value)}")
+    if max(height, width) > MAX_GRID:
+        node.fail(f"must be a grid of at most {MAX_GRID}x{MAX_GRID}, found {short(value)}")
+    return height, width
 
 
 def _bounds(
@@ -284,9 +350,11 @@ def _bounds(
     _check_split(said.get("split", node), split, dataset)
     return Bounds(
         split,
-        tuple(item.integer(2, MOST) for item in filled(said["resolutions"])),
+        tuple(item.integer(2, MAX_RESOLUTION) for item in filled(said["resolutions"])),
         tuple(_grid(item) for item in filled(said["grids"])) if "grids" in said else (grid,),
-        tuple(item.number() for item in filled(said["lambdas"])) if "lambdas" in said else (lam,),
+        tuple(item.number(0, MAX_LAMBDA) for item in filled(said["lambdas"]))
+        if "lambdas" in said
+        else (lam,),
         said["limit"].integer(1, MOST) if "limit" in said else None,
     )
 

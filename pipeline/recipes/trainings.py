@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
+import os
+import re
 import types
 import typing
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from itertools import product
-from pathlib import Path
 from typing import Any, cast
 
 import yaml
 
+from pipeline.datasets.limits import short
 from pipeline.datasets.yaml_nodes import YamlNode
 from pipeline.train.settings import Auxiliary, Base, Request, Sampler
 
 MOST = 10**9
 """No number in a recipe is larger."""
+
+MAX_RESOLUTION = 8192
+"""Of samples: one of 512 is the paper's largest."""
+
+MAX_LAMBDA = 1e9
+MAX_RATE = 100.0
+"""Beyond these the solver's and the optimiser's numbers end."""
+
+MAX_RUNS = 10_000
+"""Trainings of a recipe: resolutions x seeds x samplers."""
+
+RANGES = {"resolution": (2, MAX_RESOLUTION), "features": (1, 4096)}
+"""Of whole numbers, by the name of the field; others begin at 1."""
+
+FACTORY = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+"""Code of the user's own that a recipe of theirs may name: ``package.module:factory``."""
+
+WITH_BACKBONE = ("pspnet", "deeplabv3plus")
+"""Networks that take pretrained weights, beside factories."""
 
 SCHEDULE = ("rate", "epochs", "batch_size", "weight_decay", "validate_every", "precision", "augment")
 """Keys of `auxiliary` and `base` that are fields of `Request`; those that it has not are no keys."""
@@ -30,6 +51,9 @@ SAMPLERS: tuple[Sampler, ...] = ("uniform", "auxiliary", "proposal")
 NETWORKS = ("unet", "pspnet", "deeplabv3plus")
 AUGMENTATIONS = ("flip", "brightness", "contrast", "salt_and_pepper")
 """As in `pipeline.train`, where they can only be read with PyTorch."""
+
+PROBABILITIES = ("flip", "salt_and_pepper")
+MAX_STRENGTH = 100.0
 
 CHOICES = {"filter": ("area", "nearest")}
 """Of fields whose type is only "text"."""
@@ -66,9 +90,17 @@ def _resolutions(node: YamlNode | None, common: Request, auxiliary: Request) -> 
         request = _filled_in(common, "base", {k: v for k, v in merged.items() if k in _keys("base")})
         helper = auxiliary.auxiliary
         if "aux_resolution" in merged:
-            helper = replace(helper, resolution=merged["aux_resolution"].integer(2, MOST))
+            helper = replace(helper, resolution=merged["aux_resolution"].integer(2, MAX_RESOLUTION))
+        if request.base.pretrained and not _takes_weights(request.base.architecture):
+            merged["pretrained"].fail(f"{request.base.architecture} takes no pretrained weights")
         parts.append((resolution, _runs(request, helper, resolution, merged)))
+        if sum(len(runs) for _, runs in parts) > MAX_RUNS:
+            node.fail(f"more than {MAX_RUNS} trainings: resolutions x seeds x samplers")
     return [runs for _, runs in sorted(parts, key=lambda part: part[0])]
+
+
+def _takes_weights(architecture: str) -> bool:
+    return ":" in architecture or architecture in WITH_BACKBONE
 
 
 def _runs(
@@ -82,6 +114,8 @@ def _runs(
     )
     seeds = [item.integer(0, MOST) for item in filled(said["seeds"])] if "seeds" in said else [0]
     requests = []
+    if len(set(seeds)) * len(set(samplers)) > MAX_RUNS:
+        said["seeds"].fail(f"more than {MAX_RUNS} trainings: seeds x samplers")
     for seed, sampler in product(dict.fromkeys(seeds), dict.fromkeys(samplers)):
         lam = helper.lam if sampler == "auxiliary" else request.base.lam
         requests.append(
@@ -99,20 +133,22 @@ def _runs(
 def _by_resolution(node: YamlNode) -> dict[int, YamlNode | None]:
     """Of a list of resolutions, or of resolutions as keys with what is special about each."""
     if isinstance(node.node, yaml.SequenceNode):
-        return {item.integer(2, MOST): None for item in filled(node)}
+        return {item.integer(2, MAX_RESOLUTION): None for item in filled(node)}
     if not isinstance(node.node, yaml.MappingNode) or not node.node.value:
         node.fail("must be a list such as [32, 64], or resolutions as keys, such as 32: {epochs: 100}")
-    found = {}
+    found: dict[int, YamlNode | None] = {}
     for value in node.any_mapping().values():
-        resolution = replace(value, node=value.said or value.node).integer(2, MOST)
-        found[resolution] = None if value.value() is None else value
+        resolution = replace(value, node=value.said or value.node).integer(2, MAX_RESOLUTION)
+        if resolution in found:
+            value.fail(f"the resolution {resolution} was given before")
+        found[resolution] = None if value.is_scalar() and value.value() is None else value
     return found
 
 
 def _auxiliary(common: Request, node: YamlNode | None) -> Request:
     """The section `auxiliary`; its proposals may have a lambda of their own."""
     said = node.mapping((), (*_keys("auxiliary"), "lambda")) if node else {}
-    lam = said["lambda"].number() if "lambda" in said else common.auxiliary.lam
+    lam = said["lambda"].number(0, MAX_LAMBDA) if "lambda" in said else common.auxiliary.lam
     rest = {key: value for key, value in said.items() if key != "lambda"}
     filled_in = _filled_in(common, "auxiliary", rest)
     return replace(
@@ -148,18 +184,18 @@ def _read(node: YamlNode, owner: type, name: str) -> Any:
     if name == "architecture":
         return _architecture(node)
     if name == "pretrained":
-        path = Path(node.text()).expanduser()
-        if not path.is_file():
+        path = node.file_path()
+        if not os.path.isfile(path):
             node.fail(f"no such file: {path}")
         return str(path)
-    if name == "rate" and node.number() == 0:
+    if name == "rate" and node.number(0, MAX_RATE) == 0:
         node.fail("must be a number above 0, found 0")
     if name in CHOICES:
         return node.choice(CHOICES[name])
-    return _value(node, typing.get_type_hints(owner)[name])
+    return _value(node, typing.get_type_hints(owner)[name], RANGES.get(name, (1, MOST)))
 
 
-def _value(node: YamlNode, kind: Any) -> Any:
+def _value(node: YamlNode, kind: Any, bounds: tuple[int, int]) -> Any:
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         kind = next(k for k in typing.get_args(kind) if k is not types.NoneType)
     if typing.get_origin(kind) is typing.Literal:
@@ -167,18 +203,23 @@ def _value(node: YamlNode, kind: Any) -> Any:
     if kind is bool:
         return node.switch()
     if kind is int:
-        return node.integer(1, MOST)
+        return node.integer(*bounds)
     return node.number() if kind is float else node.text()
 
 
 def _architecture(node: YamlNode) -> str:
-    """One of the known names, or a factory, which is looked for where networks can be made."""
+    """One of the known names, or a factory, which is imported where networks are made, and not before."""
     name = node.text()
+    if ":" in name and not FACTORY.fullmatch(name):
+        node.fail(f"must be package.module:factory, found {short(name)}")
     return name if ":" in name else node.choice((*NETWORKS, "package.module:factory"))
 
 
 def _strengths(node: YamlNode) -> dict[str, float]:
-    return {key: value.number() for key, value in node.mapping((), AUGMENTATIONS).items()}
+    return {
+        key: value.number(0, 1 if key in PROBABILITIES else MAX_STRENGTH)
+        for key, value in node.mapping((), AUGMENTATIONS).items()
+    }
 
 
 def filled(node: YamlNode) -> list[YamlNode]:

@@ -18,7 +18,7 @@ def generate(root: Path, train: int, val: int, say: Callable[[str], None]) -> Da
 
     say(f"street scenes: {train} to train on, {val} to validate on, in {root}")
     demo.generate(root, train=train, val=val)
-    return demo.Demo(root)
+    return demo.Demo(root.absolute())
 
 
 def run(

@@ -97,8 +97,8 @@ def test_a_list_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AdaprepError) as error:
         ApolloScape(tmp_path).frames("train")
     assert str(error.value) == (
-        f"{tmp_path}/road01_ins_train.lst: 'road01_ins/Pose/a.txt' is no path of an image in ColorImage "
-        f"that ends in .jpg"
+        f"{tmp_path}/road01_ins_train.lst, line 1: 'road01_ins/Pose/a.txt' is no path of an image in "
+        f"ColorImage that ends in .jpg"
     )
 
 

@@ -310,7 +310,8 @@ def test_lists_that_cannot_be_read(tmp_path: Path) -> None:
         ),
         (
             "name: a/b\n" + CLASSES + SPLITS,
-            "line 1: name: may hold letters, digits, '.', '_' and '-', for it names a folder; found 'a/b'",
+            "line 1: name: the name of a data set 'a/b' cannot be used: it holds '/'. "
+            "It names a folder: use letters, digits, '.', '_', '-', '+', '=' and '@'.",
         ),
         ("name: {\n", "line 2: not YAML: expected the node content, but found '<stream end>'"),
         ("name: !!timestamp x\n" + CLASSES + SPLITS, None),
@@ -331,7 +332,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     path.write_text("# nothing\n")
     assert complaint(path) == f"{path}: is empty; docs/your-own-data.md says what belongs in it"
     path.write_bytes(b"name: \xff")
-    assert complaint(path) == f"{path}: not a text in UTF-8 (invalid start byte at byte 6)"
+    assert complaint(path) == "line 1: not a text in UTF-8 (invalid start byte at byte 6)"
 
 
 def test_a_name_made_of_the_file_name_can_name_a_folder(tmp_path: Path) -> None:

@@ -73,6 +73,37 @@ def test_nowhere_to_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     )
 
 
+@pytest.mark.parametrize("name", registry.names())
+def test_the_root_of_a_data_set_is_absolute(tmp_path: Path, name: str) -> None:
+    Path("mine").mkdir()
+    assert registry.load(name, Path("mine")).root == tmp_path / "work/mine"
+    assert registry._class(name)(Path("mine")).root == tmp_path / "work/mine"
+
+
+def test_a_home_of_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    for call in (
+        lambda: registry.load("~nosuchuser/mine.yaml"),
+        lambda: registry.load("camvid", Path("~nosuchuser/x")),
+    ):
+        with pytest.raises(AdaprepError, match="there is no such user here"):
+            call()
+    monkeypatch.setenv("ADAPREP_DATA", "~nosuchuser")
+    with pytest.raises(AdaprepError, match="there is no such user here"):
+        registry.load("camvid")
+
+
+@pytest.mark.parametrize("key", ["name", "root", "self"])
+def test_a_setting_cannot_stand_for_something_else(tmp_path: Path, key: str) -> None:
+    with pytest.raises(AdaprepError, match=f"camvid has no setting '{key}'"):
+        registry.load("camvid", tmp_path, **{key: "x"})
+
+
+@pytest.mark.parametrize("value", [[], {"a": 1}, 1.5, None, True])
+def test_a_setting_of_another_kind(tmp_path: Path, value: object) -> None:
+    with pytest.raises(AdaprepError, match="supervisely: the setting seed must be a whole number, got "):
+        registry.load("supervisely", tmp_path, seed=value)
+
+
 def test_a_name_there_is_none_of() -> None:
     with pytest.raises(AdaprepError) as error:
         registry.load("camvdi")

@@ -235,7 +235,7 @@ def test_options_that_make_no_sense(tiny: Path, options: tuple[str, ...], said: 
         ),
         (
             "dataset: {yaml}\nbase:\n  resolutions:\n    large: {epochs: 3}\n",
-            ", line 4: base.resolutions.large: must be a whole number in 2..1000000000, found 'large'",
+            ", line 4: base.resolutions.large: must be a whole number in 2..8192, found 'large'",
         ),
         (
             "dataset: {yaml}\nbase:\n  resolutions:\n    32: {epochs: 0}\n",
@@ -328,6 +328,57 @@ def test_a_network_that_cannot_be_made_is_named_before_anything_is_done(tiny: Pa
     result = run(tiny)
     assert result.exit_code == 1
     assert f"{tiny}, base.architecture: tests.train.test_fit:huge: " in result.output
+    assert not (tmp_path / "w").exists()
+
+
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [
+        (
+            "own:narrow",
+            "base.resolutions: own:narrow cannot be applied to images of 16 x 16 pixels: RuntimeError",
+        ),
+        (
+            "own:failing",
+            "base.resolutions: own:failing cannot be applied to images of 8 x 8 pixels: IndexError",
+        ),
+    ],
+)
+def test_a_network_that_does_not_take_a_resolution_is_named_before_anything_is_done(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: str, said: str
+) -> None:
+    needs_torch()
+    (tmp_path / "own.py").write_text(
+        "import torch\n"
+        "class Narrow(torch.nn.Conv2d):\n"
+        "    def forward(self, x):\n"
+        "        if x.shape[-1] == 16: raise RuntimeError('not 16')\n"
+        "        return super().forward(x)\n"
+        "class Failing(torch.nn.Conv2d):\n"
+        "    def forward(self, x):\n"
+        "        if x.shape[-1] == 8: raise IndexError('not 8')\n"
+        "        return super().forward(x)\n"
+        "def narrow(classes): return Narrow(3, classes, 1)\n"
+        "def failing(classes): return Failing(3, classes, 1)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "own", raising=False)
+    tiny.write_text(tiny.read_text().replace("tests.train.test_fit:tiny", network))
+    result = run(tiny)
+    assert result.exit_code == 1
+    assert f"{tiny}, {said}" in result.output
+    assert not (tmp_path / "w").exists()
+
+
+def test_a_split_without_images_is_named_before_anything_is_done(tiny: Path, tmp_path: Path) -> None:
+    yaml = tmp_path / "blobs.yaml"
+    text = next(p for p in tmp_path.rglob("*.yaml") if p != tiny).read_text()
+    yaml.write_text(text + "  spare: {images: none, labels: none}\n")
+    tiny.write_text(f"dataset: {yaml}\nworkspace: {tmp_path / 'w'}\nval_split: spare\n")
+    result = run(tiny)
+    assert result.exit_code == 1
+    assert f"{tiny}, the split " in result.output
+    assert "no images found" in result.output
     assert not (tmp_path / "w").exists()
 
 
