@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets.base import VOID, ClassTable, Dataset, Frame, LabelClass
-from pipeline.datasets.files import file_error, find_keys
+from pipeline.datasets.files import find_keys, read_bytes
 from pipeline.errors import AdaprepError
 
 COLOR, LABEL = "ColorImage", "Label"
@@ -149,10 +150,8 @@ class ApolloScape(Dataset):
 
     def _read_list(self, path: Path) -> list[Frame]:
         """Frames of one list: `image<TAB>label` a line, relative to the root."""
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except OSError as error:
-            raise file_error(path, error) from error
+        # Names may hold what Python takes for line ends, and bytes that are no UTF-8.
+        lines = os.fsdecode(read_bytes(path)).split("\n")
         rows = [[field.strip().lstrip("/") for field in line.split("\t")] for line in lines if line.strip()]
         for image, *_ in rows:
             if not image.endswith(IMAGE_END) or COLOR not in image.split("/"):

@@ -33,7 +33,11 @@ def read_objects(path: Path) -> Iterator[tuple[int, int, Placed]]:
     FileError
         The annotation is malformed; the message names the file and, counting from 0, the object.
     """
-    annotation = load(path)
+    yield from objects_of(load(path), path)
+
+
+def objects_of(annotation: dict[str, Any], path: Path) -> Iterator[tuple[int, int, Placed]]:
+    """`read_objects` of an annotation in memory; `path` is for the errors."""
     size = size_of(path, annotation)
     for index, item in enumerate(annotation["objects"]):
         try:
@@ -82,8 +86,13 @@ def decode_bitmap(data: str) -> NDArray[np.bool_]:
 
 def load(path: Path) -> dict[str, Any]:
     """The annotation in a file, which has a list of objects. Raises FileError."""
+    return parse(read_bytes(path), path)
+
+
+def parse(data: bytes, path: Path) -> dict[str, Any]:
+    """`load` of a file already in memory; `path` is for the errors."""
     try:
-        annotation = json.loads(read_bytes(path))
+        annotation = json.loads(data)
     except ValueError as error:
         raise FileError(f"{path}: not a JSON file: {error}") from error
     if not isinstance(annotation, dict) or not isinstance(annotation.get("objects"), list):

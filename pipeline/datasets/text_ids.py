@@ -25,7 +25,11 @@ def read_text_ids(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
         The file cannot be read, holds something else than whole numbers in 0..65535, or its rows differ in
         length; the message names the row.
     """
-    data = read_bytes(path)
+    return decode_text_ids(read_bytes(path), path)
+
+
+def decode_text_ids(data: bytes, path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """`read_text_ids` of a file already in memory; `path` is for the errors."""
     height, width = _size(data, path)
     ids = np.zeros((height, width), np.uint16)
     problem, row, value = parse(np.frombuffer(data, np.uint8), ids)
