@@ -82,9 +82,10 @@ def _add_unreadable(
         return
     for name in sorted(walk(folder)):
         stem, ending = os.path.splitext(name)
-        if ending.lower() in (*IMAGES, *OTHERS) and stem.endswith(suffix) and name not in taken:
-            if (key := stem.removesuffix(suffix)) in missing:
-                files.setdefault(key, name)
+        key = stem.removesuffix(suffix)
+        known = ending.lower() in (*IMAGES, *OTHERS) and stem.endswith(suffix)
+        if known and key in missing and name not in taken:
+            files.setdefault(key, name)
 
 
 def what_is_there(folder: Path, known: tuple[str, ...]) -> list[str]:

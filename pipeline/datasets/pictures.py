@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -17,6 +18,9 @@ from pipeline.errors import FileError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+# Pillow warns of metadata that we do not read, once per picture.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 PLUGINS = {
     "PNG": "Png",
