@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import threading
 import warnings
 from collections.abc import Iterator
@@ -19,8 +20,9 @@ from pipeline.errors import FileError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# Pillow warns of metadata that we do not read, once per picture.
+# Pillow warns of metadata that we do not read, and logs what it raises as well.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 PLUGINS = {
     "PNG": "Png",
@@ -40,6 +42,9 @@ KNOWN = ", ".join(PLUGINS)
 
 HEAD_BYTES = 32
 """Enough to tell the formats from each other."""
+
+CHECKED = ("TIFF", "BMP")
+"""Formats whose headers have been compared with the length of the file before Pillow sees them."""
 
 USUAL_PIXELS = 1 << 26
 """Pictures up to this size are decoded whatever the number of their bytes."""
@@ -87,7 +92,7 @@ def opened(source: bytes | IO[bytes], kind: str, path: Path) -> Iterator[Image]:
         import_module(f"PIL.{plugin}ImagePlugin")
         file = io.BytesIO(source) if isinstance(source, bytes) else source
         with _any_size(), Image.open(file, formats=(name,)) as image:
-            if isinstance(source, bytes):
+            if isinstance(source, bytes) and kind not in CHECKED:
                 check_pixels(image.height * image.width, len(source), path)
             yield image
     except FileError:

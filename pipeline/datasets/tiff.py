@@ -7,15 +7,20 @@ turns the picture by its orientation tag, and leaves zeros where strips are miss
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets import pictures
 from pipeline.errors import FileError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 Read = Callable[[int, int], bytes]
 """Bytes of the file: (first, count) -> up to so many."""
@@ -253,10 +258,13 @@ def decode_ids(data: bytes, path: Path) -> NDArray[np.uint8] | NDArray[np.uint16
     check_ids(tags, path)
     with pictures.opened(untagged(data, tags), "TIFF", path) as image:
         _check_size(image.size, tags, path)
+        swapped = _swapped(image)
         mode, values = image.mode, np.array(image)
     if mode == "F":
         raise FileError(f"{path}: holds fractions, not class ids")
     if mode == "I":
+        if swapped:
+            values = (values.astype(np.int16) if tags.bits == 16 else values).byteswap()
         if values.min() >= 0 and values.max() <= 65535:
             return values.astype(np.uint16)
         raise FileError(
@@ -267,6 +275,13 @@ def decode_ids(data: bytes, path: Path) -> NDArray[np.uint8] | NDArray[np.uint16
     if mode not in ("1", "L", "P"):
         raise FileError(f"{path}: is a {mode} picture, not a map of class ids")
     return _as_stored(values.astype(np.uint8), mode, tags, path)
+
+
+def _swapped(image: Image) -> bool:
+    """Whether Pillow takes numbers for big-endian that libtiff has turned into the machine's order."""
+    tile: tuple[Any, ...] = getattr(image, "tile")[0]  # noqa: B009  # of the file's own class
+    swaps = ("I;16BS", "I;32BS", "I;32B") if sys.byteorder == "little" else ("I;16S", "I;32S", "I;32")
+    return tile[0] == "libtiff" and tile[3][0] in swaps
 
 
 def _as_stored(values: NDArray[np.uint8], mode: str, tags: Tags, path: Path) -> NDArray[np.uint8]:

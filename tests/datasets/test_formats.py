@@ -170,13 +170,15 @@ def test_ids_in_a_tiff_are_as_stored_or_refused(
     data = tiffs.encode(values, bits, photometric, order, compression, more=more)
     if bits in (8, 16, 32) and photometric != 3:
         np.testing.assert_array_equal(_with_tifffile(data), values)
-    try:
-        ids = decode_ids(data, HERE)
-    except FileError:
-        assert (bits, kind) not in ((1, "u"), (2, "u"), (4, "u"), (8, "u")) or (
-            bits == 16 and photometric == 1
-        )
+    known = (bits <= 8 and kind == "u") or (
+        photometric == 1 and not (order == ">" and (bits, kind) in ((12, "u"), (32, "u")))
+    )
+    known |= (bits, kind, order) == (16, "u", "<") and photometric in (0, None)
+    if not known:
+        with pytest.raises(FileError, match="a kind of TIFF file that cannot be read"):
+            decode_ids(data, HERE)
         return
+    ids = decode_ids(data, HERE)
     np.testing.assert_array_equal(ids, values)
 
 
@@ -220,9 +222,6 @@ def test_an_orientation_in_xmp_turns_neither_ids_nor_images() -> None:
     data = tiffs.encode(FULL, more={700: ("I", tuple(np.frombuffer(packet, "<u4").tolist()))})
     at = data.rindex(struct.pack("<HHI", 700, 4, len(packet) // 4))
     data = data[:at] + struct.pack("<HHI", 700, 1, len(packet)) + data[at + 8 :]
-    with Image.open(io.BytesIO(data)) as image:
-        image.load()
-        assert image.size == SHAPE
     np.testing.assert_array_equal(decode_ids(data, HERE), FULL)
     np.testing.assert_array_equal(decode_rgb(data, HERE)[..., 0], FULL)
 
