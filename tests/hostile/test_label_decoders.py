@@ -46,7 +46,7 @@ def _as_pillow_reads(data: bytes) -> np.ndarray | None:
     return values
 
 
-@rounds(1500)
+@rounds(500)
 def test_pngs_made_by_the_specification_and_spoilt(numbers: range) -> None:
     """What is decoded is what was encoded, or what Pillow decodes."""
     for number in numbers:
@@ -58,7 +58,7 @@ def test_pngs_made_by_the_specification_and_spoilt(numbers: range) -> None:
             np.testing.assert_array_equal(decoded, theirs, err_msg=str(number))
 
 
-@rounds(1500)
+@rounds(500)
 def test_mutated_pngs(numbers: range) -> None:
     for number in numbers:
         rng = random.Random(number)
@@ -67,7 +67,7 @@ def test_mutated_pngs(numbers: range) -> None:
         only_sentences(partial(readers.decode_rgb, data, HERE), number)
 
 
-@rounds(1000)
+@rounds(400)
 def test_tiffs_made_by_the_specification_and_spoilt(numbers: range) -> None:
     """What is decoded is what tifffile decodes."""
     for number in numbers:
@@ -92,7 +92,7 @@ def test_tiffs_made_by_the_specification_and_spoilt(numbers: range) -> None:
 
 
 @pytest.mark.parametrize("kind", ["TIFF", "BMP", "PNM", "JPEG", "WEBP", "GIF", "JPEG2000", "AVIF"])
-@rounds(250)
+@rounds(80)
 def test_mutated_files_of_the_other_formats(kind: str, numbers: range, tmp_path: Path) -> None:
     if kind not in pictures.whole_files():
         pytest.skip(f"this Pillow writes no {kind}")
