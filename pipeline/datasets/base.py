@@ -161,15 +161,21 @@ class Dataset(ABC):
 
     def read_labels(self, frame: Frame) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """(H, W) raw class ids. Raises FileError."""
+        from pipeline.datasets.files import read_bytes
+
+        return self.decode_labels(read_bytes(frame.label), frame)
+
+    def decode_labels(self, data: bytes, frame: Frame) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """`read_labels` of a label file whose bytes are in memory, so that they are read once."""
         from pipeline.datasets import readers
 
-        return readers.read_ids(frame.label)
+        return readers.decode_ids(data, frame.label)
 
     def label_size(self, frame: Frame) -> tuple[int, int]:
         """(H, W) of the label map, from its header alone where it has one. Raises FileError."""
         from pipeline.datasets import readers
 
-        return readers.image_size(frame.label)
+        return readers.label_size(frame.label)
 
     def read_image(self, frame: Frame) -> NDArray[np.uint8]:
         """(H, W, 3) RGB. Raises FileError."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.datasets.base import UNKNOWN, VOID, ClassTable, Dataset, Frame, LabelClass
 from pipeline.datasets.limits import listed, short
 from pipeline.datasets.lists import line_error, names_file, read_lines
-from pipeline.datasets.pairs import pair_folders
+from pipeline.datasets.pairs import IMAGES, LABELS, pair_folders, what_is_there
 from pipeline.datasets.yaml_nodes import YamlNode, did_you_mean, read_yaml
 from pipeline.errors import AdaprepError
 from pipeline.names import check_component, printable, safe_component
@@ -103,6 +103,8 @@ class Custom(Dataset):
                 [
                     f"{images}/**/*{source.image_suffix}.(jpg|png|...)",
                     f"{labels}/**/*{source.label_suffix}.png",
+                    *what_is_there(images, IMAGES),
+                    *what_is_there(labels, LABELS),
                 ]
             )
         return frames

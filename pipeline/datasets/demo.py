@@ -15,7 +15,8 @@ from PIL import Image
 from pipeline import disk
 from pipeline.datasets.apolloscape import COLOR, IMAGE_END, INSTANCE_END, LABEL, LABEL_END, ApolloScape
 from pipeline.datasets.base import Frame
-from pipeline.errors import AdaprepError
+from pipeline.datasets.files import read_bytes
+from pipeline.errors import AdaprepError, FileError
 
 SIZE = (1355, 1692)
 """Height and width of the generated images: half of ApolloScape's."""
@@ -108,8 +109,8 @@ def generate(
 def _manifest(root: Path) -> dict[str, Any]:
     """What `demo.json` says; nothing if it is not there or is not ours."""
     try:
-        content = json.loads((root / MANIFEST).read_bytes())
-    except (OSError, ValueError, RecursionError):
+        content = json.loads(read_bytes(root / MANIFEST))
+    except (FileError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 

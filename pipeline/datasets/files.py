@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from pipeline.errors import AdaprepError, FileError
 
@@ -17,7 +19,37 @@ REASONS = {
     errno.EPERM: "permission denied: this user may not read it",
     errno.ELOOP: "is a symbolic link that leads back to itself",
     errno.ENAMETOOLONG: "no such file (the name is longer than the file system allows)",
+    errno.ENXIO: "is a socket or a device, not a file",
 }
+
+KINDS = (
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISDIR, "a folder"),
+)
+
+COMPANIONS = frozenset(
+    (
+        "__macosx",
+        "@eadir",
+        "@recycle",
+        "@recently-snapshot",
+        "@tmp",
+        "#recycle",
+        "#snapshot",
+        "$recycle.bin",
+        "recycler",
+        "system volume information",
+        "lost+found",
+        "thumbs.db",
+        "ehthumbs.db",
+        "desktop.ini",
+    )
+)
+"""Folders and files that archives, network storage and desktops add to people's folders (in lower case):
+thumbnails, deleted files, snapshots."""
 
 
 def file_error(path: Path, error: OSError) -> FileError:
@@ -28,19 +60,50 @@ def file_error(path: Path, error: OSError) -> FileError:
     return FileError(f"{path}: {reason}")
 
 
+def open_file(path: Path) -> BinaryIO:
+    """A regular file, opened for reading.
+
+    Nothing is waited for, and devices, named pipes and sockets are refused before a byte is read.
+
+    Raises
+    ------
+    FileError
+        It is absent, unreadable, or no regular file.
+    """
+    try:
+        file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115  # the caller closes it  # noqa: SIM115  # the caller closes it
+    except OSError as error:
+        raise file_error(path, error) from error
+    except ValueError as error:
+        raise FileError(f"{str(path)!r}: no such file ({error})") from error
+    mode = os.fstat(file.fileno()).st_mode
+    if stat.S_ISREG(mode):
+        return file
+    file.close()
+    kind = next((name for test, name in KINDS if test(mode)), "something else")
+    raise FileError(f"{path}: is {kind}, not a file")
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open without waiting for the other end of a pipe, or for a device."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
+
+
 def read_bytes(path: Path, limit: int = -1) -> bytes:
     """The file, or its first `limit` bytes.
 
     Raises
     ------
     FileError
-        It is absent, unreadable, a folder, or empty.
+        It is absent, unreadable, no regular file, empty, or larger than the memory.
     """
-    try:
-        with open(path, "rb") as file:
+    with open_file(path) as file:
+        try:
             data = file.read(limit)
-    except OSError as error:
-        raise file_error(path, error) from error
+        except OSError as error:
+            raise file_error(path, error) from error
+        except (MemoryError, OverflowError) as error:
+            raise FileError(f"{path}: is too large for the memory of this machine") from error
     if not data:
         raise FileError(f"{path}: empty file (0 bytes)")
     return data
@@ -51,8 +114,9 @@ def walk(folder: Path) -> Iterator[str]:
 
     Symbolic links are followed; a folder that was listed already, under whatever name, is not listed again,
     so links in a circle end. Links that lead nowhere are listed: reading them says what is wrong. Names that
-    begin with a dot, and macOS's archive companions in `__MACOSX`, are left out. No file is looked at, only
-    folders are, which keeps a hundred thousand frames cheap on a network disk. An absent folder has no files.
+    begin with a dot, and `COMPANIONS` such as `__MACOSX` and `@eaDir`, are left out. No file is looked at,
+    only folders are, which keeps a hundred thousand frames cheap on a network disk. An absent folder has no
+    files.
 
     Raises
     ------
@@ -72,7 +136,7 @@ def walk(folder: Path) -> Iterator[str]:
             seen.add((info.st_dev, info.st_ino))
             with os.scandir(here) as entries:
                 for entry in entries:
-                    if entry.name.startswith(".") or entry.name == "__MACOSX":
+                    if entry.name.startswith(".") or entry.name.lower() in COMPANIONS:
                         continue
                     name = f"{below}/{entry.name}" if below else entry.name
                     if not _is_folder(entry):
@@ -95,15 +159,16 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def find_files(folder: Path, endings: tuple[str, ...]) -> list[str]:
+def find_files(folder: Path, endings: tuple[str, ...], any_case: bool = False) -> list[str]:
     """Files below a folder whose names end in one of `endings`, relative, with '/', sorted.
 
-    An absent folder has no files; links and hidden files are treated as in `walk`.
+    An absent folder has no files; links and hidden files are treated as in `walk`. With `any_case`, what
+    follows the last full stop of an ending may be in upper or lower case.
     """
-    return sorted(name for name in walk(folder) if name.endswith(endings))
+    return sorted(name for name in walk(folder) if _ending(name, endings, any_case) is not None)
 
 
-def find_keys(folder: Path, endings: tuple[str, ...]) -> dict[str, str]:
+def find_keys(folder: Path, endings: tuple[str, ...], any_case: bool = False) -> dict[str, str]:
     """Files below a folder by what pairs them with other files: the relative path without its ending.
 
     Returns
@@ -116,8 +181,8 @@ def find_keys(folder: Path, endings: tuple[str, ...]) -> dict[str, str]:
         Two files have the same key.
     """
     found: dict[str, str] = {}
-    for name in find_files(folder, endings):
-        key = name[: -next(len(ending) for ending in endings if name.endswith(ending))]
+    for name in find_files(folder, endings, any_case):
+        key = name[: -len(_ending(name, endings, any_case) or "")]
         if key in found:
             raise AdaprepError(
                 f"two files of the same name in {folder}: {found[key]} and {name}. "
@@ -125,3 +190,15 @@ def find_keys(folder: Path, endings: tuple[str, ...]) -> dict[str, str]:
             )
         found[key] = name
     return found
+
+
+def _ending(name: str, endings: tuple[str, ...], any_case: bool) -> str | None:
+    """The first of the endings that a name has, or None."""
+    if not any_case:
+        return next((ending for ending in endings if name.endswith(ending)), None)
+    for ending in endings:
+        stem, dot, extension = ending.rpartition(".")
+        tail = name[-len(ending) :]
+        if tail.lower().endswith((dot + extension).lower()) and tail.startswith(stem):
+            return ending
+    return None

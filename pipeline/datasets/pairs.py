@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 
 from pipeline.datasets.base import Frame
-from pipeline.datasets.files import find_keys
+from pipeline.datasets.files import find_keys, walk
 
-IMAGES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".bmp", ".tif", ".tiff", ".webp")
-LABELS = (".png", ".PNG", ".bmp", ".tif", ".tiff")
+IMAGES: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+IMAGES += (".ppm", ".pgm", ".pnm", ".gif", ".jp2", ".j2k", ".avif")
+LABELS = (".png", ".bmp", ".tif", ".tiff", ".pgm", ".pnm")
+"""Endings, in any case."""
+
+OTHERS: tuple[str, ...] = (".jpe", ".jfif", ".jxl", ".tga", ".pcx", ".pbm", ".pam", ".eps", ".ps", ".psd")
+OTHERS += (".xcf", ".heic", ".heif", ".dng", ".cr2", ".nef", ".arw", ".exr", ".hdr", ".pfm", ".ico", ".svg")
+OTHERS += (".pdf", ".npy", ".npz", ".mat")
+"""Endings of pictures and arrays that are not read: taken where there is nothing else, so that reading them
+says what they are."""
 
 
 def pair_folders(
@@ -43,12 +52,14 @@ def pair_folders(
     """
     image_ends, label_ends = _endings(image_suffix, IMAGES), _endings(label_suffix, LABELS)
     mask_ends = _endings(instance_suffix, LABELS)
-    found, drawn = find_keys(images, image_ends), find_keys(labels, label_ends)
-    masks = find_keys(instances, mask_ends) if instances else {}
+    found, drawn = find_keys(images, image_ends, True), find_keys(labels, label_ends, True)
+    masks = find_keys(instances, mask_ends, True) if instances else {}
     for folder, others in ((labels, drawn), (instances, masks)):
         if folder and images in (folder, *folder.parents):
             taken = {folder / name for name in others.values()}
             found = {key: name for key, name in found.items() if images / name not in taken}
+    _add_unreadable(found, images, image_suffix, drawn, {*drawn.values()} if images == labels else set())
+    _add_unreadable(drawn, labels, label_suffix, found, {*found.values()} if images == labels else set())
     usual = Counter(name[len(key) :] for key, name in found.items()).most_common(1)
     image_end = usual[0][0] if usual else image_ends[0]
     return [
@@ -62,5 +73,29 @@ def pair_folders(
     ]
 
 
+def _add_unreadable(
+    files: dict[str, str], folder: Path, suffix: str, others: dict[str, str], taken: set[str]
+) -> None:
+    """Where a frame lacks a file, take one of its name with an ending that is not read, if there is one."""
+    missing = others.keys() - files.keys()
+    if not missing or suffix.lower().endswith((*IMAGES, *OTHERS)):
+        return
+    for name in sorted(walk(folder)):
+        stem, ending = os.path.splitext(name)
+        key = stem.removesuffix(suffix)
+        known = ending.lower() in (*IMAGES, *OTHERS) and stem.endswith(suffix)
+        if known and key in missing and name not in taken:
+            files.setdefault(key, name)
+
+
+def what_is_there(folder: Path, known: tuple[str, ...]) -> list[str]:
+    """A line for messages if a folder holds files, but none with a known ending."""
+    endings = Counter(os.path.splitext(name)[1] for name in walk(folder))
+    if not endings or any(end.lower() in known for end in endings):
+        return []
+    some = ", ".join(f"{end or 'no ending'} ({count})" for end, count in endings.most_common(8))
+    return [f"({folder} holds files with other endings: {some}; known are {', '.join(known)})"]
+
+
 def _endings(suffix: str, extensions: tuple[str, ...]) -> tuple[str, ...]:
-    return (suffix,) if suffix.endswith(extensions) else tuple(suffix + end for end in extensions)
+    return (suffix,) if suffix.lower().endswith(extensions) else tuple(suffix + end for end in extensions)

@@ -1,12 +1,12 @@
-"""A PNG decoder for label maps: exact, fast, and outside the interpreter lock.
+"""A PNG decoder for label maps and images: exact, fast, and outside the interpreter lock.
 
-Pillow turns 16-bit RGB labels (SYNTHIA) into zeros without a word and holds the interpreter lock while it
-decodes. Here `zlib` inflates and compiled loops undo the filters, both without the lock.
+Pillow turns 16-bit RGB labels (SYNTHIA) into zeros without a word, fills what is missing of a picture with
+zeros, refuses files with long texts, and holds the interpreter lock while it decodes. Here `zlib` inflates
+and compiled loops undo the filters, both without the lock.
 """
 
 from __future__ import annotations
 
-import io
 import struct
 import sys
 import zlib
@@ -24,6 +24,9 @@ GRAY, RGB, PALETTE, GRAY_ALPHA, RGBA = 0, 2, 3, 4, 6
 CHANNELS = {GRAY: 1, RGB: 3, PALETTE: 1, GRAY_ALPHA: 2, RGBA: 4}
 DEPTHS = {GRAY: (1, 2, 4, 8, 16), PALETTE: (1, 2, 4, 8), RGB: (8, 16), GRAY_ALPHA: (8, 16), RGBA: (8, 16)}
 HEADER_BYTES = 33
+
+ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
+"""First row, first column, step of rows and of columns of the passes of an interlaced picture."""
 
 MOST_EXPANSION = 1032
 """Deflate makes at most this many bytes of one."""
@@ -52,7 +55,29 @@ class Header(NamedTuple):
 
     @property
     def row_bytes(self) -> int:
-        return (self.width * self.channels * self.bit_depth + 7) // 8
+        return self.bytes_of(self.width)
+
+    def bytes_of(self, width: int) -> int:
+        """Bytes of a row of so many pixels, without the number of its filter."""
+        return (width * self.channels * self.bit_depth + 7) // 8
+
+    @property
+    def passes(self) -> list[tuple[slice, slice, int, int]]:
+        """Rows and columns of each pass that has pixels, and how many there are of each."""
+        if not self.interlaced:
+            return [(slice(None), slice(None), self.height, self.width)]
+        found = []
+        for top, left, down, right in ADAM7:
+            height = max(0, self.height - top + down - 1) // down
+            width = max(0, self.width - left + right - 1) // right
+            if height and width:
+                found.append((slice(top, None, down), slice(left, None, right), height, width))
+        return found
+
+    @property
+    def stream_bytes(self) -> int:
+        """Bytes of the image data once they are inflated."""
+        return sum(height * (1 + self.bytes_of(width)) for _, _, height, width in self.passes)
 
     @property
     def step(self) -> int:
@@ -76,6 +101,15 @@ def png_header(path: Path) -> tuple[int, int, int, int]:
     return parse_header(read_bytes(path, HEADER_BYTES), path)[:4]
 
 
+def check_plausible(header: Header, file_bytes: int, path: Path) -> None:
+    """Raise FileError if no file of so many bytes can hold the picture."""
+    if header.stream_bytes > MOST_EXPANSION * file_bytes:
+        raise FileError(
+            f"{path}: truncated: {file_bytes} bytes of image data cannot hold "
+            f"{header.width} x {header.height} pixels"
+        )
+
+
 def read_png(path: Path) -> Pixels:
     """Samples exactly as stored, not scaled to 8 bit and not looked up in the palette.
 
@@ -87,19 +121,27 @@ def read_png(path: Path) -> Pixels:
     Raises
     ------
     FileError
-        The file cannot be read, is no PNG, is truncated or damaged, or is interlaced with more than one
-        channel or 16 bits a sample.
+        The file cannot be read, is no PNG, or is truncated or damaged.
     """
     return decode(read_bytes(path), path)
 
 
 def decode(data: bytes, path: Path) -> Pixels:
     """`read_png` of a file already in memory; `path` is for the errors."""
+    return decode_all(data, path)[0]
+
+
+def decode_all(data: bytes, path: Path) -> tuple[Pixels, Header, dict[bytes, bytes]]:
+    """`decode`, the header, and the content of the chunks `PLTE` and `sBIT` where the file has them."""
     header = parse_header(data, path)
-    compressed = _image_data(data, path)
-    if header.interlaced:
-        return _decode_interlaced(data, header, path)
+    compressed, others = _chunks(data, path)
     stream = _Inflater(compressed, header, path)
+    pixels = _interlaced(stream, header, path) if header.interlaced else _pass(stream, header, path)
+    return pixels, header, others
+
+
+def _pass(stream: _Inflater, header: Header, path: Path) -> Pixels:
+    """All rows of a picture, or of one pass of it."""
     if header.bit_depth == 16:
         wide = np.empty((header.height, header.row_bytes // 2), np.uint16)
         _fill(wide.view(np.uint8), stream, header, path)
@@ -111,6 +153,16 @@ def decode(data: bytes, path: Path) -> Pixels:
     out = np.empty((header.height, header.row_bytes), np.uint8)
     _fill(out, stream, header, path)
     return _shaped(out if header.bit_depth == 8 else _unpack(out, header), header)
+
+
+def _interlaced(stream: _Inflater, header: Header, path: Path) -> Pixels:
+    channels = () if header.channels == 1 else (header.channels,)
+    kind = np.uint16 if header.bit_depth == 16 else np.uint8
+    out: Pixels = np.empty((header.height, header.width, *channels), kind)
+    for rows, columns, height, width in header.passes:
+        part = header._replace(height=height, width=width, interlaced=False)
+        out[rows, columns] = _pass(stream, part, path)
+    return out
 
 
 def parse_header(data: bytes, path: Path) -> Header:
@@ -138,10 +190,11 @@ def parse_header(data: bytes, path: Path) -> Header:
     return Header(height, width, depth, color, interlace == 1)
 
 
-def _image_data(data: bytes, path: Path) -> memoryview:
-    """The zlib stream: what all IDAT chunks hold, checked chunk by chunk."""
+def _chunks(data: bytes, path: Path) -> tuple[memoryview, dict[bytes, bytes]]:
+    """The zlib stream (what all IDAT chunks hold, checked chunk by chunk), and the chunks about colours."""
     view = memoryview(data)
     parts: list[memoryview] = []
+    others: dict[bytes, bytes] = {}
     position, complete, closed = HEADER_BYTES, False, False
     while not complete:
         if position + 12 > len(data):
@@ -157,12 +210,16 @@ def _image_data(data: bytes, path: Path) -> memoryview:
             if closed:
                 raise FileError(f"{path}: its data chunks do not follow each other: the file is damaged")
             parts.append(view[position + 8 : end - 4])
+        elif kind in (b"PLTE", b"sBIT") and not parts:
+            others.setdefault(kind, bytes(view[position + 8 : end - 4]))
+        elif not kind[0] & 0x20 and kind not in (b"PLTE", b"IEND"):
+            raise FileError(f"{path}: has a chunk {kind!r}, without which it cannot be read")
         closed = bool(parts) and kind != b"IDAT"
         complete = kind == b"IEND"
         position = end
     if not parts:
         raise FileError(f"{path}: it has no data chunk: the file is damaged")
-    return parts[0] if len(parts) == 1 else memoryview(b"".join(parts))
+    return (parts[0] if len(parts) == 1 else memoryview(b"".join(parts))), others
 
 
 def _check_sum(chunk: memoryview, kind: bytes, path: Path) -> None:
@@ -199,11 +256,7 @@ class _Inflater:
         lead = int.from_bytes(compressed[:2], "big")
         if len(compressed) < 6 or lead % 31 or lead >> 8 & 15 != 8 or lead & 32:
             raise FileError(f"{path}: its image data are no zlib stream: the file is damaged")
-        if header.height * (1 + header.row_bytes) > MOST_EXPANSION * len(compressed):
-            raise FileError(
-                f"{path}: truncated: {len(compressed)} bytes of image data cannot hold "
-                f"{header.width} x {header.height} pixels"
-            )
+        check_plausible(header, len(compressed), path)
         # Raw, past the two bytes of the zlib header: the stream's own checksum would cost a third of the
         # time, and the chunks' checksums vouch for the same bytes.
         self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
@@ -214,18 +267,26 @@ class _Inflater:
         """The next `size` bytes. Raises FileError if there are fewer, or they are damaged."""
         pieces, missing = [], size
         while missing:
-            fed: bytes | memoryview = self._stream.unconsumed_tail
-            if not fed:
-                fed, self._rest = self._rest[:FEED_BYTES], self._rest[FEED_BYTES:]
-            try:
-                piece = self._stream.decompress(fed, missing)
-            except zlib.error as error:
-                raise FileError(f"{self._path}: its image data are damaged ({error})") from error
-            if not piece and not fed:
+            piece = self._next(missing)
+            if piece is None:
                 raise FileError(f"{self._path}: truncated: its image data end early")
             pieces.append(piece)
             missing -= len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _next(self, most: int) -> bytes | None:
+        """What a little more of the compressed bytes gives; None at the end of the stream."""
+        # Once a stream has ended, zlib copies all that it was ever given at each call.
+        if self._stream.eof:
+            return None
+        fed: bytes | memoryview = self._stream.unconsumed_tail
+        if not fed:
+            fed, self._rest = self._rest[:FEED_BYTES], self._rest[FEED_BYTES:]
+        try:
+            piece = self._stream.decompress(fed, most)
+        except zlib.error as error:
+            raise FileError(f"{self._path}: its image data are damaged ({error})") from error
+        return None if not piece and not fed else piece
 
 
 def _unpack(packed: NDArray[np.uint8], header: Header) -> NDArray[np.uint8]:
@@ -239,19 +300,3 @@ def _unpack(packed: NDArray[np.uint8], header: Header) -> NDArray[np.uint8]:
 def _shaped(samples: Pixels, header: Header) -> Pixels:
     shape = (header.height, header.width)
     return samples.reshape(shape if header.channels == 1 else (*shape, header.channels))
-
-
-def _decode_interlaced(data: bytes, header: Header, path: Path) -> NDArray[np.uint8]:
-    """What Pillow reads right: one channel of 8 bits. Its chunks have been checked."""
-    if header.channels > 1 or header.bit_depth != 8:
-        raise FileError(
-            f"{path}: is an interlaced PNG with {header.channels} x {header.bit_depth} bits a pixel; of the "
-            f"interlaced, only gray and palette images of 8 bits are read. Save it without interlacing."
-        )
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-            return np.array(image, np.uint8)
-    except (OSError, SyntaxError, ValueError, zlib.error, Image.DecompressionBombError) as error:
-        raise FileError(f"{path}: its image data are damaged ({error})") from error

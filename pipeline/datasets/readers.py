@@ -1,124 +1,254 @@
-"""Reading label maps and images, whole or their size alone; every error is a `FileError` about one file."""
+"""Reading label maps and images, whole or their size alone; every error is a `FileError` about one file.
+
+Two contracts. `decode_ids` gives numbers exactly as the file stores them, or refuses the file by name.
+`decode_rgb` gives colours of 8 bits per channel, made by a stated scale, or refuses the file by name. What
+becomes of which format, mode and depth stands in docs/datasets.md.
+"""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.datasets import png
-from pipeline.datasets.files import find_files, read_bytes, walk
+from pipeline.datasets import bmp, pictures, png, pnm, tiff
+from pipeline.datasets.files import find_files, open_file, read_bytes, walk
 from pipeline.errors import FileError
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
+__all__ = [
+    "decode_ids",
+    "decode_rgb",
+    "find_files",
+    "image_size",
+    "label_size",
+    "orientation",
+    "picture_mode",
+    "read_ids",
+    "read_rgb",
+    "walk",
+]
 
-__all__ = ["find_files", "image_size", "read_ids", "read_rgb", "walk"]
+Ids = NDArray[np.uint8] | NDArray[np.uint16]
 
 COLOURED = "{}: is {}, not a map of class ids; colour-coded labels must be converted to ids first"
-CHANGING = dict.fromkeys(("JPEG", "MPO", "JPEG2000", "WEBP"), "lossy compression changes class ids")
+CHANGING = dict.fromkeys(("JPEG", "JPEG2000", "WEBP", "AVIF"), "lossy compression changes class ids")
 CHANGING["GIF"] = "writers renumber the palette"
+CHANNELS = {2: "a gray picture with transparency", 3: "an RGB picture", 4: "an RGB picture with transparency"}
+BITMAP = (
+    "{}: is a PBM file, in which 1 is black: programs disagree on whether it means 1 or 0; save it as PNG"
+)
 
 
-def read_ids(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """(H, W) class ids exactly as stored: gray values, or palette indices.
+def read_ids(path: Path) -> Ids:
+    """`decode_ids` of a file. Raises FileError."""
+    return decode_ids(read_bytes(path), path)
 
-    PNG by the project's own decoder; BMP, TIFF and others by Pillow, if they have one channel of whole
-    numbers in 0..65535.
+
+def decode_ids(data: bytes, path: Path) -> Ids:
+    """(H, W) class ids exactly as stored: gray values, or palette indices; `path` is for the errors.
+
+    PNG, BMP and PGM by the project's own decoders; TIFF by Pillow, whose changes are undone. One channel of
+    whole numbers in 0..65535, as stored: not scaled, not inverted, not turned by an orientation tag.
 
     Raises
     ------
     FileError
-        The file cannot be read, is damaged, is an RGB picture, or is of a format that changes values.
+        The file is truncated or damaged, is an RGB picture, or is of a format that changes values.
     """
-    data = read_bytes(path)
-    if png.is_png(data):
-        pixels = png.decode(data, path)
-        if pixels.ndim == 2:
-            return pixels
-        names = {
-            2: "a gray picture with transparency",
-            3: "an RGB picture",
-            4: "an RGB picture with transparency",
-        }
-        raise FileError(COLOURED.format(path, names[pixels.shape[2]]))
-    with _pillow(data, path) as image:
-        return _one_channel(image, path)
+    kind = _kind(data, path)
+    _check_keeps_ids(kind, path)
+    try:
+        if kind == "PNG":
+            pixels = png.decode(data, path)
+        elif kind == "PNM":
+            pixels, header = pnm.decode(data, path)
+            if header.bitmap:
+                raise FileError(BITMAP.format(path))
+        elif kind == "BMP":
+            found = bmp.parse_header(data[: bmp.HEAD_BYTES], len(data), path)
+            if not found.indexed:
+                raise FileError(COLOURED.format(path, CHANNELS[3]))
+            return bmp.decode_indices(data, found)
+        else:
+            return tiff.decode_ids(data, path)
+    except MemoryError as error:
+        raise pictures.no_memory(path) from error
+    if pixels.ndim == 2:
+        return pixels
+    raise FileError(COLOURED.format(path, CHANNELS[pixels.shape[2]]))
 
 
-def _one_channel(image: Image, path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    if reason := CHANGING.get(image.format or ""):
-        raise FileError(f"{path}: is a {image.format} file, whose {reason}; label maps must be PNG")
-    if image.mode in ("1", "L", "P"):
-        return np.array(image, np.uint8)
-    if image.mode.startswith("I;16"):
-        return np.array(image).astype(np.uint16)
-    if image.mode == "I":
-        values = np.array(image)
-        if values.min() >= 0 and values.max() <= 65535:
-            return values.astype(np.uint16)
-        raise FileError(
-            f"{path}: its values lie in {values.min()}..{values.max()}; class ids must lie in 0..65535"
-        )
-    if image.mode == "F":
-        raise FileError(f"{path}: holds fractions, not class ids")
-    raise FileError(
-        COLOURED.format(path, "an RGB picture" if "RGB" in image.mode else f"a {image.mode} picture")
-    )
+def label_size(path: Path) -> tuple[int, int]:
+    """(H, W) of a label map, from its header; only if a file of its length can hold so many pixels.
+
+    Raises
+    ------
+    FileError
+        The file cannot be read, its header is damaged, or says already that it is no label map.
+    """
+    with open_file(path) as file:
+        kind, head = _begin(file, path)
+        _check_keeps_ids(kind, path)
+        if kind == "TIFF":
+            tags = _tiff_tags(file, path)
+            tiff.check_ids(tags, path)
+            return tags.height, tags.width
+        return _header_size(kind, head, file, path)
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """(H, W) of an image or a label map, from its header alone; pixels as stored, EXIF orientation ignored.
+    """(H, W) of an image, from its header alone; pixels as stored, EXIF orientation ignored.
 
     Raises
     ------
     FileError
-        The file cannot be read or is of an unknown format.
+        The file cannot be read, is of an unknown format, or cannot hold so many pixels.
     """
-    head = read_bytes(path, png.HEADER_BYTES)
-    if png.is_png(head):
-        return png.parse_header(head, path)[:2]
-    with _pillow(None, path) as image:
+    with open_file(path) as file:
+        kind, head = _begin(file, path)
+        if kind == "TIFF":
+            tags = _tiff_tags(file, path)
+            return tags.height, tags.width
+        return _header_size(kind, head, file, path)
+
+
+def _header_size(kind: str, head: bytes, file: BinaryIO, path: Path) -> tuple[int, int]:
+    file_bytes = os.fstat(file.fileno()).st_size
+    if kind == "PNG":
+        header = png.parse_header(head, path)
+        png.check_plausible(header, file_bytes, path)
+        return header.height, header.width
+    if kind == "PNM":
+        text = pnm.parse_header(head + _read(file, pnm.HEAD_BYTES, path), file_bytes, path)
+        return text.height, text.width
+    if kind == "BMP":
+        bitmap = bmp.parse_header(head, file_bytes, path)
+        return bitmap.height, bitmap.width
+    file.seek(0)
+    with pictures.opened(file, kind, path) as image:
+        pictures.check_pixels(image.height * image.width, file_bytes, path)
         return image.height, image.width
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """(H, W, 3) colours of any picture that Pillow reads.
+    """`decode_rgb` of a file. Raises FileError."""
+    return decode_rgb(read_bytes(path), path)
+
+
+def decode_rgb(data: bytes, path: Path) -> NDArray[np.uint8]:
+    """(H, W, 3) colours of 8 bits; `path` is for the errors.
 
     The pixels are given as they are stored: label maps are drawn on stored pixels, so an EXIF orientation is
-    ignored. Gray becomes RGB, transparency is dropped, of 16-bit samples the high byte is kept.
+    ignored. Gray becomes RGB, transparency is dropped. Samples of fewer than 8 bits are spread over 0..255;
+    of more, the highest 8 bits are kept: of 16, or of as many as the file states (`sBIT` in a PNG,
+    `MaxSampleValue` in a TIFF, the largest value of a PGM).
 
     Raises
     ------
     FileError
-        The file cannot be read, is truncated or damaged, or is of an unknown format.
+        The file is truncated or damaged, is of an unknown format, holds fractions or 32-bit values, or 16-bit
+        values of which fewer bits seem to be meant.
     """
-    with _pillow(read_bytes(path), path) as image:
-        if image.mode.startswith("I;16"):
-            gray = (np.array(image) >> 8).astype(np.uint8)
-            return np.repeat(gray[..., None], 3, axis=2)
-        return np.array(image.convert("RGB"))
-
-
-@contextmanager
-def _pillow(data: bytes | None, path: Path) -> Iterator[Image]:
-    """The picture opened by Pillow; what goes wrong while it is used becomes a FileError."""
-    from PIL import Image, UnidentifiedImageError
-
+    kind = _kind(data, path)
     try:
-        with Image.open(path if data is None else io.BytesIO(data)) as image:
-            yield image
-    except FileError:
-        raise
-    except UnidentifiedImageError as error:
-        raise FileError(f"{path}: not a picture in a known format") from error
-    except Image.DecompressionBombError as error:
-        raise FileError(f"{path}: claims to be far too large for a picture ({error})") from error
-    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, ...
-        reason = f"truncated: {error}" if "truncated" in str(error) else f"damaged: {error}"
-        raise FileError(f"{path}: {reason}") from error
+        if kind == "PNG":
+            return _png_rgb(data, path)
+        if kind == "PNM":
+            return pnm.decode_rgb(data, path)
+        if kind == "TIFF":
+            return tiff.decode_rgb(data, path)
+        if kind == "BMP":
+            header = bmp.parse_header(data[: bmp.HEAD_BYTES], len(data), path)
+            if header.indexed:
+                return bmp.decode_indexed_rgb(data, header, path)
+        with pictures.opened(data, kind, path) as image:
+            return pictures.rgb_of(image, path)
+    except MemoryError as error:
+        raise pictures.no_memory(path) from error
+
+
+def _png_rgb(data: bytes, path: Path) -> NDArray[np.uint8]:
+    pixels, header, chunks = png.decode_all(data, path)
+    if header.color_type == png.PALETTE:
+        palette = np.frombuffer(chunks.get(b"PLTE", b""), np.uint8)
+        if not palette.size or palette.size % 3:
+            raise FileError(f"{path}: its palette is absent or damaged")
+        return pictures.look_up(pixels.astype(np.uint8, copy=False), palette.reshape(-1, 3), path)
+    if header.channels in (2, 4):
+        pixels = pixels[..., 0] if header.channels == 2 else pixels[..., :3]
+    used = chunks.get(b"sBIT", b"")[:1]
+    stated = 2 ** used[0] - 1 if used and 8 <= used[0] < 16 else None
+    colors = pictures.to_8_bits(pixels, 2**header.bit_depth - 1, path, stated)
+    return colors if colors.ndim == 3 else pictures.gray_to_rgb(colors)
+
+
+def picture_mode(path: Path) -> str:
+    """What a file holds, in Pillow's words (`L`, `P`, `RGB`, `I;16`), from its header. Raises FileError."""
+    with open_file(path) as file:
+        kind, head = _begin(file, path)
+        if kind == "PNG":
+            header = png.parse_header(head, path)
+            gray = {1: "1", 16: "I;16"}.get(header.bit_depth, "L")
+            return {png.GRAY: gray, png.PALETTE: "P", png.GRAY_ALPHA: "LA", png.RGBA: "RGBA"}.get(
+                header.color_type, "RGB"
+            )
+        if kind == "BMP":
+            return "P" if bmp.parse_header(head, os.fstat(file.fileno()).st_size, path).indexed else "RGB"
+        if kind == "TIFF":
+            _tiff_tags(file, path)
+        file.seek(0)
+        with pictures.opened(file, kind, path) as image:
+            return image.mode
+
+
+def orientation(path: Path) -> int:
+    """How viewers turn a picture (1 to 8), by its TIFF tag or EXIF data; 1 (not at all) where unknown."""
+    try:
+        with open_file(path) as file:
+            kind, _ = _begin(file, path)
+            if kind == "TIFF":
+                return _tiff_tags(file, path).orientation
+            if kind not in ("JPEG", "WEBP", "AVIF"):
+                return 1
+            file.seek(0)
+            with pictures.opened(file, kind, path) as image:
+                return int(image.getexif().get(0x0112, 1))
+    except (FileError, TypeError, ValueError):
+        return 1
+
+
+def _kind(data: bytes, path: Path) -> str:
+    if kind := pictures.sniff(data[: pictures.HEAD_BYTES]):
+        return kind
+    raise pictures.unknown(path)
+
+
+def _begin(file: BinaryIO, path: Path) -> tuple[str, bytes]:
+    """Format and first bytes of a file."""
+    head = _read(file, max(png.HEADER_BYTES, bmp.HEAD_BYTES), path)
+    if not head:
+        raise FileError(f"{path}: empty file (0 bytes)")
+    return _kind(head, path), head
+
+
+def _read(file: BinaryIO, count: int, path: Path) -> bytes:
+    try:
+        return file.read(count)
+    except OSError as error:
+        raise FileError(f"{path}: {error.strerror or error}") from error
+
+
+def _check_keeps_ids(kind: str, path: Path) -> None:
+    if reason := CHANGING.get(kind):
+        raise FileError(f"{path}: is a {kind} file, whose {reason}; label maps must be PNG")
+
+
+def _tiff_tags(file: BinaryIO, path: Path) -> tiff.Tags:
+    def read(first: int, count: int) -> bytes:
+        file.seek(min(first, 2**62))
+        return _read(file, count, path)
+
+    return tiff.read_tags(read, os.fstat(file.fileno()).st_size, path)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets.base import VOID, ClassTable, Dataset, Frame, LabelClass
-from pipeline.datasets.figures import BACKGROUND, NEUTRAL, PERSON, load, read_objects, size_of
+from pipeline.datasets.figures import BACKGROUND, NEUTRAL, PERSON, load, objects_of, parse, size_of
 from pipeline.datasets.files import walk
 from pipeline.errors import AdaprepError, FileError
 
@@ -117,22 +117,18 @@ class Supervisely(Dataset):
 
     def label_size(self, frame: Frame) -> tuple[int, int]:
         """(H, W) that the annotation gives and the image, where it is there, has. Raises FileError."""
-        from pipeline.datasets import readers
-
-        size = size_of(frame.label, load(frame.label))
-        if os.path.exists(frame.image):
-            _check_size(frame, size, readers.image_size(frame.image))
-        return size
+        return self._checked_size(frame, load(frame.label))
 
     def read_image(self, frame: Frame) -> NDArray[np.uint8]:
         image = super().read_image(frame)
         _check_size(frame, size_of(frame.label, load(frame.label)), image.shape[:2])
         return image
 
-    def read_labels(self, frame: Frame) -> NDArray[np.uint8]:
+    def decode_labels(self, data: bytes, frame: Frame) -> NDArray[np.uint8]:
         """(H, W) 0 background, 1 person, 2 neutral. Raises FileError."""
-        labels = np.zeros(self.label_size(frame), np.uint8)
-        for _, label, (row, col, mask) in read_objects(frame.label):
+        annotation = parse(data, frame.label)
+        labels = np.zeros(self._checked_size(frame, annotation), np.uint8)
+        for _, label, (row, col, mask) in objects_of(annotation, frame.label):
             part = labels[row : row + mask.shape[0], col : col + mask.shape[1]]
             part[mask if label == PERSON else mask & (part != PERSON)] = label
         return labels
@@ -142,12 +138,22 @@ class Supervisely(Dataset):
 
         Neutral objects have numbers only where `neutral` is "person". Raises FileError.
         """
-        instances = np.zeros(self.label_size(frame), np.int32)
+        annotation = load(frame.label)
+        instances = np.zeros(self._checked_size(frame, annotation), np.int32)
         numbered = {c.id for c in self.classes.classes if c.train_id == PERSON}
-        for number, label, (row, col, mask) in read_objects(frame.label):
+        for number, label, (row, col, mask) in objects_of(annotation, frame.label):
             if label in numbered:
                 instances[row : row + mask.shape[0], col : col + mask.shape[1]][mask] = number
         return instances
+
+    def _checked_size(self, frame: Frame, annotation: dict[str, Any]) -> tuple[int, int]:
+        """The annotation's size, once the image (where it is there) agrees."""
+        from pipeline.datasets import readers
+
+        size = size_of(frame.label, annotation)
+        if os.path.exists(frame.image):
+            _check_size(frame, size, readers.image_size(frame.image))
+        return size
 
 
 def validation_indices(count: int, seed: int) -> set[int]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets.base import VOID, ClassTable, Dataset, Frame, LabelClass
-from pipeline.datasets.files import find_keys
+from pipeline.datasets.files import find_keys, read_bytes
 from pipeline.datasets.limits import short
 from pipeline.datasets.lists import line_error, names_file, read_lines
 from pipeline.errors import AdaprepError, FileError
@@ -124,10 +124,10 @@ class SynthiaRand(_SeededSplit):
         )
     )
 
-    def read_labels(self, frame: Frame) -> NDArray[np.uint8] | NDArray[np.uint16]:
-        from pipeline.datasets.text_ids import read_text_ids
+    def decode_labels(self, data: bytes, frame: Frame) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        from pipeline.datasets.text_ids import decode_text_ids
 
-        return read_text_ids(frame.label)
+        return decode_text_ids(data, frame.label)
 
     def label_size(self, frame: Frame) -> tuple[int, int]:
         from pipeline.datasets.text_ids import text_size
@@ -164,14 +164,14 @@ class SynthiaRand(_SeededSplit):
 class _WithInstances:
     """Label maps in 16-bit RGB: class ids in the first channel, instances in the second."""
 
-    def read_labels(self, frame: Frame) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    def decode_labels(self, data: bytes, frame: Frame) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """(H, W) class ids. Raises FileError."""
-        ids = _label_channels(frame.label)[..., 0]
+        ids = _label_channels(data, frame.label)[..., 0]
         return ids.astype(np.uint8) if ids.max() < 256 else np.ascontiguousarray(ids)
 
     def read_instances(self, frame: Frame) -> NDArray[np.int32]:
         """(H, W) numbers of the moving objects, 0 elsewhere. Raises FileError."""
-        return _label_channels(frame.label)[..., 1].astype(np.int32)
+        return _label_channels(read_bytes(frame.label), frame.label)[..., 1].astype(np.int32)
 
 
 class SynthiaRandCityscapes(_WithInstances, _SeededSplit):
@@ -292,11 +292,11 @@ def _labelled_frames(base: Path, prefix: str) -> list[Frame]:
     return [Frame(prefix + key, images / f"{key}.png", labels / f"{key}.png") for key in keys]
 
 
-def _label_channels(path: Path) -> NDArray[np.uint16]:
+def _label_channels(data: bytes, path: Path) -> NDArray[np.uint16]:
     """(H, W, 3) class ids, instances, nothing."""
-    from pipeline.datasets.png import read_png
+    from pipeline.datasets.png import decode
 
-    pixels = read_png(path)
+    pixels = decode(data, path)
     if pixels.dtype == np.uint8 or pixels.ndim != 3:
         channels = 1 if pixels.ndim == 2 else pixels.shape[2]
         raise FileError(

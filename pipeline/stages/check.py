@@ -16,6 +16,7 @@ from pipeline.datasets.base import UNKNOWN, VOID, Dataset, Frame
 from pipeline.errors import FileError
 from pipeline.stages import engine
 from pipeline.stages.engine import BlockResult, Failure
+from pipeline.stages.frame import fit_instances, misfit, read_instances, read_label_map
 
 FRAMES_PER_TASK = 8
 
@@ -127,7 +128,7 @@ def check_frame(dataset: Dataset, frame: Frame, decode: bool = False) -> FrameCh
     image, label = frame.image.exists(), frame.label.exists()
     problems = [] if image else [f"{frame.image}: no such image"]
     try:
-        labels = dataset.read_labels(frame)
+        labels = read_label_map(dataset, frame).ids
     except FileError as error:
         return FrameCheck(frame.name, image, label, problems=(*problems, str(error)))
     counts = histogram(labels)
@@ -138,11 +139,13 @@ def check_frame(dataset: Dataset, frame: Frame, decode: bool = False) -> FrameCh
     if image:
         try:
             size = _image_size(dataset, frame, decode)
-            if size != labels.shape:
-                problems.append(
-                    f"{frame.label}: the label map is {labels.shape[1]} x {labels.shape[0]}, its image "
-                    f"{frame.image.name} {size[1]} x {size[0]}: they must have the same size"
-                )
+            if problem := misfit(frame, labels.shape, size):
+                problems.append(problem)
+        except FileError as error:
+            problems.append(str(error))
+    if frame.instance is not None and frame.instance.exists():
+        try:
+            _check_instances(dataset, frame, labels.shape, decode)
         except FileError as error:
             problems.append(str(error))
     height, width = labels.shape
@@ -152,13 +155,21 @@ def check_frame(dataset: Dataset, frame: Frame, decode: bool = False) -> FrameCh
 
 def mode_of(path: Path) -> str:
     """Pillow's mode of an image file, from its header; "no" where there is none, else the file's suffix."""
-    from PIL import Image, UnidentifiedImageError
+    from pipeline.datasets import readers
 
     try:
-        with Image.open(path) as picture:
-            return str(picture.mode)
-    except (UnidentifiedImageError, OSError):
+        return readers.picture_mode(path)
+    except FileError:
         return path.suffix.lstrip(".") if path.exists() else "no"
+
+
+def _check_instances(dataset: Dataset, frame: Frame, shape: tuple[int, ...], decode: bool) -> None:
+    from pipeline.datasets import readers
+
+    if decode:
+        read_instances(dataset, frame, shape)
+    elif frame.instance is not None:
+        fit_instances(frame, readers.label_size(frame.instance), shape)
 
 
 def _image_size(dataset: Dataset, frame: Frame, decode: bool) -> tuple[int, int]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets.base import Dataset, Frame
+from pipeline.datasets.files import read_bytes
 from pipeline.errors import FileError
 
 
@@ -27,14 +28,47 @@ class FrameBoundaries:
     source: NDArray[np.uint64]  # (2,) bytes and hash of the label file
 
 
+@dataclass(frozen=True)
+class LabelMap:
+    """One label file, read once: ids and fingerprint are of the same bytes."""
+
+    ids: NDArray[np.uint8] | NDArray[np.uint16]  # (H, W) raw ids
+    source: NDArray[np.uint64]  # (2,) see `fingerprint`
+
+
+def read_label_map(dataset: Dataset, frame: Frame) -> LabelMap:
+    """Read the label file of a frame once. Raises FileError."""
+    data = read_bytes(frame.label)
+    return LabelMap(dataset.decode_labels(data, frame), fingerprint(data))
+
+
+def read_instances(dataset: Dataset, frame: Frame, shape: tuple[int, ...]) -> NDArray[np.int32] | None:
+    """`Dataset.read_instances`, of the shape (H, W) of the label map. Raises FileError."""
+    instances = dataset.read_instances(frame)
+    if instances is not None:
+        fit_instances(frame, instances.shape, shape)
+    return instances
+
+
+def fit_instances(frame: Frame, size: tuple[int, ...], labels: tuple[int, ...]) -> None:
+    """Raise FileError unless instance map and label map of a frame have the same size (H, W)."""
+    if size != labels:
+        path = frame.instance or frame.label
+        raise FileError(
+            f"{path}: the instance map is {size[1]} x {size[0]}, the label map {labels[1]} x {labels[0]}: "
+            f"they must have the same size{_turned(path, size, labels)}"
+        )
+
+
+def fingerprint(data: bytes) -> NDArray[np.uint64]:
+    """(2,) number and 64-bit BLAKE2b of the bytes of a file."""
+    value = hashlib.blake2b(data, digest_size=8).digest()
+    return np.array([len(data), int.from_bytes(value, "little")], np.uint64)
+
+
 def source_of(path: Path) -> NDArray[np.uint64]:
-    """(2,) size in bytes and 64-bit BLAKE2b of a file. Raises FileError when it cannot be read."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise FileError(f"{path}: {error.strerror or error}") from error
-    value = hashlib.blake2b(content, digest_size=8).digest()
-    return np.array([len(content), int.from_bytes(value, "little")], np.uint64)
+    """`fingerprint` of a file. Raises FileError when it cannot be read."""
+    return fingerprint(read_bytes(path))
 
 
 def process_frame(dataset: Dataset, frame: Frame, grid: tuple[int, int], crops: int) -> FrameBoundaries:
@@ -45,9 +79,9 @@ def process_frame(dataset: Dataset, frame: Frame, grid: tuple[int, int], crops: 
     FileError
         The label map (or its image's header) cannot be read, their sizes differ, an id is unknown.
     """
-    labels = dataset.read_labels(frame)
-    _check_image(frame, labels.shape)
-    return find(labels, dataset, frame, grid, crops, source_of(frame.label))
+    found = read_label_map(dataset, frame)
+    _check_image(frame, found.ids.shape)
+    return find(found.ids, dataset, frame, grid, crops, found.source)
 
 
 def find(
@@ -119,11 +153,29 @@ def _check_image(frame: Frame, shape: tuple[int, ...]) -> None:
     """The image may be absent (labels alone make tensors), but if it is there it must fit the label map."""
     from pipeline.datasets import readers
 
-    if not frame.image.exists():
-        return
-    size = readers.image_size(frame.image)
-    if size != shape:
-        raise FileError(
-            f"{frame.label}: the label map is {shape[1]} x {shape[0]}, its image {frame.image.name} "
-            f"{size[1]} x {size[0]}: they must have the same size"
+    if frame.image.exists() and (problem := misfit(frame, shape, readers.image_size(frame.image))):
+        raise FileError(problem)
+
+
+def misfit(frame: Frame, labels: tuple[int, ...], image: tuple[int, ...]) -> str:
+    """What is wrong if a label map and its image have these sizes (H, W); "" if nothing is."""
+    if labels == image:
+        return ""
+    return (
+        f"{frame.label}: the label map is {labels[1]} x {labels[0]}, its image {frame.image.name} "
+        f"{image[1]} x {image[0]}: they must have the same size{_turned(frame.image, image, labels)}"
+    )
+
+
+def _turned(path: Path, size: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    """What to add if a picture has the right size on its side."""
+    from pipeline.datasets import readers
+
+    if size != wanted[1::-1]:
+        return ""
+    if (tag := readers.orientation(path)) > 4:
+        return (
+            f". {path.name} is stored on its side and turned by its orientation tag ({tag}), which is not "
+            f"followed: save it turned, without the tag"
         )
+    return f". {path.name} seems to lie on its side: turn it"

@@ -18,6 +18,10 @@ from pipeline import disk, stores
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
 
+UNUSUAL_SIDE = 4096
+"""Label maps with a longer side, and twice as long as that of most, are read before a store is laid out for
+them."""
+
 COLUMNS = ("name", "image", "label", "instance", "height", "width")
 
 
@@ -192,7 +196,27 @@ def list_inputs(
             sizes[i] = size
             if progress and (done % 100 == 0 or done == len(missing)):
                 progress(done, len(missing))
+    for i in set(_outsized(sizes)).intersection(missing):
+        sizes[i] = _proven_size(dataset, frames[i])
     return Inputs(dataset, split, frames, sizes)
+
+
+def _outsized(sizes: NDArray[np.int32]) -> list[int]:
+    """Label maps that alone would make the store much larger than the others need."""
+    readable = sizes[sizes[:, 0] > 0]
+    if not len(readable):
+        return []
+    usual = np.sort(readable, axis=0)[(len(readable) - 1) // 2]
+    return [int(i) for i in np.flatnonzero((sizes > np.maximum(2 * usual, UNUSUAL_SIDE)).any(axis=1))]
+
+
+def _proven_size(dataset: Dataset, frame: Frame) -> tuple[int, int]:
+    """The size of a label map once it has been read whole: a header can claim any."""
+    try:
+        height, width = dataset.read_labels(frame).shape
+    except FileError:
+        return 0, 0
+    return height, width
 
 
 def _size(dataset: Dataset, frame: Frame) -> tuple[int, int]:

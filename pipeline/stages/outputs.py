@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pipeline import stores
 from pipeline.datasets.base import UNKNOWN, Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
+from pipeline.stages.frame import read_label_map
 
 FILTERS = ("area", "nearest")
 
@@ -171,7 +172,7 @@ def load_view(dataset: Dataset, frame: Frame, crops: int, proposals: dict[str, N
     """Decode one frame. Raises FileError when either file cannot be read or they differ in size."""
     from pipeline.geometry.crops import offsets
 
-    raw = dataset.read_labels(frame)
+    raw = read_label_map(dataset, frame).ids
     image = dataset.read_image(frame)
     if image.shape[:2] != raw.shape:
         raise FileError(

@@ -28,6 +28,7 @@ from pipeline.metrics import (
 )
 from pipeline.stages import engine
 from pipeline.stages.engine import BlockResult, Failure
+from pipeline.stages.frame import read_instances, read_label_map
 from pipeline.stores import lambda_name
 
 if TYPE_CHECKING:
@@ -170,7 +171,12 @@ class Report:
 
 def load_truth(dataset: Dataset, frame: Frame) -> NDArray[np.uint8]:
     """(S, S) train ids of the central crop. Raises FileError."""
-    raw = central_crop(dataset.read_labels(frame))
+    return truth_of(dataset, frame, read_label_map(dataset, frame).ids)
+
+
+def truth_of(dataset: Dataset, frame: Frame, labels: NDArray[Any]) -> NDArray[np.uint8]:
+    """`load_truth` of a label map (H, W) of raw ids that has been read."""
+    raw = central_crop(labels)
     train = dataset.classes.lut[raw]
     if (train == UNKNOWN).any():
         unknown = ", ".join(str(i) for i in np.unique(raw[train == UNKNOWN]))
@@ -233,8 +239,9 @@ def score_frame(
     from pipeline.geometry.sampling import sample
     from pipeline.geometry.tensors import folded_cells, resize
 
-    truth = load_truth(dataset, frame)
-    instances = dataset.read_instances(frame)
+    labels = read_label_map(dataset, frame).ids
+    truth = truth_of(dataset, frame, labels)
+    instances = read_instances(dataset, frame, labels.shape)
     inside = None if instances is None else central_crop(instances)
     tensors = tensors_of(target_boundaries(truth, dataset.classes.targets), wanted)
     guesses = predicted(dataset, frame, predictors)

@@ -204,6 +204,8 @@ def _boundaries(found: listing.Inputs, store: stores.Store, chosen: Sequence[int
                 files.problems.append(f"{frame.label} has changed: run adaprep boundaries again")
                 continue
             made = process_frame(found.dataset, frame, grid, crops)
+            if (made.source != store["source"][i]).any():
+                raise FileError(f"{frame.label} has changed meanwhile: run adaprep boundaries again")
         except FileError as error:
             files.problems.append(str(error))
             continue

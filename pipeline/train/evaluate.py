@@ -108,13 +108,14 @@ def _by_name(names: Sequence[str], values: NDArray[np.float64]) -> dict[str, flo
 def score_frame(dataset: Dataset, frame: Frame, systems: Sequence[System]) -> tuple[dict[str, Score], int]:
     """Every system on the central crop of one frame, and the crop's side. Raises FileError."""
     from pipeline.geometry.tensors import folded_cells
+    from pipeline.stages.frame import read_instances
     from pipeline.stages.outputs import load_view
 
     if min(dataset.label_size(frame)) < 2:
         raise FileError(f"{frame.label}: has fewer than 2 pixels along a side, too few for a crop")
     view = load_view(dataset, frame, 1, {})
     truth, crop = view.train_ids(np.ascontiguousarray(view.labels()[0])), view.images()[0]
-    instances = dataset.read_instances(frame)
+    instances = read_instances(dataset, frame, view.raw.shape)
     inside = None if instances is None else central_crop(instances)
     scores = {}
     for system in systems:

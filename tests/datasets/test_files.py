@@ -148,7 +148,7 @@ def test_a_name_that_is_too_long(tmp_path: Path) -> None:
 def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     touch(tmp_path, "a.png")
 
-    def refuse(path: Path, mode: str) -> Any:
+    def refuse(path: Path, mode: str, **more: Any) -> Any:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
     monkeypatch.setattr(files, "open", refuse, raising=False)
@@ -165,7 +165,7 @@ def test_no_permission_as_an_ordinary_user(tmp_path: Path) -> None:
 
 
 def test_another_error_of_the_system_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(path: Path, mode: str) -> Any:
+    def fail(path: Path, mode: str, **more: Any) -> Any:
         raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
 
     monkeypatch.setattr(files, "open", fail, raising=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 import zlib
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from pipeline.datasets import png
 from pipeline.datasets.png import decode, png_header, read_png
 from pipeline.errors import FileError
 from tests.conftest import shared
-from tests.datasets.encode import CHANNELS, assemble, chunk, encode, header
+from tests.datasets.encode import ADAM7, CHANNELS, assemble, chunk, encode, header, rows
 
 HERE = Path("x.png")
 FORMATS = [(1, 0), (2, 0), (4, 0), (8, 0), (16, 0), (1, 3), (2, 3), (4, 3), (8, 3)]
@@ -104,21 +105,36 @@ def test_16_bit_rgb_that_pillow_turns_into_zeros() -> None:
     np.testing.assert_array_equal(decode(data, HERE), pixels)
 
 
-@pytest.mark.parametrize("color", [0, 3])
-@pytest.mark.parametrize("size", [(1, 1), (5, 3), (8, 8), (17, 30)])
-def test_interlaced_gray_and_palette_of_8_bits(size: tuple[int, int], color: int) -> None:
-    pixels = np.random.default_rng(1).integers(0, 256, size, dtype=np.uint8)
-    data = encode(pixels, color=color, interlaced=True)
-    np.testing.assert_array_equal(decode(data, HERE), pixels)
+@pytest.mark.parametrize(("depth", "color"), FORMATS)
+@pytest.mark.parametrize("size", [(1, 1), (5, 3), (8, 8), (17, 30), (1, 9), (2, 1)])
+def test_interlaced_files_of_every_format(size: tuple[int, int], depth: int, color: int) -> None:
+    shape = size if CHANNELS[color] == 1 else (*size, CHANNELS[color])
+    kind = np.uint16 if depth == 16 else np.uint8
+    pixels = np.random.default_rng(1).integers(0, 2**depth, shape, dtype=kind)
+    data = encode(pixels, depth, color, filters=(4, 1, 3, 2, 0), interlaced=True)
+    decoded = decode(data, HERE)
+    assert decoded.dtype == kind
+    np.testing.assert_array_equal(decoded, pixels)
 
 
-def test_other_interlaced_files_are_refused() -> None:
-    with pytest.raises(FileError) as error:
-        decode(encode(np.zeros((4, 4), np.uint16), interlaced=True), HERE)
-    assert str(error.value) == (
-        "x.png: is an interlaced PNG with 1 x 16 bits a pixel; of the interlaced, only gray and palette "
-        "images of 8 bits are read. Save it without interlacing."
-    )
+@pytest.mark.parametrize("passes", range(7))
+def test_interlaced_data_that_end_after_a_pass_are_truncated(passes: int) -> None:
+    pixels = np.full((8, 9), 7, np.uint8)
+    parts = [pixels[top::down, left::right] for top, left, down, right in ADAM7]
+    raw = b"".join(rows(part.astype(np.uint16), 8, 1, (0,)) for part in parts[:passes])
+    data = assemble(header(9, 8, 8, 3, True), chunk(b"IDAT", zlib.compress(raw)))
+    with pytest.raises(FileError, match=r"^x\.png: truncated: "):
+        decode(data, HERE)
+
+
+def test_a_stream_that_ends_early_before_a_long_tail_takes_no_longer_than_reading_it() -> None:
+    """zlib keeps what follows the end of a stream, and copies it at every call."""
+    tail = zlib.compress(bytes(12)) + b"\x55" * (48 << 20)
+    data = assemble(header(2, 5, 8, 0), chunk(b"IDAT", tail))
+    began = time.process_time()
+    with pytest.raises(FileError, match=r"^x\.png: truncated: its image data end early$"):
+        decode(data, HERE)
+    assert time.process_time() - began < 1
 
 
 def test_header_alone(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.datasets.pictures import KNOWN
 from pipeline.datasets.readers import image_size, read_ids, read_rgb
 from pipeline.errors import FileError
 from tests.datasets.encode import encode
@@ -116,7 +117,7 @@ def test_files_that_are_no_pictures(tmp_path: Path, read: Callable[[Path], objec
     path = tmp_path / "a.png"
     for content, reason in (
         (b"", "empty file (0 bytes)"),
-        (b"<html>404 Not Found</html>", "not a picture in a known format"),
+        (b"<html>404 Not Found</html>", f"not a picture in a known format ({KNOWN})"),
     ):
         path.write_bytes(content)
         with pytest.raises(FileError) as error:
@@ -182,5 +183,5 @@ def test_damaged_image(tmp_path: Path) -> None:
     whole = bytearray(encode(RGB))
     whole[60] ^= 1
     path.write_bytes(whole)
-    with pytest.raises(FileError, match=r"a\.png: damaged: "):
+    with pytest.raises(FileError, match=r"a\.png: .*damaged"):
         read_rgb(path)
