@@ -135,8 +135,9 @@ class Street(Canvas):
         self.thing("vegetation", place.z)
         self.rod(place(0, 0, 0), place(0, 0.7 * tall, 0), (0.02 * tall, 0.01 * tall), PLAIN["b"])
         spots = [place(chance(-0.2, 0.2) * tall, chance(0.45, 0.9) * tall, 0) for _ in range(9)]
-        clumps = [(*self.view(spot), 0.2 * tall * self.focal / place.z) for spot in spots]
-        self.leaves(np.array(clumps), int(min(900, max(80, 10000 / place.z))), self.pick("leaf"))
+        radius = 0.2 * tall * self.focal / place.z
+        clumps = np.array([(*self.view(spot), radius) for spot in spots])
+        self.leaves(clumps, int(min(900, max(60, 5 * radius))), self.pick("leaf"))
 
     def _vehicle(self, name: str, place: Place) -> None:
         self.thing(name, place.z)
