@@ -24,7 +24,7 @@ ROAD = "road01_ins"
 RECORDS = {"train": "Record001", "val": "Record002"}
 CAMERA = "Camera 5"
 MANIFEST = "demo.json"
-DRAWING = 1
+DRAWING = 2
 """Raise it when the same parameters draw other scenes than before."""
 VALIDATION_SEEDS = 1_000_000
 """Scenes from this number on are for validation, so that either split can grow without changing the other."""
