@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pipeline import disk, stores
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
+from pipeline.stages import engine
 
 COLUMNS = ("name", "image", "label", "instance", "height", "width")
 
@@ -201,7 +202,8 @@ def list_inputs(
 
 def _size(dataset: Dataset, frame: Frame) -> tuple[int, int]:
     try:
-        return dataset.label_size(frame)
+        with engine.one_image(frame.label):
+            return dataset.label_size(frame)
     except FileError:
         return 0, 0
 

@@ -130,7 +130,8 @@ def run(
 def _task(system: System, index: int, job: Job, classes: ClassTable) -> BlockResult:
     engine.check_stop()
     try:
-        predict(system, job, classes)
+        with engine.one_image(job.image):
+            predict(system, job, classes)
     except FileError as error:
         return BlockResult(index, index + 1, (Failure(index, job.image.name, str(error)),))
     return BlockResult(index, index + 1)
