@@ -229,7 +229,7 @@ def run(
 ) -> engine.Summary:
     """Do what the plan says. Resumable at any moment; raises AdaprepError when it cannot go on at all."""
     with folder.lock():
-        if todo.action != "resume" or not folder.is_listed():
+        if todo.action != "resume" or not found.is_saved(folder):
             found.save(folder)
         todo.open()
         crops = int(todo.parameters["crops"])

@@ -59,11 +59,20 @@ class Inputs:
     def first(self, count: int) -> Inputs:
         return replace(self, frames=self.frames[:count], sizes=self.sizes[:count])
 
+    @cached_property
+    def table(self) -> str:
+        """The text of inputs.tsv."""
+        rows = [f"{line}\t{h}\t{w}" for line, (h, w) in zip(self.lines, self.sizes.tolist(), strict=True)]
+        return "\n".join(["\t".join(COLUMNS), *rows]) + "\n"
+
+    def is_saved(self, folder: stores.SplitFolder) -> bool:
+        """Whether the workspace holds this very list; not so where a size is known only now."""
+        return folder.is_listed() and folder.inputs.read_bytes() == self.table.encode()
+
     def save(self, folder: stores.SplitFolder) -> None:
         """Write dataset.json and inputs.tsv, each whole or not at all."""
-        rows = [f"{line}\t{h}\t{w}" for line, (h, w) in zip(self.lines, self.sizes.tolist(), strict=True)]
         disk.write_text(folder.description, describe_dataset(self.dataset))
-        disk.write_text(folder.inputs, "\n".join(["\t".join(COLUMNS), *rows]) + "\n")
+        disk.write_text(folder.inputs, self.table)
 
 
 def _paths(frame: Frame) -> tuple[str, ...]:
@@ -214,8 +223,12 @@ def prefix_difference(old: Sequence[str], new: Sequence[str]) -> str | None:
         if a is None or b is None:
             return None
         if a != b:
-            a, b = a.split("\t")[0], b.split("\t")[0]
-            return f"inputs: {len(old)} images in the store, {len(new)} now; number {number} was {a}, is {b}"
+            was, now = next(
+                (x, y) for x, y in zip_longest(a.split("\t"), b.split("\t"), fillvalue="") if x != y
+            )
+            return (
+                f"inputs: {len(old)} images in the store, {len(new)} now; number {number} was {was}, is {now}"
+            )
     return None
 
 

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import resource
+import shlex
 import shutil
 import signal
 import subprocess
@@ -75,17 +76,16 @@ class World:
 
     @property
     def commands(self) -> dict[str, tuple[str, ...]]:
-        """The usual way through, in order; `report` and `run` are apart, since they need results."""
-        return {
-            "boundaries": ("boundaries", "--dataset", str(self.yaml), "--grid", "4"),
-            "solve-tensors": ("solve-tensors", "--lambda", "1"),
-            "sample": ("sample", "--resolution", "8", "--sampler", "uniform", "--sampler", "proposal")
-            + ("--grid", "4", "--aux-resolution", "16"),
-            "train": ("train", "--sampler", "uniform", "--resolution", "8", "--epochs", "3")
-            + ("--batch-size", "4", "--save-every", "2", "--device", "cpu"),
-            "evaluate": ("evaluate", "--device", "cpu"),
-            "report": ("report", "--device", "cpu"),
+        """The usual way through, in order."""
+        lines = {
+            "boundaries": f"--dataset {shlex.quote(str(self.yaml))} --grid 4",
+            "solve-tensors": "--lambda 1",
+            "sample": "--resolution 8 --sampler uniform --sampler proposal --grid 4 --aux-resolution 16",
+            "train": "--sampler uniform --resolution 8 --epochs 3 --batch-size 4 --save-every 2 --device cpu",
+            "evaluate": "--device cpu",
+            "report": "--device cpu",
         }
+        return {command: (command, *shlex.split(line)) for command, line in lines.items()}
 
     def arguments(self, command: str, *more: str) -> list[str]:
         return [*self.commands[command], *more, "--workspace", str(self.space)]
