@@ -22,6 +22,9 @@ from pipeline.errors import AdaprepError
 from pipeline.stages import engine
 from pipeline.stages.engine import BlockResult, Lost, Scheduler, Work
 
+CONNECT = 5.0
+"""Seconds to reach a scheduler."""
+
 WAIT = 30.0
 """Seconds that a run waits for the first worker, and for another once all have left."""
 
@@ -206,7 +209,7 @@ def _client(scheduler: Scheduler) -> Iterator[Any]:
         stack.enter_context(silence_logging_cmgr(logging.CRITICAL + 1))
         if scheduler.address:
             try:
-                client = Client(scheduler.address, timeout="5s", set_as_default=False)
+                client = Client(scheduler.address, timeout=CONNECT, set_as_default=False)
             except (OSError, TimeoutError, ValueError) as error:
                 raise AdaprepError(
                     f"no Dask scheduler answers at {scheduler.address} ({error}). "

@@ -69,9 +69,10 @@ class World:
         return World(self.folder, self.folder / name)
 
     def copied(self, name: str) -> World:
-        """The same data with a copy of the workspace."""
+        """The same data with a copy of the workspace, if there is one yet."""
         other = self.at(name)
-        shutil.copytree(self.space, other.space, symlinks=True)
+        if self.space.exists():
+            shutil.copytree(self.space, other.space, symlinks=True)
         return other
 
     @property
@@ -106,6 +107,15 @@ class World:
 
     def status(self) -> Outcome:
         return adaprep("status", "--workspace", str(self.space))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One command that nothing disturbed: the workspace before it and after it, and how long it took."""
+
+    before: World
+    after: World
+    seconds: float
 
 
 def make_world(folder: Path, train: int = 20, val: int = 4, size: tuple[int, int] = (40, 56)) -> World:
@@ -165,6 +175,14 @@ def end(process: subprocess.Popen[str], seconds: float = 180) -> Outcome:
 
 def finished(arguments: Sequence[str], **options: Any) -> Outcome:
     return end(start(arguments, **options))
+
+
+def run_timed(arguments: Sequence[str]) -> float:
+    """Run a command, which must succeed, in a process of its own; how many seconds it took."""
+    begun = time.monotonic()
+    done = finished(arguments)
+    assert done.code == 0, done.output
+    return time.monotonic() - begun
 
 
 def kill(process: subprocess.Popen[str]) -> bool:

@@ -9,13 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import killed_at_move
-from tests.faults.harness import World, assert_whole, finished, kill, make_world, start
+from tests.faults.harness import Stage, World, assert_whole, kill, make_world, run_timed, start
 
-BEFORE = {
-    "boundaries": (),
-    "solve-tensors": ("boundaries",),
-    "sample": ("boundaries", "solve-tensors"),
-}
 RECIPE = """\
 dataset: {yaml}
 workspace: {space}
@@ -45,58 +40,22 @@ def test_killed_with_a_block_half_written_boundaries_end_in_the_same_bytes(tmp_p
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", list(BEFORE))
-def test_killed_at_random_moments_a_stage_ends_in_the_same_bytes(command: str, tmp_path: Path) -> None:
-    world = make_world(tmp_path, train=60).prepare(*BEFORE[command])
-    kill_and_compare(world, command)
-
-
-@pytest.fixture(scope="module")
-def sampled(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """A workspace with everything that a training needs."""
-    pytest.importorskip("torch")
-    world = make_world(tmp_path_factory.mktemp("sampled"))
-    return world.prepare("boundaries", "solve-tensors", "sample")
-
-
-@pytest.fixture(scope="module")
-def trained(sampled: World) -> World:
-    world = sampled.copied("trained")
-    done = finished(world.arguments("train"))
-    assert done.code == 0, done.output
-    return world
-
-
-@pytest.fixture(scope="module")
-def evaluated(trained: World) -> World:
-    world = trained.copied("evaluated")
-    done = finished(world.arguments("evaluate"))
-    assert done.code == 0, done.output
-    return world
-
-
-@pytest.mark.slow
-def test_killed_at_random_moments_a_training_ends_in_the_same_weights_bit_for_bit(sampled: World) -> None:
-    kill_and_compare(sampled, "train")
-
-
-@pytest.mark.slow
-def test_killed_at_random_moments_an_evaluation_ends_in_the_same_figures(trained: World) -> None:
-    kill_and_compare(trained, "evaluate")
-
-
-@pytest.mark.slow
-def test_killed_at_random_moments_a_report_ends_in_the_same_pages(evaluated: World) -> None:
-    kill_and_compare(evaluated, "report")
+@pytest.mark.parametrize("command", ["boundaries", "solve-tensors", "sample", "train", "evaluate", "report"])
+def test_killed_at_random_moments_a_command_ends_in_the_same_bytes_and_weights(
+    command: str, stages: dict[str, Stage]
+) -> None:
+    stage = stages[command]
+    world = stage.before.copied(f"killed-{command}")
+    kill_at_random_moments(world.arguments(command), stage.seconds, seed=len(command))
+    assert_whole(world, stage.after)
 
 
 @pytest.mark.slow
 def test_killed_at_random_moments_a_recipe_ends_in_the_same_workspace(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     world = make_world(tmp_path)
-    kill_at_random_moments(
-        recipe(world.at("killed")), undisturbed_seconds=whole(recipe(world.at("undisturbed"))), seed=7
-    )
+    seconds = run_timed(recipe(world.at("undisturbed")))
+    kill_at_random_moments(recipe(world.at("killed")), seconds, seed=7)
     assert_whole(world.at("killed"), world.at("undisturbed"))
 
 
@@ -106,32 +65,13 @@ def recipe(world: World) -> list[str]:
     return ["run", str(path)]
 
 
-def kill_and_compare(before: World, command: str) -> None:
-    """Kill the command a few times on a copy of a workspace, finish it, compare with a whole run of it."""
-    if before.space.exists():
-        undisturbed, killed = (before.copied(f"{name}-{command}") for name in ("undisturbed", "killed"))
-    else:
-        undisturbed, killed = before.at("undisturbed"), before.at("killed")
-    seconds = whole(undisturbed.arguments(command))
-    kill_at_random_moments(killed.arguments(command), seconds, seed=len(command))
-    assert_whole(killed, undisturbed)
-
-
-def whole(arguments: list[str]) -> float:
-    """Run a command undisturbed; how long it took."""
-    begun = time.monotonic()
-    done = finished(arguments)
-    assert done.code == 0, done.output
-    return time.monotonic() - begun
-
-
-def kill_at_random_moments(arguments: list[str], undisturbed_seconds: float, seed: int) -> None:
+def kill_at_random_moments(arguments: list[str], seconds: float, seed: int) -> None:
     """Kill it KILLS times, at moments spread over the time it takes; then let it end."""
     chance = random.Random(seed)
     kills = 0
     for k in range(KILLS):
         process = start(arguments)
-        time.sleep(undisturbed_seconds * chance.uniform(k + 0.5, k + 1.5) / (KILLS + 1))
+        time.sleep(seconds * chance.uniform(k + 0.5, k + 1.5) / (KILLS + 1))
         kills += kill(process)
     assert kills, "every run ended before it was killed"
-    whole(arguments)
+    run_timed(arguments)
