@@ -18,7 +18,7 @@ myst_heading_anchors = 3
 CHAPTERS = {
     "Start": ("quick-start", "your-own-data", "datasets", "real-data"),
     "Use": ("commands", "recipes", "running", "scaling", "training", "evaluating", "choosing"),
-    "Understand": ("method", "appendix-a", "results", "performance", "stores", "code"),
+    "Understand": ("method", "appendix-a", "results", "performance", "stores", "reliability", "code"),
 }
 """Pages in reading order. One that is not listed fails the build; one that is listed need not be there."""
 

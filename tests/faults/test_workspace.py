@@ -16,7 +16,6 @@ from tests.faults.harness import (
     assert_whole,
     contents,
     end,
-    finished,
     make_world,
     read_only,
     start,
@@ -112,7 +111,7 @@ def test_two_runs_at_once_with_readers_beside_them(tmp_path: Path) -> None:
     first = start(world.arguments("boundaries"))
     status = world.space / "blobs" / "train" / "boundaries.zarr" / "status" / "c"
     wait_until(lambda: status.exists() and any(status.iterdir()))
-    second = finished(world.arguments("boundaries"))
+    second = world.do("boundaries")
     reads = []
     while first.poll() is None:
         reads += [world.status(), world.verify(), world.do("solve-tensors", "--dry-run")]
