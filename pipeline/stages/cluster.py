@@ -62,6 +62,7 @@ class Cluster:
     def __init__(self, client: Any, scheduler: Scheduler) -> None:
         self.client = client
         self.address = scheduler.address
+        self.had_workers = False
         self.alone_since: float | None = None
 
     @property
@@ -86,7 +87,7 @@ class Cluster:
     def look(self) -> None:
         """Raise AdaprepError if the scheduler is gone, or has had no worker for WAIT seconds."""
         if self.has_workers():
-            self.alone_since = None
+            self.had_workers, self.alone_since = True, None
             return
         if self.alone_since is None:
             self.alone_since = time.monotonic()
@@ -95,9 +96,10 @@ class Cluster:
             raise AdaprepError(f"{self._alone()}. Nothing came within {WAIT:g} seconds.")
 
     def _alone(self) -> str:
-        if self.address:
-            return f"{self.title} has no workers yet: start some with: dask worker {self.address}"
-        return "no local worker could be started, or all of them ended"
+        if not self.address:
+            return "no local worker could be started, or all of them ended"
+        now = "has lost all its workers" if self.had_workers else "has no workers yet"
+        return f"{self.title} {now}: start some with: dask worker {self.address}"
 
     def wait_for_workers(self) -> None:
         """Wait for the first one. Raises AdaprepError when none comes."""
@@ -121,13 +123,13 @@ class Cluster:
             raise self.gone() from error
         try:
             answers[self.title] = self.client.run_on_scheduler(eval, PROBE, {})
-        except ImportError as error:
+        except (ImportError, AttributeError) as error:
             answers[self.title] = error
         except Exception:  # some schedulers run no code of others; then their own errors have to do
             answers.pop(self.title, None)
         for place, answer in answers.items():
             who = place if place == self.title else f"the worker {place}"
-            if isinstance(answer, ImportError):
+            if isinstance(answer, ImportError | AttributeError):  # another package of that name has others
                 raise self._cannot_import(who, answer)
             if isinstance(answer, str) and answer != adaprep_version():
                 raise AdaprepError(

@@ -21,12 +21,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline.errors import AdaprepError, FileError
+from pipeline.names import printable
 
 LISTED = 5
 """At most so many lost blocks are named in a message."""
 
 NAMED = 8
 """A block of at most so many images is described by all their names."""
+
+
+LONGEST = 500
+"""Characters of a foreign exception's own words in a message."""
 
 
 class Stopped(Exception):
@@ -206,10 +211,11 @@ def check_stop() -> None:
 def surprise(error: BaseException) -> str:
     """An exception that nobody foresaw, in a line: what it says, and where in the code it was raised."""
     if isinstance(error, MemoryError):
-        return "memory ran out. Run fewer at once (--threads or --workers), or give the process more"
+        return "memory ran out. Give the process more, or let fewer tasks run at once (--threads, --workers)"
     where = traceback.extract_tb(error.__traceback__)[-1:]
     line = "".join(f", raised in {Path(frame.filename).name}, line {frame.lineno}" for frame in where)
-    return f"{type(error).__name__}: {error}{line}"
+    said = " ".join(printable(str(error)).split())
+    return f"{type(error).__name__}: {said[:LONGEST]}{line}"
 
 
 @contextmanager
