@@ -118,25 +118,35 @@ class Stage:
     seconds: float
 
 
-def make_world(folder: Path, train: int = 20, val: int = 4, size: tuple[int, int] = (40, 56)) -> World:
-    """A data set of generated label maps and images; the workspace does not exist yet."""
+def make_world(
+    folder: Path, train: int = 20, val: int = 4, size: tuple[int, int] = (40, 56), pictures: bool = True
+) -> World:
+    """A data set of generated label maps and images (or without); the workspace does not exist yet."""
     rng = np.random.default_rng(5)
     root = folder / "data"
     for split, count in (("train", train), ("val", val)):
         for kind in ("images", "labels"):
             (root / kind / split).mkdir(parents=True)
         for i in range(count):
-            write_pair(root, split, f"{i:04}", rng, size)
+            write_pair(root, split, f"{i:04}", rng, size, pictures)
     (root / "blobs.yaml").write_text(CLASSES, encoding="utf-8")
     return World(folder, folder / "space")
 
 
-def write_pair(root: Path, split: str, name: str, rng: np.random.Generator, size: tuple[int, int]) -> None:
+def make_large_world(folder: Path) -> World:
+    """Enough label maps, without images, for a run of `boundaries` to be met while it is at work."""
+    return make_world(folder, train=120, size=(300, 400), pictures=False)
+
+
+def write_pair(
+    root: Path, split: str, name: str, rng: np.random.Generator, size: tuple[int, int], pictures: bool
+) -> None:
     labels = blobs(rng, *size)
-    picture = np.where(labels[..., None] == 0, 90, 170).astype(np.uint8)
-    picture = picture + rng.integers(0, 40, (*size, 3), dtype=np.uint8)
-    Image.fromarray(picture).save(root / "images" / split / f"{name}.png")
     Image.fromarray(labels).save(root / "labels" / split / f"{name}.png")
+    if pictures:
+        picture = np.where(labels[..., None] == 0, 90, 170).astype(np.uint8)
+        picture = picture + rng.integers(0, 40, (*size, 3), dtype=np.uint8)
+        Image.fromarray(picture).save(root / "images" / split / f"{name}.png")
 
 
 def repaint(label: Path, seed: int = 99) -> None:
@@ -197,6 +207,12 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
     while not condition():
         assert time.monotonic() < limit, "what was waited for did not happen"
         time.sleep(0.005)
+
+
+def any_block_done(world: World, split: str = "train") -> bool:
+    """Whether `boundaries` has finished a block."""
+    status = world.space / "blobs" / split / "boundaries.zarr" / "status" / "c"
+    return status.exists() and any(status.iterdir())
 
 
 def contents(space: Path) -> dict[str, str]:

@@ -22,9 +22,12 @@ from tests.faults.harness import (
     TRACEBACK,
     Outcome,
     World,
+    any_block_done,
     assert_whole,
     children,
+    contents,
     end,
+    make_large_world,
     make_world,
     start,
     wait_until,
@@ -72,10 +75,9 @@ def test_a_worker_that_is_killed_twice_costs_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_killed_worker_of_a_command_costs_nothing(tmp_path: Path) -> None:
-    world = make_world(tmp_path, train=160, size=(300, 400))
+    world = make_large_world(tmp_path)
     process = start(world.arguments("boundaries", "--workers", "2"))
-    status = world.space / "blobs" / "train" / "boundaries.zarr" / "status" / "c"
-    wait_until(lambda: status.exists() and any(status.iterdir()))
+    wait_until(lambda: any_block_done(world))
     workers = [pid for pid in children(process.pid) if b"spawn_main" in cmdline(pid)]
     assert workers
     os.kill(workers[-1], signal.SIGKILL)
@@ -188,12 +190,11 @@ def test_workers_that_come_late_are_waited_for(
 def test_a_scheduler_that_goes_away_is_a_sentence_and_the_next_run_goes_on(
     scheduler: tuple[str, subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:
-    world = make_world(tmp_path, train=200, size=(300, 400))
+    world = make_large_world(tmp_path)
     worker = dask("worker", scheduler[0], "--no-nanny", "--no-dashboard", "--nthreads", "1")
     try:
         process = begin(world, scheduler[0])
-        status = world.space / "blobs" / "train" / "boundaries.zarr" / "status" / "c"
-        wait_until(lambda: status.exists() and any(status.iterdir()))
+        wait_until(lambda: any_block_done(world))
         scheduler[1].kill()
         begun = time.monotonic()
         done = end(process)
@@ -204,6 +205,47 @@ def test_a_scheduler_that_goes_away_is_a_sentence_and_the_next_run_goes_on(
     assert done.code == 1, done.output
     assert TRACEBACK not in done.output
     assert f"the scheduler at {scheduler[0]} is gone" in done.text
+    world.prepare("boundaries")
+    assert_whole(world, world.at("undisturbed").prepare("boundaries"))
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_tasks_on_a_cluster_before_the_command(
+    scheduler: tuple[str, subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    world = make_large_world(tmp_path)
+    worker = dask("worker", scheduler[0], "--no-nanny", "--no-dashboard", "--nthreads", "2")
+    try:
+        process = start(
+            world.arguments("boundaries", "--scheduler", scheduler[0]),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+        wait_until(lambda: any_block_done(world))
+        process.send_signal(signal.SIGINT)
+        done = end(process)
+        left = contents(world.space)
+        time.sleep(1)
+        assert contents(world.space) == left
+    finally:
+        worker.kill()
+        worker.wait()
+    assert done.code == 130, done.output
+    assert TRACEBACK not in done.output
+    assert not [name for name in left if name.endswith(".partial")]
+    world.prepare("boundaries")
+    assert_whole(world, world.at("undisturbed").prepare("boundaries"))
+
+
+@pytest.mark.slow
+def test_workers_of_a_killed_command_end_with_it(tmp_path: Path) -> None:
+    world = make_large_world(tmp_path)
+    process = start(world.arguments("boundaries", "--workers", "2"))
+    wait_until(lambda: any_block_done(world))
+    workers = children(process.pid)
+    assert workers
+    process.kill()
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), seconds=20)
+    process.communicate()
     world.prepare("boundaries")
     assert_whole(world, world.at("undisturbed").prepare("boundaries"))
 

@@ -13,9 +13,11 @@ from tests.faults.harness import (
     TRACEBACK,
     World,
     adaprep,
+    any_block_done,
     assert_whole,
     contents,
     end,
+    make_large_world,
     make_world,
     read_only,
     start,
@@ -107,10 +109,9 @@ def test_the_other_split_may_be_written_meanwhile(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_two_runs_at_once_with_readers_beside_them(tmp_path: Path) -> None:
-    world = make_world(tmp_path, train=200, size=(300, 400))
+    world = make_large_world(tmp_path)
     first = start(world.arguments("boundaries"))
-    status = world.space / "blobs" / "train" / "boundaries.zarr" / "status" / "c"
-    wait_until(lambda: status.exists() and any(status.iterdir()))
+    wait_until(lambda: any_block_done(world))
     second = world.do("boundaries")
     reads = []
     while first.poll() is None:
