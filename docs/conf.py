@@ -31,7 +31,16 @@ myst_heading_anchors = 3
 CHAPTERS = {
     "Start": ("quick-start", "your-own-data", "datasets", "real-data"),
     "Use": ("commands", "recipes", "running", "scaling", "training", "evaluating", "choosing"),
-    "Understand": ("method", "appendix-a", "results", "performance", "stores", "code", "glossary"),
+    "Understand": (
+        "method",
+        "appendix-a",
+        "results",
+        "performance",
+        "stores",
+        "reliability",
+        "code",
+        "glossary",
+    ),
     "Python": ("api/index", "api/geometry", "api/metrics", "api/segmenter", "api/stores", "api/datasets"),
 }
 """Pages in reading order. One that is not listed fails the build; one that is listed need not be there."""

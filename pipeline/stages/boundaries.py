@@ -93,7 +93,8 @@ def _run_block(job: Job, store: stores.Store, start: int, frames: Sequence[Frame
         for row, frame in enumerate(frames):
             engine.check_stop()
             try:
-                found = process_frame(job.dataset, frame, job.grid, job.crops)
+                with engine.one_image(frame.label):
+                    found = process_frame(job.dataset, frame, job.grid, job.crops)
                 if any(n > most for n, most in zip(found.packed.shape[1:], room, strict=True)):
                     raise FileError(
                         f"{frame.label}: {found.size[1]} x {found.size[0]} is larger than the store was "
@@ -228,16 +229,13 @@ def run(
 ) -> engine.Summary:
     """Do what the plan says. Resumable at any moment; raises AdaprepError when it cannot go on at all."""
     with folder.lock():
-        if todo.action != "resume" or not folder.is_listed():
+        if todo.action != "resume" or not found.is_saved(folder):
             found.save(folder)
         todo.open()
         crops = int(todo.parameters["crops"])
         grid = todo.parameters["grid"]
         job = Job(found.dataset, folder.boundaries.resolve(), (int(grid[0]), int(grid[1])), crops)
-        tasks = [
-            partial(run_blocks, job, blocks, [f for i, j in blocks for f in found.frames[i:j]])
-            for blocks in todo.tasks(images_per_task)
-        ]
+        tasks = [_task(job, blocks, found) for blocks in todo.tasks(images_per_task)]
         failures: list[Failure] = []
 
         def note(result: BlockResult) -> None:
@@ -249,6 +247,11 @@ def run(
         summary = engine.run(tasks, scheduler, todo.title, listener, todo.images, note)
         summary.skipped = todo.total - todo.images
         return summary
+
+
+def _task(job: Job, blocks: Sequence[tuple[int, int]], found: Inputs) -> engine.Block:
+    frames = [frame for start, stop in blocks for frame in found.frames[start:stop]]
+    return engine.Block(partial(run_blocks, job, blocks, frames), engine.listed([f.name for f in frames]))
 
 
 def save_failures(folder: stores.SplitFolder, stage: str, failures: Sequence[Failure]) -> None:

@@ -18,6 +18,7 @@ from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
 from pipeline.geometry import curves as geometry
 from pipeline.geometry.curves import Points
+from pipeline.stages import engine
 from pipeline.stages.engine import Failure
 
 SIDE = 1025
@@ -377,7 +378,8 @@ def run_dataset(
     found, failures = [], []
     for index, frame in enumerate(frames):
         try:
-            found.append(target_outline(dataset, frame))
+            with engine.one_image(frame.label):
+                found.append(target_outline(dataset, frame))
         except FileError as error:
             failures.append(Failure(index, frame.name, str(error)))
     curves = [curve for curve in found if curve is not None]

@@ -186,7 +186,12 @@ def check_frames(dataset: Dataset, start: int, frames: Sequence[Frame], decode: 
     found, failures = [], []
     for index, frame in enumerate(frames, start):
         engine.check_stop()
-        result = check_frame(dataset, frame, decode)
+        try:
+            with engine.one_image(frame.label):
+                result = check_frame(dataset, frame, decode)
+        except FileError as error:
+            there = frame.image.exists(), frame.label.exists()
+            result = FrameCheck(frame.name, *there, problems=(str(error),))
         found.append(result)
         failures += [Failure(index, frame.name, problem) for problem in result.problems]
     return BlockResult(start, start + len(frames), tuple(failures), found)
@@ -203,7 +208,10 @@ def run(
     """Check a split; with `decode`, images are decoded whole. Raises AdaprepError when there is none."""
     frames = dataset.frames(split)[:limit]
     tasks = [
-        partial(check_frames, dataset, i, frames[i : i + FRAMES_PER_TASK], decode)
+        engine.Block(
+            partial(check_frames, dataset, i, frames[i : i + FRAMES_PER_TASK], decode),
+            engine.listed([frame.name for frame in frames[i : i + FRAMES_PER_TASK]]),
+        )
         for i in range(0, len(frames), FRAMES_PER_TASK)
     ]
     title = f"checking {dataset.name}/{split}"

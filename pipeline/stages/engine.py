@@ -1,24 +1,41 @@
-"""Runs a stage: independent blocks as one Dask graph, on threads, local processes or a cluster."""
+"""Runs a stage: independent blocks as one Dask graph, on threads, local processes or a cluster.
+
+One image that goes wrong is that image's failure; one block that goes wrong leaves the others alone; what
+every block would meet too, such as a full disk, ends the run. However a run ends, no task of it is at work
+any more when `run` returns.
+"""
 
 from __future__ import annotations
 
 import os
-import signal
+import socket
 import threading
 import time
+import traceback
+import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
-from pipeline.errors import AdaprepError
+from pipeline.errors import AdaprepError, FileError
+from pipeline.names import printable
 
-STOP = threading.Event()
-"""Set when the run is to end early; tasks in this process look at it between images."""
+LISTED = 5
+"""At most so many lost blocks are named in a message."""
+
+NAMED = 8
+"""A block of at most so many images is described by all their names."""
+
+
+LONGEST = 500
+"""Characters of a foreign exception's own words in a message."""
 
 
 class Stopped(Exception):
-    """A task noticed STOP and gave up its block unwritten."""
+    """A task noticed that its run is to end, and gave up its block unwritten."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +68,11 @@ class Scheduler:
     workers: int | None = None  # that many local processes
     address: str | None = None  # of a running Dask scheduler
     threads: int | None = None  # of this process; default: one a core
+
+    @property
+    def distributed(self) -> bool:
+        """Whether tasks run in other processes than this one."""
+        return bool(self.workers or self.address)
 
     @property
     def parallel(self) -> int:
@@ -105,6 +127,114 @@ class Summary:
 Task = Callable[[], BlockResult]
 
 
+@dataclass(frozen=True)
+class Block:
+    """A task that knows which images it works on, so that a message can name them."""
+
+    task: Task
+    images: str  # as from `listed`
+
+    def __call__(self) -> BlockResult:
+        return self.task()
+
+
+def listed(names: Sequence[str]) -> str:
+    """The images of a block in words: all names if they are few, else the first and the last."""
+    if len(names) <= NAMED:
+        return f"image{'s' if len(names) > 1 else ''} {', '.join(names)}"
+    return f"{len(names)} images from {names[0]} to {names[-1]}"
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A block that could not be done, in place of its `BlockResult`."""
+
+    index: int  # of the task
+    reason: str
+
+
+_stopped: set[str] = set()  # runs that are to end early, as far as this process knows
+_at_work: Counter[str] = Counter()  # tasks of each run in this process
+_counting = threading.Lock()
+_here = threading.local()  # `run`: which run this thread works for
+
+
+@dataclass(frozen=True)
+class Work:
+    """One task as it travels to where it is done: keeps count, and turns surprises into a `Lost`."""
+
+    run: str
+    index: int
+    task: Task
+    told: bool  # whether messages name the process
+
+    def __call__(self) -> BlockResult | Lost:
+        _here.run = self.run
+        _count(self.run, 1)
+        try:
+            check_stop()
+            return self.task()
+        except FileError as error:
+            return Lost(self.index, str(error))
+        except (AdaprepError, Stopped):
+            raise
+        except Exception as error:
+            place = f" (on {socket.gethostname()}, process {os.getpid()})" if self.told else ""
+            return Lost(self.index, surprise(error) + place)
+        finally:
+            _count(self.run, -1)
+
+
+def _count(run: str, change: int) -> None:
+    with _counting:
+        _at_work[run] += change
+        if not _at_work[run]:
+            del _at_work[run]
+
+
+def at_work(run: str) -> int:
+    """How many tasks of a run this process works on."""
+    return _at_work[run]
+
+
+def stop(run: str) -> None:
+    """Tell the tasks of a run in this process to end at their next image."""
+    _stopped.add(run)
+
+
+def check_stop() -> None:
+    """Called by tasks between images. Raises Stopped once the run is to end."""
+    if getattr(_here, "run", None) in _stopped:
+        raise Stopped
+
+
+def surprise(error: BaseException) -> str:
+    """An exception that nobody foresaw, in a line: what it says, and where in the code it was raised."""
+    if isinstance(error, MemoryError):
+        return "memory ran out. Give the process more, or let fewer tasks run at once (--threads, --workers)"
+    where = traceback.extract_tb(error.__traceback__)[-1:]
+    line = "".join(f", raised in {Path(frame.filename).name}, line {frame.lineno}" for frame in where)
+    said = " ".join(printable(str(error)).split())
+    return f"{type(error).__name__}: {said[:LONGEST]}{line}"
+
+
+@contextmanager
+def one_image(path: Path) -> Iterator[None]:
+    """Whatever goes wrong with one image is that image's failure, foreseen or not.
+
+    Raises
+    ------
+    FileError
+        In place of MemoryError and of any exception that is not ours.
+    """
+    try:
+        yield
+    except (AdaprepError, Stopped):
+        raise
+    except Exception as error:
+        raise FileError(f"{path}: {surprise(error)}") from error
+
+
 def run(
     tasks: Sequence[Task],
     scheduler: Scheduler,
@@ -118,7 +248,7 @@ def run(
     Parameters
     ----------
     tasks
-        Picklable, independent of each other and of where they run.
+        Picklable, independent of each other and of where they run; a `Block` is named in messages.
     total
         Images in all tasks together, for the progress line.
     on_block
@@ -127,33 +257,41 @@ def run(
     Raises
     ------
     AdaprepError
-        A task could not go on (a full disk), or the cluster cannot be reached.
+        A task could not go on (a full disk), the cluster cannot be reached or went away, or blocks were
+        lost (a killed worker): then all others were done first.
     KeyboardInterrupt
-        Passed on after the tasks in flight were told to stop.
+        Passed on once the tasks in flight have stopped.
     """
     listener = listener or Silent()
     summary = Summary(title)
     results: list[BlockResult] = []
+    lost: list[Lost] = []
     begun = time.perf_counter()
     listener.started(title, total)
 
-    def take(result: BlockResult) -> None:
+    def take(result: BlockResult | Lost) -> None:
+        if isinstance(result, Lost):
+            lost.append(result)
+            return
         results.append(result)
         if on_block:
             on_block(result)
         listener.advanced(result.count, len(result.failures))
 
-    STOP.clear()
+    name = uuid.uuid4().hex
+    work = [Work(name, index, task, scheduler.distributed) for index, task in enumerate(tasks)]
     try:
-        if tasks:
-            _distributed(tasks, scheduler, take) if _needs_cluster(scheduler) else _threads(
-                tasks, scheduler, take
-            )
-    except BaseException:
-        STOP.set()  # for the tasks in flight
-        raise
+        if scheduler.distributed and work:
+            from pipeline.stages import cluster
+
+            cluster.run(name, work, scheduler, take)
+        elif work:
+            _threads(name, work, scheduler, take)
     finally:
+        _stopped.discard(name)
         listener.finished()
+    if lost:
+        raise _incomplete(title, tasks, lost, sum(len(r.failures) for r in results))
     results.sort(key=lambda r: r.start)
     summary.images = sum(r.count for r in results)
     summary.failures = [f for r in results for f in r.failures]
@@ -162,86 +300,46 @@ def run(
     return summary
 
 
-def _needs_cluster(scheduler: Scheduler) -> bool:
-    return bool(scheduler.workers or scheduler.address)
+def _threads(
+    name: str, work: Sequence[Work], scheduler: Scheduler, take: Callable[[BlockResult | Lost], None]
+) -> None:
+    """Do all work on threads; however this ends, they are idle when it returns."""
+    from concurrent.futures import ThreadPoolExecutor
 
-
-def _threads(tasks: Sequence[Task], scheduler: Scheduler, take: Callable[[BlockResult], None]) -> None:
     from dask.callbacks import Callback
     from dask.delayed import delayed
     from dask.threaded import get
 
     def posttask(key: Any, value: Any, dsk: Any, state: Any, worker: Any) -> None:
-        if isinstance(value, BlockResult):
+        if isinstance(value, BlockResult | Lost):
             take(value)
 
-    nodes = [delayed(task, pure=False)(dask_key_name=f"block-{i}") for i, task in enumerate(tasks)]
+    nodes = [delayed(task, pure=False)(dask_key_name=f"block-{task.index}") for task in work]
     graph = {key: value for node in nodes for key, value in dict(node.__dask_graph__()).items()}
-    with Callback(posttask=posttask):
-        get(graph, [node.key for node in nodes], num_workers=scheduler.parallel)
-
-
-def _distributed(tasks: Sequence[Task], scheduler: Scheduler, take: Callable[[BlockResult], None]) -> None:
-    from dask.delayed import delayed
-    from distributed import as_completed
-
-    with _client(scheduler) as client:
-        futures = client.compute([delayed(task, pure=False)() for task in tasks])
+    with ThreadPoolExecutor(scheduler.parallel) as pool, Callback(posttask=posttask):
         try:
-            for future in as_completed(futures):
-                take(future.result())
-        except BaseException:
-            client.cancel(futures)
+            get(graph, [node.key for node in nodes], pool=pool)
+        except BaseException as error:
+            stop(name)
+            if isinstance(error, RuntimeError) and "start new thread" in str(error):
+                raise AdaprepError(
+                    f"cannot start {scheduler.parallel} threads here: give a smaller number with --threads"
+                ) from error
             raise
 
 
-@contextmanager
-def _client(scheduler: Scheduler) -> Iterator[Any]:
-    import logging
-
-    from distributed import Client, LocalCluster
-
-    if scheduler.address:
-        try:
-            client = Client(scheduler.address, timeout="5s")
-        except (OSError, TimeoutError, ValueError) as error:
-            raise AdaprepError(
-                f"no Dask scheduler answers at {scheduler.address} ({error}). "
-                f"Start one with: dask scheduler   and workers with: dask worker {scheduler.address}"
-            ) from error
-        with client:
-            yield client
-        return
-    with _quiet_children():
-        local = LocalCluster(
-            n_workers=scheduler.workers,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address=None,
-            silence_logs=logging.CRITICAL,
-        )
-    with local, Client(local) as client:
-        yield client
+def _incomplete(title: str, tasks: Sequence[Task], lost: Sequence[Lost], failures: int) -> AdaprepError:
+    """The sentences for blocks that were lost; whatever could be done has been."""
+    lines = [f"  {_images(tasks, one.index)}: {one.reason}" for one in sorted(lost, key=lambda x: x.index)]
+    if len(lines) > LISTED:
+        lines = [*lines[:LISTED], f"  ... and {len(lines) - LISTED} more"]
+    besides = f" {failures} files failed besides: see adaprep status --failures." if failures else ""
+    return AdaprepError(
+        f"{title}: {len(lost)} of {len(tasks)} blocks could not be done:\n" + "\n".join(lines) + "\n"
+        f"All other blocks were done and are kept.{besides} Run the same command again: it tries these again."
+    )
 
 
-@contextmanager
-def _quiet_children() -> Iterator[None]:
-    """Processes started here ignore Ctrl-C, which a terminal sends them too, and keep their logs quiet.
-
-    This process tells them when to end, and says what there is to say.
-    """
-    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def check_stop() -> None:
-    """Called by tasks between images. Raises Stopped once the run is to end."""
-    if STOP.is_set():
-        raise Stopped
+def _images(tasks: Sequence[Task], index: int) -> str:
+    task = tasks[index]
+    return task.images if isinstance(task, Block) else f"block {index}"

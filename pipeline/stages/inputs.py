@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pipeline import disk, stores
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
+from pipeline.stages import engine
 
 UNUSUAL_SIDE = 4096
 """Label maps with a longer side, and twice as long as that of most, are read before a store is laid out for
@@ -62,11 +63,20 @@ class Inputs:
     def first(self, count: int) -> Inputs:
         return replace(self, frames=self.frames[:count], sizes=self.sizes[:count])
 
+    @cached_property
+    def table(self) -> str:
+        """The text of inputs.tsv."""
+        rows = [f"{line}\t{h}\t{w}" for line, (h, w) in zip(self.lines, self.sizes.tolist(), strict=True)]
+        return "\n".join(["\t".join(COLUMNS), *rows]) + "\n"
+
+    def is_saved(self, folder: stores.SplitFolder) -> bool:
+        """Whether the workspace holds this very list; not so where a size is known only now."""
+        return folder.is_listed() and folder.inputs.read_bytes() == self.table.encode()
+
     def save(self, folder: stores.SplitFolder) -> None:
         """Write dataset.json and inputs.tsv, each whole or not at all."""
-        rows = [f"{line}\t{h}\t{w}" for line, (h, w) in zip(self.lines, self.sizes.tolist(), strict=True)]
         disk.write_text(folder.description, describe_dataset(self.dataset))
-        disk.write_text(folder.inputs, "\n".join(["\t".join(COLUMNS), *rows]) + "\n")
+        disk.write_text(folder.inputs, self.table)
 
 
 def _paths(frame: Frame) -> tuple[str, ...]:
@@ -221,7 +231,8 @@ def _proven_size(dataset: Dataset, frame: Frame) -> tuple[int, int]:
 
 def _size(dataset: Dataset, frame: Frame) -> tuple[int, int]:
     try:
-        return dataset.label_size(frame)
+        with engine.one_image(frame.label):
+            return dataset.label_size(frame)
     except FileError:
         return 0, 0
 
@@ -232,8 +243,12 @@ def prefix_difference(old: Sequence[str], new: Sequence[str]) -> str | None:
         if a is None or b is None:
             return None
         if a != b:
-            a, b = a.split("\t")[0], b.split("\t")[0]
-            return f"inputs: {len(old)} images in the store, {len(new)} now; number {number} was {a}, is {b}"
+            was, now = next(
+                (x, y) for x, y in zip_longest(a.split("\t"), b.split("\t"), fillvalue="") if x != y
+            )
+            return (
+                f"inputs: {len(old)} images in the store, {len(new)} now; number {number} was {was}, is {now}"
+            )
     return None
 
 

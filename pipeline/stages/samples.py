@@ -62,8 +62,9 @@ def run_block(job: Job, start: int, frames: Sequence[Frame], names: frozenset[st
                     raise FileError(
                         f"{frame.label}: failed in adaprep boundaries; see adaprep status --failures"
                     )
-                view = load_view(job.dataset, frame, job.crops, {k: v[row] for k, v in proposals.items()})
-                made = [output.make(view) for output in outputs]
+                with engine.one_image(frame.image):
+                    view = load_view(job.dataset, frame, job.crops, {k: v[row] for k, v in proposals.items()})
+                    made = [output.make(view) for output in outputs]
             except FileError as error:
                 failures.append(Failure(start + row, frame.name, str(error)))
                 for block in blocks:
@@ -174,7 +175,10 @@ def run(
             todo.open()
         job = make_job(folder, found.dataset, outputs)
         tasks = [
-            partial(run_block, job, start, found.frames[start:stop], names)
+            engine.Block(
+                partial(run_block, job, start, found.frames[start:stop], names),
+                engine.listed([frame.name for frame in found.frames[start:stop]]),
+            )
             for (start, stop), names in wanted(outputs, plans).items()
         ]
         images = sum(stop - start for start, stop in wanted(outputs, plans))

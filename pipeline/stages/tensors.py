@@ -197,12 +197,17 @@ def run(
         ready = [(i, j) for i, j in todo.todo if (status[i:j] != stores.TODO).all()]
         job = Job(folder.boundaries.resolve(), todo.path.resolve(), float(todo.parameters["lambda"]))
         ready_plan = replace(todo, todo=tuple(ready))
-        tasks = [partial(run_blocks, job, blocks) for blocks in ready_plan.tasks(images_per_task)]
+        tasks = [_task(job, blocks) for blocks in ready_plan.tasks(images_per_task)]
         summary = engine.run(tasks, scheduler, todo.title, listener, ready_plan.images)
     summary.skipped = todo.total - todo.images
     summary.incomplete = bool((status == stores.TODO).any())
     summary.notes = _notes(folder, status, summary)
     return summary
+
+
+def _task(job: Job, blocks: Sequence[tuple[int, int]]) -> engine.Block:
+    numbers = ", ".join(f"{start} to {stop - 1}" for start, stop in blocks)
+    return engine.Block(partial(run_blocks, job, blocks), f"images {numbers} of {job.boundaries}")
 
 
 def _notes(folder: stores.SplitFolder, status: NDArray[np.uint8], summary: engine.Summary) -> list[str]:

@@ -267,7 +267,8 @@ def score_frames(
     for index, frame in enumerate(frames, start):
         engine.check_stop()
         try:
-            scores.append(score_frame(dataset, frame, wanted, predictors))
+            with engine.one_image(frame.label):
+                scores.append(score_frame(dataset, frame, wanted, predictors))
         except FileError as error:
             failures.append(Failure(index, frame.name, str(error)))
     return BlockResult(start, start + len(frames), tuple(failures), total(scores))
@@ -284,7 +285,10 @@ def run(
 ) -> Report:
     """Score every setting over the given frames of a split; `predictors` by the names settings use."""
     tasks = [
-        partial(score_frames, dataset, i, frames[i : i + FRAMES_PER_TASK], wanted, predictors or {})
+        engine.Block(
+            partial(score_frames, dataset, i, frames[i : i + FRAMES_PER_TASK], wanted, predictors or {}),
+            engine.listed([frame.name for frame in frames[i : i + FRAMES_PER_TASK]]),
+        )
         for i in range(0, len(frames), FRAMES_PER_TASK)
     ]
     title = f"upper bound of {dataset.name}/{split}"

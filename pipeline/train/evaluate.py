@@ -132,7 +132,8 @@ def _score_frames(
     for index, frame in enumerate(frames, start):
         engine.check_stop()
         try:
-            found.append(score_frame(dataset, frame, systems))
+            with engine.one_image(frame.image):
+                found.append(score_frame(dataset, frame, systems))
         except FileError as error:
             failures.append(Failure(index, frame.name, str(error)))
     return BlockResult(start, start + len(frames), tuple(failures), found)
@@ -148,7 +149,10 @@ def run(
 ) -> Report:
     """Score every system over the given frames of a split. A file that cannot be used is in the report."""
     tasks = [
-        partial(_score_frames, dataset, i, frames[i : i + FRAMES_PER_TASK], systems)
+        engine.Block(
+            partial(_score_frames, dataset, i, frames[i : i + FRAMES_PER_TASK], systems),
+            engine.listed([frame.name for frame in frames[i : i + FRAMES_PER_TASK]]),
+        )
         for i in range(0, len(frames), FRAMES_PER_TASK)
     ]
     title = f"evaluation on {dataset.name}/{split}"

@@ -140,7 +140,8 @@ def run(
 def _task(system: System, index: int, job: Job, classes: ClassTable, writer: Writer | None) -> BlockResult:
     engine.check_stop()
     try:
-        predict(system, job, classes, writer)
+        with engine.one_image(job.image):
+            predict(system, job, classes, writer)
     except FileError as error:
         return BlockResult(index, index + 1, (Failure(index, job.image.name, str(error)),))
     return BlockResult(index, index + 1)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 
-from pipeline.errors import AdaprepError
+from pipeline.errors import AdaprepError, FileError
 from pipeline.stages import engine
 from pipeline.stages.engine import BlockResult, Failure, Scheduler
 
@@ -84,6 +85,69 @@ def test_tasks_in_flight_hear_that_the_run_is_over() -> None:
     with pytest.raises(AdaprepError, match="over"):
         engine.run([patient, failing], Scheduler(threads=2), "title")
     assert stopped.wait(2)
+
+
+def test_tasks_in_flight_have_ended_when_the_run_has() -> None:
+    at_work = threading.Event()
+    ended = threading.Event()
+
+    def patient() -> BlockResult:
+        at_work.set()
+        time.sleep(0.3)  # between two looks at whether the run is to end
+        ended.set()
+        engine.check_stop()
+        return BlockResult(0, 1)
+
+    def failing() -> BlockResult:
+        at_work.wait(5)
+        raise AdaprepError("over")
+
+    with pytest.raises(AdaprepError, match="over"):
+        engine.run([patient, failing], Scheduler(threads=2), "title")
+    assert ended.is_set()
+
+
+def stumble(start: int) -> BlockResult:
+    if start == 2:
+        raise ZeroDivisionError("division by zero")
+    return BlockResult(start, start + 2)
+
+
+@EVERYWHERE
+def test_a_block_that_nobody_foresaw_to_fail_is_named_after_the_others_were_done(where: Scheduler) -> None:
+    done: list[int] = []
+    tasks = [engine.Block(partial(stumble, i), engine.listed([f"{i}", f"{i + 1}"])) for i in (0, 2, 4)]
+    with pytest.raises(AdaprepError) as caught:
+        engine.run(tasks, where, "title", on_block=lambda block: done.append(block.start))
+    assert sorted(done) == [0, 4]
+    said = str(caught.value)
+    assert said.startswith("title: 1 of 3 blocks could not be done:\n")
+    assert "  images 2, 3: ZeroDivisionError: division by zero, raised in test_engine.py, line " in said
+    assert "All other blocks were done and are kept." in said
+    assert ("process" in said) == where.distributed
+
+
+def test_runs_that_follow_a_stopped_one_are_not_stopped() -> None:
+    with pytest.raises(AdaprepError):
+        engine.run([partial(break_down, 2)], Scheduler(threads=1), "title")
+    assert engine.run([partial(work, 4)], Scheduler(threads=1), "title").images == 2
+
+
+def test_many_images_are_described_by_the_first_and_the_last() -> None:
+    assert engine.listed(["a"]) == "image a"
+    assert engine.listed(["a", "b"]) == "images a, b"
+    assert engine.listed([f"{i:02}" for i in range(20)]) == "20 images from 00 to 19"
+
+
+def test_one_image_lets_named_errors_through_and_names_the_others() -> None:
+    with pytest.raises(AdaprepError, match="^full$"), engine.one_image(Path("a.png")):
+        raise AdaprepError("full")
+    with pytest.raises(FileError, match="^a.png: memory ran out"), engine.one_image(Path("a.png")):
+        raise MemoryError
+    with pytest.raises(FileError, match="^a.png: KeyError: 'x', raised in"), engine.one_image(Path("a.png")):
+        raise KeyError("x")
+    with pytest.raises(engine.Stopped), engine.one_image(Path("a.png")):
+        raise engine.Stopped
 
 
 def test_nothing_to_do_is_done_at_once() -> None:
