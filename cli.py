@@ -17,6 +17,7 @@ from pipeline.options import (
     block_option,
     dataset_options,
     dry_run_option,
+    factories_option,
     flat,
     held_option,
     held_options,
@@ -751,6 +752,7 @@ def recipe_hooks() -> Hooks:
 @click.option("--split", "splits", multiple=True, default=["val"], show_default=True)
 @limit_option
 @click.option("--overwrite", is_flag=True, help="Without BASE: measure again what was measured.")
+@factories_option
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @json_option
 @workspace_option
@@ -765,6 +767,7 @@ def evaluate(
     splits: tuple[str, ...],
     limit: int | None,
     overwrite: bool,
+    factories: tuple[str, ...],
     device: str,
     as_json: bool,
     space: Workspace,
@@ -798,18 +801,20 @@ def evaluate(
                 "--auxiliary, --baseline, --proposals, --targets and --limit go with BASE, a checkpoint"
             )
         every = [
-            evaluations.run_all(space, dataset, split, place, root, overwrite, console.listener())
+            evaluations.run_all(space, dataset, split, place, root, overwrite, console.listener(), factories)
             for split in splits
         ]
         if as_json:
             print_json([found for one in every for found in one.found])
+            for failure in (failure for one in every for failure in one.refused):
+                click.echo(f"not evaluated: {failure.name}: {failure.reason}", err=True)
         else:
             for one in every:
                 evaluation.print_evaluations(one)
         finish(all(one.ok for one in every))
         return
     data, frames = open_held(dataset, root, targets, splits, space.path)
-    systems, notes = open_systems(data, base, auxiliary, baseline, proposals, place)
+    systems, notes = open_systems(data, base, auxiliary, baseline, proposals, place, factories)
     reports = [
         stage.run(data, split, found[:limit], systems, notes, console.listener())
         for split, found in frames.items()
@@ -827,10 +832,17 @@ def evaluate(
 @click.option("--root", type=ROOT, help="Where the data set lies now, if it has moved.")
 @click.option("--split", default="val", show_default=True, help="That networks were evaluated on.")
 @click.option("--output", "-o", type=ROOT, help="Folder. Default: WORKSPACE/DATASET/report.")
+@factories_option
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @workspace_option
 def report(
-    dataset: str | None, root: Path | None, split: str, output: Path | None, device: str, space: Workspace
+    dataset: str | None,
+    root: Path | None,
+    split: str,
+    output: Path | None,
+    factories: tuple[str, ...],
+    device: str,
+    space: Workspace,
 ) -> None:
     """Write one HTML page with the paper's tables and figures for your data, and CSV and PNG beside it.
 
@@ -846,14 +858,18 @@ def report(
 
     from pipeline.report import page
 
-    examples = None
+    examples, refused = None, list[str]()
     data, frames = page.shown(space, dataset, split, root)
     if importlib.util.find_spec("torch") and importlib.util.find_spec("timm"):
         from pipeline.train import examples as stage
         from pipeline.train.processes import choose_device
 
-        examples = stage.predict(space, data, frames, choose_device(device))
+        place = choose_device(device)
+        examples = stage.predict(space, data, frames, place, factories, refused.append)
     click.echo(f"report: {page.write(space, dataset, split, output, examples, root)}")
+    for reason in refused:
+        click.echo(f"note: {reason}", err=True)
+    finish(not refused)
 
 
 @main.command()
@@ -862,6 +878,7 @@ def report(
 @click.option("--auxiliary", type=ROOT, help="Checkpoint of the network that says where it is sampled.")
 @click.option("--output", "-o", "folder", type=ROOT, required=True, help="Folder for the results.")
 @click.option("--dataset", help="YAML file of the data set it was trained on, if the workspace lacks it.")
+@factories_option
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @workspace_option
 def predict(
@@ -870,6 +887,7 @@ def predict(
     auxiliary: Path | None,
     folder: Path,
     dataset: str | None,
+    factories: tuple[str, ...],
     device: str,
     space: Workspace,
 ) -> None:
@@ -894,7 +912,7 @@ def predict(
     jobs = stage.plan(images, folder)
     base = systems.load_base(checkpoint)
     classes = stage.class_table(base, dataset, space)
-    system, notes = systems.open_system(base, auxiliary, choose_device(device))
+    system, notes = systems.open_system(base, auxiliary, choose_device(device), factories=factories)
     for note in notes:
         click.echo(f"note: {note}", err=True)
     summary = stage.run(system, jobs, classes, console.listener())

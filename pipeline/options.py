@@ -183,6 +183,14 @@ dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Say what would be done, why, and what it would take."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+factories_option = click.option(
+    "--base",
+    "factories",
+    multiple=True,
+    metavar="FACTORY",
+    help="package.module:factory of a base network of your own, for a checkpoint does not decide which code "
+    "runs. May be given several times.",
+)
 held_option = click.option("--dataset", help="Needed only when the workspace holds several.")
 
 

@@ -83,13 +83,25 @@ def _predicts(request: Request) -> bool:
 def evaluate(recipe: Recipe, split: str) -> str:
     """`adaprep evaluate` of every base network in the workspace."""
     device = () if recipe.device == "auto" else ("--device", recipe.device)
-    return line("evaluate", *_held(recipe), *_root(recipe), "--split", split, *device, *_workspace(recipe))
+    where = (*_held(recipe), *_root(recipe), "--split", split)
+    return line("evaluate", *where, *_bases(recipe), *device, *_workspace(recipe))
 
 
 def report(recipe: Recipe, split: str) -> str:
     """`adaprep report` on a split."""
     device = () if recipe.device == "auto" else ("--device", recipe.device)
-    return line("report", *_held(recipe), *_root(recipe), "--split", split, *device, *_workspace(recipe))
+    where = (*_held(recipe), *_root(recipe), "--split", split)
+    return line("report", *where, *_bases(recipe), *device, *_workspace(recipe))
+
+
+def factories(recipe: Recipe) -> tuple[str, ...]:
+    """``package.module:factory`` of the base networks that are not ours."""
+    every = (request.base.architecture for request in recipe.trainings if request.networks == ("base",))
+    return tuple(dict.fromkeys(name for name in every if ":" in name))
+
+
+def _bases(recipe: Recipe) -> list[str]:
+    return [part for name in factories(recipe) for part in ("--base", name)]
 
 
 def size(grid: tuple[int, int]) -> str:

@@ -334,7 +334,10 @@ class Evaluate(SplitStep):
 
         device = choose_device(self.recipe.device)
         name, root = self.dataset.name, self.dataset.root
-        found = evaluations.run_all(self.space, name, self.split, device, root, listener=hooks.listener())
+        factories, listener = commands.factories(self.recipe), hooks.listener()
+        found = evaluations.run_all(
+            self.space, name, self.split, device, root, listener=listener, factories=factories
+        )
         hooks.evaluated(found)
         return found.ok
 
@@ -386,7 +389,8 @@ class WriteReport(SplitStep):
             from pipeline.train import examples as stage
             from pipeline.train.processes import choose_device
 
-            examples = stage.predict(self.space, data, frames, choose_device(self.recipe.device))
+            device, factories = choose_device(self.recipe.device), commands.factories(self.recipe)
+            examples = stage.predict(self.space, data, frames, device, factories, hooks.say)
         hooks.say(f"report: {page.write(self.space, name, self.split, None, examples, root)}")
         return True
 

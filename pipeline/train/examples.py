@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline import results, stores
 from pipeline.datasets.base import Dataset, Frame
-from pipeline.errors import FileError
+from pipeline.errors import AdaprepError, FileError
 from pipeline.stages.upper_bound import central_crop
 from pipeline.train.systems import System, auxiliary_networks, check_classes, load_base, open_system
 
@@ -32,7 +32,12 @@ class Example:
 
 
 def predict(
-    space: stores.Workspace, dataset: Dataset, frames: Sequence[Frame], device: torch.device
+    space: stores.Workspace,
+    dataset: Dataset,
+    frames: Sequence[Frame],
+    device: torch.device,
+    factories: Sequence[str] = (),
+    refused: Callable[[str], None] = lambda message: None,
 ) -> list[Example]:
     """Label a few frames with the pair of base networks that shows most.
 
@@ -48,20 +53,27 @@ def predict(
         To label.
     device
         Where the base networks run.
+    factories
+        ``package.module:function`` of base networks that are not ours, by the names that they were trained
+        with.
+    refused
+        Hears why a run cannot be shown; the other one is.
 
     Returns
     -------
     list of Example
-        In the order of the frames; none where no base network is complete, or where the auxiliary network
-        that sampled for it is gone.
-
-    Raises
-    ------
-    AdaprepError
-        A checkpoint is damaged, or is of other classes.
+        In the order of the frames; none where no base network is complete and can be used.
     """
     chosen = _choose(space, dataset.name)
-    systems = {name: s for name, run in chosen.items() if (s := _open(space, dataset, run, device))}
+    systems = {}
+    for name, run in chosen.items():
+        try:
+            system = _open(space, dataset, run, device, factories)
+        except AdaprepError as error:
+            refused(f"{run.name} is not shown: {error}")
+            continue
+        if system:
+            systems[name] = system
     if not systems:
         return []
     found = []
@@ -78,7 +90,10 @@ def _choose(space: stores.Workspace, dataset: str) -> dict[str, Path]:
     """The runs to show, by sampler."""
     places: dict[tuple[int, str, str], dict[str, Path]] = {}
     for run in results.complete_runs(space, dataset):
-        about = results.settings_of(run)
+        try:
+            about = results.settings_of(run)
+        except (AdaprepError, KeyError):
+            continue  # the report's table of runs names it
         if about["network"] == "base" and about["sampler"] in ("uniform", "auxiliary"):
             place = (int(about["resolution"]), about["architecture"], _inverse(run.name, about["seed"]))
             places.setdefault(place, {}).setdefault(about["sampler"], run)
@@ -94,13 +109,16 @@ def _inverse(name: str, seed: int) -> str:
     return f"{'' if tag else '~'}{1_000_000 - seed:07}{tag}"
 
 
-def _open(space: stores.Workspace, dataset: Dataset, run: Path, device: torch.device) -> System | None:
+def _open(
+    space: stores.Workspace, dataset: Dataset, run: Path, device: torch.device, factories: Sequence[str]
+) -> System | None:
     base = load_base(run / "best.pt")
     check_classes(base, dataset.name, dataset.classes.names)
+    named = [name for name in factories if name == base.network]
     if base.about["sampler"] == "uniform":
-        return open_system(base, None, device)[0]
-    path = auxiliary_networks(results.runs_folder(space, dataset.name)).get(base.about["auxiliary"])
-    return open_system(base, path, device)[0] if path else None
+        return open_system(base, None, device, factories=named)[0]
+    path = auxiliary_networks(results.runs_folder(space, dataset.name)).get(base.about.get("auxiliary", ""))
+    return open_system(base, path, device, factories=named)[0] if path else None
 
 
 def _label(

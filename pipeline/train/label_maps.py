@@ -14,6 +14,7 @@ from pipeline import disk, stores
 from pipeline.datasets import readers, registry
 from pipeline.datasets.base import ClassTable
 from pipeline.errors import AdaprepError, FileError
+from pipeline.names import check_component
 from pipeline.stages import engine
 from pipeline.stages.engine import BlockResult, Failure
 from pipeline.train.checkpoint import Checkpoint
@@ -73,7 +74,9 @@ def class_table(base: Checkpoint, dataset: str | None, space: stores.Workspace) 
     from pipeline.stages.inputs import open_dataset
 
     name = str(base.about["dataset"])
-    held = sorted(space.path.glob(f"{name}/*/dataset.json")) if dataset is None else []
+    if dataset is None:
+        check_component("data set that a checkpoint names", name)  # it becomes part of a path
+    held = sorted((space.path / name).glob("*/dataset.json")) if dataset is None else []
     if held:
         data = open_dataset(stores.SplitFolder(held[0].parent))
     elif (chosen := dataset or name) in registry.names():

@@ -371,4 +371,4 @@ def test_both_networks_learn_on_a_gpu(space: stores.Workspace) -> None:
     for result in trained:
         losses = [float(row["loss"]) for row in results.read_history(result.path / "history.csv")]
         assert losses[-1] < 0.8 * losses[0]
-        assert checkpoint.load(result.path / "best.pt").build() is not None
+        assert checkpoint.load(result.path / "best.pt").build([TINY.base.architecture]) is not None
