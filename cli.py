@@ -13,6 +13,7 @@ from pipeline.options import (
     ROOT,
     Grid,
     Numbers,
+    Real,
     Sizes,
     block_option,
     dataset_options,
@@ -523,9 +524,7 @@ def sample(
 @click.option("--aux-loss", type=click.Choice(["proposal", "energy"]), default="proposal", show_default=True)
 @click.option("--aux-features", type=click.IntRange(min=2), default=256, show_default=True)
 @click.option("--checkpoint", type=ROOT, help="Auxiliary network to sample with, trained elsewhere.")
-@click.option(
-    "--lambda", "lam", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Of proposals."
-)
+@click.option("--lambda", "lam", type=Real(min=0), default=1.0, show_default=True, help="Of proposals.")
 @click.option("--grid", type=Grid(), default="8x8", show_default=True, help="Of the sampling tensors.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
@@ -533,13 +532,13 @@ def sample(
 )
 @click.option(
     "--rate",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Real(min=0, min_open=True),
     help="Adam's learning rate at the start. Default: by data set.",
 )
 @click.option(
     "--batch-size", type=click.IntRange(min=1), help="Crops a step, all processes. Default: by resolution."
 )
-@click.option("--weight-decay", type=click.FloatRange(min=0), default=0.0, show_default=True)
+@click.option("--weight-decay", type=Real(min=0), default=0.0, show_default=True)
 @click.option(
     "--augment",
     multiple=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -51,6 +52,16 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]
         if not all(0 <= n < float("inf") for n in numbers):
             self.fail(f"{value!r}: give numbers of at least 0, such as 1 or 0.1,1,10", param, ctx)
         return numbers
+
+
+class Real(click.FloatRange):
+    """A finite number in a range: neither NaN, which is in no range and outside of none, nor infinite."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r}: give a number of {self._describe_range()}", param, ctx)
+        return number
 
 
 class Sizes(click.ParamType):  # type: ignore[type-arg]

@@ -75,7 +75,13 @@ class Run:
         about = self.path / "settings.json"
         if overwrite or not about.exists():
             return "new"
-        lines = _differences(disk.read_json(about).get("settings", {}), _plain(self.settings))
+        stored = disk.read_json(about).get("settings")
+        if not isinstance(stored, dict):
+            raise AdaprepError(
+                f"{about} is damaged: it has no settings, so that nothing says what the run was made with. "
+                f"Use --overwrite to start it again, or --tag WORD to keep both."
+            )
+        lines = _differences(stored, _plain(self.settings))
         if lines:
             listed = "\n".join(f"  {line}" for line in lines)
             raise AdaprepError(
@@ -102,8 +108,8 @@ class Run:
 
     def machine(self) -> dict[str, Any]:
         """What `begin` recorded."""
-        recorded: dict[str, Any] = disk.read_json(self.path / "settings.json").get("machine", {})
-        return recorded
+        recorded = disk.read_json(self.path / "settings.json").get("machine", {})
+        return recorded if isinstance(recorded, dict) else {}
 
     def finish(self, result: Result, weights: str) -> None:
         """Say that the run is over; `weights` is the identity of those of the best epoch."""
@@ -118,11 +124,17 @@ class Run:
 
     def result(self) -> Result:
         """How the run, which is over, ended."""
-        found = disk.read_json(self.path / "result.json")
-        figures = {k: math.nan if v is None else float(v) for k, v in found["figures"].items()}
-        return Result(
-            self.name, self.path, found["epochs"], found["best_epoch"], figures, found["seconds"], True
-        )
+        path = self.path / "result.json"
+        found = disk.read_json(path)
+        try:
+            figures = {k: math.nan if v is None else float(v) for k, v in found["figures"].items()}
+            epochs, best = int(found["epochs"]), int(found["best_epoch"])
+            return Result(self.name, self.path, epochs, best, figures, float(found["seconds"]), True)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise AdaprepError(
+                f"{path} is damaged ({type(error).__name__}: {error}). Delete it and run the same command "
+                f"again: the run is over and is not trained again."
+            ) from error
 
 
 def versions() -> dict[str, str]:

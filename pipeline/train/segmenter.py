@@ -113,7 +113,7 @@ class AdaptiveSegmenter(nn.Module):
             )
         if self.auxiliary is None:
             u = torch.tensor(uniform(*self.grid), dtype=torch.float32, device=images.device)
-            phi = u.expand(len(images), -1, -1, -1)
+            phi = u.expand(images.shape[0], -1, -1, -1)  # len() would fix the batch in an export
         else:
             phi = self.auxiliary.predict(shrink(images, self.auxiliary.resolution, self.filter))
         return resize(phi.double(), self.resolution)

@@ -311,10 +311,10 @@ def call_mutated(name: str, seed: int) -> bool:
         return True
     rng = np.random.default_rng([seed, len(name)])
     changed = list(arguments)
-    for _ in range(rng.integers(1, 3)):
-        place = rng.integers(len(changed))
-        changed[place] = mutated(changed[place], rng)
     try:
+        for _ in range(rng.integers(1, 3)):
+            place = rng.integers(len(changed))
+            changed[place] = mutated(changed[place], rng)
         with np.errstate(all="ignore"):
             function(*changed)
     except (ValueError, TypeError, AttributeError):  # the last two: not even the type that is asked for
