@@ -173,14 +173,17 @@ def distances(points: Points, curves: Sequence[Points]) -> Points:
         raise ValueError("no curve to measure distances to")
     if points.ndim != 2 or points.shape[1] != 2:
         raise ValueError(f"points have shape {points.shape}, must be (P, 2)")
+    numbers("array of points", points)
+    if not np.isfinite(points).all():
+        raise ValueError(f"points of shape {points.shape} are NaN or infinite")
     for curve in curves:
         _check_curve(curve)
     from scipy.spatial import cKDTree
 
     starts = np.concatenate(curves)
     ends = np.concatenate([np.roll(curve, -1, axis=0) for curve in curves])
-    near = cKDTree((starts + ends) / 2).query(points, k=min(_NEIGHBOURS, len(starts)))[1]
-    near = near.reshape(len(points), -1)
+    count = min(_NEIGHBOURS, len(starts))
+    near = cKDTree((starts + ends) / 2).query(points, k=count)[1].reshape(len(points), count)
     return np.asarray(_to_segments(points[:, None], starts[near], ends[near]).min(axis=1))
 
 

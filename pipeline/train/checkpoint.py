@@ -158,6 +158,7 @@ class Checkpoint:
 
         with self._explained():
             if self.kind == "auxiliary":
+                fields.check_grid(self.arguments, self.state)
                 return AuxiliaryNetwork(**self.arguments)
             return build(self.network, **self.arguments)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,9 @@ from pipeline.train.prepare import Sampling, Splits
 from pipeline.train.processes import started
 from pipeline.train.runs import Result, Run, State
 from pipeline.train.settings import Precision, Request, Schedule
+
+MAX_RATE = 1e30
+"""What is larger overflows single precision in the first update."""
 
 MakeTask = Callable[[bool | None], Task]
 
@@ -131,10 +133,10 @@ def check(request: Request) -> None:
     if min(request.base.resolution, request.auxiliary.resolution) < 2:
         raise AdaprepError("the least resolution is 2")
     rates = (request.weight_decay, request.auxiliary.lam, request.base.lam, request.rate or 1.0)
-    if not all(0 <= number < math.inf for number in rates) or request.rate == 0:
+    if not all(0 <= number <= MAX_RATE for number in rates) or request.rate == 0:
         raise AdaprepError(
             f"learning rate {request.rate}, weight decay {request.weight_decay} and lambda "
-            f"{request.auxiliary.lam} must be finite numbers, the rate above 0, the others at least 0"
+            f"{request.auxiliary.lam} must be numbers from 0 to {MAX_RATE:g}, the rate above 0"
         )
     if request.checkpoint and (request.networks != ("base",) or request.base.sampler != "auxiliary"):
         raise AdaprepError(
@@ -144,7 +146,7 @@ def check(request: Request) -> None:
 
 
 def _try_out(request: Request, splits: Splits) -> None:
-    """Refuse a base network that cannot be trained before images are sampled and another is trained for it."""
+    """Refuse a base network that cannot be trained before anything is sampled or trained for it."""
     chosen = request.base
     if "base" in request.networks and (chosen.architecture not in ARCHITECTURES or chosen.pretrained):
         weights = {"pretrained": chosen.pretrained} if chosen.pretrained else {}
@@ -175,9 +177,7 @@ def _train(part: Part, splits: Splits, request: Request, where: Where, hooks: Ho
         return ok
     images, batch = len(splits.train.found), part.schedule.batch_size
     if images < batch:
-        hooks.waiting(
-            f"{part.name}: {images} images to train on, so a step takes {images} crops, not {batch}"
-        )
+        hooks.waiting(f"{part.name}: {images} images to train on, so a step takes so many, not {batch}")
     hooks.trained(_fit(part.task, part.schedule, run, state, where, hooks))
     return ok
 

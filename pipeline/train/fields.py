@@ -161,6 +161,14 @@ def check_arguments(network: str, arguments: Mapping[str, Any]) -> None:
     _check_each(arguments, known, "arguments")
 
 
+def check_grid(arguments: Mapping[str, Any], state: Mapping[str, Tensor]) -> None:
+    """Refuse a grid, which takes memory, that is not the weights' own. Raises FieldError."""
+    mean, grid = state.get("mean_grid"), tuple(arguments["grid"])
+    if mean is None or tuple(mean.shape) != (2, *grid):
+        shape = "not there" if mean is None else tuple(mean.shape)
+        raise FieldError(f"its arguments['grid'] is {grid}, but its weights 'mean_grid' are {shape}")
+
+
 def check_finite(state: Mapping[str, Tensor]) -> None:
     """Refuse weights that are no numbers. Raises FieldError."""
     for name, tensor in state.items():

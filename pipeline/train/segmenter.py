@@ -148,7 +148,7 @@ def shrink(images: Tensor, size: int, filter: str = "area") -> Tensor:
         raise ValueError(f"images have shape {tuple(images.shape)}, must be {size} pixels a side at least")
     if filter == "nearest":
         u = torch.tensor(uniform(size, size), device=images.device)
-        return sample(images, u.expand(len(images), -1, -1, -1))
+        return sample(images, u.expand(images.shape[0], -1, -1, -1))
     for axis in (-1, -2):
         images = _box_means(images, size, axis)
     return images

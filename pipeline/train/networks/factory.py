@@ -173,8 +173,8 @@ def try_out(architecture: str, classes: int, resolution: int, **arguments: Any) 
         scores = _applied(architecture, network.train(), images, classes)
         if not scores.requires_grad:
             raise AdaprepError(
-                f"{architecture} gives scores without gradients in training: nothing of it can learn. Leave out "
-                f"detach() and torch.no_grad(), and make its weights parameters."
+                f"{architecture} gives scores without gradients in training, so nothing of it can learn. "
+                f"Leave out detach() and torch.no_grad(), and make its weights parameters."
             )
 
 
@@ -201,7 +201,8 @@ def _applied(name: str, network: nn.Module, images: Tensor, classes: int) -> Ten
     if not isinstance(scores, Tensor):
         advice = _entry(scores)
         raise AdaprepError(
-            f"{name} maps images of shape {shape} to a {type(scores).__name__}, must be a tensor {wanted}.{advice}"
+            f"{name} maps images of shape {shape} to a {type(scores).__name__}, "
+            f"must be a tensor {wanted}.{advice}"
         )
     if tuple(scores.shape) != wanted:
         raise AdaprepError(
@@ -221,8 +222,8 @@ def _applied(name: str, network: nn.Module, images: Tensor, classes: int) -> Ten
         )
     if classes > 1 and bool((scores >= 0).all()) and bool(((scores.sum(1) - 1).abs() < 1e-3).all()):
         raise AdaprepError(
-            f"{name} gives probabilities, which sum to 1 over the classes: must be scores (logits), for the loss "
-            f"takes their softmax itself. Leave the last softmax out."
+            f"{name} gives probabilities, which sum to 1 over the classes: must be scores (logits), since "
+            f"the loss takes their softmax itself. Leave the last softmax out."
         )
     return scores
 
