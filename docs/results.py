@@ -316,7 +316,7 @@ def command(name: str, chosen: dict[str, Any]) -> str:
     """The command that trains a run, without its seed."""
     options = [f"--network {chosen['network']}"]
     if chosen["network"] == "base":
-        options += [f"--base {chosen['architecture']}", f"--sampler {chosen['sampler']}"]
+        options += [f"--architecture {chosen['architecture']}", f"--sampler {chosen['sampler']}"]
         options += [f"--resolution {chosen['resolution']}"]
         if chosen["sampler"] == "auxiliary":
             options.append("--lambda 0.5")
@@ -326,7 +326,7 @@ def command(name: str, chosen: dict[str, Any]) -> str:
         options += [f"--aux-resolution {chosen['resolution']}", f"--aux-features {chosen['features']}"]
         options += [f"--lambda {chosen['lambda']:g}", f"--aux-filter {chosen['filter']}"]
         options += [f"--aux-loss {chosen['loss']}"]
-    options += [f"--epochs {chosen['epochs']}", f"--rate {chosen['rate']:g}"]
+    options += [f"--epochs {chosen['epochs']}", f"--learning-rate {chosen['rate']:g}"]
     options += [f"--batch-size {chosen['batch_size']}", f"--validate-every {chosen['validate_every']}"]
     if chosen["weight_decay"]:
         options.append(f"--weight-decay {chosen['weight_decay']:g}")

@@ -223,6 +223,14 @@ DEVICE = Setting("Where networks run.", "auto")
 PRECISION = Setting("Of forward passes. auto: bfloat16 on a GPU, float32 on a CPU.", "auto")
 OVERWRITE = Setting("Start the stores again instead of resuming.", False)
 DRY_RUN = Setting("Say what would be done, why, and what it would take.", False)
+FACTORIES = Setting(
+    "package.module:factory of a base network of your own: a checkpoint does not decide which code runs. "
+    "May be given several times.",
+    (),
+    flag="--architecture",
+    formerly=("--base",),
+    metavar="FACTORY",
+)
 FORCE = Setting("Replace files that adaprep did not make, but for those it reads.", False)
 JSON = Setting("Print JSON instead of a table.", False, flag="--json")
 BLOCK_SIZE = Setting("Images per task, rounded up to whole blocks of the store.", None, low=1)

@@ -11,7 +11,7 @@ import click
 from pipeline import options as opening
 from pipeline import settings
 from pipeline.commands.output import State, finish
-from pipeline.screen import print_json
+from pipeline.screen import print_json, say
 from pipeline.settings import setting
 from pipeline.train.settings import need_torch
 
@@ -27,6 +27,7 @@ class Options:
     auxiliary: Path | None = setting(None, "Checkpoint of the network that says where BASE is sampled.")
     baseline: Path | None = setting(None, "Base network of uniform samples to compare with.")
     proposals: bool = setting(False, "Sample with the ground truth's own proposals: a reference.")
+    factories: tuple[str, ...] = settings.FACTORIES()
     held: settings.Held = settings.group(settings.Held, splits=("val",))
     limit: int | None = settings.LIMIT()
     overwrite: bool = settings.OVERWRITE(help="Without BASE: measure again what was measured.")
@@ -73,12 +74,21 @@ def _workspace(options: Options, device: Device) -> bool:
     space = opening.open_workspace(options.workspace)
     every = [
         evaluations.run_all(
-            space, held.dataset, split, device, held.root, options.overwrite, console.listener()
+            space,
+            held.dataset,
+            split,
+            device,
+            held.root,
+            options.overwrite,
+            console.listener(),
+            options.factories,
         )
         for split in held.splits
     ]
     if options.as_json:
         print_json([found for one in every for found in one.found])
+        for failure in (failure for one in every for failure in one.refused):
+            say(f"not evaluated: {failure.name}: {failure.reason}", err=True)
     else:
         for one in every:
             evaluation.print_evaluations(one)
@@ -91,7 +101,9 @@ def _checkpoint(options: Options, base: Path, device: Device) -> bool:
     from pipeline.train.systems import open_systems
 
     data, frames = opening.open_held(options.held, options.workspace)
-    systems, notes = open_systems(data, base, options.auxiliary, options.baseline, options.proposals, device)
+    systems, notes = open_systems(
+        data, base, options.auxiliary, options.baseline, options.proposals, device, options.factories
+    )
     reports = [
         stage.run(data, split, found[: options.limit], systems, notes, console.listener())
         for split, found in frames.items()

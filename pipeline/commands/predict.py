@@ -22,6 +22,7 @@ class Options:
     auxiliary: Path | None = setting(None, "Checkpoint of the network that says where it is sampled.")
     output: Path = setting(help="Folder for the results.", short="-o")
     force: bool = settings.FORCE()
+    factories: tuple[str, ...] = settings.FACTORIES()
     dataset: str | None = settings.DATASET(
         default=None, help="YAML file of the data set it was trained on, if the workspace lacks it."
     )
@@ -53,7 +54,8 @@ def command(options: Options) -> None:
     jobs = stage.plan(options.images, options.output, writer)
     base = systems.load_base(options.checkpoint)
     classes = stage.class_table(base, options.dataset, opening.open_workspace(options.workspace))
-    system, notes = systems.open_system(base, options.auxiliary, choose_device(options.device))
+    device = choose_device(options.device)
+    system, notes = systems.open_system(base, options.auxiliary, device, factories=options.factories)
     for note in notes:
         say(f"note: {note}", err=True)
     summary = stage.run(system, jobs, classes, console.listener(), writer)

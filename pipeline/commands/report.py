@@ -22,6 +22,7 @@ class Options:
     split: str = setting("val", "Split that networks were evaluated on.")
     output: Path | None = setting(None, "Folder. Default: WORKSPACE/DATASET/report.", short="-o")
     force: bool = settings.FORCE()
+    factories: tuple[str, ...] = settings.FACTORIES()
     device: settings.Device = settings.DEVICE()
     workspace: Path = settings.WORKSPACE()
 
@@ -56,7 +57,8 @@ def run(options: Options) -> bool:
         from pipeline.train import examples as stage
         from pipeline.train.processes import choose_device
 
-        examples = stage.predict(space, data, frames, choose_device(options.device), damaged)
+        device = choose_device(options.device)
+        examples = stage.predict(space, data, frames, device, options.factories, damaged)
     path = page.write(
         space, options.dataset, options.split, options.output, examples, options.root, writer, damaged
     )

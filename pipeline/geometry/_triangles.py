@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 MIXED = -1  # label of a triangle whose corners differ
+NARROW = 1e-9  # pixels between cut edges, below which one over them is no use
 CAPACITY = 4096  # pixels weighed at once, unless a row is longer
 
 compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -85,6 +86,15 @@ def _spans(y: Array, x: Array, corners: Array, height: int, where: Array, along:
 
 
 @compiled
+def _share(start: float, end: float, col: int) -> float:
+    """How far a column lies from one cut edge to the other, 0 to 1, however near they are to each other."""
+    extent = end - start
+    if extent > NARROW:
+        return (col - start) * (1 / extent)
+    return (col - start) / extent if extent > 0 else 0.0
+
+
+@compiled
 def _weigh(where: Array, along: Array, begin: int, count: int, weights: Array) -> tuple[int, int]:
     """Weights (3, capacity) of the corners at the pixels of as many spans as fit, from span `begin` on.
 
@@ -96,8 +106,8 @@ def _weigh(where: Array, along: Array, begin: int, count: int, weights: Array) -
         if pixels + length > weights.shape[1]:
             return n, pixels
         extent = along[n, 1] - along[n, 0]
-        scale = 1 / extent if extent > 1e-9 else 0.0
-        t = (first - along[n, 0]) * scale
+        scale = 1 / extent if extent > NARROW else 0.0  # narrower spans hold one pixel
+        t = _share(along[n, 0], along[n, 1], first)
         step0, step1, step2 = along[n, 5] - along[n, 2], along[n, 6] - along[n, 3], along[n, 7] - along[n, 4]
         w0, w1, w2 = along[n, 2] + t * step0, along[n, 3] + t * step1, along[n, 4] + t * step2
         for i in range(length):
@@ -216,6 +226,9 @@ def _fill_larger(out: Array, where: Array, along: Array, count: int, labels: Arr
             begin, turn = 0, last + 1
         elif at_start < 0 and at_end < 0:
             begin, turn = 1, last + 1
+        elif first == last:  # the sign at the pixel: its place is too coarse where cut edges are close
+            here = at_start + _share(start, end, first) * (at_end - at_start)
+            begin, turn = (0, last + 1) if here >= 0 else (1, last + 1)
         else:
             sign = start + (end - start) * (at_start / (at_start - at_end))
             begin = 0 if at_start >= 0 else 1

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.geometry import _boundary_kernels as kernels
+from pipeline.geometry._arguments import sides, whole
 
 VOID = 255
 """Train id of pixels that count for nothing."""
@@ -128,10 +129,12 @@ def crop_pixels(pixels: BoundaryPixels, top: int, left: int, side: int) -> Bound
     Raises
     ------
     ValueError
-        Negative corner, or a side below 1.
+        Negative corner, a side below 1, or arrays of pixels that do not go together.
     """
-    if top < 0 or left < 0 or side < 1:
+    _check_pixels(pixels)
+    if not (top >= 0 and left >= 0 and side >= 1):
         raise ValueError(f"crop of side {side} at {(top, left)} is not inside any image")
+    top, left, side = whole("first row", top, 0), whole("first column", left, 0), whole("side", side, 1)
     rows, cols, classes, flags = kernels.crop(
         pixels.rows, pixels.cols, pixels.classes, pixels.flags, top, left, side
     )
@@ -162,10 +165,14 @@ def pack(pixels: BoundaryPixels, shape: tuple[int, int]) -> NDArray[np.uint8]:
     Raises
     ------
     ValueError
-        A pixel lies outside the shape.
+        A pixel lies outside the shape, or the arrays of pixels do not go together.
     """
-    height, width = shape
-    if len(pixels) and (pixels.rows.max() >= height or pixels.cols.max() >= width):
+    height, width = shape = sides("image", shape, 0)
+    _check_pixels(pixels)
+    if len(pixels) and not (
+        0 <= pixels.rows.min() <= pixels.rows.max() < height
+        and 0 <= pixels.cols.min() <= pixels.cols.max() < width
+    ):
         raise ValueError(f"boundary pixels lie outside an image of shape {(height, width)}")
     planes = np.zeros((2, height, -(-width // 8)), np.uint8)
     kernels.pack(pixels.rows, pixels.cols, pixels.flags, *_along(shape), planes)
@@ -194,7 +201,7 @@ def unpack(packed: NDArray[np.uint8], shape: tuple[int, int]) -> BoundaryPixels:
     ValueError
         The array's shape or dtype is not that of such an image, or bits beyond its width are set.
     """
-    height, width = shape
+    height, width = shape = sides("image", shape, 0)
     wanted = (2, height, -(-width // 8))
     if packed.shape != wanted or packed.dtype != np.uint8:
         raise ValueError(
@@ -210,6 +217,19 @@ def unpack(packed: NDArray[np.uint8], shape: tuple[int, int]) -> BoundaryPixels:
 def _along(shape: tuple[int, int]) -> tuple[int, int]:
     """Flags of the neighbours before and after a pixel along the side that largest-square crops slide on."""
     return (LEFT, RIGHT) if shape[1] >= shape[0] else (UP, DOWN)
+
+
+def _check_pixels(pixels: BoundaryPixels) -> None:
+    arrays: tuple[NDArray[Any], ...] = (pixels.rows, pixels.cols, pixels.classes, pixels.flags)
+    kinds = (np.dtype(np.int32), np.dtype(np.int32), np.dtype(np.uint8), np.dtype(np.uint8))
+    if any(a.ndim != 1 or a.shape != pixels.rows.shape for a in arrays) or any(
+        a.dtype != kind for a, kind in zip(arrays, kinds, strict=True)
+    ):
+        shown = ", ".join(f"{a.shape} {a.dtype}" for a in arrays)
+        raise ValueError(
+            f"boundary pixels have rows, columns, classes and flags of {shown}, "
+            f"must be (n,) int32, int32, uint8 and uint8"
+        )
 
 
 def _check_map(labels: NDArray[Any]) -> None:
@@ -236,5 +256,5 @@ def _target_table(targets: Iterable[int]) -> NDArray[np.bool_]:
     for target in targets:
         if not 0 <= target < UNKNOWN:
             raise ValueError(f"target {target} is no train id: those of classes lie in 0..{UNKNOWN - 1}")
-        table[target] = True
+        table[whole("target", target, 0)] = True
     return table

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.geometry._arguments import sides, whole
+
 
 def side(height: int, width: int) -> int:
     """Side S of the largest square crop of a (height, width) image, in pixels.
@@ -16,7 +18,7 @@ def side(height: int, width: int) -> int:
     ValueError
         The shorter side has fewer than 2 pixels, so that corner-aligned coordinates do not exist.
     """
-    shorter = min(height, width)
+    shorter = min(sides("image", (height, width), -(2**63)))
     if shorter < 2:
         raise ValueError(f"image of shape {(height, width)} is too small for a crop: a side needs 2 pixels")
     return shorter
@@ -49,6 +51,7 @@ def offsets(height: int, width: int, count: int) -> list[tuple[int, int]]:
     """
     if count < 1:
         raise ValueError(f"number of crops is {count}, must be at least 1")
+    count = whole("number of crops", count, 1)
     slack = max(height, width) - side(height, width)
     starts = [slack // 2]
     if count > 1:

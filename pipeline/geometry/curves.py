@@ -12,13 +12,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.geometry._arguments import numbers, whole
+
 Points = NDArray[np.float64]
+
+MAX_SIGMA = 100
+MAX_POINTS = 10**8
+"""Vertices that `refine` makes at most."""
 
 _NEIGHBOURS = 4  # segments looked at for each point
 
 
 def length(curve: Points) -> float:
-    """Perimeter of a closed curve (K, 2), in its unit."""
+    """Perimeter of a closed curve (K, 2), in its unit. Raises ValueError if it is no curve."""
+    _check_curve(curve)
     return float(_edges(curve).sum())
 
 
@@ -44,6 +51,7 @@ def equidistant(curve: Points, count: int) -> Points:
     """
     if count < 1:
         raise ValueError(f"number of points is {count}, must be at least 1")
+    count = whole("number of points", count, 1)
     _check_curve(curve)
     closed = np.concatenate([curve, curve[:1]])
     along = np.concatenate([[0.0], np.cumsum(_edges(curve))])
@@ -67,10 +75,24 @@ def smooth(curve: Points, sigma: float, count: int) -> Points:
     -------
     NDArray of float64
         (count, 2).
+
+    Raises
+    ------
+    ValueError
+        `count` is below 1, `sigma` is negative or not finite, or the curve is no (K, 2) of at least 3
+        vertices that has a length.
     """
     from scipy.ndimage import gaussian_filter1d
 
-    spacing = length(curve) / count
+    if not 0 <= sigma < np.inf:
+        raise ValueError(f"sigma is {sigma}, must be finite and at least 0")
+    spacing = length(curve) / whole("number of points", count, 1)
+    if spacing == 0:
+        raise ValueError(f"curve of shape {curve.shape} is a single point")
+    if sigma > MAX_SIGMA * count * spacing:
+        raise ValueError(f"sigma is {sigma}, must be at most {MAX_SIGMA} times the length {count * spacing}")
+    if sigma < spacing * 1e-9:  # nothing of a neighbour, and SciPy would divide by zero
+        return equidistant(curve, count)
     return np.asarray(gaussian_filter1d(equidistant(curve, count), sigma / spacing, axis=0, mode="wrap"))
 
 
@@ -114,7 +136,12 @@ def refine(curve: Points, step: float) -> Points:
     if not step > 0:
         raise ValueError(f"step is {step}, must be above 0")
     _check_curve(curve)
-    parts = np.maximum(np.ceil(_edges(curve) / step), 1).astype(np.intp)
+    wanted = np.maximum(np.ceil(_edges(curve) / step), 1)
+    if not wanted.sum() <= MAX_POINTS:
+        raise ValueError(
+            f"step {step} would cut a curve of length {length(curve)} into {wanted.sum():g} pieces"
+        )
+    parts = wanted.astype(np.intp)
     edge = np.repeat(np.arange(len(curve)), parts)
     within = np.arange(len(edge)) - np.repeat(np.cumsum(parts) - parts, parts)
     share = (within / parts[edge])[:, None]
@@ -140,16 +167,23 @@ def distances(points: Points, curves: Sequence[Points]) -> Points:
     Raises
     ------
     ValueError
-        There is no curve.
+        There is no curve, or something is not of the shape that it must have.
     """
     if not curves:
         raise ValueError("no curve to measure distances to")
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(f"points have shape {points.shape}, must be (P, 2)")
+    numbers("array of points", points)
+    if not np.isfinite(points).all():
+        raise ValueError(f"points of shape {points.shape} are NaN or infinite")
+    for curve in curves:
+        _check_curve(curve)
     from scipy.spatial import cKDTree
 
     starts = np.concatenate(curves)
     ends = np.concatenate([np.roll(curve, -1, axis=0) for curve in curves])
-    near = cKDTree((starts + ends) / 2).query(points, k=min(_NEIGHBOURS, len(starts)))[1]
-    near = near.reshape(len(points), -1)
+    count = min(_NEIGHBOURS, len(starts))
+    near = cKDTree((starts + ends) / 2).query(points, k=count)[1].reshape(len(points), count)
     return np.asarray(_to_segments(points[:, None], starts[near], ends[near]).min(axis=1))
 
 
@@ -193,3 +227,6 @@ def _edges(curve: Points) -> Points:
 def _check_curve(curve: Points) -> None:
     if curve.ndim != 2 or curve.shape[1] != 2 or len(curve) < 3:
         raise ValueError(f"curve has shape {curve.shape}, must be (K, 2) with at least 3 vertices")
+    numbers("curve", curve)
+    if not np.isfinite(curve).all():
+        raise ValueError(f"curve of shape {curve.shape} has vertices that are NaN or infinite")

@@ -13,9 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.geometry._arguments import numbers
 from pipeline.geometry.tensors import uniform
 
 Floats = NDArray[np.floating[Any]]
+
+MAX_SIDE = 2**13
+"""Grid points along a side that `solve` takes: its matrices have the square of that many entries."""
 
 _BATCH_VALUES = 2**16
 """Values (of one component) that are solved at a time: half a megabyte stays in a core's cache."""
@@ -70,6 +74,7 @@ def terms(phi: Floats, b: Floats) -> tuple[NDArray[np.float64] | float, NDArray[
     _check_shape(phi)
     if phi.shape != b.shape:
         raise ValueError(f"sampling tensor has shape {phi.shape} but nearest boundaries have {b.shape}")
+    numbers("array of nearest boundaries", b)
     x = np.asarray(phi, np.float64)
     data = _squares(x - b)
     smoothness = _squares(np.diff(x, axis=-1)) + _squares(np.diff(x, axis=-2))
@@ -94,7 +99,8 @@ def solve(b: Floats, lam: float) -> NDArray[np.float64]:
     Raises
     ------
     ValueError
-        `b` has another shape or values that are NaN or outside [0, 1]; `lam` is negative or not finite.
+        `b` has another shape, more than `MAX_SIDE` points a side, or values that are NaN or outside [0, 1];
+        `lam` is negative or not finite.
 
     Notes
     -----
@@ -106,6 +112,8 @@ def solve(b: Floats, lam: float) -> NDArray[np.float64]:
     _check_weight(lam)
     _check_shape(b)
     h, w = b.shape[-2:]
+    if max(h, w) > MAX_SIDE:
+        raise ValueError(f"grid {h} x {w} of shape {b.shape} must have at most {MAX_SIDE} points a side")
     flat = b.reshape(-1, 2, h, w)
     phi = np.empty(flat.shape)
     u = uniform(h, w)
@@ -167,6 +175,7 @@ def _squares(x: NDArray[np.float64]) -> NDArray[np.float64] | float:
 def _check_shape(phi: Floats) -> None:
     if phi.ndim < 3 or phi.shape[-3] != 2 or min(phi.shape[-2:]) < 2:
         raise ValueError(f"array has shape {phi.shape}, must be (..., 2, h, w) with h, w >= 2")
+    numbers("array", phi)
 
 
 def _check_weight(lam: float) -> None:

@@ -21,10 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.geometry import _triangles, _walk
+from pipeline.geometry._arguments import numbers, sides
 from pipeline.geometry.tensors import DIAGONAL, project, validate
 
 VOID = 255
 """Train id of the pixels without a class."""
+
+MAX_CELLS = 2**27
+"""Of one grid: half-edges, 8 of every cell, are numbered in 32 bits."""
 
 _ROUNDING = 1e-6  # of a tensor in single precision, in units of the crop
 
@@ -146,7 +150,19 @@ def interpolate_label_map(
 
 
 def draw_label_map(labels: NDArray[np.uint8], grid: Mesh) -> NDArray[np.uint8]:
-    """`interpolate_label_map` on a mesh that is there already: (h, w) labels to (height, width)."""
+    """`interpolate_label_map` on a mesh that is there already: (h, w) labels to (height, width).
+
+    Raises
+    ------
+    ValueError
+        Labels are not uint8 or not of the mesh's shape, or the mesh's parts do not go together.
+    """
+    _check_mesh(grid)
+    wanted = (grid.turned.shape[0] + 1, grid.turned.shape[1] + 1)
+    if labels.shape != wanted or labels.dtype != np.uint8:
+        raise ValueError(
+            f"labels have shape {labels.shape} and dtype {labels.dtype}, must be {wanted} uint8 as the mesh"
+        )
     flat = np.ascontiguousarray(labels).ravel()
     out = np.empty(grid.size, np.uint8)
     corners = _fill_runs(grid, flat, out)
@@ -190,8 +206,10 @@ def locate(
     Raises
     ------
     ValueError
-        As `interpolate`.
+        As `interpolate`, or the dtype is another.
     """
+    if dtype not in (np.float64, np.float32):
+        raise ValueError(f"dtype of the weights is {dtype}, must be float64 or float32")
     grid = mesh(phi, size)
     vertices, weights = np.empty((3, *grid.size), np.int64), np.empty((3, *grid.size), dtype)
     _triangles.draw_weights(grid.y, grid.x, grid.drawn, vertices, weights)
@@ -218,13 +236,24 @@ def mesh(
     Raises
     ------
     ValueError
-        The tensor is no (2, h, w) or breaks the covering constraints, or the crop has a side below 2.
+        The tensor is no (2, h, w), breaks the covering constraints or has too many cells, the crop has a side
+        below 2, or `turned` has another shape or dtype.
     """
-    height, width = size if isinstance(size, tuple) else (size, size)
+    height, width = sides("crop", size, -(2**63))
     if min(height, width) < 2:
         raise ValueError(f"crop is {height} x {width} pixels, must be at least 2 x 2")
     exact = _on_constraints(phi)
+    cells = (exact.shape[1] - 1, exact.shape[2] - 1)
+    if cells[0] * cells[1] > MAX_CELLS:
+        raise ValueError(
+            f"sampling tensor of shape {phi.shape} has too many cells, must be {MAX_CELLS} at most"
+        )
     turned = split(exact) if turned is None else turned
+    if turned.shape != cells or turned.dtype != np.bool_:
+        raise ValueError(
+            f"turned cells have shape {turned.shape} and dtype {turned.dtype}, "
+            f"must be {cells} bool for a sampling tensor of shape {phi.shape}"
+        )
     corners, twins = _walk.link(turned)
     y, x = (exact[0] * (height - 1)).ravel(), (exact[1] * (width - 1)).ravel()
     areas = _triangles.areas(y, x, corners)
@@ -248,7 +277,13 @@ def split(phi: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
     -------
     NDArray of bool
         (h - 1, w - 1); where both diagonals are equally long, whether `DIAGONAL` is "anti".
+
+    Raises
+    ------
+    ValueError
+        The tensor is no (2, h, w), or has values that are NaN or outside [0, 1].
     """
+    _check_tensor(phi)
     main = np.hypot(*(phi[:, 1:, 1:] - phi[:, :-1, :-1]))
     anti = np.hypot(*(phi[:, 1:, :-1] - phi[:, :-1, 1:]))
     slack = _ROUNDING if DIAGONAL == "anti" else -_ROUNDING
@@ -257,9 +292,7 @@ def split(phi: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
 
 def _on_constraints(phi: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """The tensor in double precision, the four constrained sides exact."""
-    if phi.ndim != 3:
-        raise ValueError(f"sampling tensor has shape {phi.shape}, must be (2, h, w)")
-    validate(phi)
+    _check_tensor(phi)
     exact = project(phi.astype(np.float64))
     if np.abs(exact - phi).max() > _ROUNDING:
         raise ValueError(
@@ -269,6 +302,36 @@ def _on_constraints(phi: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     return exact
 
 
+def _check_tensor(phi: NDArray[np.floating[Any]]) -> None:
+    if phi.ndim != 3:
+        raise ValueError(f"sampling tensor has shape {phi.shape}, must be (2, h, w)")
+    validate(phi)
+
+
+def _check_mesh(grid: Mesh) -> None:
+    """Refuse a mesh whose parts are not of one grid and crop: cheap beside drawing it."""
+    (height, width), (rows, cols) = grid.size, grid.turned.shape
+    points, triangles = (rows + 1) * (cols + 1), 2 * rows * cols
+    shapes = ((points,), (points,), (triangles, 3), (8 * rows * cols,))
+    same = all(
+        array.shape == shape
+        for array, shape in zip((grid.y, grid.x, grid.corners, grid.twins), shapes, strict=True)
+    )
+    if not (
+        same
+        and 0 <= grid.y.min() <= grid.y.max() <= height - 1
+        and 0 <= grid.x.min() <= grid.x.max() <= width - 1
+        and 0 <= grid.corners.min() <= grid.corners.max() < points
+        and grid.twins.min() >= _walk.BORDER
+        and grid.twins.max() < 8 * rows * cols
+        and (grid.order is None or grid.order.shape == (triangles,))
+    ):
+        raise ValueError(
+            f"mesh of {points} vertices, {grid.turned.shape} cells and {len(grid.corners)} triangles over "
+            f"{height} x {width} pixels does not go together: make it with mesh()"
+        )
+
+
 def _by_vertex(
     scores: NDArray[np.floating[Any]], phi: NDArray[np.floating[Any]]
 ) -> NDArray[np.floating[Any]]:
@@ -276,10 +339,11 @@ def _by_vertex(
     if scores.ndim != 3:
         raise ValueError(f"scores have shape {scores.shape}, must be (C, h, w)")
     _check_match("scores", scores.shape, phi.shape)
+    numbers("scores", scores)
     if not np.isfinite(scores).all():
         raise ValueError(f"scores of shape {scores.shape} have entries that are NaN or infinite")
     dtype = np.float64 if scores.dtype == np.float64 else np.float32
-    return np.ascontiguousarray(scores.reshape(len(scores), -1).T, dtype)
+    return np.ascontiguousarray(scores.reshape(len(scores), scores.shape[1] * scores.shape[2]).T, dtype)
 
 
 def _check_match(what: str, shape: tuple[int, ...], phi_shape: tuple[int, ...]) -> None:

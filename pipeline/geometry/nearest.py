@@ -13,6 +13,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.geometry._arguments import sides
+
 Array = NDArray[Any]
 NOTHING = -1
 
@@ -80,9 +82,11 @@ def nearest_pixels(
         points a side, or while both sides of the grid are equal).
     """
     scale = _scale(shape, grid)
-    if len(rows) == 0 or rows.shape != cols.shape:
+    if rows.ndim != 1 or len(rows) == 0 or rows.shape != cols.shape:
         raise ValueError(f"boundary pixels have rows {rows.shape} and columns {cols.shape}, must be (n > 0,)")
-    (height, width), (h, w) = shape, grid
+    if rows.dtype != np.int32 or cols.dtype != np.int32:
+        raise ValueError(f"boundary pixels have rows {rows.dtype} and columns {cols.dtype}, must be int32")
+    (height, width), (h, w) = sides("map", shape, 2), sides("grid", grid, 2)
     if rows[0] < 0 or rows[-1] >= height or cols.min() < 0 or cols.max() >= width:
         raise ValueError(f"boundary pixels lie outside a map of shape {shape}")
     points_y = np.arange(h, dtype=np.int64) * ((height - 1) * (scale // (h - 1)))
@@ -95,6 +99,7 @@ def nearest_pixels(
 
 def _scale(shape: tuple[int, int], grid: tuple[int, int]) -> int:
     """What pixel coordinates are multiplied with to make all grid points integers, after checking both."""
+    shape, grid = sides("map", shape, -(2**63)), sides("grid", grid, -(2**63))
     if min(shape) < 2 or min(grid) < 2:
         raise ValueError(f"map of shape {shape} and grid {grid} must have at least 2 points a side")
     scale = lcm(grid[0] - 1, grid[1] - 1)

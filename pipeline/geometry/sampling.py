@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.geometry._arguments import sides
 from pipeline.geometry.tensors import validate
 
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -39,9 +40,7 @@ def indices(
     floating point. One point is left over: the middle of a side with an even number of pixels
     (``x == 0.5``) has two nearest pixels that a flip exchanges. No rule commutes there; it takes the second.
     """
-    height, width = size if isinstance(size, tuple) else (size, size)
-    if height < 1 or width < 1:
-        raise ValueError(f"size is {height} x {width}, must be at least 1 x 1")
+    height, width = sides("size", size, 1)
     if phi.ndim != 3:
         raise ValueError(f"sampling tensor has shape {phi.shape}, must be (2, h, w)")
     validate(phi)

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.geometry._arguments import numbers, sides
+
 Real = TypeVar("Real", bound=np.floating[Any])
 
 DIAGONAL = "main"
@@ -32,8 +34,7 @@ def uniform(h: int, w: int) -> NDArray[np.float64]:
     ValueError
         h or w is below 2.
     """
-    if min(h, w) < 2:
-        raise ValueError(f"grid {(h, w)} must have at least 2 points a side")
+    h, w = _grid(h, w)
     u = np.empty((2, h, w))
     u[0] = (np.arange(h) / (h - 1))[:, None]
     u[1] = np.arange(w) / (w - 1)
@@ -83,9 +84,7 @@ def resize(phi: NDArray[Real], size: int | tuple[int, int]) -> NDArray[Real]:
         `phi` has another shape, or a new side is below 2.
     """
     _check_shape(phi)
-    h, w = (size, size) if isinstance(size, int) else size
-    if min(h, w) < 2:
-        raise ValueError(f"grid {(h, w)} must have at least 2 points a side")
+    h, w = _grid(*sides("grid", size, -(2**63)))
     resized: NDArray[Real] = _stretch(_stretch(_floating(phi), h, -2), w, -1)
     return resized
 
@@ -106,10 +105,12 @@ def project(phi: NDArray[Real]) -> NDArray[Real]:
     Raises
     ------
     ValueError
-        `phi` has another shape.
+        `phi` has another shape, or values that are NaN.
     """
     _check_shape(phi)
     projected: NDArray[Real] = np.clip(_floating(phi), 0, 1)
+    if np.isnan(projected.sum()):  # one pass without an array of flags
+        raise ValueError(f"sampling tensor of shape {phi.shape} has values that are NaN")
     projected[..., 0, 0, :], projected[..., 0, -1, :] = 0, 1
     projected[..., 1, :, 0], projected[..., 1, :, -1] = 0, 1
     return projected
@@ -136,7 +137,7 @@ def flip(phi: NDArray[Real]) -> NDArray[Real]:
         `phi` has another shape.
     """
     _check_shape(phi)
-    flipped = np.ascontiguousarray(_floating(phi)[..., ::-1])
+    flipped = np.array(_floating(phi)[..., ::-1], order="C")  # a copy even of a flipped view
     flipped[..., 1, :, :] = 1 - flipped[..., 1, :, :]
     return flipped
 
@@ -161,8 +162,7 @@ def triangles(h: int, w: int, diagonal: str = DIAGONAL) -> NDArray[np.intp]:
     ValueError
         A side is below 2, or no such diagonal.
     """
-    if min(h, w) < 2:
-        raise ValueError(f"grid {(h, w)} must have at least 2 points a side")
+    h, w = _grid(h, w)
     first = np.arange(h - 1)[:, None] * w + np.arange(w - 1)
     corners = np.array([[i * w + j for i, j in half] for half in _halves(diagonal)], np.intp)
     return first[..., None, None] + corners
@@ -172,7 +172,7 @@ def folded_cells(phi: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
     """Cells turned over by the tensor: one of the two triangles along `DIAGONAL` has negative signed area.
 
     Areas are computed in float64 and compared with `FOLD_TOLERANCE`; a cell that collapsed to a line or a
-    point is not folded.
+    point is not folded, nor is one with a corner that is NaN (see `validate`).
 
     Parameters
     ----------
@@ -229,6 +229,13 @@ def _stretch(values: NDArray[Real], count: int, axis: int) -> NDArray[Real]:
     return stretched
 
 
+def _grid(h: int, w: int) -> tuple[int, int]:
+    h, w = sides("grid", (h, w), -(2**63))
+    if min(h, w) < 2:
+        raise ValueError(f"grid {(h, w)} must have at least 2 points a side")
+    return h, w
+
+
 def _floating(phi: NDArray[Any]) -> NDArray[Any]:
     """As float32 if it is that, else as float64."""
     return np.asarray(phi, np.float32 if phi.dtype == np.float32 else np.float64)
@@ -237,3 +244,4 @@ def _floating(phi: NDArray[Any]) -> NDArray[Any]:
 def _check_shape(phi: NDArray[Any]) -> None:
     if phi.ndim < 3 or phi.shape[-3] != 2 or min(phi.shape[-2:]) < 2:
         raise ValueError(f"sampling tensor has shape {phi.shape}, must be (..., 2, h, w) with h, w >= 2")
+    numbers("sampling tensor", phi)

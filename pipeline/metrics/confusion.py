@@ -38,12 +38,16 @@ class ConfusionMatrix:
     """
 
     def __init__(self, classes: Sequence[str] | int, targets: Sequence[int] = (), void: int = VOID) -> None:
-        self.names = tuple(str(i) for i in range(classes)) if isinstance(classes, int) else tuple(classes)
-        self.targets = tuple(targets)
-        self.void = void
-        n = len(self.names)
+        n = classes if isinstance(classes, (int, float, np.number)) else len(tuple(classes))
         if not 1 <= n <= 255:
             raise ValueError(f"there are {n} classes, must be 1 to 255")
+        numbers = (n, void, *targets)
+        if not all(np.isfinite(number) and number == int(number) for number in numbers):
+            raise ValueError(f"classes {n}, void {void} and targets {tuple(targets)} must be whole numbers")
+        n, self.void, *chosen = map(int, numbers)
+        self.targets = tuple(chosen)
+        counted = isinstance(classes, (int, float, np.number))
+        self.names = tuple(map(str, range(n))) if counted else tuple(classes)  # type: ignore[arg-type]
         if not n <= void <= 255:
             raise ValueError(f"void is {void}, must lie in {n}..255 beside {n} classes")
         if not all(0 <= target < n for target in self.targets):

@@ -11,6 +11,9 @@ from pipeline.metrics.labels import VOID, paired
 
 Source = Literal["instances", "components", "mixed"]
 
+MAX_ID = 2**54
+"""Ids of instances lie below it."""
+
 
 @dataclass(frozen=True)
 class ObjectRecall:
@@ -83,6 +86,7 @@ def object_recall(
         return _recall("components", labels, predicted, _components(labels, targets), targets, void)
     if instances.shape != truth.shape:
         raise ValueError(f"instances have shape {instances.shape}, ground truth {truth.shape}: must agree")
+    _check_ids(instances)
     return _recall("instances", labels, predicted, instances, targets, void)
 
 
@@ -111,8 +115,15 @@ def recall_by_size(objects: ObjectRecall, bins: int = 4) -> tuple[list[SizeBin],
     ValueError
         `bins` is below 1.
     """
-    if bins < 1:
+    if bins < 1 or bins != int(bins):
         raise ValueError(f"number of bins is {bins}, must be at least 1")
+    bins = int(bins)
+    shapes = {array.shape for array in (objects.classes, objects.areas, objects.recalls)}
+    if len(shapes) > 1 or objects.areas.ndim != 1:
+        raise ValueError(
+            f"objects have classes {objects.classes.shape}, areas {objects.areas.shape} and recalls "
+            f"{objects.recalls.shape}, must be (objects,)"
+        )
     by_class = {
         int(label): _bins(
             objects.areas[objects.classes == label], objects.recalls[objects.classes == label], bins
@@ -120,6 +131,18 @@ def recall_by_size(objects: ObjectRecall, bins: int = 4) -> tuple[list[SizeBin],
         for label in np.unique(objects.classes)
     }
     return _bins(objects.areas, objects.recalls, bins), by_class
+
+
+def _check_ids(instances: NDArray[np.integer[Any]]) -> None:
+    """Ids are multiplied by 256, so that those of 64 bits must leave room for it."""
+    if not np.issubdtype(instances.dtype, np.integer):
+        raise ValueError(
+            f"instances of shape {instances.shape} have dtype {instances.dtype}, must be integers"
+        )
+    if instances.dtype.itemsize == 8 and instances.size and instances.max() >= MAX_ID:
+        raise ValueError(
+            f"instances of shape {instances.shape} have ids up to {instances.max()}, must lie below {MAX_ID}"
+        )
 
 
 def _components(truth: NDArray[np.uint8], targets: Sequence[int]) -> NDArray[np.integer[Any]]:

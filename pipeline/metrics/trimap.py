@@ -71,11 +71,13 @@ def trimap_accuracy(
     ValueError
         Shapes differ, labels are not integers in 0..255, or a width is negative or no integer.
     """
-    exact = tuple(int(width) for width in widths)
+    exact = tuple(int(width) if np.isfinite(width) else -1 for width in widths)
     if not exact or min(exact) < 0 or exact != tuple(widths):
         raise ValueError(f"trimap widths are {tuple(widths)}, must be whole numbers of pixels, 0 or more")
-    squares = np.array(exact, np.int64) ** 2
-    counts = _count_by_distance(*paired(truth, prediction), void, max(exact))
+    labels, predicted = paired(truth, prediction)
+    most = sum(labels.shape)  # no two pixels are farther apart: a wider band holds no more
+    squares = np.array([min(width, most) for width in exact], np.int64) ** 2
+    counts = _count_by_distance(labels, predicted, void, min(max(exact), most))
     correct, total = counts.cumsum(axis=1)[:, squares]
     return TrimapCounts(exact, correct, total)
 

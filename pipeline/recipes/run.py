@@ -14,6 +14,7 @@ from pipeline.errors import AdaprepError
 from pipeline.recipes import side_by_side
 from pipeline.recipes.schema import Recipe
 from pipeline.recipes.steps import Boundaries, Check, Step
+from pipeline.train import environment
 from pipeline.train.settings import need_torch
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def _check_machine(recipe: Recipe, chosen: Sequence[Step]) -> None:
         need_torch()
         from pipeline.train.processes import choose_device
 
-        choose_device(recipe.device, int(os.environ.get("LOCAL_RANK", "0")))
+        choose_device(recipe.device, environment.read().local)
         _check_networks(recipe)
 
 
@@ -215,11 +216,11 @@ def _only_training(recipe: Recipe, chosen: Sequence[Step]) -> None:
 
 
 def _processes() -> int:
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    return environment.size()
 
 
 def _first() -> bool:
-    return os.environ.get("RANK", "0") == "0"
+    return os.environ.get("RANK", "0").strip() in ("", "0")
 
 
 def _silent(_: str) -> None:

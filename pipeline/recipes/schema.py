@@ -106,6 +106,12 @@ class Recipe:
         return Workspace(self.workspace)
 
     @property
+    def factories(self) -> tuple[str, ...]:
+        """``package.module:factory`` of the base networks that are not ours."""
+        every = (request.base.architecture for request in self.trainings if request.networks == ("base",))
+        return tuple(dict.fromkeys(name for name in every if ":" in name))
+
+    @property
     def trained_splits(self) -> list[str]:
         """What networks are trained and validated on; a data set may have no validation split."""
         return [split for split in dict.fromkeys(self.splits) if split in self.dataset.splits]

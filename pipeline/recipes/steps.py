@@ -245,7 +245,9 @@ class Evaluate(SplitStep):
     def options(self) -> evaluate.Options:
         recipe = self.recipe
         held = settings.Held(recipe.dataset.name, recipe.said_root, None, (self.split,))
-        return evaluate.Options(held=held, device=recipe.device, workspace=recipe.workspace)
+        return evaluate.Options(
+            held=held, factories=recipe.factories, device=recipe.device, workspace=recipe.workspace
+        )
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -263,7 +265,13 @@ class WriteReport(SplitStep):
     @property
     def options(self) -> report.Options:
         recipe = self.recipe
-        return report.Options(root=recipe.said_root, split=self.split, device=recipe.device, **self._held)
+        return report.Options(
+            root=recipe.said_root,
+            split=self.split,
+            factories=recipe.factories,
+            device=recipe.device,
+            **self._held,
+        )
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -61,6 +61,9 @@ def print_evaluations(every: Evaluations) -> None:
         out.print(f"  targets: {', '.join(facts['targets'])}", soft_wrap=True)
     if every.incomplete:
         out.print(f"  not finished, left out: {', '.join(every.incomplete)}", soft_wrap=True)
+    if every.refused:
+        out.print(f"  not evaluated: {len(every.refused)} runs", soft_wrap=True)
+        print_failures(every.refused)
     print_failures(every.failures)
 
 

@@ -1,18 +1,23 @@
 """Checkpoints: weights, with what is needed to make their network again and to know how it was trained."""
 
 import hashlib
+import io
 import os
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from pipeline import disk
 from pipeline.errors import AdaprepError
+from pipeline.names import printable
+from pipeline.train import archive, fields
 
 FORMAT = "adaprep checkpoint"
 VERSION = 1
@@ -21,6 +26,13 @@ Kind = Literal["auxiliary", "base"]
 NAMES = {"auxiliary": "an auxiliary network's checkpoint", "base": "a base network's checkpoint"}
 NEEDED = {"auxiliary": "an auxiliary one", "base": "a base network's"}
 _FIELDS = ("kind", "network", "arguments", "state", "about", "training")
+
+MAX_MESSAGE = 1500
+"""Characters of what PyTorch says of weights that do not fit; it names them all."""
+
+
+class FactoryError(AdaprepError):
+    """A checkpoint needs a network that is not ours, and the function that makes it was not given."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +46,8 @@ class Checkpoint:
     kind
         "auxiliary" or "base".
     network
-        "auxiliary"; or what `pipeline.train.networks.factory.build` takes: a name, or
-        ``package.module:function``.
+        "auxiliary"; the name of one of our base networks; or, as a hint to the reader and never imported,
+        the ``package.module:function`` that made it.
     arguments
         Of the network's constructor; those of a base network include ``classes``.
     state
@@ -63,22 +75,60 @@ class Checkpoint:
             digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()[:12]
 
-    def build(self) -> nn.Module:
+    def build(self, factories: Sequence[str] = ()) -> nn.Module:
         """Make the network again, with these weights, on the CPU and in evaluation mode.
+
+        Parameters
+        ----------
+        factories
+            ``package.module:function`` of networks that are not ours, from whoever runs the command: the one
+            that the file names is taken, else the only one.
 
         Raises
         ------
+        FactoryError
+            The network is not ours, and there is no factory for it.
         AdaprepError
             The network cannot be made, or has other weights than the file.
         """
-        network = self._fresh()
-        try:
-            network.load_state_dict(self.state)
-        except RuntimeError as error:
-            raise AdaprepError(
-                f"{self.path} does not fit the network {self.network} as it is now: {error}"
-            ) from error
-        return network.eval()
+        from pipeline.train.networks.factory import ARCHITECTURES, build
+
+        factory = self.factory(factories)
+        with self._explained():
+            fields.check_finite(self.state)
+        if self.kind == "auxiliary" or self.network in ARCHITECTURES:
+            with torch.device("meta"):
+                self._filled(self._ours())  # whether all fits is known before any memory is taken
+            return self._filled(self._ours()).eval()
+        return self._filled(build(factory, **self.arguments)).eval()
+
+    def factory(self, factories: Sequence[str] = ()) -> str:
+        """Which of the factories given by hand makes this network, or the name of our own.
+
+        Raises
+        ------
+        FactoryError
+            None of them does.
+        """
+        from pipeline.train.networks.factory import ARCHITECTURES
+
+        if self.kind == "auxiliary":
+            return "auxiliary"
+        if self.network in ARCHITECTURES or self.network in factories:
+            return self.network
+        if len(factories) == 1:
+            return factories[0]
+        named = printable(self.network)
+        given = (
+            f"--architecture {' and '.join(factories)} are others"
+            if factories
+            else "no --architecture names it"
+        )
+        raise FactoryError(
+            f"{self.path} holds the weights of a network that is not one of adaprep's, and {given}: a file "
+            f"does not decide which code runs. It was trained with {named}; if you trust that code, add "
+            f"--architecture {named}"
+        )
 
     def expect(self, **wanted: Any) -> None:
         """Refuse a checkpoint trained for something else.
@@ -105,13 +155,40 @@ class Checkpoint:
                     f"is asked for. Ask for {_show(recorded[name])}, or train a network for {_show(value)}."
                 )
 
-    def _fresh(self) -> nn.Module:
+    def _ours(self) -> nn.Module:
+        """One of adaprep's networks, with random weights."""
         from pipeline.train.networks.auxiliary import AuxiliaryNetwork
         from pipeline.train.networks.factory import build
 
-        if self.kind == "auxiliary":
-            return AuxiliaryNetwork(**self.arguments)
-        return build(self.network, **self.arguments)
+        with self._explained():
+            if self.kind == "auxiliary":
+                fields.check_grid(self.arguments, self.state)
+                return AuxiliaryNetwork(**self.arguments)
+            return build(self.network, **self.arguments)
+
+    def _filled(self, network: nn.Module) -> nn.Module:
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "for .*: copying from a non-meta parameter")
+                network.load_state_dict(self.state)
+        except RuntimeError as error:
+            message = printable(str(error))
+            shown = message if len(message) <= MAX_MESSAGE else f"{message[:MAX_MESSAGE]} ..."
+            raise AdaprepError(
+                f"{self.path} does not fit the network {printable(self.network)} as it is now: {shown}"
+            ) from error
+        return network
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn what its own fields make go wrong into a sentence."""
+        try:
+            yield
+        except (fields.FieldError, ValueError, TypeError, RuntimeError, OverflowError) as error:
+            raise AdaprepError(
+                f"{self.path} cannot be used: {printable(str(error))}. It was not written by adaprep, or was "
+                f"changed since: train it again, or ask for it where it came from."
+            ) from error
 
 
 def save(
@@ -165,7 +242,9 @@ def save(
 def load(
     path: str | os.PathLike[str], kind: Kind | None = None, device: str | torch.device = "cpu"
 ) -> Checkpoint:
-    """Read a checkpoint. Only plain data and tensors are read: a file from elsewhere can run no code.
+    """Read a checkpoint. A file from elsewhere can run no code: only plain data and tensors are read.
+
+    Checksums are compared, and every field is looked at.
 
     Parameters
     ----------
@@ -183,7 +262,7 @@ def load(
         kind.
     """
     path = Path(path)
-    content = _read(path, device)
+    content, stored = _read(path, device)
     if content["version"] > VERSION:
         raise AdaprepError(
             f"{path} is written in format {content['version']}, this adaprep reads up to {VERSION}. "
@@ -192,50 +271,85 @@ def load(
     missing = [name for name in _FIELDS if name not in content]
     if missing:
         raise AdaprepError(f"{path} is an incomplete checkpoint: it has no {', '.join(missing)}.")
-    if kind is not None and content["kind"] != kind:
+    try:
+        fields.check(content, stored)
+        network = "auxiliary" if content["kind"] == "auxiliary" else content["network"]
+        fields.check_arguments(network, content["arguments"])
+    except fields.FieldError as error:
+        raise AdaprepError(
+            f"{path} is not a checkpoint that adaprep wrote: {error}. Train it again, or ask for it where it "
+            f"came from."
+        ) from error
+    if content["kind"] not in (get_args(Kind) if kind is None else (kind,)):
         raise AdaprepError(
             f"{path} is {NAMES.get(content['kind'], 'a checkpoint of an unknown kind')}, "
-            f"{NEEDED[kind]} is needed."
+            f"{NEEDED[kind] if kind else 'an auxiliary or a base one'} is needed."
         )
     return Checkpoint(path, **{name: content[name] for name in _FIELDS})
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
     try:
-        with disk.replacing(path) as partial, partial.open("wb") as file:
-            torch.save(content, file)
+        with disk.writing(path), disk.replacing(path) as partial, partial.open("wb") as file:
+            guarded = _Guarded(file)
+            try:
+                torch.save(content, guarded)  # type: ignore[arg-type]
+            except RuntimeError as error:  # PyTorch's word for a write that failed
+                raise guarded.failure or error from error
             file.flush()
             os.fsync(file.fileno())
     except (OSError, RuntimeError) as error:
         raise AdaprepError(f"the checkpoint {path} cannot be written: {error}") from error
 
 
-def _read(path: Path, device: str | torch.device) -> dict[str, Any]:
+class _Guarded:
+    """A file that remembers why a write failed: PyTorch's writer does not pass it on."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.failure: OSError | None = None
+
+    def write(self, part: Any) -> int:
+        try:
+            return self.file.write(part)
+        except OSError as error:
+            self.failure = error
+            raise
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+def _read(path: Path, device: str | torch.device) -> tuple[dict[str, Any], int]:
+    """The content, and the bytes of its storages."""
     if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
+        what = "is a folder" if path.is_dir() else "is no file" if path.exists() else "does not exist"
         raise AdaprepError(f"no checkpoint at {path}: it {what}.")
     try:
-        file = path.open("rb")
+        whole = path.read_bytes()
     except OSError as error:
         raise AdaprepError(f"{path} cannot be read: {error}") from error
-    with file:
-        try:
-            content = torch.load(file, map_location=device, weights_only=True)
-        except UnpicklingError as error:
-            raise AdaprepError(f"{path} is not a checkpoint of adaprep.") from error
-        except Exception as error:
-            raise AdaprepError(
-                f"{path} is damaged, or no checkpoint at all. If it was copied here, copy it again."
-            ) from error
+    try:
+        stored = archive.check(whole)
+        content = torch.load(io.BytesIO(whole), map_location=device, weights_only=True)
+    except (UnpicklingError, archive.ForeignError) as error:
+        raise AdaprepError(f"{path} is not a checkpoint of adaprep.") from error
+    except torch.OutOfMemoryError as error:
+        raise AdaprepError(f"{path} does not fit in the memory of {device}: {error}") from error
+    except Exception as error:
+        raise AdaprepError(
+            f"{path} is damaged, or no checkpoint at all. If it was copied here, copy it again."
+        ) from error
     if (
         not isinstance(content, dict)
         or content.get("format") != FORMAT
-        or not isinstance(content.get("version"), int)
+        or type(content.get("version")) is not int
+        or content["version"] < 1
     ):
         raise AdaprepError(
             f"{path} is not a checkpoint of adaprep: PyTorch reads it, but it is another program's."
         )
-    return content
+    return content, stored
 
 
 def _check_plain(value: Any, where: str) -> None:

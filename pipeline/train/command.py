@@ -16,11 +16,15 @@ from pipeline.stages.engine import Summary
 from pipeline.train import prepare, progress
 from pipeline.train.data import Augmentation
 from pipeline.train.fit import Task, Where, fit
+from pipeline.train.networks.factory import ARCHITECTURES, try_out
 from pipeline.train.parts import AuxiliaryPart, BasePart, Part
 from pipeline.train.prepare import Sampling, Splits
 from pipeline.train.processes import started
 from pipeline.train.runs import Result, Run, State
 from pipeline.train.settings import Precision, Request, Schedule
+
+MAX_RATE = 1e30
+"""What is larger overflows single precision in the first update."""
 
 MakeTask = Callable[[bool | None], Task]
 
@@ -81,6 +85,7 @@ def run(
         where = Where(device, processes, request.workers, request.save_every, bfloat16)
         splits = prepare.open_splits(space, dataset, request.splits, root)
         heard = hooks if hooks and processes.first else Hooks()
+        _try_out(request, splits)
         ok = True
         for network in request.wanted:
             ok &= _train(_part(network, space, splits, request), splits, request, where, heard)
@@ -93,6 +98,7 @@ def plan(
     """What `run` would do; nothing is written. Raises as `run`."""
     check(request)
     splits = prepare.open_splits(space, dataset, request.splits, root)
+    _try_out(request, splits)
     planned = []
     for network in request.wanted:
         part = (
@@ -118,18 +124,34 @@ def check(request: Request) -> None:
     Raises
     ------
     AdaprepError
-        An augmentation that there is not, a resolution below 2, a checkpoint that is not used.
+        An augmentation that there is not, a resolution below 2, a rate that is no number, a checkpoint that
+        is not used.
     """
     known = Augmentation.__dataclass_fields__
     if unknown := sorted(set(request.augmentation) - set(known)):
         raise AdaprepError(f"no augmentation is called {unknown[0]!r}; there are: {', '.join(known)}")
     if min(request.base.resolution, request.auxiliary.resolution) < 2:
         raise AdaprepError("the least resolution is 2")
+    rates = (request.weight_decay, request.auxiliary.lam, request.base.lam, request.rate or 1.0)
+    if not all(0 <= number <= MAX_RATE for number in rates) or request.rate == 0:
+        raise AdaprepError(
+            f"learning rate {request.rate}, weight decay {request.weight_decay} and lambda "
+            f"{request.auxiliary.lam} must be numbers from 0 to {MAX_RATE:g}, the rate above 0"
+        )
     if request.checkpoint and (request.wanted != ("base",) or request.base.sampler != "auxiliary"):
         raise AdaprepError(
             "--checkpoint names the auxiliary network to sample with: "
             "use it with --network base --sampler auxiliary"
         )
+
+
+def _try_out(request: Request, splits: Splits) -> None:
+    """Refuse a base network that cannot be trained before anything is sampled or trained for it."""
+    chosen = request.base
+    if "base" in request.networks and (chosen.architecture not in ARCHITECTURES or chosen.pretrained):
+        weights = {"pretrained": chosen.pretrained} if chosen.pretrained else {}
+        classes = len(splits.dataset.classes.names)
+        try_out(chosen.architecture, classes, chosen.resolution, **chosen.arguments, **weights)
 
 
 def _part(network: str, space: stores.Workspace, splits: Splits, request: Request) -> Part:
@@ -153,6 +175,9 @@ def _train(part: Part, splits: Splits, request: Request, where: Where, hooks: Ho
     if state == "complete":
         hooks.trained(run.result())
         return ok
+    images, batch = len(splits.train.found), part.schedule.batch_size
+    if images < batch:
+        hooks.waiting(f"{part.name}: {images} images to train on, so a step takes so many, not {batch}")
     hooks.trained(_fit(part.task, part.schedule, run, state, where, hooks))
     return ok
 

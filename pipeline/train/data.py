@@ -21,6 +21,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pipeline import stores
 from pipeline.errors import AdaprepError
+from pipeline.train import environment
+from pipeline.train.memory import free_memory
+from pipeline.units import human_bytes
 
 Batch = dict[str, Tensor]
 
@@ -50,6 +53,8 @@ class StoreDataset(Dataset[Batch]):
         Name of the value in a batch -> where it lies.
     in_memory
         True, False, or None: when all arrays take less than half of the memory that is free now.
+    sharing
+        Processes of this machine that each read them: half of the memory is for all of them.
     kept_shards
         Shards of each array kept while reading from disk.
 
@@ -60,7 +65,11 @@ class StoreDataset(Dataset[Batch]):
     """
 
     def __init__(
-        self, sources: Mapping[str, Source], in_memory: bool | None = None, kept_shards: int = 8
+        self,
+        sources: Mapping[str, Source],
+        in_memory: bool | None = None,
+        kept_shards: int = 8,
+        sharing: int | None = None,
     ) -> None:
         self.sources = dict(sources)
         opened = {path: stores.open_store(path, mode="r") for path in {s.store for s in sources.values()}}
@@ -70,13 +79,25 @@ class StoreDataset(Dataset[Batch]):
         self.shard = min(store.layout.shard for store in opened.values())
         self.kept_shards = kept_shards
         self.bytes = sum(int(opened[s.store][s.array].nbytes) for s in sources.values())
-        self.in_memory = self.bytes < _free_memory() // 2 if in_memory is None else in_memory
+        sharing = environment.local_size() if sharing is None else sharing
+        self.in_memory = self.bytes < free_memory() // 2 // sharing if in_memory is None else in_memory
         self._loaded: dict[str, NDArray[Any]] = {}
         if self.in_memory:
-            self._loaded = {name: opened[s.store][s.array][:] for name, s in sources.items()}
+            self._load(opened, in_memory is None)
         self._process = -1
         self._cache: OrderedDict[tuple[str, int], NDArray[Any]] = OrderedDict()
         self._arrays: dict[str, Any] = {}
+
+    def _load(self, opened: Mapping[Path, stores.Store], optional: bool) -> None:
+        try:
+            self._loaded = {name: opened[s.store][s.array][:] for name, s in self.sources.items()}
+        except MemoryError as error:
+            if not optional:
+                raise AdaprepError(
+                    f"the samples take {human_bytes(self.bytes)} of memory, as when this run was begun, and "
+                    f"that is not there now: end other programs, or start the run again with --overwrite"
+                ) from error
+            self.in_memory, self._loaded = False, {}
 
     def __len__(self) -> int:
         return len(self.images) * self.crops
@@ -145,10 +166,6 @@ def _check_together(opened: Mapping[Path, stores.Store]) -> int:
             f"these stores were made from other images or crop counts than each other: {names}"
         )
     return crops.pop()
-
-
-def _free_memory() -> int:
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _tensor(values: NDArray[Any]) -> Tensor:

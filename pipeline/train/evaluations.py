@@ -37,10 +37,11 @@ class Evaluations:
     new: int = 0  # how many of them were measured now
     failures: list[Failure] = field(default_factory=list)
     incomplete: list[str] = field(default_factory=list)  # runs that are not over, and so left out
+    refused: list[Failure] = field(default_factory=list)  # runs that cannot be evaluated, and why
 
     @property
     def ok(self) -> bool:
-        return not self.failures
+        return not self.failures and not self.refused
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def run_all(
     root: Path | None = None,
     overwrite: bool = False,
     listener: engine.Listener | None = None,
+    factories: Sequence[str] = (),
 ) -> Evaluations:
     """Evaluate every complete base run, as it was sampled in training; skip what was measured already.
 
@@ -82,54 +84,58 @@ def run_all(
         Measure again.
     listener
         Hears of the progress.
+    factories
+        ``package.module:function`` of base networks that are not ours: a run is evaluated with the one of
+        the name that it was trained with. Runs that cannot be evaluated are listed, the others go on.
 
     Raises
     ------
     AdaprepError
-        No base network has been trained, the split is not in the workspace, or the auxiliary network that
-        sampled for a base network is gone.
+        No base network has been trained, or the split is not in the workspace.
     """
     folder = space.folders(dataset, [split])[0]
-    lost: list[Failure] = []
-    complete, incomplete = _candidates(space, folder.dataset, lost)
+    complete, incomplete, refused = _candidates(space, folder.dataset)
     todo = [c for c in complete if overwrite or not _measured(c, split)]
     failures: list[Failure] = []
+    systems: dict[str, System] = {}
     if todo:
         found = listing.load(folder, root)
-        failures = _measure(space, found.dataset, split, found.frames, todo, device, listener)
+        systems = _systems(space, found.dataset, todo, device, factories, refused)
+        todo = [c for c in todo if c.run.name in systems]
+        if todo:
+            failures = _measure(found.dataset, split, found.frames, todo, systems, listener)
     runs = {candidate.run.name for candidate in complete}
     damaged: list[str] = []
     kept = [one for one in results.evaluations(space, folder.dataset, split, damaged) if one["run"] in runs]
-    lost += [Failure(0, "evaluation", problem) for problem in damaged]
-    return Evaluations(folder.dataset, split, kept, len(todo), [*failures, *lost], incomplete)
+    refused += [Failure(0, "evaluation", problem) for problem in damaged]
+    return Evaluations(folder.dataset, split, kept, len(todo), failures, incomplete, refused)
 
 
-def _candidates(
-    space: stores.Workspace, dataset: str, lost: list[Failure]
-) -> tuple[list[_Candidate], list[str]]:
-    """Base runs that are over, and the names of those that are not; `lost` takes those that are damaged."""
+def _candidates(space: stores.Workspace, dataset: str) -> tuple[list[_Candidate], list[str], list[Failure]]:
+    """Base runs that are over, the names of those that are not, and runs that cannot be read."""
     folder = results.runs_folder(space, dataset)
-    complete, incomplete = [], []
+    complete: list[_Candidate] = []
+    incomplete: list[str] = []
+    refused: list[Failure] = []
     for about in sorted(folder.glob("*/settings.json")):
+        run = about.parent
         try:
-            settings = results.settings_of(about.parent)
+            settings = results.settings_of(run)
             if settings["network"] != "base":
                 continue
-            if results.result_of(about.parent) is not None:
-                complete.append(_Candidate(about.parent, settings, load_base(about.parent / "best.pt")))
+            if results.result_of(run) is not None:
+                complete.append(_Candidate(run, settings, load_base(run / "best.pt")))
             else:
-                incomplete.append(about.parent.name)
+                incomplete.append(run.name)
         except AdaprepError as error:
-            lost.append(Failure(0, about.parent.name, str(error)))
-    if not complete:
-        if lost:
-            raise AdaprepError("\n".join(failure.reason for failure in lost))
+            refused.append(Failure(len(refused), run.name, str(error)))
+    if not complete and not refused:
         unfinished = f" ({', '.join(incomplete)} is not finished)" if incomplete else ""
         raise AdaprepError(
             f"there is no trained base network in {folder}{unfinished}. Run: adaprep train   "
             f"or name a checkpoint: adaprep evaluate BASE.pt"
         )
-    return complete, incomplete
+    return complete, incomplete, refused
 
 
 def _measured(candidate: _Candidate, split: str) -> bool:
@@ -140,19 +146,36 @@ def _measured(candidate: _Candidate, split: str) -> bool:
     return found is not None and found.get("weights") == candidate.weights
 
 
-def _measure(
+def _systems(
     space: stores.Workspace,
+    dataset: Dataset,
+    todo: Sequence[_Candidate],
+    device: torch.device,
+    factories: Sequence[str],
+    refused: list[Failure],
+) -> dict[str, System]:
+    """The candidates' systems by the names of their runs; what cannot be made is added to `refused`."""
+    folder = results.runs_folder(space, dataset.name)
+    auxiliaries = auxiliary_networks(folder) if any(_sampled_by(c) for c in todo) else {}
+    systems = {}
+    for candidate in todo:
+        named = [name for name in factories if name == candidate.base.network]
+        try:
+            systems[candidate.run.name] = _system(candidate, dataset, auxiliaries, device, named)
+        except AdaprepError as error:
+            refused.append(Failure(len(refused), candidate.run.name, str(error)))
+    return systems
+
+
+def _measure(
     dataset: Dataset,
     split: str,
     frames: Sequence[Frame],
     todo: Sequence[_Candidate],
-    device: torch.device,
+    systems: dict[str, System],
     listener: engine.Listener | None,
 ) -> list[Failure]:
     """Score the candidates in one pass over the images; keep what was found where every file was read."""
-    folder = results.runs_folder(space, dataset.name)
-    auxiliaries = auxiliary_networks(folder) if any(_sampled_by(c) for c in todo) else {}
-    systems = {c.run.name: _system(c, dataset, auxiliaries, device) for c in todo}
     named = [replace(system, name=run) for run, system in systems.items()]
     report = evaluate.run(dataset, split, frames, named, (), listener)
     if not report.ok:
@@ -169,16 +192,20 @@ def _measure(
 
 def _sampled_by(candidate: _Candidate) -> str | None:
     """Identity of the auxiliary network that sampled for it."""
-    return candidate.settings.get("auxiliary") if candidate.settings["sampler"] == "auxiliary" else None
+    return candidate.base.about.get("auxiliary") if candidate.base.about["sampler"] == "auxiliary" else None
 
 
 def _system(
-    candidate: _Candidate, dataset: Dataset, auxiliaries: dict[str, Path], device: torch.device
+    candidate: _Candidate,
+    dataset: Dataset,
+    auxiliaries: dict[str, Path],
+    device: torch.device,
+    factories: Sequence[str],
 ) -> System:
     base = candidate.base
     check_classes(base, dataset.name, dataset.classes.names)
-    if candidate.settings["sampler"] == "proposal":
-        return with_proposals(base, None, device)
+    if base.about["sampler"] == "proposal":
+        return with_proposals(base, None, device, factories)
     wanted = _sampled_by(candidate)
     if wanted is not None and wanted not in auxiliaries:
         raise AdaprepError(
@@ -186,4 +213,4 @@ def _system(
             f"{candidate.run.parent} holds: evaluate it by itself, "
             f"adaprep evaluate {base.path} --auxiliary FILE, or move it away."
         )
-    return open_system(base, auxiliaries[wanted] if wanted else None, device)[0]
+    return open_system(base, auxiliaries[wanted] if wanted else None, device, factories=factories)[0]

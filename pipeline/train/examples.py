@@ -37,6 +37,7 @@ def predict(
     dataset: Dataset,
     frames: Sequence[Frame],
     device: torch.device,
+    factories: Sequence[str] = (),
     damaged: list[str] | None = None,
 ) -> list[Example]:
     """Label a few frames with the pair of base networks that shows most.
@@ -53,6 +54,9 @@ def predict(
         To label.
     device
         Where the base networks run.
+    factories
+        ``package.module:function`` of base networks that are not ours, by the names that they were trained
+        with.
     damaged
         Takes a sentence for every run that cannot be used; the others are.
 
@@ -71,7 +75,7 @@ def predict(
     systems: dict[str, System] = {}
     for name, run in chosen.items():
         with _told(damaged):
-            if opened := _open(space, dataset, run, device):
+            if opened := _open(space, dataset, run, device, factories):
                 systems[name] = opened
     if not systems:
         return []
@@ -118,13 +122,16 @@ def _inverse(name: str, seed: int) -> str:
     return f"{'' if tag else '~'}{1_000_000 - seed:07}{tag}"
 
 
-def _open(space: stores.Workspace, dataset: Dataset, run: Path, device: torch.device) -> System | None:
+def _open(
+    space: stores.Workspace, dataset: Dataset, run: Path, device: torch.device, factories: Sequence[str]
+) -> System | None:
     base = load_base(run / "best.pt")
     check_classes(base, dataset.name, dataset.classes.names)
+    named = [name for name in factories if name == base.network]
     if base.about["sampler"] == "uniform":
-        return open_system(base, None, device)[0]
-    path = auxiliary_networks(results.runs_folder(space, dataset.name)).get(base.about["auxiliary"])
-    return open_system(base, path, device)[0] if path else None
+        return open_system(base, None, device, factories=named)[0]
+    path = auxiliary_networks(results.runs_folder(space, dataset.name)).get(base.about.get("auxiliary", ""))
+    return open_system(base, path, device, factories=named)[0] if path else None
 
 
 def _label(

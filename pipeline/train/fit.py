@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 import torch
@@ -19,15 +20,19 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.errors import AdaprepError
+from pipeline.names import printable
 from pipeline.train import checkpoint
 from pipeline.train.batches import share_out, step_seed
 from pipeline.train.data import Augmentation, Batch, StoreDataset, loader
+from pipeline.train.fields import is_count
 from pipeline.train.history import History
 from pipeline.train.memory import explained
+from pipeline.train.networks.factory import ARCHITECTURES
 from pipeline.train.processes import Processes
 from pipeline.train.progress import Listener, Silent
 from pipeline.train.runs import Result, Run
 from pipeline.train.settings import Schedule
+from pipeline.train.validation import NotNumbersError
 
 LOOK_EVERY = 20
 """Steps after which losses are fetched from the device and looked at."""
@@ -119,17 +124,24 @@ class _Fit:
         self.batches = share_out(task.data, schedule, self.processes)
         self.steps = len(self.batches) * schedule.epochs
         torch.manual_seed(schedule.seed)
-        self.network = channels_last(task.build().to(self.device))
+        with explained(schedule.batch_size):
+            self.network = channels_last(task.build().to(self.device))
         self.optimiser = _optimiser(self.network, schedule)
         self.position = Position()
         self.pending: list[Tensor] = []
         self.unsaved = 0  # steps since the last checkpoint
         self._resume()
-        self.parallel: nn.Module = (
-            DistributedDataParallel(self.network) if self.processes.size > 1 else self.network
-        )
+        self.parallel = self._side_by_side()
         if self.device.type == "cuda":
             torch.backends.cudnn.benchmark = True
+
+    def _side_by_side(self) -> nn.Module:
+        """The network as all processes train it. One that is not ours may have layers without a gradient."""
+        if self.processes.size == 1:
+            return self.network
+        foreign = self.task.network not in ("auxiliary", *ARCHITECTURES)
+        warnings.filterwarnings("ignore", "find_unused_parameters=True was specified")
+        return DistributedDataParallel(self.network, find_unused_parameters=foreign)
 
     def run_all(self) -> Result:
         position, per_epoch = self.position, len(self.batches)
@@ -192,7 +204,7 @@ class _Fit:
         rate = self.schedule.learning_rate(position.epoch * len(self.batches) + position.step, self.steps)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        with explained(self.schedule.batch_size):
+        with explained(self.schedule.batch_size, len(batch["image"])):
             there = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
             changed = self.augmentation(there, generator)
             changed["image"] = changed["image"].contiguous(memory_format=torch.channels_last)
@@ -214,7 +226,7 @@ class _Fit:
         first = position.step - len(losses)
         bad = np.flatnonzero(~np.isfinite(losses))
         if bad.size:
-            self._stop(f"the loss became {losses[bad[0]]}", first + int(bad[0]))
+            self._stop(f"the loss became {losses[bad[0]]}", position.epoch, first + int(bad[0]))
         for loss in losses.tolist():  # one by one: the sum must not depend on where a run was interrupted
             position.loss += loss
         self.pending.clear()
@@ -222,8 +234,8 @@ class _Fit:
             position.epoch + 1, len(losses), len(losses) * images, position.loss / position.step
         )
 
-    def _stop(self, what: str, step: int) -> None:
-        epoch = self.position.epoch
+    def _stop(self, what: str, epoch: int, step: int) -> NoReturn:
+        """End the run, `epoch` epochs and `step` steps of the next one after its beginning."""
         rate = self.schedule.learning_rate(epoch * len(self.batches) + step, self.steps)
         kept = (
             f"The checkpoint before that is kept: {self.run.last}. "
@@ -232,7 +244,7 @@ class _Fit:
         )
         raise AdaprepError(
             f"{self.run.name}: {what} at epoch {epoch + 1}, step {step + 1}, learning rate {rate:.3g}. "
-            f"{kept}Try a lower --rate, with --overwrite."
+            f"{kept}Try a lower --learning-rate, with --overwrite."
         )
 
     def _is_validated(self, epoch: int) -> bool:
@@ -244,8 +256,14 @@ class _Fit:
         if not self._is_validated(position.epoch):
             return {}
         self.processes.share(self.network)
-        with explained(self.schedule.batch_size):
-            figures = dict(self.task.validate(self.network, self.device, self.processes))
+        try:
+            with explained(self.schedule.batch_size):
+                figures = dict(self.task.validate(self.network, self.device, self.processes))
+        except NotNumbersError as error:
+            self._stop(str(error), position.epoch - 1, len(self.batches) - 1)
+        if not math.isfinite(figures.get("validation_loss", 0.0)):
+            what = f"the validation loss became {figures['validation_loss']}"
+            self._stop(what, position.epoch - 1, len(self.batches) - 1)
         sign = 1 if figures and self.task.higher_is_better else -1
         figures = figures or {"training_loss": loss}
         self.listener.validated(figures)
@@ -269,7 +287,11 @@ class _Fit:
         state = self.network.state_dict()
         for name, value in state.items():
             if value.is_floating_point() and not bool(value.isfinite().all()):
-                self._stop(f"the weights {name} are no numbers any more", self.position.step)
+                position = self.position
+                what = f"the weights {name} are no numbers any more"
+                self._stop(
+                    what, position.epoch - (position.step == 0), (position.step or len(self.batches)) - 1
+                )
         checkpoint.save(
             path,
             self.task.kind,  # type: ignore[arg-type]
@@ -284,15 +306,27 @@ class _Fit:
         """Take up `last.pt`, if there is one."""
         if not self.run.last.exists():
             return
-        found = checkpoint.load(self.run.last, self.task.kind)  # type: ignore[arg-type]
+        try:
+            found = checkpoint.load(self.run.last, self.task.kind)  # type: ignore[arg-type]
+        except AdaprepError as error:
+            raise AdaprepError(
+                f"the run {self.run.name} cannot go on: {error} Or start it again with --overwrite."
+            ) from error
         found.expect(**{name: self.task.about[name] for name in ("dataset", "class_names")})
         found.expect(**self.task.arguments)
-        self.network.load_state_dict(found.state)
         if not found.training:
             raise AdaprepError(f"{self.run.last} is that of a finished run. Use --overwrite to start again.")
-        if "optimiser" in found.training:  # else all epochs are done, and it was being finished
-            self.optimiser.load_state_dict(found.training["optimiser"])
-        self.position = Position(**found.training["position"])
+        try:
+            self.network.load_state_dict(found.state)
+            if "optimiser" in found.training:  # else all epochs are done, and it was being finished
+                self.optimiser.load_state_dict(found.training["optimiser"])
+            self.position = _position(found.training["position"], self.schedule.epochs, len(self.batches))
+        except (RuntimeError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+            said = printable(f"{type(error).__name__}: {error}")[:500]
+            raise AdaprepError(
+                f"the run {self.run.name} cannot go on: {self.run.last} does not hold what that needs "
+                f"({said}). Start it again with --overwrite."
+            ) from error
 
     def _finish(self) -> Result:
         position = self.position
@@ -308,6 +342,19 @@ class _Fit:
             self._write(self.run.last, {"epoch": position.epoch}, {"position": asdict(position)})
             self.run.finish(result, checkpoint.load(self.run.best).identity)
         return result
+
+
+def _position(recorded: Mapping[str, Any], epochs: int, steps: int) -> Position:
+    """What a checkpoint says of the position. Raises ValueError or TypeError if that cannot be."""
+    found = Position(**recorded)
+    counts = {"epoch": epochs, "step": steps, "best_epoch": epochs}
+    for name, most in counts.items():
+        if not is_count(getattr(found, name), 0, most):
+            raise ValueError(f"{name} is {getattr(found, name)!r}, must be 0 to {most}")
+    numbers = (found.loss, found.best, found.seconds, *found.figures.values())
+    if not all(type(number) in (int, float) for number in numbers):
+        raise ValueError("loss, best, seconds and figures must be numbers")
+    return found
 
 
 def channels_last(network: nn.Module) -> nn.Module:

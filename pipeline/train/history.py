@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import csv
+import functools
+import importlib.util
 import io
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline import disk, results
+from pipeline.errors import AdaprepError
+from pipeline.names import printable
 
 FIRST = ("epoch", "step", "rate", "loss")
 LAST = ("images_per_second", "seconds")
@@ -32,7 +37,7 @@ class History:
     def __init__(self, folder: Path, figures: Sequence[str], epoch: int = 0, step: int = 0) -> None:
         self.path = folder / "history.csv"
         self.columns = (*FIRST, *figures, *LAST)
-        kept = [row for row in results.read_history(self.path) if int(row["epoch"]) <= epoch]
+        kept = self._kept(epoch)
         disk.write_text(self.path, self._lines([dict(zip(self.columns, self.columns, strict=True)), *kept]))
         self._board = _board(folder, step)
 
@@ -41,15 +46,30 @@ class History:
         row = {name: _cell(name, values[name]) if name in values else "" for name in self.columns}
         with disk.writing(self.path), self.path.open("a", encoding="utf-8", newline="") as file:
             file.write(self._lines([row]))
-        if self._board:
-            for name, value in values.items():
-                if name not in ("epoch", "step", "seconds"):
-                    self._board.add_scalar(name, value, int(values["step"]))
-            self._board.flush()
+        self._tell(lambda board: _add(board, values))
 
     def close(self) -> None:
-        if self._board:
-            self._board.close()
+        self._tell(lambda board: board.close())
+
+    def _kept(self, epoch: int) -> list[dict[str, str]]:
+        """Rows of the epochs that are done; what is damaged is left out: last.pt has what counts."""
+        try:
+            rows = results.read_history(self.path)
+        except (AdaprepError, OSError, ValueError, csv.Error) as error:
+            _say(f"the rows of {self.path} so far are lost: {error}")
+            return []
+        usual = [row for row in rows if set(row) == set(self.columns) and str(row["epoch"]).isdecimal()]
+        return [row for row in usual if int(row["epoch"]) <= epoch]
+
+    def _tell(self, action: Callable[[Any], None]) -> None:
+        """Do something with TensorBoard's writer, and without it from the first failure on."""
+        if self._board is None:
+            return
+        try:
+            action(self._board)
+        except Exception as error:
+            self._board = None
+            _say(_without_board(error))
 
     def _lines(self, rows: Sequence[Mapping[str, str]]) -> str:
         text = io.StringIO()
@@ -61,10 +81,32 @@ def _cell(name: str, value: float) -> str:
     return str(int(value)) if name in ("epoch", "step") else f"{value:.6g}"
 
 
+def _add(board: Any, values: Mapping[str, float]) -> None:
+    for name, value in values.items():
+        if name not in ("epoch", "step", "seconds"):
+            board.add_scalar(name, value, int(values["step"]))
+    board.flush()
+
+
 def _board(folder: Path, step: int) -> Any:
-    """TensorBoard's writer, or None where it is not installed."""
+    """TensorBoard's writer, or None where it is not installed or does not start: the run needs it not."""
+    if importlib.util.find_spec("tensorboard") is None:
+        return None
     try:
         from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
+
+        return SummaryWriter(str(folder), purge_step=step + 1)
+    except Exception as error:  # a broken package may raise anything
+        _say(_without_board(error))
         return None
-    return SummaryWriter(str(folder), purge_step=step + 1)
+
+
+def _without_board(error: Exception) -> str:
+    said = printable(f"{type(error).__name__}: {error}").splitlines()[0][:200]
+    return f"TensorBoard does not work here ({said}): history.csv is written, event files are not"
+
+
+@functools.cache
+def _say(message: str) -> None:
+    """A note for the person at the keyboard, once."""
+    print(f"note: {message}", file=sys.stderr, flush=True)

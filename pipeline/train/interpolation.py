@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.geometry._triangles import NARROW
 from pipeline.geometry.interpolation import locate, mesh
 
 CHUNK = 1 << 21
@@ -140,10 +141,12 @@ class _Cut(NamedTuple):
 
     def weights(self, col: Tensor) -> Tensor:
         """(n, 3) at one column of each span, by the operations of the compiled loop in their order."""
-        extent = self.end - self.start
-        scale = torch.where(extent > 1e-9, 1 / extent, 0.0)
+        extent, ahead = self.end - self.start, self.first - self.start
+        scale = torch.where(extent > NARROW, 1 / extent, 0.0)
         step = self.leave - self.enter
-        at_first = self.enter + ((self.first - self.start) * scale)[:, None] * step
+        narrow = torch.where(extent > 0, ahead / extent, 0.0)
+        share = torch.where(extent > NARROW, ahead * scale, narrow)
+        at_first = self.enter + share[:, None] * step
         return at_first + (col - self.first)[:, None] * (step * scale[:, None])
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,11 +14,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, distributed, nn
+from torch.distributed.rendezvous import rendezvous
 
 from pipeline.errors import AdaprepError
+from pipeline.train import environment
+from pipeline.train.environment import Place
 
 PATIENCE = timedelta(days=14)
 """How long processes wait while the first one samples images."""
+
+QUIET = 5.0
+"""Seconds after which a process says that it waits for the others to join."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +33,7 @@ class Processes:
 
     rank: int = 0
     size: int = 1
+    local_size: int = 1  # on this machine, where they share the memory
 
     @property
     def first(self) -> bool:
@@ -68,25 +77,59 @@ def started(device: str) -> Iterator[tuple[Processes, torch.device]]:
     Raises
     ------
     AdaprepError
-        There is no GPU, or there are fewer than processes.
+        There is no GPU, or there are fewer than processes; the environment names processes that cannot be,
+        or that do not come.
     """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    local = int(os.environ.get("LOCAL_RANK", "0"))
-    chosen = choose_device(device, local)
-    if size == 1:
+    place = environment.read()
+    chosen = choose_device(device, place.local)
+    if place.size == 1:
         yield Processes(), chosen
         return
+    joined = Processes(place.rank, place.size, place.local_size)
     if distributed.is_initialized():  # whoever joined them first lets them go
-        yield Processes(distributed.get_rank(), size), chosen
+        yield joined, chosen
         return
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
-    backend = "cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo"
-    distributed.init_process_group(backend, timeout=PATIENCE)
+    _join(place, "cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo")
     try:
-        yield Processes(distributed.get_rank(), size), chosen
+        yield joined, chosen
     finally:
         distributed.destroy_process_group()
+
+
+def _join(place: Place, backend: str) -> None:
+    """Wait for the other processes, for minutes at most; once joined they wait for each other for long."""
+    where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+    about = f"process {place.rank + 1} of {place.size} (WORLD_SIZE={place.size}, RANK={place.rank})"
+    waiting = threading.Timer(
+        QUIET,
+        lambda: print(
+            f"waiting for the other processes at {where}: this is {about}; gives up after "
+            f"{place.joining:.0f} s (ADAPREP_PROCESSES_TIMEOUT)",
+            file=sys.stderr,
+            flush=True,
+        ),
+    )
+    waiting.daemon = True
+    waiting.start()
+    try:
+        patience = timedelta(seconds=place.joining)
+        store, rank, size = next(rendezvous("env://", place.rank, place.size, timeout=patience))
+        store.set_timeout(patience)
+        store.set(f"adaprep/{rank}", "here")
+        store.wait([f"adaprep/{other}" for other in range(size)], patience)
+        store.set_timeout(PATIENCE)
+        distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
+    except (RuntimeError, ValueError, OSError) as error:
+        said = str(error).splitlines()[0][:200]
+        raise AdaprepError(
+            f"the other processes did not come to {where} within {place.joining:.0f} s, or cannot be "
+            f"reached: this is {about}. To train in this process alone: unset WORLD_SIZE. To train in "
+            f"{place.size}: torchrun --nproc-per-node {place.size} -m cli train ...  ({said})"
+        ) from error
+    finally:
+        waiting.cancel()
 
 
 def gpus(name: str) -> list[str]:

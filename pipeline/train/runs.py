@@ -91,9 +91,12 @@ class Run:
         about = self.path / "settings.json"
         if overwrite or not about.exists():
             return "new"
-        stored = disk.read_json(about).get("settings", {})
+        stored = disk.read_json(about).get("settings")
         if not isinstance(stored, dict):
-            raise AdaprepError(f"{about} is damaged: settings is no object. Use --overwrite to start again.")
+            raise AdaprepError(
+                f"{about} is damaged: it has no settings, so that nothing says what the run was made with. "
+                f"Use --overwrite to start it again, or --tag WORD to keep both."
+            )
         lines = _differences(stored, _plain(self.settings))
         if lines:
             listed = "\n".join(f"  {line}" for line in lines)

@@ -113,7 +113,7 @@ class AdaptiveSegmenter(nn.Module):
             )
         if self.auxiliary is None:
             u = torch.tensor(uniform(*self.grid), dtype=torch.float32, device=images.device)
-            phi = u.expand(len(images), -1, -1, -1)
+            phi = u.expand(images.shape[0], -1, -1, -1)  # len() would fix the batch in an export
         else:
             phi = self.auxiliary.predict(shrink(images, self.auxiliary.resolution, self.filter))
         return resize(phi.double(), self.resolution)
@@ -148,7 +148,7 @@ def shrink(images: Tensor, size: int, filter: str = "area") -> Tensor:
         raise ValueError(f"images have shape {tuple(images.shape)}, must be {size} pixels a side at least")
     if filter == "nearest":
         u = torch.tensor(uniform(size, size), device=images.device)
-        return sample(images, u.expand(len(images), -1, -1, -1))
+        return sample(images, u.expand(images.shape[0], -1, -1, -1))
     for axis in (-1, -2):
         images = _box_means(images, size, axis)
     return images

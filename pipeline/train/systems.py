@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from torch import nn
 
 from pipeline.datasets.base import Dataset
 from pipeline.errors import AdaprepError
+from pipeline.names import printable
 from pipeline.stores import lambda_name
 from pipeline.train import checkpoint, macs
 from pipeline.train.checkpoint import Checkpoint
@@ -77,6 +79,11 @@ class System:
         sampled = torch.from_numpy(sample(crop, fine).transpose(2, 0, 1)[None].copy())
         with _APPLYING, torch.inference_mode():
             scores = self.network(sampled.to(self.device))[0].float().cpu().numpy()
+        if not np.isfinite(scores).all():
+            raise AdaprepError(
+                f"the base network of the system {self.name} gives scores that are NaN or infinite: "
+                f"its training went wrong, or the file was changed. Train it again."
+            )
         return interpolate_labels(scores, fine, len(crop))
 
 
@@ -98,9 +105,15 @@ def load_base(path: Path) -> Checkpoint:
 
 
 def auxiliary_networks(folder: Path) -> dict[str, Path]:
-    """Best checkpoints of the auxiliary runs in a folder of runs, by the identity of their weights."""
-    paths = sorted(folder.glob("auxiliary-*/best.pt"))
-    return {checkpoint.load(path, "auxiliary").identity: path for path in paths}
+    """Best checkpoints of the auxiliary runs in a folder of runs, by the identity of their weights.
+
+    Those that cannot be read are left out: a run that needs one of them is told that it is not there.
+    """
+    found = {}
+    for path in sorted(folder.glob("auxiliary-*/best.pt")):
+        with suppress(AdaprepError):
+            found[checkpoint.load(path, "auxiliary").identity] = path
+    return found
 
 
 def check_classes(found: Checkpoint, dataset: str, names: Sequence[str]) -> None:
@@ -112,9 +125,10 @@ def check_classes(found: Checkpoint, dataset: str, names: Sequence[str]) -> None
         They differ.
     """
     if found.about["dataset"] != dataset:
+        theirs = printable(found.about["dataset"])
         raise AdaprepError(
-            f"{found.path} was trained on {found.about['dataset']}, not on {dataset}: give a checkpoint "
-            f"trained on {dataset}, or --dataset {found.about['dataset']}."
+            f"{found.path} was trained on {theirs}, not on {dataset}: give a checkpoint "
+            f"trained on {dataset}, or --dataset {theirs}."
         )
     trained = found.about["class_names"]
     if len(trained) != len(names):
@@ -122,13 +136,17 @@ def check_classes(found: Checkpoint, dataset: str, names: Sequence[str]) -> None
     for number, (theirs, ours) in enumerate(zip(trained, names, strict=True)):
         if theirs != ours:
             raise AdaprepError(
-                f"{found.path} was trained with other classes: class {number} is {theirs!r} there and "
-                f"{ours!r} in {dataset}."
+                f"{found.path} was trained with other classes: class {number} is {printable(repr(theirs))} "
+                f"there and {printable(repr(ours))} in {dataset}."
             )
 
 
 def open_system(
-    base: Checkpoint, auxiliary: Path | None, device: torch.device, hint: str = ""
+    base: Checkpoint,
+    auxiliary: Path | None,
+    device: torch.device,
+    hint: str = "",
+    factories: Sequence[str] = (),
 ) -> tuple[System, list[str]]:
     """A base network with the sampler that it was trained for, and what there is to note about the pair.
 
@@ -138,6 +156,8 @@ def open_system(
         Checkpoint of the auxiliary network; None for a base network of uniform samples.
     hint
         What else may be given in its place, for the refusal.
+    factories
+        As for `Checkpoint.build`.
 
     Raises
     ------
@@ -151,7 +171,7 @@ def open_system(
                 f"{base.path} was trained on samples of the sampler {sampler!r}: give the auxiliary network "
                 f"that predicts where they lie with --auxiliary FILE{hint}."
             )
-        return _uniform(base, device), []
+        return _uniform(base, device, factories), []
     if sampler == "uniform":
         raise AdaprepError(
             f"{base.path} was trained on uniform samples: leave --auxiliary out, or give a base network "
@@ -162,7 +182,7 @@ def open_system(
     predictor, network = Predictor.load(auxiliary), found.build()
     side = predictor.resolution
     system = replace(
-        _uniform(base, device),
+        _uniform(base, device, factories),
         name="adaptive",
         predictor=predictor,
         auxiliary_macs=macs.macs(network, (3, side, side)),
@@ -175,13 +195,15 @@ def open_system(
     return replace(system, parameters=system.parameters + macs.parameters(network)), notes
 
 
-def _uniform(base: Checkpoint, device: torch.device) -> System:
-    network, side = base.build(), int(base.about["resolution"])
+def _uniform(base: Checkpoint, device: torch.device, factories: Sequence[str] = ()) -> System:
+    network, side = base.build(factories), int(base.about["resolution"])
     cost, size = macs.macs(network, (3, side, side)), macs.parameters(network)
     return System("uniform", network.to(device), side, device, cost, parameters=size)
 
 
-def with_proposals(base: Checkpoint, auxiliary: Path | None, device: torch.device) -> System:
+def with_proposals(
+    base: Checkpoint, auxiliary: Path | None, device: torch.device, factories: Sequence[str] = ()
+) -> System:
     """A base network that is shown proposals made from the ground truth: what a perfect auxiliary would do.
 
     Grid and lambda are those of the proposals it was trained on, or that its auxiliary network was.
@@ -205,7 +227,9 @@ def with_proposals(base: Checkpoint, auxiliary: Path | None, device: torch.devic
             f"the network that sampled for it."
         )
     return replace(
-        _uniform(base, device), name="proposals", proposal=((int(grid[0]), int(grid[1])), float(lam))
+        _uniform(base, device, factories),
+        name="proposals",
+        proposal=((int(grid[0]), int(grid[1])), float(lam)),
     )
 
 
@@ -216,6 +240,7 @@ def open_systems(
     baseline: Path | None,
     proposals: bool,
     device: torch.device,
+    factories: Sequence[str] = (),
 ) -> tuple[list[System], list[str]]:
     """What is to be compared on a data set, the baseline first, and notes about it.
 
@@ -236,10 +261,10 @@ def open_systems(
                 f"--baseline {baseline} was trained on samples of the sampler {other.about['sampler']!r}: "
                 f"give a base network trained with --sampler uniform."
             )
-        systems.append(replace(_uniform(other, device), name="baseline"))
+        systems.append(replace(_uniform(other, device, factories), name="baseline"))
     if auxiliary is not None or not proposals:
-        system, notes = open_system(found, auxiliary, device, ", or --proposals")
+        system, notes = open_system(found, auxiliary, device, ", or --proposals", factories)
         systems.append(system)
     if proposals:
-        systems.append(with_proposals(found, auxiliary, device))
+        systems.append(with_proposals(found, auxiliary, device, factories))
     return systems, notes

@@ -24,6 +24,10 @@ SAMPLES_AT_ONCE = 2**18
 """Sample points that go through the network together."""
 
 
+class NotNumbersError(AdaprepError):
+    """The network gives scores that are NaN or infinite."""
+
+
 @dataclass(frozen=True)
 class Scores:
     """Of one split."""
@@ -84,6 +88,8 @@ def evaluate(
     ------
     AdaprepError
         There is no central crop, or a label map can no longer be read.
+    NotNumbersError
+        A score is NaN or infinite: batch norm may use a batch's own statistics in training and hide it there.
     """
     among = processes or Processes()
     classes = found.dataset.classes
@@ -113,6 +119,8 @@ def _scored(
         batch = data.__getitems__(chosen.tolist())
         with torch.inference_mode():
             scores: Tensor = network(batch["image"].to(device)).float()
+            if not bool(scores.isfinite().all()):
+                raise NotNumbersError("the scores are no numbers in validation")
             labels = batch["label"].to(device)
             known = int((labels != VOID).sum())
             loss = np.array([float(cross_entropy(scores, labels)) * known, known])

@@ -234,6 +234,22 @@ def test_collapsed_cells_are_harmless() -> None:
     np.testing.assert_allclose(got, np.stack([y, x]), atol=1e-12)
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_labels_are_the_arg_max_where_values_lie_within_rounding_of_the_sides(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    (h, w), size = rng.integers(2, 7, 2), (int(rng.integers(2, 40)), int(rng.integers(2, 40)))
+    phi = rng.random((2, h, w)) if seed % 2 else uniform(int(h), int(w))
+    near = rng.random(phi.shape) < 0.4
+    places = np.array([0, 1e-12, 1e-13, 1e-16, 1e-300, 1 - 1e-12, 1 - 1e-13, 1 - 1e-16, 1, 0.5])
+    phi[near] = rng.choice(places, near.sum())
+    phi, scores = project(phi), rng.normal(size=(int(rng.integers(2, 6)), h, w))
+    shown = interpolate(scores, phi, size)
+    labels = interpolate_labels(scores, phi, size)
+    chosen = np.take_along_axis(shown, labels[None].astype(np.intp), 0)[0]
+    np.testing.assert_allclose(chosen, shown.max(axis=0), atol=1e-9)
+
+
 def test_label_map_matches_one_hot_scores() -> None:
     rng = np.random.default_rng(1)
     labels = rng.integers(0, 5, (9, 9), np.uint8)

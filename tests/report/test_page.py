@@ -402,7 +402,7 @@ def test_commands_name_every_run_and_store(trained: Written) -> None:
     )
     assert "adaprep solve-tensors --grid 4x4 --lambda 1" in said
     assert "adaprep upper-bound --split val --resolution 32,64,128 --grid 8x8 --lambda 0.1,1 --save" in said
-    assert "adaprep train --network base --base unet --sampler auxiliary --resolution 32" in said
+    assert "adaprep train --network base --architecture unet --sampler auxiliary --resolution 32" in said
     assert said.count("adaprep train --network base") == 9
 
 

@@ -114,7 +114,8 @@ def test_an_interrupted_save_leaves_the_old_file_and_nothing_else(
     with pytest.raises(AdaprepError) as caught:
         write_base(tmp_path / "base.pt")
     assert str(caught.value) == (
-        f"the checkpoint {tmp_path / 'base.pt'} cannot be written: [Errno 28] No space left on device"
+        f"the disk is full: no space left to write {tmp_path / 'base.pt'}. What was finished before is kept: "
+        f"make room (or move the workspace) and run the same command again."
     )
     assert (tmp_path / "base.pt").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["base.pt"]

@@ -51,11 +51,12 @@ def save_base(path: Path, sampler: str = "uniform", **about: Any) -> Path:
         **about,
     }
     classes = len(facts["class_names"])
-    network = build(FACTORY, classes)
+    arguments = {"classes": classes, "widths": [8, 8]}
+    network = build("unet", **arguments)
     for weights in network.parameters():
         if weights.dim() > 1:
             torch.nn.init.normal_(weights)  # scores that differ from pixel to pixel
-    checkpoint.save(path, "base", FACTORY, {"classes": classes}, network.state_dict(), facts)
+    checkpoint.save(path, "base", "unet", arguments, network.state_dict(), facts)
     return path
 
 
@@ -128,11 +129,12 @@ def test_a_trained_network_scores_what_its_validation_said(make_blobs: MakeBlobs
     assert command.run(space, None, request)
     runs = space.path / "blobs" / "runs"
     auxiliary, base = (runs / request.run_name(n) / "best.pt" for n in ("auxiliary", "base"))
-    facts = facts_of(base, "--auxiliary", auxiliary, "--workspace", space.path)
+    options = ["--auxiliary", auxiliary, "--architecture", FACTORY, "--workspace", space.path]
+    facts = facts_of(base, *options)
     recorded = json.loads((base.parent / "result.json").read_text())
     assert facts["systems"][0]["miou"] == pytest.approx(_find(recorded, "miou"), abs=1e-6)
     assert facts["notes"] == []
-    facts = facts_of(base, "--auxiliary", auxiliary, "--proposals", "--workspace", space.path)
+    facts = facts_of(base, *options, "--proposals")
     assert [r["sampler"] for r in facts["systems"]] == ["auxiliary 8", "proposals 4x4, lambda 1"]
 
 

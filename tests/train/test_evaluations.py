@@ -36,7 +36,8 @@ def space(make_blobs: MakeBlobs, tmp_path: Path) -> stores.Workspace:
 
 
 def evaluate(space: stores.Workspace, *arguments: str) -> tuple[int, str]:
-    options = ["evaluate", "--workspace", str(space.path), "--device", "cpu", *arguments]
+    options = ["--workspace", str(space.path), "--device", "cpu", "--architecture", TINY.base.architecture]
+    options = ["evaluate", *options, *arguments]
     result = CliRunner().invoke(main, options)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result.exit_code, result.output

@@ -252,7 +252,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoi
     message = str(error.value)
     assert "the loss became nan at epoch 1, step 2, learning rate" in message
     assert "The checkpoint before that is kept" in message
-    assert "Try a lower --rate, with --overwrite." in message
+    assert "Try a lower --learning-rate, with --overwrite." in message
     kept = checkpoint.load(run_folder(space, request, "base") / "last.pt")
     assert kept.training["position"]["step"] == 1
     assert all(value.isfinite().all() for value in kept.state.values())
@@ -312,7 +312,7 @@ def test_without_validation_split_the_training_loss_decides(make_blobs: MakeBlob
         (("--checkpoint", "some.pt"), "use it with --network base --sampler auxiliary"),
         (("--augment", "blur=1"), "no augmentation is called 'blur'; there are: flip, brightness, contrast"),
         (("--augment", "flip"), "--augment flip: give KEY=NUMBER"),
-        (("--sampler", "uniform", "--base", "resnet"), "no base network is called 'resnet'"),
+        (("--sampler", "uniform", "--architecture", "resnet"), "no base network is called 'resnet'"),
         (("--device", "cuda"), "--device cuda: PyTorch"),
     ],
 )
@@ -353,7 +353,16 @@ def test_the_command_trains_on_what_it_can_read_and_says_what_it_cannot(
     yaml = make_blobs()
     space = make_space(yaml, tmp_path / "w")
     (yaml.parent / "images" / "train" / "0002.jpg").unlink()
-    args = ["--sampler", "uniform", "--base", "tests.train.test_fit:tiny", "--resolution", 8, "--epochs", 2]
+    args = [
+        "--sampler",
+        "uniform",
+        "--architecture",
+        "tests.train.test_fit:tiny",
+        "--resolution",
+        8,
+        "--epochs",
+        2,
+    ]
     code, output = cli(space.path, "train", *args, "--device", "cpu")
     assert code == 1
     assert "0002" in output
@@ -371,4 +380,4 @@ def test_both_networks_learn_on_a_gpu(space: stores.Workspace) -> None:
     for result in trained:
         losses = [float(row["loss"]) for row in results.read_history(result.path / "history.csv")]
         assert losses[-1] < 0.8 * losses[0]
-        assert checkpoint.load(result.path / "best.pt").build() is not None
+        assert checkpoint.load(result.path / "best.pt").build([TINY.base.architecture]) is not None

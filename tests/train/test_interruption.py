@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 
 
 def arguments(space: Path, *more: object) -> list[str]:
-    options = ["--network", "base", "--sampler", "uniform", "--base", "tests.train.test_fit:tiny"]
+    options = ["--network", "base", "--sampler", "uniform", "--architecture", "tests.train.test_fit:tiny"]
     sizes = ["--resolution", "8", "--batch-size", "4", "--device", "cpu"]
     return ["train", *options, *sizes, "--workspace", str(space), *map(str, more)]
 
@@ -58,7 +58,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(make_blobs: MakeBlobs, tmp_pat
     space = make_space(make_blobs(train=21, val=3), tmp_path / "w").path
     other = tmp_path / "other"
     shutil.copytree(space, other)
-    options = ("--epochs", 150, "--rate", 0.01, "--validate-every", 10, "--save-every", 7)
+    options = ("--epochs", 150, "--learning-rate", 0.01, "--validate-every", 10, "--save-every", 7)
     finish(launch("cli", *arguments(other, *options)))
     folder = space / "blobs" / "runs" / RUN
     kills = 0
@@ -122,7 +122,7 @@ def test_fits_that_begin_together_sample_once(make_blobs: MakeBlobs, tmp_path: P
 def test_two_processes_train_one_network(make_blobs: MakeBlobs, tmp_path: Path) -> None:
     space = make_space(make_blobs(train=24, val=5), tmp_path / "w").path
     torchrun = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "cli")
-    options = ("--epochs", 12, "--rate", 0.01, "--save-every", 1)
+    options = ("--epochs", 12, "--learning-rate", 0.01, "--save-every", 1)
     output = finish(launch(*torchrun, *arguments(space, *options)))
     assert output.count("best at epoch") == 1
     folder = space / "blobs" / "runs" / RUN

@@ -88,7 +88,8 @@ def _train(run: Run, runs: Sequence[Run], folder: Path) -> str:
         parts.append(_auxiliary(about))
     else:
         parts.append(
-            f"--base {about['architecture']} --sampler {about['sampler']} --resolution {about['resolution']}"
+            f"--architecture {about['architecture']} --sampler {about['sampler']} "
+            f"--resolution {about['resolution']}"
         )
         if about["sampler"] == "proposal":
             parts.append(
@@ -100,7 +101,7 @@ def _train(run: Run, runs: Sequence[Run], folder: Path) -> str:
             parts.append(f"--pretrained {shlex.quote(str(about['pretrained']))}")
     strengths = "".join(f" --augment {name}={value:g}" for name, value in about["augmentation"].items())
     parts.append(
-        f"--rate {about['rate']:g} --epochs {about['epochs']} --batch-size {about['batch_size']} "
+        f"--learning-rate {about['rate']:g} --epochs {about['epochs']} --batch-size {about['batch_size']} "
         f"--weight-decay {about['weight_decay']:g} --validate-every {about['validate_every']}{strengths} "
         f"--seed {about['seed']}"
     )

@@ -30,8 +30,7 @@ class Normalise(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, h, w), uint8 or floats on the same scale, to floats ``(images / 255 - mean) / std``."""
-        if not images.is_floating_point():
-            images = images.to(self.mean.dtype)
+        images = images.to(self.mean.dtype)  # the weights' own, whatever floats the images are
         return (images / 255 - self.mean) / self.std
 
 

@@ -150,27 +150,96 @@ def _imported(path: str) -> Factory:
     return found
 
 
+def try_out(architecture: str, classes: int, resolution: int, **arguments: Any) -> None:
+    """Make a network and take it through one step of training, so that what is wrong shows before any work.
+
+    Parameters
+    ----------
+    architecture, classes, **arguments
+        As for `build`.
+    resolution
+        Of the images it will be shown.
+
+    Raises
+    ------
+    AdaprepError
+        As `build`; or it does otherwise in training than in evaluation, or nothing of it can learn.
+    """
+    with torch.random.fork_rng(devices=[]):
+        network = build(architecture, classes, **arguments)
+        if architecture in ARCHITECTURES:
+            return
+        images = torch.randint(0, 256, (2, 3, resolution, resolution)).float()
+        scores = _applied(architecture, network.train(), images, classes)
+        if not scores.requires_grad:
+            raise AdaprepError(
+                f"{architecture} gives scores without gradients in training, so nothing of it can learn. "
+                f"Leave out detach() and torch.no_grad(), and make its weights parameters."
+            )
+
+
 def _probe(name: str, network: nn.Module, classes: int) -> None:
     """Apply the network once, so that a wrong shape shows before the training."""
     parameter = next(network.parameters(), None)
     images = torch.zeros(PROBE, device=None if parameter is None else parameter.device)
-    wanted = (PROBE[0], classes, *PROBE[2:])
     was_training = network.training
     network.eval()
+    with torch.no_grad():
+        _applied(name, network, images, classes)
+    network.train(was_training)
+
+
+def _applied(name: str, network: nn.Module, images: Tensor, classes: int) -> Tensor:
+    """What a network makes of images. Raises AdaprepError unless that is scores."""
+    shape, wanted = tuple(images.shape), (len(images), classes, *images.shape[2:])
     try:
-        with torch.no_grad():
-            scores = network(images)
+        scores: object = network(images)
     except Exception as error:
         raise AdaprepError(
-            f"{name} cannot be applied to images of shape {PROBE}: {type(error).__name__}: {error}"
+            f"{name} cannot be applied to images of shape {shape}: {type(error).__name__}: {error}"
         ) from error
-    network.train(was_training)
     if not isinstance(scores, Tensor):
+        advice = _entry(scores)
         raise AdaprepError(
-            f"{name} maps images of shape {PROBE} to a {type(scores).__name__}, must be a tensor {wanted}."
+            f"{name} maps images of shape {shape} to a {type(scores).__name__}, "
+            f"must be a tensor {wanted}.{advice}"
         )
     if tuple(scores.shape) != wanted:
         raise AdaprepError(
-            f"{name} maps images of shape {PROBE} to {tuple(scores.shape)}, must be {wanted}: "
-            f"scores of {classes} classes at the images' own size."
+            f"{name} maps images of shape {shape} to {tuple(scores.shape)}, must be {wanted}: "
+            f"scores of {classes} classes at the images' own size.{_reshape(scores, wanted)}"
         )
+    if not scores.is_floating_point():
+        raise AdaprepError(
+            f"{name} gives {scores.dtype} scores, must be floating point: no arg max is taken."
+        )
+    if scores.device.type == "meta":
+        return scores
+    if not bool(scores.isfinite().all()):
+        mode = "training" if network.training else "evaluation"
+        raise AdaprepError(
+            f"{name} gives scores that are NaN or infinite in {mode} mode, untrained as it is."
+        )
+    if classes > 1 and bool((scores >= 0).all()) and bool(((scores.sum(1) - 1).abs() < 1e-3).all()):
+        raise AdaprepError(
+            f"{name} gives probabilities, which sum to 1 over the classes: must be scores (logits), since "
+            f"the loss takes their softmax itself. Leave the last softmax out."
+        )
+    return scores
+
+
+def _entry(scores: object) -> str:
+    """Advice on which part of a collection the scores probably are."""
+    if isinstance(scores, dict) and scores:
+        key = "out" if "out" in scores else next(iter(scores))
+        return f" Return its entry {key!r} alone."
+    return " Return its first entry alone." if isinstance(scores, (tuple, list)) else ""
+
+
+def _reshape(scores: Tensor, wanted: tuple[int, ...]) -> str:
+    """Advice on a tensor of another shape."""
+    if scores.dim() == 4 and tuple(scores.shape[:2]) == wanted[:2]:
+        return " Resize them: torch.nn.functional.interpolate(scores, images.shape[-2:], mode='bilinear')."
+    if tuple(scores.shape) == (wanted[0], *wanted[2:]):
+        return " Leave the arg max over the classes out."
+    return ""
