@@ -28,7 +28,7 @@ Read = Callable[[int, int], bytes]
 SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262
 STRIP_OFFSETS, ORIENTATION, SAMPLES, STRIP_ROWS, STRIP_COUNTS, MAX_VALUE = 273, 274, 277, 278, 279, 281
 PLANES, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_COUNTS, FORMAT = 284, 322, 323, 324, 325, 339
-XMP = 700
+PREDICTOR, XMP = 317, 700
 UNUSED = 65_001
 """What the tag of an XMP packet becomes, for Pillow finds an orientation in it too."""
 
@@ -36,8 +36,10 @@ PAGES = -1
 """Not a tag: how many pictures the file holds without thumbnails and masks, 2 if several."""
 
 WANTED = {SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, STRIP_OFFSETS, ORIENTATION, SAMPLES}
-WANTED |= {STRIP_ROWS, STRIP_COUNTS, MAX_VALUE, PLANES}
+WANTED |= {STRIP_ROWS, STRIP_COUNTS, MAX_VALUE, PLANES, PREDICTOR}
 WANTED |= {TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_COUNTS, FORMAT}
+SINGLE = WANTED - {BITS, STRIP_OFFSETS, STRIP_COUNTS, TILE_OFFSETS, TILE_COUNTS, FORMAT, MAX_VALUE}
+HEADER_BYTES = 8
 KINDS = {1: "u1", 3: "u2", 4: "u4", 16: "u8"}
 MOST_ENTRIES = 4096
 MOST_PAGES = 16
@@ -45,6 +47,7 @@ REDUCED, MASK = 1, 4
 WHITE_IS_ZERO = 0
 
 UNCOMPRESSED = 1
+PREDICTED = (5, 8, 32946, 34925, 50000)
 FAX = (2, 3, 4, 32771)
 EXPANSION = {1: 1, 5: 2048, 8: 1040, 32946: 1040, 32773: 128, 34925: 8192, 50000: 65536}
 """Bytes that one byte makes at most: none, LZW, deflate (two numbers), PackBits, LZMA, Zstandard."""
@@ -180,31 +183,39 @@ def _check_pixels(tags: Tags, file_bytes: int) -> None:
     height, width, bits = tags.height, tags.width, tags.pixel_bits
     if not 0 < height < 2**31 or not 0 < width < 2**31 or not 0 < tags.samples < 64 or not 0 < bits < 1024:
         raise ValueError(f"the header makes no sense: {width} x {height} pixels of {bits} bits")
+    _check_contradictions(tags)
     planes = tags.samples if tags.one(PLANES, 1) == 2 else 1
     part = bits // planes
-    if TILE_OFFSETS in tags.values or TILE_WIDTH in tags.values:
-        offsets, counts = tags.values.get(TILE_OFFSETS, ()), tags.values.get(TILE_COUNTS, ())
+    if TILE_OFFSETS in tags.values:
+        offsets, counts = tags.values[TILE_OFFSETS], tags.values.get(TILE_COUNTS, ())
         across, down = tags.one(TILE_WIDTH, 0), tags.one(TILE_HEIGHT, 0)
         if not across or not down:
             raise ValueError("its tiles have no size")
         wanted = -(-width // across) * -(-height // down) * planes
-        needed = [down * ((across * part + 7) // 8)] * wanted if wanted <= len(offsets) else []
+        needed = [down * ((across * part + 7) // 8)] * min(wanted, len(offsets))
     else:
         offsets, counts = tags.values.get(STRIP_OFFSETS, ()), tags.values.get(STRIP_COUNTS, ())
         rows = min(tags.one(STRIP_ROWS, height) or height, height)
         wanted = -(-height // rows) * planes
         row_bytes = (width * part + 7) // 8
-        tops = range(0, height, rows) if wanted <= len(offsets) else range(0)
+        tops = range(0, height, rows) if wanted == len(offsets) else range(0)
         needed = [min(rows, height - top) * row_bytes for top in tops] * planes
-    if len(needed) < wanted or not wanted:
+    if not len(offsets) == len(counts) == wanted:
         raise ValueError(
-            f"{len(offsets)} of the {wanted} pieces that {width} x {height} pixels need are there"
+            f"truncated: {width} x {height} pixels need {wanted} pieces; stated are {len(offsets)} places "
+            f"and {len(counts)} sizes"
         )
-    if not counts and tags.compression == UNCOMPRESSED and wanted == 1:
-        counts = (file_bytes - offsets[0],)
-    if len(counts) < wanted:
-        raise ValueError(f"the sizes of {len(counts)} of its {wanted} pieces are stated")
     _check_bytes(tags, needed, offsets, counts, file_bytes)
+
+
+def _check_contradictions(tags: Tags) -> None:
+    """Raise ValueError where readers would have to choose what to believe."""
+    if twice := [tag for tag in SINGLE if len(tags.values.get(tag, (0,))) != 1]:
+        raise ValueError(f"tag {twice[0]} has several numbers")
+    if (TILE_OFFSETS in tags.values or TILE_WIDTH in tags.values) and STRIP_OFFSETS in tags.values:
+        raise ValueError("it has both strips and tiles")
+    if tags.one(PREDICTOR, 1) != 1 and tags.compression not in PREDICTED:
+        raise ValueError("it has a predictor, and a compression that has none")
 
 
 def _check_bytes(
@@ -212,9 +223,9 @@ def _check_bytes(
 ) -> None:
     """Raise ValueError unless every piece lies in the file and is long enough."""
     for need, offset, count in zip(needed, offsets, counts, strict=False):
-        if offset + count > file_bytes:
+        if offset < HEADER_BYTES or offset + count > file_bytes:
             raise ValueError(
-                f"truncated: a piece of its pixels goes on to byte {offset + count} of {file_bytes}"
+                f"truncated: a piece of its pixels lies in bytes {offset} to {offset + count} of {file_bytes}"
             )
         if tags.compression == UNCOMPRESSED and count < need:
             raise ValueError(f"{count} of {need} bytes of a piece of its pixels are there")

@@ -106,10 +106,12 @@ def png(rng: random.Random) -> tuple[bytes, NDArray[Any], bool]:
     chunks = split(data)
     whole = True
     for _ in range(rng.choice((1, 1, 2, 3))):
+        if not chunks:
+            break
         match rng.randrange(9):
             case 0:
                 kind = rng.choice((b"tEXt", b"sBIT", b"gAMA", b"tRNS", b"zTXt", b"eXIf", b"acTL", b"fdAT"))
-                chunks.insert(rng.randrange(1, len(chunks)), (kind, rng.randbytes(rng.choice((0, 1, 4, 26)))))
+                chunks.insert(rng.randrange(len(chunks)), (kind, rng.randbytes(rng.choice((0, 1, 4, 26)))))
                 whole = False
             case 1:
                 i, j = rng.randrange(len(chunks)), rng.randrange(len(chunks))
