@@ -399,7 +399,8 @@ def test_faults_of_the_machine_are_sentences(
 def test_a_reader_that_goes_away_ends_a_command_quietly(tmp_path: Path) -> None:
     command = [sys.executable, str(REPOSITORY / "cli.py"), "datasets", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout and process.stderr
+        assert process.stdout
+        assert process.stderr
         process.stdout.close()
         said = process.stderr.read()
     assert process.returncode == 1
