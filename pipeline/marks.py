@@ -179,7 +179,9 @@ def check_place(path: Path) -> None:
     except (OSError, ValueError) as error:
         raise AdaprepError(f"cannot write {printable(str(path))}: {error}. Choose another name.") from error
     if not exists:
-        raise AdaprepError(f"cannot write {path}: {parent} is not a folder. Give another folder to -o.")
+        raise AdaprepError(
+            f"cannot write {path}: {parent} is not a folder: choose another name, or give another folder to -o."
+        )
     if not os.access(parent, os.W_OK | os.X_OK):
         raise AdaprepError(f"may not write {path}: no permission in {parent}. Choose a folder of your own.")
     if len(os.fsencode(path.name)) > 255 - len(f".{os.getpid()}.partial"):

@@ -208,6 +208,21 @@ def test_a_workspace_below_a_file_is_a_sentence(data: Path, place: str) -> None:
     assert Path("file").read_text() == "mine"
 
 
+def test_predictions_keep_files_of_the_user_s(tmp_path: Path) -> None:
+    from pipeline.train import label_maps
+
+    image = tmp_path / "photo.jpg"
+    picture(image)
+    for name in ("labels/photo.png", "overlays/photo.jpg"):
+        path = tmp_path / name
+        path.parent.mkdir()
+        path.write_text("mine")
+        with pytest.raises(AdaprepError, match="adaprep did not make it"):
+            label_maps.plan([image], tmp_path, Writer([image]))
+        path.unlink()
+    assert label_maps.plan([image], tmp_path, Writer([image]))[0].labels == tmp_path / "labels" / "photo.png"
+
+
 @pytest.fixture
 def bound(data: Path) -> Path:
     """A workspace with boundaries."""
