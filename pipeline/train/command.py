@@ -16,6 +16,7 @@ from pipeline.stages.engine import Summary
 from pipeline.train import prepare, progress
 from pipeline.train.data import Augmentation
 from pipeline.train.fit import Task, Where, fit
+from pipeline.train.memory import explained
 from pipeline.train.networks.factory import ARCHITECTURES, try_out
 from pipeline.train.parts import AuxiliaryPart, BasePart, Part
 from pipeline.train.prepare import Sampling, Splits
@@ -151,7 +152,8 @@ def _try_out(request: Request, splits: Splits) -> None:
     if "base" in request.networks and (chosen.architecture not in ARCHITECTURES or chosen.pretrained):
         weights = {"pretrained": chosen.pretrained} if chosen.pretrained else {}
         classes = len(splits.dataset.classes.names)
-        try_out(chosen.architecture, classes, chosen.resolution, **chosen.arguments, **weights)
+        with explained(2):
+            try_out(chosen.architecture, classes, chosen.resolution, **chosen.arguments, **weights)
 
 
 def _part(network: str, space: stores.Workspace, splits: Splits, request: Request) -> Part:

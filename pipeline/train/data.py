@@ -80,7 +80,7 @@ class StoreDataset(Dataset[Batch]):
         self.kept_shards = kept_shards
         self.bytes = sum(int(opened[s.store][s.array].nbytes) for s in sources.values())
         sharing = environment.local_size() if sharing is None else sharing
-        self.in_memory = self.bytes < free_memory() // 2 // sharing if in_memory is None else in_memory
+        self.in_memory = fits(self.bytes, sharing) if in_memory is None else in_memory
         self._loaded: dict[str, NDArray[Any]] = {}
         if self.in_memory:
             self._load(opened, in_memory is None)
@@ -166,6 +166,11 @@ def _check_together(opened: Mapping[Path, stores.Store]) -> int:
             f"these stores were made from other images or crop counts than each other: {names}"
         )
     return crops.pop()
+
+
+def fits(size: int, sharing: int) -> bool:
+    """Whether as many processes may hold `size` bytes each: half of the free memory is for all of them."""
+    return size < free_memory() // 2 // sharing
 
 
 def _tensor(values: NDArray[Any]) -> Tensor:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -51,7 +53,7 @@ class Greedy(torch.nn.Module):
         self.network = UNet(classes, (8,))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        if self.training:
+        if self.training and len(images) > 2:
             torch.empty(2**50)
         return self.network(images)
 
@@ -258,6 +260,164 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoi
     assert all(value.isfinite().all() for value in kept.state.values())
 
 
+class Sleeper(torch.nn.Module):
+    """Its scores are numbers in training alone, once it has learnt a little."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.network = UNet(classes, (8,))
+        self.register_buffer("steps", torch.zeros(()))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        scores = self.network(images)
+        if self.training:
+            self.steps += 1
+            return scores
+        return scores * (torch.nan if self.steps > 1 else 1)
+
+
+def sleeper(classes: int) -> torch.nn.Module:
+    return Sleeper(classes)
+
+
+def test_scores_that_are_no_numbers_in_validation_alone_stop_the_run(space: stores.Workspace) -> None:
+    base = replace(TINY.base, sampler="uniform", architecture="tests.train.test_fit:sleeper")
+    with pytest.raises(
+        AdaprepError, match="the scores are no numbers in validation at epoch 1, step.*--rate"
+    ):
+        command.run(space, None, replace(TINY, networks=("base",), base=base))
+
+
+@pytest.mark.parametrize("option", ["--rate", "--weight-decay", "--lambda"])
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_options_that_are_no_finite_numbers_are_refused(tmp_path: Path, option: str, value: str) -> None:
+    code, output = cli(tmp_path / "w", "train", option, value)
+    assert code == 2
+    assert f"Invalid value for '{option}'" in output
+
+
+@pytest.mark.parametrize("rate", [float("nan"), float("inf"), 0.0, -1.0, 1e38])
+def test_rates_that_cannot_be_are_refused(rate: float) -> None:
+    with pytest.raises(AdaprepError, match="must be numbers from 0 to 1e.30, the rate above 0"):
+        command.check(replace(TINY, rate=rate))
+
+
+def test_a_network_that_cannot_be_trained_is_refused_before_anything_is_sampled(
+    space: stores.Workspace,
+) -> None:
+    base = replace(TINY.base, architecture="tests.train.test_networks:probabilities")
+    with pytest.raises(AdaprepError, match="gives probabilities"):
+        command.run(space, None, replace(TINY, base=base))
+    assert not (space.path / "blobs" / "runs").exists()
+    assert not (space.path / "blobs" / "train" / "samples").exists()
+
+
+def test_fewer_images_than_a_batch_are_one_batch_and_it_is_said(space: stores.Workspace) -> None:
+    said: list[str] = []
+    request = replace(TINY, networks=("base",), base=replace(TINY.base, sampler="uniform"), batch_size=64)
+    assert command.run(space, None, request, command.Hooks(waiting=said.append))
+    assert said == [f"{request.run_name('base')}: 14 images to train on, so a step takes so many, not 64"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"\xff\xfe\x00", b"epoch\n1\n", b"epoch,step\nx,y\n1,2,3,4,5,6\n", b'"' * 99, b"\x00" * 9],
+)
+def test_a_damaged_history_does_not_stop_a_run(
+    space: stores.Workspace, damage: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    request = replace(TINY, networks=("base",), base=replace(TINY.base, sampler="uniform"))
+    command.run(space, None, request)
+    folder = run_folder(space, request, "base")
+    (folder / "result.json").unlink()
+    (folder / "history.csv").write_bytes(damage)
+    assert command.run(space, None, request)
+    assert (folder / "result.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("result.json", "{}", r"result.json is damaged \(KeyError: 'figures'\). Delete it and run"),
+        ("result.json", '{"figures": [1]}', "result.json is damaged"),
+        ("result.json", "[]", "result.json is damaged"),
+        ("settings.json", "{}", "settings.json is damaged: it has no settings.*--overwrite"),
+        ("settings.json", '{"settings": 3}', "settings.json is damaged"),
+    ],
+)
+def test_damaged_json_of_a_run_is_a_sentence(
+    space: stores.Workspace, name: str, text: str, message: str
+) -> None:
+    request = replace(TINY, networks=("base",), base=replace(TINY.base, sampler="uniform"), epochs=1)
+    command.run(space, None, request)
+    folder = run_folder(space, request, "base")
+    (folder / name).write_text(text)
+    with pytest.raises(AdaprepError, match=message):
+        command.run(space, None, request)
+    if name == "result.json":
+        (folder / name).unlink()
+        assert command.run(space, None, request)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"epoch": "1"}, {"epoch": -1}, {"step": 10**9}, {"figures": 3}, {"loss": None}, {"speed": 1}],
+)
+def test_a_position_that_cannot_be_is_a_sentence(space: stores.Workspace, changes: dict[str, Any]) -> None:
+    request = replace(TINY, networks=("base",), base=replace(TINY.base, sampler="uniform"), epochs=1)
+    command.run(space, None, request)
+    folder = run_folder(space, request, "base")
+    (folder / "result.json").unlink()
+    found = checkpoint.load(folder / "last.pt")
+    training = {"position": {**found.training["position"], **changes}}
+    rest = (found.arguments, found.state, found.about, training)
+    checkpoint.save(folder / "last.pt", "base", found.network, *rest)
+    with pytest.raises(AdaprepError, match=r"cannot go on: .*last.pt.*Start it again with --overwrite"):
+        command.run(space, None, request)
+
+
+def test_a_damaged_checkpoint_to_go_on_from_is_a_sentence(space: stores.Workspace) -> None:
+    request = replace(TINY, networks=("base",), base=replace(TINY.base, sampler="uniform"), epochs=1)
+    command.run(space, None, request)
+    folder = run_folder(space, request, "base")
+    (folder / "result.json").unlink()
+    whole = bytearray((folder / "last.pt").read_bytes())
+    whole[len(whole) // 2] ^= 4
+    (folder / "last.pt").write_bytes(whole)
+    with pytest.raises(AdaprepError, match=r"cannot go on: .* is damaged.* start it again with --overwrite"):
+        command.run(space, None, request)
+
+
+@pytest.mark.parametrize("place", ["import", "begin", "add"])
+def test_a_broken_tensorboard_is_said_once_and_the_run_goes_on(
+    space: stores.Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    place: str,
+) -> None:
+    from pipeline.train import history
+
+    pytest.importorskip("tensorboard")
+    tensorboard = pytest.importorskip("torch.utils.tensorboard")
+    history._say.cache_clear()
+
+    class Writer:
+        def __init__(self, *_: object, **__: object) -> None:
+            if place == "begin":
+                raise TypeError("Descriptors cannot be created directly.")
+
+        def add_scalar(self, *_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+    if place == "import":
+        monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    monkeypatch.setattr(tensorboard, "SummaryWriter", Writer)
+    request = replace(TINY, networks=("base",), base=replace(TINY.base, sampler="uniform"), epochs=2)
+    assert command.run(space, None, request)
+    assert capsys.readouterr().err.count("TensorBoard does not work here") == 1
+    assert len(results.read_history(run_folder(space, request, "base") / "history.csv")) == 2
+
+
 def test_too_little_memory_suggests_half_the_batch(space: stores.Workspace) -> None:
     base = replace(TINY.base, sampler="uniform", architecture="tests.train.test_fit:greedy")
     with pytest.raises(AdaprepError, match="ran out at a batch of 4 crops.*--batch-size 2 --overwrite"):
@@ -368,6 +528,42 @@ def test_the_command_trains_on_what_it_can_read_and_says_what_it_cannot(
     assert "0002" in output
     assert "base-tests.train.test_fit-tiny-uniform-8-seed0: 2 epochs in" in output
     assert "best at epoch" in output
+
+
+@pytest.mark.slow
+def test_layers_that_are_not_used_do_not_stop_several_processes(space: stores.Workspace) -> None:
+    options = ["--sampler", "uniform", "--base", "tests.train.test_fit:unused", "--resolution", "8"]
+    options += ["--epochs", "1", "--batch-size", "4", "--device", "cpu", "--workspace", str(space.path)]
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--master-port",
+        "29612",
+    ]
+    done = subprocess.run(
+        [*launch, "-m", "cli", "train", *options],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 0, done.stderr
+    assert "1 epochs in" in done.stdout
+
+
+class Unused(UNet):
+    """With a layer that its scores do not depend on."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__(classes, (8,))
+        self.extra = torch.nn.Linear(3, 3)
+
+
+def unused(classes: int) -> torch.nn.Module:
+    return Unused(classes)
 
 
 @pytest.mark.gpu

@@ -23,6 +23,68 @@ from pipeline.train.networks.factory import ARCHITECTURES, build
 from pipeline.train.networks.unet import UNet
 
 
+class Small(nn.Module):
+    """One convolution, and what becomes of its scores."""
+
+    def __init__(self, classes: int, after: Callable[[nn.Module, Tensor], Any], stride: int = 1) -> None:
+        super().__init__()
+        self.layer, self.after = nn.Conv2d(3, classes, 3, stride, 1), after
+
+    def forward(self, images: Tensor) -> Any:
+        return self.after(self, self.layer(images))
+
+
+def probabilities(classes: int) -> nn.Module:
+    return Small(classes, lambda _, scores: scores.softmax(1))
+
+
+def only_in_training(classes: int) -> nn.Module:
+    return Small(classes, lambda self, scores: {"out": scores} if self.training else scores)
+
+
+def no_gradient(classes: int) -> nn.Module:
+    return Small(classes, lambda _, scores: scores.detach())
+
+
+WRONG: dict[str, tuple[Callable[[int], Any], str]] = {
+    "a dictionary": (
+        lambda n: Small(n, lambda _, s: {"aux": s, "out": s}),
+        r"to a dict, must be a tensor \(1, 4, 64, 64\)\. Return its entry 'out' alone",
+    ),
+    "a tuple": (lambda n: Small(n, lambda _, s: (s, s)), "to a tuple.*Return its first entry alone"),
+    "a quarter": (lambda n: Small(n, lambda _, s: s, 4), r"to \(1, 4, 16, 16\).*Resize them"),
+    "a class less": (lambda n: Small(n - 1, lambda _, s: s), r"to \(1, 3, 64, 64\), must be \(1, 4"),
+    "a class more": (lambda n: Small(n + 1, lambda _, s: s), r"to \(1, 5, 64, 64\), must be \(1, 4"),
+    "an arg max": (lambda n: Small(n, lambda _, s: s.argmax(1)), "Leave the arg max over the classes out"),
+    "integers": (lambda n: Small(n, lambda _, s: s.long()), "gives torch.int64 scores"),
+    "probabilities": (probabilities, r"gives probabilities.*must be scores \(logits\)"),
+    "no numbers": (lambda n: Small(n, lambda _, s: s * torch.nan), "are NaN or infinite in evaluation mode"),
+    "no module": (lambda n: lambda images: images, "returned a function, must return a torch.nn.Module"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_network_that_gives_something_else_is_told_what_to_change(name: str) -> None:
+    make, message = WRONG[name]
+    with pytest.raises(AdaprepError, match=message):
+        build(make, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("probabilities", "gives probabilities"),
+        ("only_in_training", r"\(2, 3, 16, 16\) to a dict.*Return its entry 'out' alone"),
+        ("no_gradient", "gives scores without gradients in training"),
+    ],
+)
+def test_a_step_of_training_is_tried_out(name: str, message: str) -> None:
+    state = torch.get_rng_state()
+    with pytest.raises(AdaprepError, match=message):
+        factory.try_out(f"tests.train.test_networks:{name}", 4, 16)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def pictures(*shape: int, seed: int = 0) -> Tensor:
     """Random uint8 images."""
     return torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
@@ -385,7 +447,8 @@ class TestBuild:
             build(strided, 4)
         assert str(caught.value).endswith(
             "strided maps images of shape (1, 3, 64, 64) to (1, 4, 32, 32), must be (1, 4, 64, 64): "
-            "scores of 4 classes at the images' own size."
+            "scores of 4 classes at the images' own size. Resize them: "
+            "torch.nn.functional.interpolate(scores, images.shape[-2:], mode='bilinear')."
         )
 
     def test_no_tensor_returned(self) -> None:

@@ -123,10 +123,23 @@ def test_exports_as_one_program(
     auxiliary: AuxiliaryNetwork, base: nn.Module, adaptive: bool, filter: str
 ) -> None:
     whole = AdaptiveSegmenter(auxiliary if adaptive else None, base, 24, filter).eval()
-    exported = torch.export.export(whole, (pictures(1, 3, SIDE, SIDE),)).module()
-    other = pictures(1, 3, SIDE, SIDE, seed=1)
+    batch = torch.export.Dim("batch", min=1, max=64)
     with torch.no_grad():
-        torch.testing.assert_close(exported(other), whole(other))
+        program = torch.export.export(whole, (pictures(2, 3, SIDE, SIDE),), dynamic_shapes=({0: batch},))
+        for count in (1, 2, 5):
+            other = pictures(count, 3, SIDE, SIDE, seed=count)
+            torch.testing.assert_close(program.module()(other), whole(other))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("adaptive", [True, False])
+def test_floats_of_any_width_are_taken(
+    auxiliary: AuxiliaryNetwork, base: nn.Module, adaptive: bool, dtype: torch.dtype
+) -> None:
+    whole = AdaptiveSegmenter(auxiliary if adaptive else None, base, 24, "nearest").eval()
+    images = pictures(1, 3, SIDE, SIDE)
+    with torch.no_grad():
+        torch.testing.assert_close(whole(images.to(dtype)), whole(images.float()))
 
 
 def test_the_base_network_learns_through_the_interpolation(

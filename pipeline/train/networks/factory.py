@@ -194,7 +194,11 @@ def _applied(name: str, network: nn.Module, images: Tensor, classes: int) -> Ten
     shape, wanted = tuple(images.shape), (len(images), classes, *images.shape[2:])
     try:
         scores: object = network(images)
+    except (torch.OutOfMemoryError, MemoryError):
+        raise
     except Exception as error:
+        if "allocate memory" in str(error):
+            raise
         raise AdaprepError(
             f"{name} cannot be applied to images of shape {shape}: {type(error).__name__}: {error}"
         ) from error

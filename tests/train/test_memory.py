@@ -1,0 +1,59 @@
+"""How much memory samples may take: the machine's, a container's, shared by the processes of a machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from pipeline.errors import AdaprepError  # noqa: E402
+from pipeline.train import data, memory  # noqa: E402
+
+
+def group(folder: Path, limit: str, used: int, names: tuple[str, str] = memory.LIMITS[0]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / names[0]).write_text(f"{limit}\n")
+    (folder / names[1]).write_text(f"{used}\n")
+
+
+def test_a_container_of_cgroup_2_limits_it(tmp_path: Path) -> None:
+    (tmp_path / "self").write_text("0::/jobs/7\n")
+    group(tmp_path / "jobs" / "7", "max", 10)
+    group(tmp_path / "jobs", "5000", 4000)
+    assert memory.free_memory(tmp_path, tmp_path / "self") == 1000
+
+
+def test_a_container_of_cgroup_1_limits_it(tmp_path: Path) -> None:
+    (tmp_path / "self").write_text("5:cpu:/x\n3:memory:/docker/a\n")
+    group(tmp_path / "memory" / "docker" / "a", "700", 900, memory.LIMITS[1])
+    assert memory.free_memory(tmp_path, tmp_path / "self") == 0
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "0::/../../etc\n"])
+def test_elsewhere_it_is_the_machines(tmp_path: Path, text: str) -> None:
+    (tmp_path / "self").write_text(text)
+    assert memory.free_memory(tmp_path / "none", tmp_path / "self") > 10**6
+
+
+def test_processes_of_a_machine_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "free_memory", lambda: 8000)
+    decided = [data.fits(size, sharing) for size, sharing in ((3999, 1), (4001, 1), (1999, 2), (2001, 2))]
+    assert decided == [True, False, True, False]
+
+
+def test_what_pytorch_says_of_memory_becomes_advice() -> None:
+    with pytest.raises(
+        AdaprepError, match="memory ran out at a batch of 8 crops.*--batch-size 4 --overwrite"
+    ):
+        with memory.explained(8):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def test_a_batch_of_one_for_lack_of_images_is_not_blamed_on_the_batch_size() -> None:
+    error = ValueError("Expected more than 1 value per channel when training")
+    with pytest.raises(AdaprepError, match="the training split has too few images"), memory.explained(8, 1):
+        raise error
+    with pytest.raises(AdaprepError, match="--batch-size is 1, give 2 or more"), memory.explained(1, 1):
+        raise error
