@@ -532,7 +532,7 @@ def test_the_command_trains_on_what_it_can_read_and_says_what_it_cannot(
 
 @pytest.mark.slow
 def test_layers_that_are_not_used_do_not_stop_several_processes(space: stores.Workspace) -> None:
-    options = ["--sampler", "uniform", "--base", "tests.train.test_fit:unused", "--resolution", "8"]
+    options = ["--sampler", "uniform", "--architecture", "tests.train.test_fit:unused", "--resolution", "8"]
     options += ["--epochs", "1", "--batch-size", "4", "--device", "cpu", "--workspace", str(space.path)]
     launch = [
         sys.executable,
@@ -544,7 +544,7 @@ def test_layers_that_are_not_used_do_not_stop_several_processes(space: stores.Wo
         "29612",
     ]
     done = subprocess.run(
-        [*launch, "-m", "cli", "train", *options],
+        [*launch, "-m", "adaprep", "train", *options],
         capture_output=True,
         text=True,
         timeout=300,
@@ -566,14 +566,45 @@ def unused(classes: int) -> torch.nn.Module:
     return Unused(classes)
 
 
+def losses(space: stores.Workspace, **changes: Any) -> dict[str, np.ndarray]:
+    """Training losses by epoch of each network, without augmentation, which would hide what is learnt."""
+    trained: list[Any] = []
+    request = replace(
+        TINY,
+        auxiliary=replace(TINY.auxiliary, features=16),
+        base=replace(TINY.base, resolution=16),
+        batch_size=8,
+        validate_every=100,
+        augmentation={"flip": 0.0, "brightness": 0.0, "contrast": 0.0, "salt_and_pepper": 0.0},
+        tag=changes["precision"],
+        **changes,
+    )
+    assert command.run(space, None, request, command.Hooks(trained=trained.append))
+    found = {}
+    for network, result in zip(request.networks, trained, strict=True):
+        assert not any(v.dtype == torch.bfloat16 for v in weights(result.path / "best.pt").values())
+        assert checkpoint.load(result.path / "best.pt").build([TINY.base.architecture]) is not None
+        rows = results.read_history(result.path / "history.csv")
+        found[network] = np.array([float(row["loss"]) for row in rows])
+    return found
+
+
+def check_that_both_learn(space: stores.Workspace, device: str) -> None:
+    precisions = ("float32", "bfloat16")
+    full, short = (losses(space, precision=p, device=device, rate=1e-2, epochs=30) for p in precisions)
+    for network in ("auxiliary", "base"):
+        for found in (full[network], short[network]):
+            assert found[-5:].mean() < 0.6 * found[0]
+    assert short["auxiliary"][-5:].mean() < 1.15 * full["auxiliary"][-5:].mean()
+
+
+@pytest.mark.slow
+def test_both_networks_learn_in_either_precision(make_blobs: MakeBlobs, tmp_path: Path) -> None:
+    check_that_both_learn(make_space(make_blobs(train=32, val=2), tmp_path / "w"), "cpu")
+
+
 @pytest.mark.gpu
-def test_both_networks_learn_on_a_gpu(space: stores.Workspace) -> None:
+def test_both_networks_learn_on_a_gpu(make_blobs: MakeBlobs, tmp_path: Path) -> None:
     if not torch.cuda.is_available():
         pytest.skip("no GPU here")
-    trained: list[Any] = []
-    request = replace(TINY, rate=1e-2, epochs=30, device="cuda")
-    assert command.run(space, None, request, command.Hooks(trained=trained.append))
-    for result in trained:
-        losses = [float(row["loss"]) for row in results.read_history(result.path / "history.csv")]
-        assert losses[-1] < 0.8 * losses[0]
-        assert checkpoint.load(result.path / "best.pt").build([TINY.base.architecture]) is not None
+    check_that_both_learn(make_space(make_blobs(train=32, val=2), tmp_path / "w"), "cuda")

@@ -125,13 +125,22 @@ class AuxiliaryNetwork(nn.Module):
         features = self.first(self.normalise(images))
         for block in self.encoder:
             features = block(features)
-        offsets = self.head(self.selection(self.boundary(self.to_half(features))))
+        offsets = self._offsets(self.selection(self.boundary(self.to_half(features))))
         phi: Tensor = self.mean_grid + offsets[..., : self.grid[0], : self.grid[1]]
         return phi
 
     def predict(self, images: Tensor) -> Tensor:
         """Predict sampling tensors that satisfy constraints (3): `forward`, then `project`."""
         return project(self(images))
+
+    def _offsets(self, features: Tensor) -> Tensor:
+        """Apply the head, outside of autocast: coordinates need more than the 8 significant bits of bfloat16."""
+        dtype = self.head.weight.dtype
+        if features.dtype != dtype:
+            with torch.autocast(features.device.type, enabled=False):
+                return self._offsets(features.to(dtype))
+        offsets: Tensor = self.head(features)
+        return offsets
 
 
 class _Hourglass(nn.Module):

@@ -1,0 +1,192 @@
+"""What a run is made with reaches where it counts: the seed, the mode of validation, the network that sampled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from cli import main
+from pipeline import stores
+from pipeline.datasets import registry
+from pipeline.geometry.crops import central_crop
+from pipeline.geometry.tensors import uniform
+
+torch = pytest.importorskip("torch")
+
+from pipeline import results  # noqa: E402
+from pipeline.train import checkpoint, command, examples, prepare  # noqa: E402
+from pipeline.train.auxiliary import AuxiliaryTask  # noqa: E402
+from pipeline.train.networks.auxiliary import AuxiliaryNetwork  # noqa: E402
+from pipeline.train.networks.factory import build  # noqa: E402
+from pipeline.train.processes import Processes  # noqa: E402
+from pipeline.train.validation import evaluate  # noqa: E402
+from tests.train.test_evaluate import FACTORY, NAMES, facts_of, save_base  # noqa: E402
+from tests.train.test_fit import TINY, make_space, run_folder, weights  # noqa: E402
+from tests.train.test_validation import sampled_split  # noqa: E402
+
+MakeBlobs = Callable[..., Path]
+CPU = torch.device("cpu")
+BASE = "base-tiny-auxiliary-12-4x4-seed0"
+
+
+@pytest.fixture
+def space(make_blobs: MakeBlobs, tmp_path: Path) -> stores.Workspace:
+    return make_space(make_blobs(train=5, val=3), tmp_path / "w")
+
+
+def test_initial_weights_are_those_of_the_seed(space: stores.Workspace) -> None:
+    found = []
+    for seed, tag in ((0, "a"), (0, "b"), (1, "a")):
+        torch.manual_seed(len(found))  # whatever was drawn before
+        request = replace(TINY, base=replace(TINY.base, sampler="uniform"), seed=seed, tag=tag)
+        request = replace(request, rate=1e-12, epochs=1, batch_size=5)  # weights stay where they began
+        command.run(space, None, request)
+        found.append({n: weights(run_folder(space, request, n) / "last.pt") for n in request.networks})
+    for network, first, again, other in ((n, *(one[n] for one in found)) for n in ("auxiliary", "base")):
+        convolutions = [name for name, value in first.items() if value.dim() == 4 and value.any()]
+        assert len(convolutions) > 4, network
+        for name in convolutions:
+            assert torch.allclose(first[name], again[name], atol=1e-9), name
+            if "head" not in name or network == "base":
+                assert float((first[name] - other[name]).abs().max()) > 0.01, name
+
+
+def auxiliary_task(space: stores.Workspace) -> AuxiliaryTask:
+    splits = prepare.open_splits(space, None, ("train", "val"))
+    prepare.sample(splits, prepare.auxiliary_outputs(TINY.auxiliary))
+    pairs = [
+        (split.store(prepare.auxiliary_outputs(TINY.auxiliary)[0]), split.folder.tensors((4, 4), 1.0))
+        for split in splits.all
+    ]
+    return AuxiliaryTask(TINY.auxiliary, pairs[0], pairs[1], splits.about())
+
+
+def test_the_auxiliary_network_is_validated_in_evaluation_mode(space: stores.Workspace) -> None:
+    task = auxiliary_task(space)
+    torch.manual_seed(0)
+    network = task.build()
+    torch.nn.init.normal_(network.head.weight, std=0.3)
+    assert task.validation is not None
+    data = task.validation.__getitems__(range(len(task.validation)))
+    network.train()
+    network(data["image"])  # running means of their own
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    network.eval()
+    with torch.no_grad():
+        expected = (network(data["image"]) - data["phi"]).square().sum(dim=(1, 2, 3)).mean()
+        network.train()
+        trained = (network(data["image"]) - data["phi"]).square().sum(dim=(1, 2, 3)).mean()
+    network.load_state_dict(before)
+    figures = task.validate(network.train(), CPU, Processes())
+    assert figures["validation_loss"] == pytest.approx(float(expected), rel=1e-5)
+    assert float(trained) != pytest.approx(float(expected), rel=0.05)
+    u = torch.tensor(uniform(4, 4))
+    constant = (u - data["phi"]).square().sum(dim=(1, 2, 3)).mean()
+    assert figures["uniform_loss"] == pytest.approx(float(constant), rel=1e-5)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_a_base_network_is_validated_in_evaluation_mode(make_blobs: MakeBlobs, tmp_path: Path) -> None:
+    from pipeline.stages import inputs, outputs
+
+    folder, data = sampled_split(make_blobs, tmp_path / "w", outputs.Sampled(12, "uniform"))
+    torch.manual_seed(3)
+    network = build("unet", 3, widths=(8, 8))
+    expected = evaluate(network.eval(), data, inputs.load(folder), CPU)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    scores = evaluate(network.train(), data, inputs.load(folder), CPU)
+    assert np.array_equal(scores.confusion.counts, expected.confusion.counts)
+    assert scores.loss == expected.loss
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def save_auxiliary(path: Path, seed: int) -> str:
+    """An auxiliary network of random tensors; the identity of its weights."""
+    torch.manual_seed(seed)
+    arguments: dict[str, Any] = {"resolution": 8, "grid": [4, 4], "features": 4, "first": 4}
+    network = AuxiliaryNetwork(**arguments)
+    torch.nn.init.normal_(network.head.weight, std=0.5)
+    torch.nn.init.normal_(network.mean_grid, 0.5, 0.5)
+    about = {"dataset": "blobs", "class_names": NAMES, "filter": "area", "lambda": 1.0}
+    path.parent.mkdir(parents=True)
+    checkpoint.save(path, "auxiliary", "auxiliary", arguments, network.state_dict(), about)
+    return checkpoint.load(path).identity
+
+
+@pytest.fixture
+def sampled_by(space: stores.Workspace) -> dict[str, Path]:
+    """Three auxiliary networks; a complete base run that names the second in the order of their names."""
+    runs = results.runs_folder(space, "blobs")
+    paths = {name: runs / f"auxiliary-8-4x4-seed{i}" / "best.pt" for i, name in enumerate("abc")}
+    identities = {name: save_auxiliary(path, i) for i, (name, path) in enumerate(paths.items())}
+    folder = runs / BASE
+    folder.mkdir()
+    save_base(folder / "best.pt", "auxiliary", auxiliary=identities["b"])
+    settings = {
+        "network": "base",
+        "architecture": FACTORY,
+        "sampler": "auxiliary",
+        "auxiliary": identities["b"],
+        "resolution": 12,
+        "grid": [4, 4],
+        "lambda": None,
+        "seed": 0,
+    }
+    (folder / "settings.json").write_text(json.dumps({"settings": settings}))
+    weights_of_base = checkpoint.load(folder / "best.pt").identity
+    (folder / "result.json").write_text(json.dumps({"weights": weights_of_base, "best_epoch": 1}))
+    return paths
+
+
+def test_a_base_network_is_evaluated_with_the_auxiliary_network_that_sampled_for_it(
+    space: stores.Workspace, sampled_by: dict[str, Path]
+) -> None:
+    base = results.runs_folder(space, "blobs") / BASE / "best.pt"
+    rows = {
+        name: facts_of(base, "--auxiliary", path, "--workspace", space.path)["systems"]
+        for name, path in sampled_by.items()
+    }
+    assert rows["b"] != rows["a"]
+    assert rows["b"] != rows["c"]
+    result = CliRunner().invoke(
+        main, ["evaluate", "--workspace", str(space.path), "--device", "cpu", "--json"]
+    )
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)[0]["systems"] == rows["b"]
+
+
+def test_another_auxiliary_network_than_the_one_that_sampled_is_noted(
+    space: stores.Workspace, sampled_by: dict[str, Path]
+) -> None:
+    base = results.runs_folder(space, "blobs") / BASE / "best.pt"
+    notes = {
+        name: facts_of(base, "--auxiliary", path, "--workspace", space.path)["notes"]
+        for name, path in sampled_by.items()
+    }
+    assert notes["b"] == []
+    for name in "ac":
+        assert "was trained on samples of other weights than" in notes[name][0]
+
+
+def test_examples_are_sampled_by_the_auxiliary_network_of_their_base_network(
+    space: stores.Workspace, sampled_by: dict[str, Path], make_blobs: MakeBlobs
+) -> None:
+    from pipeline.stages.outputs import predict
+    from pipeline.train.predict import Predictor
+
+    dataset = registry.load(str(make_blobs(train=5, val=3)))
+    frame = dataset.frames("val")[0]
+    (example,) = examples.predict(space, dataset, [frame], CPU)
+    crop = central_crop(dataset.read_image(frame))
+    tensors = {name: predict(Predictor.load(path), [crop])[0] for name, path in sampled_by.items()}
+    assert example.phi is not None
+    np.testing.assert_allclose(example.phi, tensors["b"], atol=1e-6)
+    assert not np.allclose(example.phi, tensors["a"], atol=1e-2)
+    assert not np.allclose(example.phi, tensors["c"], atol=1e-2)
