@@ -23,3 +23,10 @@ class BusyError(AdaprepError):
 
 class FileError(AdaprepError):
     """One input file cannot be used. The run goes on without it and lists it with this message."""
+
+
+def unexpected(path: object, error: Exception) -> str:
+    """What to say of one input file that brought about an error which nobody foresaw: it costs no other."""
+    if isinstance(error, MemoryError):
+        return f"{path}: there is not enough memory to work on it ({error or 'out of memory'})"
+    return f"{path}: it cannot be worked on ({type(error).__name__}: {error})"
