@@ -962,10 +962,11 @@ def status(dataset: str | None, failures: bool, as_json: bool, space: Workspace)
     failed = stage.failures(space, dataset)
     if as_json:
         print_json({"stores": [row.as_dict() for row in rows], "failures": failed})
-        return
-    console.print_status(rows)
-    if failures:
-        console.print_known_failures(failed)
+    else:
+        console.print_status(rows)
+        if failures:
+            console.print_known_failures(failed)
+    finish(not any(row.damaged for row in rows))
 
 
 @main.command()

@@ -22,6 +22,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -30,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import disk
-from pipeline.errors import AdaprepError
+from pipeline.errors import AdaprepError, DamagedError
 from pipeline.store_blocks import DONE, FAILED, TODO, BlockWriter, Parameters, Store, StoredArray
 from pipeline.store_layout import (
     DIGEST,
@@ -62,7 +63,9 @@ __all__ = [
     "differences",
     "digest",
     "grow",
+    "kept_copy",
     "lambda_name",
+    "mend",
     "open_in_task",
     "open_store",
     "remove",
@@ -148,7 +151,7 @@ def lay_out(folder: Path, specs: Mapping[str, ArraySpec], layout: Layout, about:
         chunk = 1 if spec.chunk_per_image else layout.block
         attributes: dict[str, Any] = {"description": spec.doc}
         if name == DIGEST:
-            attributes["adaprep"] = dict(about)
+            attributes |= second_copy(about)
         group.create_array(
             name,
             shape=(count, *spec.shape),
@@ -159,6 +162,22 @@ def lay_out(folder: Path, specs: Mapping[str, ArraySpec], layout: Layout, about:
             fill_value=spec.fill,
             attributes=attributes,
         )
+
+
+def second_copy(about: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes of the array of digests: those of the group again, and what shows them unharmed."""
+    return {"adaprep": dict(about), "sha256": digest([json.dumps(about, sort_keys=True)])}
+
+
+def kept_copy(path: Path) -> dict[str, Any] | None:
+    """The second copy of a store's attributes; None where it is damaged, or the store is older."""
+    try:
+        attributes = json.loads((path / DIGEST / "zarr.json").read_bytes())["attributes"]
+        about = attributes["adaprep"]
+        parse(about)
+        return dict(about) if attributes == {**attributes, **second_copy(about)} else None
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
 
 
 LIBRARY_ERRORS = (ImportError, AttributeError, TypeError, NotImplementedError)
@@ -190,7 +209,7 @@ def open_store(path: Path, mode: str = "r+") -> Store:
             f"reads formats up to {FORMAT}. Upgrade adaprep, or choose another --workspace."
         ) from error
     except (OSError, ValueError, RecursionError) as error:
-        raise AdaprepError(
+        raise DamagedError(
             f"{path} is not a store of adaprep, or it is damaged ({_reason(error)}). {_advice(path)}"
         ) from error
     group, arrays = _open_arrays(path, mode, about)
@@ -212,9 +231,7 @@ def read_attributes(metadata: Path) -> Any:
 
 
 def _advice(path: Path) -> str:
-    try:
-        parse(read_attributes(path / DIGEST / "zarr.json"))
-    except (OSError, ValueError, RecursionError):
+    if kept_copy(path) is None:
         return "Run its command with --overwrite to make it again."
     return f"Run: adaprep verify --repair --workspace {_workspace(path)}"
 
@@ -243,7 +260,7 @@ def _open_arrays(path: Path, mode: str, about: About) -> tuple[Any, dict[str, An
     except Exception as error:
         if isinstance(error, LIBRARY_ERRORS) and (fault := _fault_of_library()):
             raise library_error(path, fault) from error
-        raise AdaprepError(
+        raise DamagedError(
             f"{path} is not a store of adaprep, or it is damaged ({_reason(error)}). {_advice(path)}"
         ) from error
     return group, arrays
@@ -274,7 +291,7 @@ def _open_array(path: Path, group: Any, name: str, about: About) -> Any:
         advice = "Run its command with --overwrite to make the store again."
     else:
         advice = f"Run: adaprep verify --repair --workspace {_workspace(path)}"
-    raise AdaprepError(f"the array {path / name} is missing or damaged ({problem}). {advice}") from cause
+    raise DamagedError(f"the array {path / name} is missing or damaged ({problem}). {advice}") from cause
 
 
 @cache
@@ -358,6 +375,60 @@ def grow(store: Store, inputs: Mapping[str, Any]) -> Store:
                 array.resize((count, *array.shape[1:]))
         about = {**store.group.attrs["adaprep"], "inputs": dict(inputs)}
         if store.has_digests:
-            store.arrays[DIGEST].attrs["adaprep"] = about
+            store.arrays[DIGEST].attrs.update(second_copy(about))
         store.group.attrs["adaprep"] = about
     return open_store(store.path)
+
+
+def mend(path: Path) -> list[str]:
+    """Write attributes and array descriptions that are damaged again, from what is known of them twice.
+
+    Data are not touched: what they are worth is told by their digests.
+
+    Returns
+    -------
+    Names of what was damaged.
+
+    Raises
+    ------
+    AdaprepError
+        It cannot be mended, and why.
+    """
+    copy, own = kept_copy(path), None
+    with suppress(OSError, ValueError, RecursionError):
+        own = read_attributes(path / "zarr.json")
+        parse(own)
+    about = own if copy is None or own == {**copy, "inputs": (own or {}).get("inputs")} else copy
+    if about is None or (specs := parse(about).arrays) is None:
+        raise AdaprepError(f"{path}: what shaped this store is lost")
+    fresh, mended = partial_of(path), []
+    with disk.writing(path):
+        discard(fresh)
+        lay_out(fresh, specs, parse(about).layout, about)
+        for name in ("", *specs):
+            if not _is_sound(path, name, about):
+                if not (path / name).is_dir():
+                    discard(path / name)
+                    (path / name).mkdir()
+                os.replace(fresh / name / "zarr.json", path / name / "zarr.json")
+                mended.append(name or "attributes")
+        discard(fresh)
+    open_store(path)
+    return mended
+
+
+def _is_sound(path: Path, name: str, about: Mapping[str, Any]) -> bool:
+    """Whether the description of an array, or of the group (""), is as these attributes want it."""
+    import zarr
+
+    try:
+        group = zarr.open_group(path, mode="r")
+        if name in ("", DIGEST) and read_attributes(path / name / "zarr.json") != about:
+            return False
+        if name == DIGEST and kept_copy(path) is None:
+            return False
+        if name:
+            _open_array(path, group, name, parse(about))
+    except Exception:
+        return False
+    return True

@@ -117,6 +117,8 @@ def make_plan(
     lines = stores.differences(store.parameters, parameters)
     if list_difference:
         lines.append(list_difference)
+    elif inputs["count"] == store.count and inputs["sha256"] != store.inputs["sha256"]:
+        lines.append("inputs: it was made from another list of images (SHA-256)")
     lines += _too_large(store, arrays)
     if lines:
         listed = "\n".join(f"  {line}" for line in lines)
