@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import disk
-from pipeline.errors import AdaprepError
+from pipeline.errors import AdaprepError, DamagedError
 from pipeline.store_layout import DIGEST, Layout
 
 TODO, DONE, FAILED = 0, 1, 2
@@ -62,18 +62,17 @@ def _where(images: Any) -> str:
 class Parameters(dict[str, Any]):
     """What shaped a store, by name; one that is missing is told in a sentence."""
 
-    def __init__(self, path: Path, values: Mapping[str, Any]) -> None:
+    def __init__(
+        self, values: Mapping[str, Any] | Iterable[tuple[str, Any]] = (), path: Path | None = None
+    ) -> None:
         super().__init__(values)
         self.path = path
 
     def __missing__(self, name: str) -> Any:
-        raise AdaprepError(
+        raise DamagedError(
             f"{self.path} is damaged: its parameters lack {name}. "
             f"Run its command with --overwrite to make it again."
         )
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Parameters, (self.path, dict(self))
 
 
 @dataclass

@@ -213,7 +213,7 @@ def open_store(path: Path, mode: str = "r+") -> Store:
             f"{path} is not a store of adaprep, or it is damaged ({_reason(error)}). {_advice(path)}"
         ) from error
     group, arrays = _open_arrays(path, mode, about)
-    return Store(path, group, arrays, Parameters(path, about.parameters), about.layout, about.inputs)
+    return Store(path, group, arrays, Parameters(about.parameters, path), about.layout, about.inputs)
 
 
 def read_attributes(metadata: Path) -> Any:
@@ -373,6 +373,9 @@ def grow(store: Store, inputs: Mapping[str, Any]) -> Store:
             disk.clear_partial(store.path / name)
             if array.shape[0] != count:
                 array.resize((count, *array.shape[1:]))
+        beyond = slice(store.count, min(count, store.count + store.layout.block))
+        if store.arrays["status"][beyond].any():  # of a damaged chunk: nothing was ever written there
+            store.arrays["status"][beyond] = TODO
         about = {**store.group.attrs["adaprep"], "inputs": dict(inputs)}
         if store.has_digests:
             store.arrays[DIGEST].attrs.update(second_copy(about))

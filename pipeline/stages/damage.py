@@ -212,7 +212,7 @@ def _read(store: stores.Store, start: int, stop: int) -> None:
 
 
 def check_lists(
-    folder: stores.SplitFolder, root: Path | None, store: stores.Store | None, repair: bool
+    folder: stores.SplitFolder, root: Path | None, store: stores.Store | None, repair: bool, command: str
 ) -> tuple[Inputs | None, Finding]:
     """The list of a split, restored if need be and asked for, and what is wrong with it and its like.
 
@@ -239,6 +239,9 @@ def check_lists(
         if repair:
             for path in unlike:
                 disk.write_text(path, (folder.path / path.name).read_text(encoding="utf-8"))
+    if store is not None and (store.status() == stores.FAILED).any():
+        if not (record := folder.failures("boundaries")).exists():
+            finding.problems.append(f"{record}, which says why images failed, is lost; run: {command}")
     for path in sorted(folder.path.glob("failures-*.json")):
         finding.checked += 1
         if not is_record(path):

@@ -138,9 +138,9 @@ class Files:
                 digests.append(digest)
         self.findings += digests
         trusted = repair or all(finding.ok for finding in self.findings)
-        found, lists = damage.check_lists(
-            folder, root, self.stores.get(folder.boundaries) if trusted else None, repair
-        )
+        store = self.stores.get(folder.boundaries) if trusted else None
+        again = self.commands.get(folder.boundaries, "adaprep boundaries as before")
+        found, lists = damage.check_lists(folder, root, store, repair, again)
         if not lists.ok:
             self.findings.append(lists)
         self.usable = usable and found is not None
