@@ -22,7 +22,6 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -374,7 +373,7 @@ def grow(store: Store, inputs: Mapping[str, Any]) -> Store:
             if array.shape[0] != count:
                 array.resize((count, *array.shape[1:]))
         beyond = slice(store.count, min(count, store.count + store.layout.block))
-        if store.arrays["status"][beyond].any():  # of a damaged chunk: nothing was ever written there
+        if store["status"][beyond].any():  # of a damaged chunk: nothing was ever written there
             store.arrays["status"][beyond] = TODO
         about = {**store.group.attrs["adaprep"], "inputs": dict(inputs)}
         if store.has_digests:
@@ -397,11 +396,9 @@ def mend(path: Path) -> list[str]:
     AdaprepError
         It cannot be mended, and why.
     """
-    copy, own = kept_copy(path), None
-    with suppress(OSError, ValueError, RecursionError):
-        own = read_attributes(path / "zarr.json")
-        parse(own)
-    about = own if copy is None or own == {**copy, "inputs": (own or {}).get("inputs")} else copy
+    copy, own = kept_copy(path), _own_attributes(path)
+    grown = copy is not None and own is not None and own == {**copy, "inputs": own["inputs"]}
+    about = own if copy is None or grown else copy
     if about is None or (specs := parse(about).arrays) is None:
         raise AdaprepError(f"{path}: what shaped this store is lost")
     fresh, mended = partial_of(path), []
@@ -418,6 +415,16 @@ def mend(path: Path) -> list[str]:
         discard(fresh)
     open_store(path)
     return mended
+
+
+def _own_attributes(path: Path) -> dict[str, Any] | None:
+    """The attributes of a group; None where they are damaged."""
+    try:
+        own = read_attributes(path / "zarr.json")
+        parse(own)
+    except (OSError, ValueError, RecursionError):
+        return None
+    return dict(own)
 
 
 def _is_sound(path: Path, name: str, about: Mapping[str, Any]) -> bool:

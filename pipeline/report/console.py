@@ -219,8 +219,13 @@ def print_status(rows: Sequence[StoreStatus]) -> None:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(row.changed))
         done = f"{row.done} of {row.images}"
         cells = (f"{row.dataset}/{row.split}", row.stage, shown, done, str(row.failed or ""))
-        table.add_row(*map(escape, cells), human_bytes(row.bytes), when, escape(row.next_step))
-    console().print(table)
+        step = "damaged: see below" if row.damaged else row.next_step
+        table.add_row(*map(escape, cells), human_bytes(row.bytes), when, escape(step))
+    out = console()
+    out.print(table)
+    for row in rows:
+        if row.damaged:
+            out.print(row.next_step, markup=False, soft_wrap=True)
 
 
 def _plain(value: Any) -> str:

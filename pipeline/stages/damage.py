@@ -239,9 +239,9 @@ def check_lists(
         if repair:
             for path in unlike:
                 disk.write_text(path, (folder.path / path.name).read_text(encoding="utf-8"))
-    if store is not None and (store.status() == stores.FAILED).any():
-        if not (record := folder.failures("boundaries")).exists():
-            finding.problems.append(f"{record}, which says why images failed, is lost; run: {command}")
+    record = folder.failures("boundaries")
+    if store is not None and not record.exists() and (store.status() == stores.FAILED).any():
+        finding.problems.append(f"{record}, which says why images failed, is lost; run: {command}")
     for path in sorted(folder.path.glob("failures-*.json")):
         finding.checked += 1
         if not is_record(path):

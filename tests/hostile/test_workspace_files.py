@@ -1,4 +1,4 @@
-"""Every file of a workspace deleted, emptied, cut, replaced: it is named, and what is advised makes it whole."""
+"""Every file of a workspace deleted, emptied, cut, replaced: it is named, and the advice makes it whole."""
 
 from __future__ import annotations
 
