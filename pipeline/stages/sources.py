@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -56,7 +57,8 @@ def load(folder: stores.SplitFolder, count: int) -> Stamps:
     """The stamps kept for the first `count` images of a split; zeros where there are none."""
     found = np.zeros((count, COLUMNS), np.uint64)
     try:
-        kept = np.load(folder.stamps, allow_pickle=False, mmap_mode="r")
+        with warnings.catch_warnings(action="ignore"):
+            kept = np.load(folder.stamps, allow_pickle=False, mmap_mode="r")
         if kept.dtype == found.dtype and kept.ndim == 2 and kept.shape[1] == COLUMNS:
             rows = min(count, len(kept))
             found[:rows] = kept[:rows]
