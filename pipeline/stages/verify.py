@@ -262,7 +262,7 @@ def _tensors(files: Files, store: stores.Store, source: stores.Store) -> list[Fi
     minimum = Finding(f"{name}: phi minimises energy (2) (gradient within rounding)", 0, "crops")
     folded = Finding(f"{name}: folded cells counted again", 0, "crops")
     current = Finding(f"{name}: solved from the boundaries as they are now", 0, "images")
-    for start, rows in _done_blocks(store, source):
+    for start, rows in _done_blocks(store):
         stop = start + store.layout.block
         phi = np.asarray(store["phi"][start:stop][rows], np.float64)
         has = store["has_boundary"][start:stop][rows]
@@ -279,6 +279,7 @@ def _tensors(files: Files, store: stores.Store, source: stores.Store) -> list[Fi
             minimum.problems.append(f"{images}: gradient {slope:.2g}")
         if (folded_cells(phi).sum(axis=(-2, -1)) != store["folded"][start:stop][rows]).any():
             folded.problems.append(f"{images}: other counts")
+        rows = _done_in_both(source, start, stop, rows)
         if (store["source"][start:stop][rows] != source["source"][start:stop][rows]).any():
             current.problems.append(f"{images}: run adaprep solve-tensors again")
         elif not _same_nearest(store, source, start, stop, rows):
@@ -289,15 +290,19 @@ def _tensors(files: Files, store: stores.Store, source: stores.Store) -> list[Fi
     return [constraints, minimum, folded, current]
 
 
-def _done_blocks(store: stores.Store, source: stores.Store) -> Iterator[tuple[int, NDArray[np.intp]]]:
-    """Blocks of a store, and which of their images are done in it and in the boundaries."""
-    status, theirs = store.status(), np.zeros(store.count, np.uint8)
-    known = source.status()[: store.count]
-    theirs[: len(known)] = known
+def _done_blocks(store: stores.Store) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """Blocks of a store, and which of their images are done."""
+    status = store.status()
     for start, stop in store.blocks():
-        rows = np.flatnonzero((status[start:stop] == stores.DONE) & (theirs[start:stop] == stores.DONE))
+        rows = np.flatnonzero(status[start:stop] == stores.DONE)
         if len(rows):
             yield start, rows
+
+
+def _done_in_both(source: stores.Store, start: int, stop: int, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Those of a block's images that are done in the boundaries too, as they are now."""
+    theirs = np.flatnonzero(source.status()[start:stop] == stores.DONE)
+    return rows[np.isin(rows, theirs)]
 
 
 def _same_nearest(
@@ -312,8 +317,9 @@ def _same_nearest(
 def _samples(files: Files, store: stores.Store, source: stores.Store) -> Finding:
     finding = Finding(f"{store.path.stem}: sampled from what the other stores hold now", 0, "images")
     tensors = _tensors_of(files, store)
-    for start, rows in _done_blocks(store, source):
+    for start, done in _done_blocks(store):
         stop = start + store.layout.block
+        rows = _done_in_both(source, start, stop, done)
         finding.checked += len(rows)
         images = f"images {start} to {min(stop, store.count)}"
         if (store["source"][start:stop][rows] != source["source"][start:stop][rows]).any():
