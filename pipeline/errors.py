@@ -21,5 +21,9 @@ class BusyError(AdaprepError):
         self.what = what
 
 
+class DamagedError(AdaprepError):
+    """A store of the workspace is damaged, and `adaprep verify --repair` may know what to do."""
+
+
 class FileError(AdaprepError):
     """One input file cannot be used. The run goes on without it and lists it with this message."""

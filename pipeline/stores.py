@@ -11,6 +11,8 @@
 
 A store is laid out whole (`create`), then filled in blocks of whole chunks by tasks that touch nothing
 else. A block's `status` chunk is written after all its others: a block whose statuses are set is complete.
+Right before it goes the block's `digest`, a fingerprint of all its files, which tells a file that belongs
+elsewhere from the one that was written.
 """
 
 from __future__ import annotations
@@ -19,67 +21,61 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline import disk
-from pipeline.errors import AdaprepError
-from pipeline.names import check_component
+from pipeline.errors import AdaprepError, DamagedError
+from pipeline.store_blocks import DONE, FAILED, TODO, BlockWriter, Parameters, Store, StoredArray
+from pipeline.store_layout import (
+    DIGEST,
+    DIGEST_SPEC,
+    FORMAT,
+    SHARD_BYTES,
+    About,
+    ArraySpec,
+    Layout,
+    NewerFormatError,
+    parse,
+)
+from pipeline.workspaces import SplitFolder, Workspace, lambda_name
 
-FORMAT = 1
-"""Version of the layout below; a store with a larger one is refused."""
-
-TODO, DONE, FAILED = 0, 1, 2
-"""Codes of a store's `status` array, one an image."""
-
-SHARD_BYTES = 32 * 2**20
-
-STAGES = ("boundaries", "solve-tensors", "sample")
-"""Those that keep a list of failures."""
+__all__ = [
+    "DONE",
+    "FAILED",
+    "FORMAT",
+    "SHARD_BYTES",
+    "TODO",
+    "ArraySpec",
+    "BlockWriter",
+    "Layout",
+    "SplitFolder",
+    "Store",
+    "StoredArray",
+    "Workspace",
+    "create",
+    "differences",
+    "digest",
+    "grow",
+    "kept_copy",
+    "lambda_name",
+    "mend",
+    "open_in_task",
+    "open_store",
+    "remove",
+    "versions",
+]
 
 _OURS = re.compile(
     rf"([A-Za-z_]\w*/)?zarr\.json|[A-Za-z_]\w*/c(/\d+)+|([A-Za-z_]\w*/)?zarr{disk.PARTIAL}"
     rf"|[A-Za-z_]\w*/c(/\d+)*/\d+{disk.PARTIAL}"
 )
 """The files of a store."""
-
-
-@dataclass(frozen=True)
-class ArraySpec:
-    """One array of a store: its shape behind the image axis, and how many images a chunk holds."""
-
-    shape: tuple[int, ...]
-    dtype: str
-    fill: float = 0
-    chunk_per_image: bool = False  # one chunk an image, gathered into shards; else one chunk a block
-    doc: str = ""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How many images a block (a chunk of the small arrays) and a shard of the large ones hold."""
-
-    block: int
-    shard: int
-
-    @classmethod
-    def choose(cls, count: int, bytes_per_image: int = 0) -> Layout:
-        """Blocks of 8 to 64 images, so that small data sets still make enough tasks; shards up to 32 MiB."""
-        block = 8
-        while block < 64 and block * 32 < count:
-            block *= 2
-        shard = block
-        while shard > 1 and shard * bytes_per_image > SHARD_BYTES:
-            shard //= 2
-        return cls(block, shard)
 
 
 def adaprep_version() -> str:
@@ -95,283 +91,9 @@ def versions() -> dict[str, str]:
     return {"adaprep": adaprep_version(), **{name: version(name) for name in ("numpy", "scipy", "zarr")}}
 
 
-def lambda_name(lam: float) -> str:
-    """1.0 -> "1", 0.1 -> "0.1": as in file names and on the command line."""
-    return repr(float(lam)).removesuffix(".0")
-
-
-@dataclass(frozen=True)
-class SplitFolder:
-    """The folder of one split of one data set in a workspace."""
-
-    path: Path
-
-    @property
-    def dataset(self) -> str:
-        return self.path.parent.name
-
-    @property
-    def split(self) -> str:
-        return self.path.name
-
-    @property
-    def title(self) -> str:
-        return f"{self.dataset}/{self.split}"
-
-    @property
-    def inputs(self) -> Path:
-        return self.path / "inputs.tsv"
-
-    @property
-    def description(self) -> Path:
-        return self.path / "dataset.json"
-
-    def is_listed(self) -> bool:
-        """Whether the list of images is there, and how to open their data set again."""
-        return self.inputs.exists() and self.description.exists()
-
-    @property
-    def boundaries(self) -> Path:
-        return self.path / "boundaries.zarr"
-
-    def tensors(self, grid: Sequence[int], lam: float, crops: int | None = None) -> Path:
-        """Where the tensors of a grid and a lambda lie; `crops` only where it is not the boundaries' own."""
-        suffix = "" if crops is None else f"-crops{crops}"
-        return self.path / "tensors" / f"{grid[0]}x{grid[1]}-lambda{lambda_name(lam)}{suffix}.zarr"
-
-    def tensor_stores(self) -> list[Path]:
-        """All tensor stores, sorted by name."""
-        return sorted((self.path / "tensors").glob("*.zarr"))
-
-    @property
-    def samples(self) -> Path:
-        """The folder of sample stores."""
-        return self.path / "samples"
-
-    def failures(self, stage: str) -> Path:
-        return self.path / f"failures-{stage}.json"
-
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keep every other adaprep from writing here meanwhile. Raises AdaprepError when one does already."""
-        with disk.lock(self.path):
-            listed = [self.failures(stage).name for stage in STAGES]
-            disk.clear_partial(self.path, self.inputs.name, self.description.name, *listed)
-            yield
-
-
-@dataclass(frozen=True)
-class Workspace:
-    """The folder that holds everything, `--workspace`."""
-
-    path: Path
-
-    def dataset_folder(self, dataset: str) -> Path:
-        """Where all of one data set lies. Raises AdaprepError where its name can be no folder's."""
-        return self.path / check_component("name of the data set", dataset)
-
-    def folder(self, dataset: str, split: str) -> SplitFolder:
-        """Of a split. Raises AdaprepError where one of the names can be no folder's."""
-        return SplitFolder(self.dataset_folder(dataset) / check_component("name of the split", split))
-
-    def folders(self, dataset: str | None = None, splits: Sequence[str] = ()) -> list[SplitFolder]:
-        """The splits that hold something, of one data set (when the workspace holds only one, of that).
-
-        Raises
-        ------
-        AdaprepError
-            Nothing there, several data sets and none named, or a split that is not there.
-        """
-        found = [SplitFolder(p.parent) for p in sorted(self.path.glob("*/*/dataset.json"))]
-        if not found:
-            raise AdaprepError(
-                f"the workspace {self.path} holds nothing yet. Start with: "
-                f"adaprep boundaries --dataset NAME   (adaprep datasets lists the names)"
-            )
-        names = sorted({f.dataset for f in found})
-        if dataset is None and len(names) > 1:
-            raise AdaprepError(
-                f"the workspace {self.path} holds several data sets ({', '.join(names)}): "
-                f"say which one with --dataset NAME"
-            )
-        chosen = [f for f in found if dataset in (None, f.dataset)]
-        if not chosen:
-            raise AdaprepError(
-                f"the workspace {self.path} holds nothing of {dataset} (it holds: {', '.join(names)}). "
-                f"Run: adaprep boundaries --dataset {dataset}"
-            )
-        if absent := [s for s in splits if s not in {f.split for f in chosen}]:
-            raise AdaprepError(
-                f"the workspace holds no split {', '.join(absent)} of {chosen[0].dataset} "
-                f"(it holds: {', '.join(f.split for f in chosen)}). "
-                f"Run: adaprep boundaries --dataset {chosen[0].dataset} --split {absent[0]}"
-            )
-        return [f for f in chosen if not splits or f.split in splits]
-
-
 def digest(lines: Sequence[str]) -> str:
     """Fingerprint of a list of lines (SHA-256, hex)."""
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class StoredArray:
-    """One array of a store, for reading: as a Zarr array, but damage is told in a sentence."""
-
-    path: Path
-    zarr: Any
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(self.zarr.shape)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all values, uncompressed."""
-        return int(self.zarr.nbytes)
-
-    def __getitem__(self, images: Any) -> Any:
-        """Read images, or parts of them.
-
-        Raises
-        ------
-        AdaprepError
-            A chunk is damaged, as after a power cut or a bad copy.
-        """
-        try:
-            return self.zarr[images]
-        except (RuntimeError, ValueError, OSError) as error:
-            raise AdaprepError(
-                f"{self.path} is damaged{_where(images)}: {error}. "
-                f"Run adaprep verify --repair: it finds what is damaged and says what to run again."
-            ) from error
-
-
-def _where(images: Any) -> str:
-    """Which images were to be read, in words."""
-    if isinstance(images, slice) and (images.start or images.stop):
-        return f", images {images.start or 0} to {images.stop}"
-    return f", image {images}" if isinstance(images, int | np.integer) else ""
-
-
-@dataclass
-class Store:
-    """One open Zarr group with this project's attributes."""
-
-    path: Path
-    group: Any
-    arrays: dict[str, Any]  # opened once: every look-up in the group reads files
-    parameters: dict[str, Any]
-    layout: Layout
-    inputs: dict[str, Any]
-
-    @property
-    def count(self) -> int:
-        return int(self.inputs["count"])  # arrays are longer where growing was interrupted
-
-    def __getitem__(self, name: str) -> StoredArray:
-        """One array, for reading. Raises KeyError when there is none of that name."""
-        return StoredArray(self.path / name, self.arrays[name])
-
-    def status(self) -> NDArray[np.uint8]:
-        """(N,) TODO, DONE or FAILED."""
-        return np.asarray(self["status"][: self.count])
-
-    def blocks(self) -> list[tuple[int, int]]:
-        """Image ranges [start, stop) of all blocks."""
-        return [(i, min(i + self.layout.block, self.count)) for i in range(0, self.count, self.layout.block)]
-
-    def write_block(self, start: int, values: Mapping[str, NDArray[Any]]) -> None:
-        """Write one whole block; `status` goes last, so that a set status means a complete block.
-
-        Raises
-        ------
-        ValueError
-            The block is not one of `blocks()`: two tasks could then write into one chunk.
-        AdaprepError
-            The disk is full or may not be written.
-        """
-        stop = start + len(values["status"])
-        if (start, stop) not in self.blocks():
-            raise ValueError(f"images {start} to {stop} are no whole block of {self.path}")
-        with disk.writing(self.path):
-            self._clear_partial(start, stop)
-            for name in sorted(values, key=lambda n: n == "status"):
-                self.arrays[name][start:stop] = values[name]
-
-    def _clear_partial(self, start: int, stop: int) -> None:
-        """Delete the chunks that a killed writer of this block left half-written."""
-        for file in self.files(start, stop):
-            disk.clear_partial(file.parent, file.name)
-
-    def files(self, start: int, stop: int) -> list[Path]:
-        """The files that the images [start, stop) of a block lie in; that of `status` is the last."""
-        found = []
-        for name, array in sorted(self.arrays.items(), key=lambda item: item[0] == "status"):
-            rows = (array.shards or array.chunks)[0]
-            for i in range(start // rows, -(-stop // rows)):
-                found.append((self.path / name / "c" / str(i)).joinpath(*["0"] * (array.ndim - 1)))
-        return found
-
-    def forget(self, start: int, stop: int) -> None:
-        """Make a block one to do again, whatever it holds."""
-        with disk.writing(self.path):
-            for file in reversed(self.files(start, stop)):
-                disk.delete(file, self.path)
-
-
-class BlockWriter:
-    """Gathers one block image by image and writes it: wide arrays a shard at a time, the others at the end.
-
-    Memory is that of one shard, however many images a block holds. Used as a context manager; a block left by
-    an exception stays unwritten, that is, to do.
-    """
-
-    def __init__(self, store: Store, start: int, count: int) -> None:
-        self.store, self.start, self.count = store, start, count
-        self.values: dict[str, NDArray[Any]] = {}
-        self.wide: dict[str, NDArray[Any]] = {}
-        for name, array in store.arrays.items():
-            if array.shards:
-                rows = min(store.layout.shard, count)
-                self.wide[name] = np.empty((rows, *array.shape[1:]), array.dtype)
-            else:
-                self.values[name] = np.full((count, *array.shape[1:]), array.fill_value, array.dtype)
-        self.flushed = 0
-
-    def put(self, row: int, values: Mapping[str, NDArray[Any]], status: int = DONE) -> None:
-        """Take one image, in order; wide values may be smaller than their place (top left corner).
-
-        Raises
-        ------
-        AdaprepError
-            A shard is full and cannot be written.
-        """
-        for name, buffer in self.wide.items():
-            place = buffer[row - self.flushed]
-            if name not in values or values[name].shape != place.shape:
-                place[...] = self.store.arrays[name].fill_value
-            if name in values:
-                place[tuple(slice(n) for n in values[name].shape)] = values[name]
-        for name in values.keys() - self.wide.keys():
-            self.values[name][row] = values[name]
-        self.values["status"][row] = status
-        if row + 1 - self.flushed == self.store.layout.shard or row + 1 == self.count:
-            self._flush(row + 1)
-
-    def _flush(self, stop: int) -> None:
-        with disk.writing(self.store.path):
-            for name, buffer in self.wide.items():
-                rows = stop - self.flushed
-                self.store.arrays[name][self.start + self.flushed : self.start + stop] = buffer[:rows]
-        self.flushed = stop
-
-    def __enter__(self) -> BlockWriter:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self.store.write_block(self.start, self.values)
 
 
 def create(
@@ -381,37 +103,94 @@ def create(
     layout: Layout,
     inputs: Mapping[str, Any],
 ) -> Store:
-    """Lay out an empty store: all arrays and attributes, no data. It appears whole or not at all."""
+    """Lay out an empty store: all arrays and attributes, no data. It appears whole or not at all.
+
+    Raises
+    ------
+    AdaprepError
+        The disk refuses, or the installed Zarr does not do what is asked of it.
+    """
+    specs = {**arrays, DIGEST: DIGEST_SPEC}
+    about = {
+        "format": FORMAT,
+        "versions": versions(),
+        "parameters": dict(parameters),
+        "layout": {"block": layout.block, "shard": layout.shard},
+        "inputs": dict(inputs),
+        "arrays": {name: spec.describe() for name, spec in specs.items()},
+    }
+    partial = partial_of(path)
+    with disk.writing(path):
+        discard(partial)
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lay_out(partial, specs, layout, about)
+        except LIBRARY_ERRORS as error:
+            raise library_error(path, error) from error
+        os.replace(partial, path)
+    return open_store(path)
+
+
+def partial_of(path: Path) -> Path:
+    """Where a store is put together, or taken apart."""
+    return path.with_name(path.name + ".partial")
+
+
+def discard(path: Path) -> None:
+    """Delete a store or what is left of one, if it is there. Raises AdaprepError as `remove`."""
+    disk.delete(path, _workspace(path), is_file_of_store)
+
+
+def lay_out(folder: Path, specs: Mapping[str, ArraySpec], layout: Layout, about: Mapping[str, Any]) -> None:
+    """Make the group and the arrays of a store, without data; the array of digests repeats the attributes."""
     import zarr
     from zarr.codecs import ZstdCodec
 
-    count = int(inputs["count"])
-    partial = path.with_name(path.name + ".partial")
-    with disk.writing(path):
-        _delete(partial)
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        group = zarr.create_group(partial, zarr_format=3)
-        group.attrs["adaprep"] = {
-            "format": FORMAT,
-            "versions": versions(),
-            "parameters": dict(parameters),
-            "layout": {"block": layout.block, "shard": layout.shard},
-            "inputs": dict(inputs),
-        }
-        for name, spec in arrays.items():
-            chunk = 1 if spec.chunk_per_image else layout.block
-            group.create_array(
-                name,
-                shape=(count, *spec.shape),
-                dtype=spec.dtype,
-                chunks=(chunk, *spec.shape),
-                shards=(layout.shard, *spec.shape) if spec.chunk_per_image else None,
-                compressors=ZstdCodec(level=3, checksum=True),
-                fill_value=spec.fill,
-                attributes={"description": spec.doc},
-            )
-        os.replace(partial, path)
-    return open_store(path)
+    count = int(about["inputs"]["count"])
+    group = zarr.create_group(folder, zarr_format=3)
+    group.attrs["adaprep"] = dict(about)
+    for name, spec in specs.items():
+        chunk = 1 if spec.chunk_per_image else layout.block
+        attributes: dict[str, Any] = {"description": spec.doc}
+        if name == DIGEST:
+            attributes |= second_copy(about)
+        group.create_array(
+            name,
+            shape=(count, *spec.shape),
+            dtype=spec.dtype,
+            chunks=(chunk, *spec.shape),
+            shards=(layout.shard, *spec.shape) if spec.chunk_per_image else None,
+            compressors=ZstdCodec(level=3, checksum=True),
+            fill_value=spec.fill,
+            attributes=attributes,
+        )
+
+
+def second_copy(about: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes of the array of digests: those of the group again, and what shows them unharmed."""
+    return {"adaprep": dict(about), "sha256": digest([json.dumps(about, sort_keys=True)])}
+
+
+def kept_copy(path: Path) -> dict[str, Any] | None:
+    """The second copy of a store's attributes; None where it is damaged, or the store is older."""
+    try:
+        attributes = json.loads((path / DIGEST / "zarr.json").read_bytes())["attributes"]
+        about = attributes["adaprep"]
+        parse(about)
+        return dict(about) if attributes == {**attributes, **second_copy(about)} else None
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+
+
+LIBRARY_ERRORS = (ImportError, AttributeError, TypeError, NotImplementedError)
+
+
+def library_error(path: Path, error: Exception) -> AdaprepError:
+    """What to say when Zarr, not the store, is at fault."""
+    return AdaprepError(
+        f"zarr {version('zarr')} cannot be used for {path} ({type(error).__name__}: {error}). The store is "
+        f"left as it is. Install another: pip install 'zarr>=3.1.6,<4'"
+    )
 
 
 def open_store(path: Path, mode: str = "r+") -> Store:
@@ -420,44 +199,140 @@ def open_store(path: Path, mode: str = "r+") -> Store:
     Raises
     ------
     AdaprepError
-        Not there, not ours, damaged, or written by a newer version.
+        Not there, not ours, damaged, or written by a newer version; or Zarr itself does not work.
     """
-    import zarr
-
     if not path.exists():
         raise AdaprepError(f"there is no store {path}")
     try:
-        group = zarr.open_group(path, mode=mode)  # type: ignore[arg-type]
-        about: Any = group.attrs["adaprep"]
-        found = int(about["format"])
-        arrays = {name: _always_written(array) for name, array in group.arrays()} if found <= FORMAT else {}
-    except Exception as error:
+        about = parse(read_attributes(path / "zarr.json"))
+    except NewerFormatError as error:
         raise AdaprepError(
-            f"{path} is not a store of adaprep, or it is damaged ({type(error).__name__}: {error}). "
-            f"Run its command with --overwrite to make it again."
-        ) from error
-    if found > FORMAT:
-        raise AdaprepError(
-            f"{path} was written by a newer adaprep (store format {found}, "
-            f"version {about.get('versions', {}).get('adaprep', '?')}); this one, {adaprep_version()}, "
+            f"{path} was written by a newer adaprep ({error}); this one, {adaprep_version()}, "
             f"reads formats up to {FORMAT}. Upgrade adaprep, or choose another --workspace."
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise DamagedError(
+            f"{path} is not a store of adaprep, or it is damaged ({_reason(error)}). {_advice(path)}"
+        ) from error
+    group, arrays = _open_arrays(path, mode, about)
+    return Store(path, group, arrays, Parameters(about.parameters, path), about.layout, about.inputs)
+
+
+def read_attributes(metadata: Path) -> Any:
+    """The attribute `adaprep` in the zarr.json of a group or an array.
+
+    Raises
+    ------
+    OSError, ValueError
+        It cannot be read, or holds none.
+    """
+    try:
+        return json.loads(metadata.read_bytes())["attributes"]["adaprep"]
+    except (LookupError, TypeError) as error:
+        raise ValueError(f"{metadata} holds no attributes of adaprep") from error
+
+
+def _advice(path: Path) -> str:
+    if kept_copy(path) is None:
+        return "Run its command with --overwrite to make it again."
+    return f"Run: adaprep verify --repair --workspace {_workspace(path)}"
+
+
+def _workspace(path: Path) -> Path:
+    """The workspace that a store lies in: DATASET/SPLIT, or a folder in it, lies between."""
+    above = path.absolute().parents
+    return above[min(3 if path.parent.name in ("tensors", "samples") else 2, len(above) - 1)]
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _open_arrays(path: Path, mode: str, about: About) -> tuple[Any, dict[str, Any]]:
+    import zarr
+
+    try:
+        # chunks are written even if empty: looking whether they are costs more, and verify counts files.
+        # Zarr's own pipeline asks the array, others ask the configuration as they are made.
+        with zarr.config.set({"array.write_empty_chunks": True}):
+            group = zarr.open_group(path, mode=mode)  # type: ignore[arg-type]
+            arrays = {name: _open_array(path, group, name, about) for name in _names(path, about)}
+    except AdaprepError:
+        raise
+    except Exception as error:
+        if isinstance(error, LIBRARY_ERRORS) and (fault := _fault_of_library()):
+            raise library_error(path, fault) from error
+        raise DamagedError(
+            f"{path} is not a store of adaprep, or it is damaged ({_reason(error)}). {_advice(path)}"
+        ) from error
+    return group, arrays
+
+
+def _names(path: Path, about: About) -> list[str]:
+    """Names of the arrays there should be."""
+    if about.arrays is not None:
+        return list(about.arrays)
+    return sorted({p.name for p in path.iterdir() if p.is_dir()} | {"status"})
+
+
+def _open_array(path: Path, group: Any, name: str, about: About) -> Any:
+    """One array of an open group, if it is laid out as the attributes say."""
+    spec = about.arrays[name] if about.arrays is not None else None
+    problem, cause = "it is laid out otherwise than its store", None
+    try:
+        array = group[name].with_config({"write_empty_chunks": True})
+        rows = (array.shards or array.chunks)[0]
+        whole = rows in (about.layout.block, about.layout.shard) and array.shape[0] >= about.inputs["count"]
+        if whole and (spec is None or spec.matches(array, about.layout)):
+            return array
+    except Exception as error:
+        if isinstance(error, LIBRARY_ERRORS) and (fault := _fault_of_library()):
+            raise library_error(path, fault) from error
+        problem, cause = _reason(error), error
+    if spec is None:
+        advice = "Run its command with --overwrite to make the store again."
+    else:
+        advice = f"Run: adaprep verify --repair --workspace {_workspace(path)}"
+    raise DamagedError(f"the array {path / name} is missing or damaged ({problem}). {advice}") from cause
+
+
+@cache
+def _fault_of_library() -> Exception | None:
+    """What goes wrong when an array like ours is made and read in memory: then no store is to blame."""
+    import zarr
+    from zarr.codecs import ZstdCodec
+    from zarr.storage import MemoryStore
+
+    try:
+        group = zarr.create_group(MemoryStore(), zarr_format=3)
+        group.create_array(
+            "a",
+            shape=(2, 3),
+            dtype="uint8",
+            chunks=(1, 3),
+            shards=(2, 3),
+            compressors=ZstdCodec(level=3, checksum=True),
+            fill_value=0,
         )
-    return Store(path, group, arrays, about["parameters"], Layout(**about["layout"]), about["inputs"])
-
-
-def _always_written(array: Any) -> Any:
-    """The array with chunks written even if empty: looking whether they are costs more than writing them."""
-    return array.with_config({"write_empty_chunks": True})
+        array = group["a"].with_config({"write_empty_chunks": True})  # type: ignore[union-attr]
+        array[:] = 1
+        np.asarray(array[:])
+    except Exception as error:
+        return error
+    return None
 
 
 def open_in_task(path: Path, mode: str = "r+") -> Store:
     """As `open_store`, kept open for the next block in this process while the store is the same."""
-    changed = (path / "zarr.json").stat().st_mtime_ns
-    return _open_cached(path, mode, changed)
+    try:
+        about = (path / "zarr.json").stat()
+    except OSError:
+        return open_store(path, mode)  # which says what is wrong
+    return _open_cached(path, mode, about.st_mtime_ns, about.st_ino)
 
 
 @lru_cache(maxsize=32)
-def _open_cached(path: Path, mode: str, changed: int) -> Store:
+def _open_cached(path: Path, mode: str, changed: int, inode: int) -> Store:
     return open_store(path, mode)
 
 
@@ -489,15 +364,15 @@ def remove(path: Path) -> None:
     if os.path.lexists(path):
         with disk.writing(path):
             check_removable(path)
-            doomed = path.with_name(path.name + ".partial")
-            _delete(doomed)
+            doomed = partial_of(path)
+            discard(doomed)
             os.replace(path, doomed)
-            _delete(doomed)
+            discard(doomed)
 
 
 def check_removable(path: Path) -> None:
     """Raise AdaprepError where `remove` would: a damaged store passes, anything else but a store does not."""
-    disk.check_deletable(path, _workspace_of(path), is_file_of_store)
+    disk.check_deletable(path, _workspace(path), is_file_of_store)
     about = path / "zarr.json"
     if about.exists():
         try:
@@ -515,16 +390,6 @@ def is_file_of_store(name: str) -> bool:
     return _OURS.fullmatch(name) is not None
 
 
-def _workspace_of(path: Path) -> Path:
-    """The workspace that a store lies in: above the folders of its data set and split."""
-    split = next((p for p in path.parents if (p / "dataset.json").is_file()), path.parent)
-    return split.parent.parent
-
-
-def _delete(path: Path) -> None:
-    disk.delete(path, _workspace_of(path), is_file_of_store)
-
-
 def grow(store: Store, inputs: Mapping[str, Any]) -> Store:
     """Lengthen every array to a longer input list; what is there stays.
 
@@ -537,5 +402,73 @@ def grow(store: Store, inputs: Mapping[str, Any]) -> Store:
             disk.clear_partial(store.path / name, "zarr")
             if array.shape[0] != count:
                 array.resize((count, *array.shape[1:]))
-        store.group.attrs["adaprep"] = {**store.group.attrs["adaprep"], "inputs": dict(inputs)}
+        beyond = slice(store.count, min(count, store.count + store.layout.block))
+        if store["status"][beyond].any():  # of a damaged chunk: nothing was ever written there
+            store.arrays["status"][beyond] = TODO
+        about = {**store.group.attrs["adaprep"], "inputs": dict(inputs)}
+        if store.has_digests:
+            store.arrays[DIGEST].attrs.update(second_copy(about))
+        store.group.attrs["adaprep"] = about
     return open_store(store.path)
+
+
+def mend(path: Path) -> list[str]:
+    """Write attributes and array descriptions that are damaged again, from what is known of them twice.
+
+    Data are not touched: what they are worth is told by their digests.
+
+    Returns
+    -------
+    Names of what was damaged.
+
+    Raises
+    ------
+    AdaprepError
+        It cannot be mended, and why.
+    """
+    copy, own = kept_copy(path), _own_attributes(path)
+    grown = copy is not None and own is not None and own == {**copy, "inputs": own["inputs"]}
+    about = own if copy is None or grown else copy
+    if about is None or (specs := parse(about).arrays) is None:
+        raise AdaprepError(f"{path}: what shaped this store is lost")
+    fresh, mended = partial_of(path), []
+    with disk.writing(path):
+        discard(fresh)
+        lay_out(fresh, specs, parse(about).layout, about)
+        for name in ("", *specs):
+            if not _is_sound(path, name, about):
+                if not (path / name).is_dir():
+                    disk.delete(path / name, path)
+                    (path / name).mkdir()
+                os.replace(fresh / name / "zarr.json", path / name / "zarr.json")
+                mended.append(name or "attributes")
+        discard(fresh)
+    open_store(path)
+    return mended
+
+
+def _own_attributes(path: Path) -> dict[str, Any] | None:
+    """The attributes of a group; None where they are damaged."""
+    try:
+        own = read_attributes(path / "zarr.json")
+        parse(own)
+    except (OSError, ValueError, RecursionError):
+        return None
+    return dict(own)
+
+
+def _is_sound(path: Path, name: str, about: Mapping[str, Any]) -> bool:
+    """Whether the description of an array, or of the group (""), is as these attributes want it."""
+    import zarr
+
+    try:
+        group = zarr.open_group(path, mode="r")
+        if name in ("", DIGEST) and read_attributes(path / name / "zarr.json") != about:
+            return False
+        if name == DIGEST and kept_copy(path) is None:
+            return False
+        if name:
+            _open_array(path, group, name, parse(about))
+    except Exception:
+        return False
+    return True

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from pipeline import disk, stores
 from pipeline.errors import AdaprepError, BusyError
+from pipeline.stages import damage
 from pipeline.stages.plan import make_plan
+from tests.conftest import tree
 
 ARRAYS = {
     "wide": stores.ArraySpec((2, 9), "uint8", chunk_per_image=True),
@@ -177,3 +184,184 @@ def test_the_workspace_says_what_to_run(tmp_path: Path) -> None:
 )
 def test_lambdas_in_file_names_are_as_typed(lam: float, name: str) -> None:
     assert stores.lambda_name(lam) == name
+
+
+def done(path: Path, count: int = 10) -> stores.Store:
+    store = make_store(path, count)
+    for start, stop in store.blocks():
+        fill(store, start, stop)
+    return stores.open_store(path)
+
+
+def edit(file: Path, change: Callable[[Any], object]) -> None:
+    content = json.loads(file.read_bytes())
+    change(content)
+    file.write_text(json.dumps(content))
+
+
+def without_digests(path: Path) -> None:
+    """Make a store what versions before digests wrote."""
+    shutil.rmtree(path / "digest")
+    edit(path / "zarr.json", lambda meta: meta["attributes"]["adaprep"].pop("arrays"))
+
+
+def test_the_same_block_has_the_same_digest_and_any_other_content_another(tmp_path: Path) -> None:
+    store = done(tmp_path / "s.zarr")
+    status = np.full(4, stores.DONE, np.uint8)
+    first = store.block_digest(0, status)
+    assert store["digest"][:].tolist()[:4] == [first] * 4
+    assert first != store.block_digest(4, status), "the same values elsewhere are another block"
+    assert first != store.block_digest(0, np.full(4, stores.FAILED, np.uint8))
+    store.arrays["wide"][3] = 6
+    assert first != store.block_digest(0, status)
+    fill(store, 0, 4)
+    assert first == store.block_digest(0, status)
+    assert done(tmp_path / "other" / "s.zarr")["digest"][:].tolist() == store["digest"][:].tolist()
+
+
+def test_the_digest_is_written_last_but_the_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = make_store(tmp_path / "s.zarr")
+    written: list[str] = []
+    replace = os.replace
+
+    def note(source: Any, target: Any) -> None:
+        written.append(Path(target).relative_to(store.path).parts[0])
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", note)
+    store.write_block(0, {"value": np.ones((4, 3)), "status": np.full(4, stores.DONE, np.uint8)})
+    assert written[-2:] == ["digest", "status"]
+
+
+def test_a_store_without_digests_is_opened_written_and_lengthened(tmp_path: Path) -> None:
+    path = tmp_path / "s.zarr"
+    make_store(path)
+    without_digests(path)
+    store = stores.open_store(path)
+    assert not store.has_digests
+    for start, stop in store.blocks():
+        fill(store, start, stop)
+    assert stores.grow(store, {"count": 13, "sha256": "y"}).status().tolist() == [1] * 10 + [0] * 3
+    assert not (path / "digest").exists()
+
+
+def test_statuses_behind_the_last_image_are_not_believed_when_a_store_grows(tmp_path: Path) -> None:
+    store = done(tmp_path / "s.zarr")
+    shutil.copy(store.path / "status" / "c" / "0", store.path / "status" / "c" / "2")
+    grown = stores.grow(stores.open_store(store.path), {"count": 13, "sha256": "y"})
+    assert grown.status().tolist() == [1] * 10 + [0] * 3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a: a.pop("layout"), "layout: None is not a mapping"),
+        (lambda a: a["layout"].update(block=0), "block: 0 is not a whole number from 1"),
+        (lambda a: a["layout"].update(shard=3), "blocks of 4 images are not whole shards of 3"),
+        (lambda a: a["layout"].update(block=-4), "block: -4 is not a whole number"),
+        (lambda a: a["inputs"].update(count=10**15), "count: 1000000000000000 is not a whole number"),
+        (lambda a: a["inputs"].update(count="10"), "count: '10' is not"),
+        (lambda a: a["inputs"].pop("sha256"), "inputs hold no sha256"),
+        (lambda a: a.update(parameters=[1]), r"parameters: \[1\] is not a mapping"),
+        (lambda a: a["parameters"].update(grid=[8]), r"parameters: \[8\] cannot be grid"),
+        (lambda a: a["parameters"].update(crops=True), "True cannot be crops"),
+        (lambda a: a.update(format="1"), "format: '1' is not"),
+        (lambda a: a["arrays"].update({"../../x": {}}), "cannot be the name of one"),
+    ],
+)
+def test_attributes_that_cannot_be_are_named_and_mended(
+    tmp_path: Path, change: Callable[[Any], object], message: str
+) -> None:
+    path = tmp_path / "s.zarr"
+    done(path)
+    before = tree(path)
+    edit(path / "zarr.json", lambda meta: change(meta["attributes"]["adaprep"]))
+    with pytest.raises(AdaprepError, match=rf"{message}(.|\n)*Run: adaprep verify --repair"):
+        stores.open_store(path)
+    assert stores.mend(path) == ["attributes"]
+    assert tree(path) == before
+    without_digests(path)
+    edit(path / "zarr.json", lambda meta: meta["attributes"].update(adaprep=1))
+    with pytest.raises(AdaprepError, match="Run its command with --overwrite to make it again"):
+        stores.open_store(path)
+    with pytest.raises(AdaprepError, match="what shaped this store is lost"):
+        stores.mend(path)
+
+
+def test_attributes_that_differ_from_their_second_copy_are_mended(tmp_path: Path) -> None:
+    path = tmp_path / "s.zarr"
+    done(path)
+    before = tree(path)
+    edit(path / "zarr.json", lambda meta: meta["attributes"]["adaprep"]["parameters"].update(grid=[9, 9]))
+    assert stores.mend(path) == ["attributes"]
+    assert tree(path) == before
+    copy = path / "digest" / "zarr.json"
+    edit(copy, lambda meta: meta["attributes"]["adaprep"]["parameters"].update(grid=[9, 9]))
+    assert stores.kept_copy(path) is None
+    assert stores.mend(path) == ["digest"]
+    assert tree(path) == before
+
+
+def test_a_parameter_that_is_missing_is_told_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(AdaprepError, match="its parameters lack crops. Run its command with --overwrite"):
+        done(tmp_path / "s.zarr").parameters["crops"]
+    with pytest.raises(AdaprepError, match="it has no array packed. Run its command with --overwrite"):
+        done(tmp_path / "t.zarr")["packed"]
+
+
+def test_a_fault_of_zarr_is_not_called_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import zarr
+
+    done(tmp_path / "s.zarr")
+    monkeypatch.delattr(zarr.Array, "with_config")  # as in zarr 3.1.0 to 3.1.5
+    stores._fault_of_library.cache_clear()
+    try:
+        with pytest.raises(
+            AdaprepError, match=r"zarr .* cannot be used for .*s.zarr .*zarr>=3.1.6"
+        ) as caught:
+            stores.open_store(tmp_path / "s.zarr")
+        assert "--overwrite" not in str(caught.value)
+        assert "damaged" not in str(caught.value)
+    finally:
+        stores._fault_of_library.cache_clear()
+
+
+def test_damage_that_looks_like_a_fault_of_zarr_is_called_damage(tmp_path: Path) -> None:
+    path = tmp_path / "s.zarr"
+    done(path)
+    edit(path / "wide" / "zarr.json", lambda meta: meta.update(codecs=None))
+    with pytest.raises(AdaprepError, match=r"the array .*wide is missing or damaged .*verify --repair"):
+        stores.open_store(path)
+
+
+def test_blocks_of_nothing_but_fill_are_complete_under_any_codec_pipeline(tmp_path: Path) -> None:
+    import zarr
+    from zarr.core.codec_pipeline import BatchedCodecPipeline
+
+    class Asks(BatchedCodecPipeline):
+        """Knows no configuration of an array, as pipelines of other packages."""
+
+        async def write(self, batch_info: Any, value: Any, drop_axes: Any = ()) -> None:
+            empty = zarr.config.get("array.write_empty_chunks")
+            config = zarr.core.array_spec.ArrayConfig("C", empty)
+            batch = [(a, replace(spec, config=config), *rest) for a, spec, *rest in batch_info]
+            await super().write(batch, value, drop_axes)
+
+    zarr.registry.register_pipeline(Asks)
+    with zarr.config.set({"codec_pipeline.path": f"{Asks.__module__}.{Asks.__qualname__}"}):
+        store = make_store(tmp_path / "s.zarr")
+        zeros = {"value": np.full((4, 3), np.nan), "status": np.full(4, stores.DONE, np.uint8)}
+        store.arrays["wide"][0:4] = np.zeros((4, 2, 9), np.uint8)
+        store.write_block(0, zeros)
+    finding = damage.check_blocks(stores.open_store(store.path), "x", read=True, repair=False)
+    assert [f.problems for f in finding] == [[], []]
+
+
+def test_a_store_that_is_a_file_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "s.zarr").write_text("x")
+    (tmp_path / "s.zarr.partial").write_text("x")
+    with pytest.raises(AdaprepError, match="is not a store of adaprep"):
+        stores.open_store(tmp_path / "s.zarr")
+    stores.remove(tmp_path / "s.zarr")
+    done(tmp_path / "s.zarr")
+    assert [p.name for p in tmp_path.iterdir()] == ["s.zarr"]

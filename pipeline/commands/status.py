@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline import options as opening
 from pipeline import settings
+from pipeline.commands.output import finish
 from pipeline.screen import print_json
 from pipeline.settings import setting
 
@@ -32,7 +33,8 @@ def command(options: Options) -> None:
     failed = stage.failures(space, options.dataset)
     if options.as_json:
         print_json({"stores": [row.as_dict() for row in rows], "failures": failed})
-        return
-    console.print_status(rows)
-    if options.failures:
-        console.print_known_failures(failed)
+    else:
+        console.print_status(rows)
+        if options.failures:
+            console.print_known_failures(failed)
+    finish(not any(row.damaged for row in rows))

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.stages.check import Report
+    from pipeline.stages.damage import Finding
     from pipeline.stages.engine import Failure, Listener, Scheduler, Summary
     from pipeline.stages.plan import Estimate, Plan
     from pipeline.stages.status import StoreStatus
-    from pipeline.stages.verify import Finding
 
 LISTED = 20
 """At most so many failures are printed; the rest are counted."""
@@ -226,13 +226,18 @@ def print_status(rows: Sequence[StoreStatus]) -> None:
     for row in rows:
         wanted = ("sampler", "resolution", "grid", "crops", "lambda")
         shown = ", ".join(f"{k} {_plain(row.parameters[k])}" for k in wanted if k in row.parameters)
-        if row.stage == "boundaries":
+        if "targets" in row.parameters and row.stage == "boundaries":
             shown += f", targets {', '.join(row.parameters['targets'])}"
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(row.changed))
         done = f"{row.done} of {row.images}"
         cells = (f"{row.dataset}/{row.split}", row.stage, shown, done, str(row.failed or ""))
-        table.add_row(*map(_cell, cells), human_bytes(row.bytes), when, _cell(row.next_step))
-    console().print(table)
+        step = "damaged: see below" if row.damaged else row.next_step
+        table.add_row(*map(_cell, cells), human_bytes(row.bytes), when, _cell(step))
+    out = console()
+    out.print(table)
+    for row in rows:
+        if row.damaged:
+            out.print(row.next_step, soft_wrap=True)
 
 
 def _cell(value: Any) -> str:

@@ -5,23 +5,22 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline import disk, stores
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
-from pipeline.stages import engine
+from pipeline.stages import engine, sources
 from pipeline.stages import inputs as listing
 from pipeline.stages.engine import BlockResult, Failure
-from pipeline.stages.frame import process_frame, source_of
+from pipeline.stages.frame import FrameBoundaries, process_frame
 from pipeline.stages.inputs import Inputs
 from pipeline.stages.plan import Estimate, Plan, make_plan
 
@@ -71,6 +70,7 @@ class Job:
     path: Path
     grid: tuple[int, int]
     crops: int
+    oversized: Mapping[int, str] = field(default_factory=dict)  # what to say of images there is no room for
 
 
 def run_blocks(job: Job, blocks: Sequence[tuple[int, int]], frames: Sequence[Frame]) -> BlockResult:
@@ -78,35 +78,51 @@ def run_blocks(job: Job, blocks: Sequence[tuple[int, int]], frames: Sequence[Fra
     store = stores.open_in_task(job.path)
     failures: list[Failure] = []
     first = blocks[0][0]
+    stamps = []
     position = 0
     for start, stop in blocks:
         part = frames[position : position + stop - start]
         position += len(part)
-        failures += _run_block(job, store, start, part)
-    return BlockResult(first, first + position, tuple(failures))
+        failed, rows = _run_block(job, store, start, part)
+        failures += failed
+        stamps.append((start, rows))
+    return BlockResult(first, first + position, tuple(failures), stamps)
 
 
-def _run_block(job: Job, store: stores.Store, start: int, frames: Sequence[Frame]) -> list[Failure]:
+def _run_block(
+    job: Job, store: stores.Store, start: int, frames: Sequence[Frame]
+) -> tuple[list[Failure], sources.Stamps]:
     failures = []
-    room = store["packed"].shape[2:]
+    stamps = np.zeros((len(frames), sources.COLUMNS), np.uint64)
     with stores.BlockWriter(store, start, len(frames)) as block:
         for row, frame in enumerate(frames):
             engine.check_stop()
+            before = sources.stamp(frame.label)
             try:
-                with engine.one_image(frame.label):
-                    found = process_frame(job.dataset, frame, job.grid, job.crops)
-                if any(n > most for n, most in zip(found.packed.shape[1:], room, strict=True)):
-                    raise FileError(
-                        f"{frame.label}: {found.size[1]} x {found.size[0]} is larger than the store was "
-                        f"laid out for; run again with --overwrite"
-                    )
+                found = _process(job, store, start + row, frame)
             except FileError as error:
                 failures.append(Failure(start + row, frame.name, str(error)))
                 block.put(row, {}, stores.FAILED)
                 continue
             names = ("packed", "size", "b", "has_boundary", "pixels", "source")
             block.put(row, {name: np.asarray(getattr(found, name)) for name in names})
-    return failures
+            stamps[row] = sources.with_source(before, frame.label, found.source)
+    return failures, stamps
+
+
+def _process(job: Job, store: stores.Store, index: int, frame: Frame) -> FrameBoundaries:
+    """One label map. Raises FileError for whatever its file brings about."""
+    if index in job.oversized:
+        raise FileError(job.oversized[index])
+    with engine.one_image(frame.label):
+        found = process_frame(job.dataset, frame, job.grid, job.crops)
+    room = store["packed"].shape[2:]
+    if any(n > most for n, most in zip(found.packed.shape[1:], room, strict=True)):
+        raise FileError(
+            f"{frame.label}: {found.size[1]} x {found.size[0]} is larger than the store was "
+            f"laid out for; run again with --overwrite"
+        )
+    return found
 
 
 def parameters(dataset: Dataset, split: str, options: Options) -> dict[str, Any]:
@@ -145,13 +161,37 @@ def prepare(
     AdaprepError
         Nothing to read, or the store was made with other parameters (see `make_plan`).
     """
-    known = listing.load(folder, dataset.root) if folder.is_listed() else None
+    store = _stored(folder, overwrite)
+    known = None if overwrite else _known(folder, dataset, store)
     found = listing.list_inputs(dataset, split, limit, known)
+    if store and known is None and len(found) < store.count:
+        whole = listing.list_inputs(dataset, split)
+        known = whole.first(store.count) if whole.begins_as(store.inputs) else None
     todo = plan(folder, found, options, known, overwrite)
     if known is not None and len(found) < todo.total:
         blocks = tuple(block for block in todo.todo if block[0] < len(found))
         return replace(known, dataset=dataset), replace(todo, todo=blocks)
     return found, todo
+
+
+def _stored(folder: stores.SplitFolder, overwrite: bool) -> stores.Store | None:
+    """The store that is gone on with, if there is one."""
+    if overwrite or not folder.boundaries.exists():
+        return None
+    return stores.open_store(folder.boundaries, mode="r")
+
+
+def _known(folder: stores.SplitFolder, dataset: Dataset, store: stores.Store | None) -> Inputs | None:
+    """The list that the store was made from, as it was kept; None where it is damaged, or is another."""
+    try:
+        known = listing.read_list(folder, dataset)
+    except AdaprepError:
+        return None
+    if store is None:
+        return known
+    height, columns = store["packed"].shape[2:]
+    known.sizes[(known.sizes > [height, 8 * columns]).any(axis=1)] = 0  # to be read again
+    return known if known.begins_as(store.inputs) else None
 
 
 def plan(
@@ -172,11 +212,13 @@ def plan(
     specs = arrays(found.largest, crops, options.grid, len(dataset.classes.targets))
     height, columns = specs["packed"].shape[1:]
     difference, stale = None, None
-    if folder.boundaries.exists() and not overwrite:
-        if known is not None:
-            difference = listing.prefix_difference(known.lines, found.lines)
-        stale = changed_sources(folder.boundaries, found)
-    return make_plan(
+    stamps = np.zeros((len(found), sources.COLUMNS), np.uint64)
+    if store := _stored(folder, overwrite):
+        difference = _list_difference(store, found, known)
+        if difference is None:
+            stamps = sources.load(folder, max(len(found), store.count))
+            stale = sources.changed(store, [f.label for f in found.frames], stamps, engine.cores())
+    todo = make_plan(
         f"boundaries of {folder.title}",
         folder.boundaries,
         specs,
@@ -187,36 +229,19 @@ def plan(
         difference,
         stale,
     )
+    return replace(todo, stamps=stamps)
 
 
-def changed_sources(path: Path, found: Inputs) -> NDArray[np.bool_]:
-    """(n,) label files that are not what was read: other size, or newer than the store with other content.
-
-    Deleted files count as unchanged here: what was made of them stays valid.
-    """
-    store = stores.open_store(path, mode="r")
-    known, status = store["source"][:], store.status()
-    count = min(len(found), store.count)
-    changed = np.zeros(count, bool)
-    for start, stop in store.blocks():
-        marker = path / "status" / "c" / str(start // store.layout.block)
-        if not marker.exists():
-            continue
-        written = marker.stat().st_mtime
-        for i in range(start, min(stop, count)):
-            if status[i] == stores.DONE:
-                changed[i] = _changed(found.frames[i].label, known[i], written)
-    return changed
-
-
-def _changed(label: Path, known: NDArray[np.uint64], written: float) -> bool:
-    try:
-        now = label.stat()
-    except OSError:
-        return False
-    if now.st_size != int(known[0]):
-        return True
-    return now.st_mtime > written and bool((source_of(label) != known).any())
+def _list_difference(store: stores.Store, found: Inputs, known: Inputs | None) -> str | None:
+    """None when the list begins as the store's, or is the beginning of it; else a sentence."""
+    if known is not None:
+        return listing.prefix_difference(known.lines, found.lines)
+    if found.begins_as(store.inputs):
+        return None
+    return (
+        f"inputs: the {len(found)} images now are not the {store.count} in the store (SHA-256), and the "
+        f"list that names those is damaged or lost"
+    )
 
 
 def run(
@@ -229,22 +254,28 @@ def run(
 ) -> engine.Summary:
     """Do what the plan says. Resumable at any moment; raises AdaprepError when it cannot go on at all."""
     with folder.lock():
+        if todo.action == "overwrite":
+            stores.remove(todo.path)
         if todo.action != "resume" or not found.is_saved(folder):
             found.save(folder)
-        todo.open()
+        store = todo.open()
         crops = int(todo.parameters["crops"])
         grid = todo.parameters["grid"]
-        job = Job(found.dataset, folder.boundaries.resolve(), (int(grid[0]), int(grid[1])), crops)
+        height, columns = store["packed"].shape[2:]
+        oversized = found.too_large_for(height, 8 * columns)
+        job = Job(found.dataset, folder.boundaries.resolve(), (int(grid[0]), int(grid[1])), crops, oversized)
         tasks = [_task(job, blocks, found) for blocks in todo.tasks(images_per_task)]
         failures: list[Failure] = []
+        with _stamps_kept(folder, todo) as keep:
 
-        def note(result: BlockResult) -> None:
-            if result.failures:
-                failures.extend(result.failures)
-                save_failures(folder, "boundaries", failures)
+            def note(result: BlockResult) -> None:
+                keep(result)
+                if result.failures:
+                    failures.extend(result.failures)
+                    save_failures(folder, "boundaries", failures)
 
-        save_failures(folder, "boundaries", failures)
-        summary = engine.run(tasks, scheduler, todo.title, listener, todo.images, note)
+            save_failures(folder, "boundaries", failures)
+            summary = engine.run(tasks, scheduler, todo.title, listener, todo.images, note)
         summary.skipped = todo.total - todo.images
         return summary
 
@@ -252,6 +283,33 @@ def run(
 def _task(job: Job, blocks: Sequence[tuple[int, int]], found: Inputs) -> engine.Block:
     frames = [frame for start, stop in blocks for frame in found.frames[start:stop]]
     return engine.Block(partial(run_blocks, job, blocks, frames), engine.listed([f.name for f in frames]))
+
+
+KEEP_EVERY = 30.0
+"""Seconds between two writings of the stamps: what a killed run loses is fingerprinted again."""
+
+
+@contextmanager
+def _stamps_kept(folder: stores.SplitFolder, todo: Plan) -> Iterator[Callable[[BlockResult], None]]:
+    """Yield what takes the stamps of a finished task; they are kept now and then, and at the end."""
+    stamps = np.zeros((todo.total, sources.COLUMNS), np.uint64)
+    if todo.stamps is not None:
+        stamps[: len(todo.stamps)] = todo.stamps[: todo.total]
+    kept = time.monotonic()
+
+    def keep(result: BlockResult) -> None:
+        nonlocal kept
+        for start, rows in result.value:
+            stamps[start : start + len(rows)] = rows
+        if time.monotonic() - kept > KEEP_EVERY:
+            kept = time.monotonic()
+            sources.save(folder, stamps)
+
+    try:
+        yield keep
+    finally:
+        with suppress(AdaprepError):  # a full disk is told by what filled it; nothing depends on stamps
+            sources.save(folder, stamps)
 
 
 def save_failures(folder: stores.SplitFolder, stage: str, failures: Sequence[Failure]) -> None:

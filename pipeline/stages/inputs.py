@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,12 +18,20 @@ from pipeline import disk, stores
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
 from pipeline.stages import engine
+from pipeline.stages.input_list import MAX_SIDE, escape, format_list, parse_description, parse_list
 
 UNUSUAL_SIDE = 4096
 """Label maps with a longer side, and twice as long as that of most, are read before a store is laid out for
 them."""
 
-COLUMNS = ("name", "image", "label", "instance", "height", "width")
+WIDE = 32 * 2**20
+"""Bytes of one packed boundary map from which on an image may be too large for its split."""
+
+WIDEST = 2**31 - 1
+"""Bytes of one packed boundary map that no chunk of a store can hold more of."""
+
+FAR = 16
+"""How many times the usual number of pixels is far more than that."""
 
 
 @dataclass(frozen=True)
@@ -42,41 +50,85 @@ class Inputs:
     def lines(self) -> list[str]:
         """One line a frame, paths relative to the root where they lie in it: what the fingerprint covers."""
         root = str(self.dataset.root) + os.sep
-        return ["\t".join(str(p).removeprefix(root) for p in _paths(frame)) for frame in self.frames]
+        return ["\t".join(escape(str(p).removeprefix(root)) for p in _paths(frame)) for frame in self.frames]
 
     @property
     def attributes(self) -> dict[str, Any]:
         """What a store remembers of its inputs."""
         return {"count": len(self), "sha256": stores.digest(self.lines)}
 
+    @cached_property
+    def oversized(self) -> NDArray[np.bool_]:
+        """(N,) images so much larger than most that a store with room for them would be absurd."""
+        height, width = self.sizes.astype(np.int64).T
+        packed, pixels = 2 * height * -(-width // 8), height * width
+        known = np.sort(pixels[pixels > 0])
+        usual = int(known[(len(known) - 1) // 2]) if len(known) else 0
+        return np.asarray((packed > WIDEST) | (packed > WIDE) & (pixels > FAR * usual))
+
     @property
     def largest(self) -> tuple[int, int]:
-        """Smallest (height, width) that every readable label map fits in."""
-        if not self.sizes.any():
+        """Smallest (height, width) that every readable label map fits in, but those that are oversized.
+
+        Raises
+        ------
+        AdaprepError
+            None is left.
+        """
+        sizes = self.sizes[~self.oversized]
+        if not sizes.any():
+            some = self.frames[int(np.argmax(self.oversized))].label
+            problem = (
+                f"for example {some}"
+                if not self.oversized.any()
+                else f"for example {some} claims more pixels than can be worked on"
+            )
             raise AdaprepError(
                 f"{self.dataset.name}/{self.split}: not one of the {len(self)} label maps can be read, "
-                f"for example {self.frames[0].label}. See: adaprep check --dataset {self.dataset.name}"
+                f"{problem}. See: adaprep check --dataset {self.dataset.name}"
             )
-        height, width = self.sizes.max(axis=0)
+        height, width = sizes.max(axis=0)
         return int(height), int(width)
+
+    def too_large_for(self, height: int, width: int) -> dict[int, str]:
+        """What to say of the images that a store with room for (height, width) has no room for."""
+        return {
+            int(i): (
+                f"{self.frames[i].label}: {self.sizes[i, 1]} x {self.sizes[i, 0]} pixels, far more than "
+                f"the {width} x {height} that the rest of {self.dataset.name}/{self.split} fit in, so the "
+                f"store has no room for it. Take it out, or put it into a split of its own."
+            )
+            for i in np.flatnonzero((self.sizes > [height, width]).any(axis=1))
+        }
 
     def first(self, count: int) -> Inputs:
         return replace(self, frames=self.frames[:count], sizes=self.sizes[:count])
 
-    @cached_property
-    def table(self) -> str:
-        """The text of inputs.tsv."""
-        rows = [f"{line}\t{h}\t{w}" for line, (h, w) in zip(self.lines, self.sizes.tolist(), strict=True)]
-        return "\n".join(["\t".join(COLUMNS), *rows]) + "\n"
-
-    def is_saved(self, folder: stores.SplitFolder) -> bool:
-        """Whether the workspace holds this very list; not so where a size is known only now."""
-        return folder.is_listed() and folder.inputs.read_bytes() == self.table.encode()
+    def begins_as(self, stored: Mapping[str, Any]) -> bool:
+        """Whether a store with these attributes was made from the beginning of this list."""
+        count = int(stored["count"])
+        return len(self) >= count and stores.digest(self.lines[:count]) == stored["sha256"]
 
     def save(self, folder: stores.SplitFolder) -> None:
-        """Write dataset.json and inputs.tsv, each whole or not at all."""
-        disk.write_text(folder.description, describe_dataset(self.dataset))
-        disk.write_text(folder.inputs, self.table)
+        """Write dataset.json and inputs.tsv and a second copy of each, whole or not at all."""
+        for path, text in self._contents(folder).items():
+            disk.write_text(path, text)
+
+    def is_saved(self, folder: stores.SplitFolder) -> bool:
+        """Whether all that `save` would write is there."""
+        try:
+            return all(p.read_bytes() == text.encode() for p, text in self._contents(folder).items())
+        except OSError:
+            return False
+
+    def _contents(self, folder: stores.SplitFolder) -> dict[Path, str]:
+        description, rows = describe_dataset(self.dataset), format_list(self.lines, self.sizes)
+        return {
+            folder.spare / folder.description.name: description,
+            folder.spare / folder.inputs.name: rows,
+            folder.description: description,
+            folder.inputs: rows,
+        }
 
 
 def _paths(frame: Frame) -> tuple[str, ...]:
@@ -132,13 +184,52 @@ def describe_dataset(dataset: Dataset) -> str:
     )
 
 
-def open_dataset(folder: stores.SplitFolder, root: Path | None = None) -> Dataset:
-    """The data set that a workspace folder was made from; `root` when the data have moved since."""
+def open_dataset(folder: stores.SplitFolder, root: Path | None = None, kept: Path | None = None) -> Dataset:
+    """The data set that a workspace folder was made from; `root` when the data have moved since.
+
+    Parameters
+    ----------
+    kept
+        Where the description lies, if not at its usual place.
+
+    Raises
+    ------
+    AdaprepError
+        The description is damaged, or the data set cannot be opened.
+    """
     from pipeline.datasets import registry
 
-    about = disk.read_json(folder.description)
-    return registry.load(
-        about["dataset"], root or Path(about["root"]), targets=about["targets"], **about["settings"]
+    path = kept or folder.description
+    try:
+        about = parse_description(path.read_bytes())
+        dataset = registry.load(
+            about.dataset, root or Path(about.root), targets=about.targets, **about.settings
+        )
+    except AdaprepError as error:
+        raise AdaprepError(
+            f"{error}\nThis is what {path} says. If that is wrong: {advice(folder)}"
+        ) from error
+    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+        raise AdaprepError(f"cannot read {path}: {error}. {advice(folder)}") from error
+    if dataset.name != folder.dataset:
+        raise AdaprepError(
+            f"{path} describes the data set {dataset.name}, not {folder.dataset}. {advice(folder)}"
+        )
+    return dataset
+
+
+def advice(folder: stores.SplitFolder) -> str:
+    """What to run when the list of images or the description of their data set is damaged."""
+    if (folder.spare / folder.description.name).exists() and (folder.spare / folder.inputs.name).exists():
+        return f"Run: {folder.verify_command}"
+    return list_again(folder)
+
+
+def list_again(folder: stores.SplitFolder) -> str:
+    """The advice that always works, as long as the data set is there."""
+    return (
+        f"Run adaprep boundaries with --dataset, --root and the other options of the first time and "
+        f"--split {folder.split}: it lists the images of {folder.title} again and keeps what is done."
     )
 
 
@@ -150,25 +241,20 @@ def load(folder: stores.SplitFolder, root: Path | None = None) -> Inputs:
     AdaprepError
         The list is absent or damaged.
     """
-    dataset = open_dataset(folder, root)
+    return read_list(folder, open_dataset(folder, root))
+
+
+def read_list(folder: stores.SplitFolder, dataset: Dataset, kept: Path | None = None) -> Inputs:
+    """The list of a split whose data set is open. Raises AdaprepError as `load` does."""
+    path = kept or folder.inputs
     try:
-        rows = [line.split("\t") for line in folder.inputs.read_text(encoding="utf-8").splitlines()]
-        if tuple(rows[0]) != COLUMNS:
-            raise ValueError(f"the first line is not {COLUMNS}")
-        frames = tuple(
-            Frame(
-                name,
-                dataset.root / image,
-                dataset.root / label,
-                dataset.root / instance if instance else None,
-            )
-            for name, image, label, instance, _, _ in rows[1:]
-        )
-        sizes = np.array([[int(h), int(w)] for *_, h, w in rows[1:]], np.int32).reshape(-1, 2)
-    except (OSError, ValueError, IndexError) as error:
-        raise AdaprepError(
-            f"cannot read the input list {folder.inputs}: {error}. Run adaprep boundaries again."
-        ) from error
+        names, sizes = parse_list(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise AdaprepError(f"cannot read the input list {path}: {error}. {advice(folder)}") from error
+    frames = tuple(
+        Frame(name, dataset.root / image, dataset.root / label, dataset.root / instance if instance else None)
+        for name, image, label, instance in names
+    )
     return Inputs(dataset, folder.split, frames, sizes)
 
 
@@ -191,10 +277,6 @@ def list_inputs(
         Called with (headers read, headers in all).
     """
     frames = tuple(dataset.frames(split)[:limit])
-    if bad := [f for f in frames if any(c in "".join(_paths(f)) for c in "\t\n\r")]:
-        raise AdaprepError(
-            f"file names with tabs or line breaks cannot be listed: {str(bad[0].label)!r}. Rename them."
-        )
     sizes = np.zeros((len(frames), 2), np.int32)
     if known is not None:
         same = {f.label: size for f, size in zip(known.frames, known.sizes, strict=True)}
@@ -232,9 +314,10 @@ def _proven_size(dataset: Dataset, frame: Frame) -> tuple[int, int]:
 def _size(dataset: Dataset, frame: Frame) -> tuple[int, int]:
     try:
         with engine.one_image(frame.label):
-            return dataset.label_size(frame)
-    except FileError:
+            height, width = dataset.label_size(frame)
+    except FileError:  # told when it is read, and costs no other
         return 0, 0
+    return (height, width) if 0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE else (0, 0)
 
 
 def prefix_difference(old: Sequence[str], new: Sequence[str]) -> str | None:

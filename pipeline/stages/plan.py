@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class Plan:
     todo: tuple[tuple[int, int], ...]  # image ranges of unfinished blocks
     reasons: tuple[str, ...]
     action: str  # "create", "overwrite", "grow" or "resume"
+    stamps: NDArray[np.uint64] | None = field(default=None, compare=False)  # of the sources as looked at
 
     @property
     def total(self) -> int:
@@ -116,6 +117,8 @@ def make_plan(
     lines = stores.differences(store.parameters, parameters)
     if list_difference:
         lines.append(list_difference)
+    elif inputs["count"] == store.count and inputs["sha256"] != store.inputs["sha256"]:
+        lines.append("inputs: it was made from another list of images (SHA-256)")
     lines += _too_large(store, arrays)
     if lines:
         listed = "\n".join(f"  {line}" for line in lines)

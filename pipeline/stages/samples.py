@@ -13,8 +13,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline import disk, stores
 from pipeline.datasets.base import VOID, Dataset, Frame
@@ -62,9 +64,7 @@ def run_block(job: Job, start: int, frames: Sequence[Frame], names: frozenset[st
                     raise FileError(
                         f"{frame.label}: failed in adaprep boundaries; see adaprep status --failures"
                     )
-                with engine.one_image(frame.image):
-                    view = load_view(job.dataset, frame, job.crops, {k: v[row] for k, v in proposals.items()})
-                    made = [output.make(view) for output in outputs]
+                made = _make(job, frame, outputs, {k: v[row] for k, v in proposals.items()})
             except FileError as error:
                 failures.append(Failure(start + row, frame.name, str(error)))
                 for block in blocks:
@@ -73,6 +73,15 @@ def run_block(job: Job, start: int, frames: Sequence[Frame], names: frozenset[st
             for block, values in zip(blocks, made, strict=True):
                 block.put(row, {**values, "source": source["source"][start + row]})
     return BlockResult(start, start + len(frames), tuple(failures))
+
+
+def _make(
+    job: Job, frame: Frame, outputs: Sequence[Output], proposals: dict[str, NDArray[np.float32]]
+) -> list[dict[str, NDArray[Any]]]:
+    """The arrays of every output for one frame. Raises FileError for whatever its files bring about."""
+    with engine.one_image(frame.image):
+        view = load_view(job.dataset, frame, job.crops, proposals)
+        return [output.make(view) for output in outputs]
 
 
 def folder_of(folder: stores.SplitFolder) -> Path:
@@ -147,7 +156,7 @@ def check_classes(names: tuple[str, ...] | None, source: stores.Store) -> None:
 
 
 def check_tensors(folder: stores.SplitFolder, output: Sampled) -> None:
-    """Raise AdaprepError unless the tensors that an output needs are there and complete."""
+    """Raise AdaprepError unless the tensors that an output needs are there, complete and up to date."""
     path = folder.tensors(output.grid, output.lam or 0.0)
     lam = stores.lambda_name(output.lam or 0.0)
     grid = f"{output.grid[0]}x{output.grid[1]}"
@@ -157,6 +166,11 @@ def check_tensors(folder: stores.SplitFolder, output: Sampled) -> None:
     if (stores.open_store(path, mode="r").status() == stores.TODO).any():
         raise AdaprepError(
             f"the tensors of {folder.title}, grid {grid}, lambda {lam}, are not finished. {again}"
+        )
+    if stale_sources(path, stores.open_store(folder.boundaries, mode="r")).any():
+        raise AdaprepError(
+            f"the tensors of {folder.title}, grid {grid}, lambda {lam}, were solved from label maps that "
+            f"have changed since. {again}"
         )
 
 

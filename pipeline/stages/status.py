@@ -26,6 +26,7 @@ class StoreStatus:
     bytes: int
     changed: float  # seconds since the epoch
     next_step: str = ""
+    damaged: bool = False  # next_step says how
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -54,17 +55,26 @@ def of_store(folder: stores.SplitFolder, path: Path, stage: str) -> StoreStatus:
 
 
 def run(workspace: stores.Workspace, dataset: str | None = None) -> list[StoreStatus]:
-    """Look at every store of the workspace, or of one data set in it."""
+    """Look at every store of the workspace, or of one data set in it; a damaged one is a row that says so."""
     found = []
-    for folder in sorted(workspace.path.glob("*/*/dataset.json")):
-        split = stores.SplitFolder(folder.parent)
+    for split in workspace.splits():
         if dataset not in (None, split.dataset):
             continue
-        if split.boundaries.exists():
-            found.append(of_store(split, split.boundaries, "boundaries"))
-        found += [of_store(split, path, "solve-tensors") for path in split.tensor_stores()]
-        found += [of_store(split, path, "sample") for path in sorted(split.samples.glob("*.zarr"))]
+        paths = [(split.boundaries, "boundaries")] if split.boundaries.exists() else []
+        paths += [(path, "solve-tensors") for path in split.tensor_stores()]
+        paths += [(path, "sample") for path in split.sample_stores()]
+        for path, stage in paths:
+            try:
+                found.append(of_store(split, path, stage))
+            except AdaprepError as error:
+                found.append(_unreadable(split, path, stage, str(error)))
     return found
+
+
+def _unreadable(folder: stores.SplitFolder, path: Path, stage: str, problem: str) -> StoreStatus:
+    size = disk.bytes_below(path) if path.is_dir() else path.stat().st_size
+    title = (folder.dataset, folder.split, stage, path.stem)
+    return StoreStatus(*title, {}, 0, 0, 0, size, path.stat().st_mtime, problem, damaged=True)
 
 
 def failures(workspace: stores.Workspace, dataset: str | None = None) -> list[dict[str, Any]]:
@@ -72,11 +82,12 @@ def failures(workspace: stores.Workspace, dataset: str | None = None) -> list[di
     rows: list[dict[str, Any]] = []
     for path in sorted(workspace.path.glob("*/*/failures-*.json")):
         folder = stores.SplitFolder(path.parent)
-        if dataset in (None, folder.dataset):
-            stage = path.stem.removeprefix("failures-")
-            try:
-                listed = records.read(path, records.FAILURES)["failures"]
-            except AdaprepError as error:
-                listed = [{"index": None, "name": path.name, "reason": str(error)}]
-            rows += [{"split": folder.title, "stage": stage, **f} for f in listed]
+        if dataset not in (None, folder.dataset):
+            continue
+        about = {"split": folder.title, "stage": path.stem.removeprefix("failures-")}
+        try:
+            rows += [{**about, **f} for f in records.read(path, records.FAILURES)["failures"]]
+        except AdaprepError as error:
+            reason = f"{error} Or run: {folder.verify_command}"
+            rows.append({**about, "index": None, "name": path.name, "reason": reason})
     return rows

@@ -7,9 +7,8 @@ energy (2) from its gradient, which must vanish wherever no constraint holds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,29 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import stores
+from pipeline.datasets.base import Dataset
 from pipeline.errors import AdaprepError, FileError
+from pipeline.stages import damage, engine
 from pipeline.stages import inputs as listing
-from pipeline.stages.frame import process_frame, source_of
+from pipeline.stages.damage import Finding
+from pipeline.stages.frame import FrameBoundaries, process_frame, source_of
 
 PHI_ROUNDING = 1e-6
 """phi is stored as float32: twice the largest rounding of a number in [0, 1], with room for sums."""
-
-
-@dataclass
-class Finding:
-    """One thing that was checked, on how much, and what did not hold."""
-
-    what: str
-    checked: int
-    unit: str
-    problems: list[str] = field(default_factory=list)
-
-    @property
-    def ok(self) -> bool:
-        return not self.problems
-
-    def as_dict(self) -> dict[str, Any]:
-        return {"what": self.what, "checked": self.checked, "unit": self.unit, "problems": self.problems}
 
 
 def plain_boundary(train: NDArray[np.uint8], targets: Sequence[int]) -> NDArray[np.bool_]:
@@ -106,7 +91,7 @@ def run(
     root: Path | None = None,
     repair: bool = False,
 ) -> list[Finding]:
-    """Check everything one split holds. Where chunks are damaged, nothing is checked but chunks.
+    """Check everything one split holds. Where chunks or lists are damaged, nothing else is checked.
 
     Parameters
     ----------
@@ -116,72 +101,86 @@ def run(
     root
         Where the data set lies now, if it has moved.
     repair
-        Read every chunk, and make blocks to do again where one is damaged.
+        Read every chunk and every label file. Blocks that are damaged, or whose label file has changed,
+        become blocks to do again; lists and descriptions are written again from what is known of them.
     """
-    found = listing.load(folder, root)
     with folder.lock() if repair else nullcontext():
-        chunks = [
-            _chunks(path, command, samples is None or repair, repair)
-            for path, command in _stores(folder, found)
-        ]
-    if not all(finding.ok for finding in chunks):
-        return chunks
-    store = stores.open_store(folder.boundaries, mode="r")
-    findings = [*chunks, _fingerprint(found, store)]
+        files = Files(folder, root, samples is None or repair, repair)
+        if not files.usable:
+            return files.findings
+        return _contents(files, samples, seed)
+
+
+class Files:
+    """The split's own files: stores that are open, the list, and what was found of them."""
+
+    def __init__(self, folder: stores.SplitFolder, root: Path | None, read: bool, repair: bool) -> None:
+        self.folder, self.repair = folder, repair
+        self.findings: list[Finding] = []
+        self.stores: dict[Path, stores.Store] = {}
+        self.commands: dict[Path, str] = {}
+        dataset = _dataset(folder, root)
+        usable = True
+        digests: list[Finding] = []
+        for path in damage.store_paths(folder):
+            store, problems = damage.open_or_mend(
+                path, repair, damage.command_of(folder, path, dataset, None)
+            )
+            if problems:
+                self.findings.append(Finding(f"{path.stem}: can be opened", 1, "stores", problems))
+            usable &= not problems
+            if store is not None:
+                command = damage.command_of(folder, path, dataset, store.parameters)
+                self.stores[path], self.commands[path] = store, command
+                chunks, digest = damage.check_blocks(store, command, read, repair)
+                usable &= chunks.ok
+                self.findings.append(chunks)
+                digests.append(digest)
+        self.findings += digests
+        trusted = repair or all(finding.ok for finding in self.findings)
+        store = self.stores.get(folder.boundaries) if trusted else None
+        again = self.commands.get(folder.boundaries, "adaprep boundaries as before")
+        found, lists = damage.check_lists(folder, root, store, repair, again)
+        if not lists.ok:
+            self.findings.append(lists)
+        self.usable = usable and found is not None
+        if found is not None:
+            self.found = found
+
+
+def _dataset(folder: stores.SplitFolder, root: Path | None) -> Dataset | None:
+    """The data set, for the commands that are advised; None where both descriptions are damaged."""
+    for place in (folder.path, folder.spare):
+        with suppress(AdaprepError):
+            return listing.open_dataset(folder, root, place / folder.description.name)
+    return None
+
+
+def _contents(files: Files, samples: int | None, seed: int) -> list[Finding]:
+    """Hold what the stores say against the sources and the definitions."""
+    folder, found = files.folder, files.found
+    store = files.stores[folder.boundaries]
+    findings = [*files.findings, _fingerprint(found, store)]
     done = np.flatnonzero(store.status()[: len(found)] == stores.DONE)
     chosen = done
     if samples is not None and samples < len(done):
         chosen = np.sort(np.random.default_rng(seed).choice(done, samples, replace=False))
-    findings += _boundaries(found, store, [int(i) for i in chosen])
+    findings += _boundaries(files, store, [int(i) for i in chosen], [int(i) for i in done])
     for path in folder.tensor_stores():
-        findings += _tensors(path, store)
+        findings += _tensors(files, files.stores[path], store)
+    for path in folder.sample_stores():
+        findings.append(_samples(files, files.stores[path], store))
     return findings
 
 
-def _stores(folder: stores.SplitFolder, found: listing.Inputs) -> list[tuple[Path, str]]:
-    """Every store of a split, and what makes it again."""
-    dataset = getattr(found.dataset, "source", found.dataset.name)
-    made = [(folder.boundaries, f"adaprep boundaries --dataset {dataset}")]
-    made += [(path, "adaprep solve-tensors as before") for path in folder.tensor_stores()]
-    made += [(path, "adaprep sample, or train, as before") for path in sorted(folder.samples.glob("*.zarr"))]
-    return made
-
-
-def _chunks(path: Path, command: str, read: bool, repair: bool) -> Finding:
-    """Whether the chunks of finished blocks are there and, if they are read, sound."""
-    store = stores.open_store(path)
-    checked, damaged = 0, []
-    for start, stop in store.blocks():
-        files, problem = _damage(store, start, stop, read)
-        checked += files
-        if problem:
-            damaged.append(f"images {start} to {stop}: {problem}")
-            if repair:
-                store.forget(start, stop)
-    finding = Finding(f"{path.stem}: chunks are {'sound' if read else 'there'}", checked, "files")
-    if damaged:
-        first = "they are to do again now; run:" if repair else "run: adaprep verify --repair   and then:"
-        blocks = "1 block is" if len(damaged) == 1 else f"{len(damaged)} blocks are"
-        finding.problems = [f"{blocks} damaged; {first} {command}", *damaged]
-    return finding
-
-
-def _damage(store: stores.Store, start: int, stop: int, read: bool) -> tuple[int, str]:
-    """How many files of a block were looked at, and the first thing that is wrong with them."""
-    try:
-        if not store["status"][start:stop].any():
-            return 0, ""  # not finished, so what lies there does not count
-        files = store.files(start, stop)
-        for file in files:
-            if not file.exists() or not file.stat().st_size:
-                return len(files), f"{file} is {'empty' if file.exists() else 'missing'}"
-        if read:
-            for name in store.arrays:
-                for i in range(start, stop, store.layout.shard):
-                    store[name][i : min(i + store.layout.shard, stop)]
-    except AdaprepError as error:
-        return 1, str(error.__cause__ or error)
-    return len(files), ""
+def _redo(files: Files, store: stores.Store, index: int, finding: Finding) -> None:
+    """Make the block of an image one to do again, when repairing, and say so once."""
+    if files.repair:
+        start = index - index % store.layout.block
+        store.forget(start, min(start + store.layout.block, store.count))
+        advice = f"they are to do again now; run: {files.commands[store.path]}"
+        if advice not in finding.problems:
+            finding.problems.append(advice)
 
 
 def _fingerprint(found: listing.Inputs, store: stores.Store) -> Finding:
@@ -191,35 +190,51 @@ def _fingerprint(found: listing.Inputs, store: stores.Store) -> Finding:
     return finding
 
 
-def _boundaries(found: listing.Inputs, store: stores.Store, chosen: Sequence[int]) -> list[Finding]:
-    files = Finding("label files are unchanged (size and hash)", len(chosen), "label files")
+def _boundaries(
+    files: Files, store: stores.Store, chosen: Sequence[int], done: Sequence[int]
+) -> list[Finding]:
+    found = files.found
+    unchanged = Finding("label files are unchanged (size and hash)", 0, "label files")
     again = Finding("maps, b, flags and counts made again from the label files are the same", 0, "images")
     plain = Finding("b is the nearest boundary pixel (definition, every pixel tried)", 0, "crops")
     grid = (int(store["b"].shape[-2]), int(store["b"].shape[-1]))
     crops = int(store["b"].shape[1])
-    for i in chosen:
+    sources = store["source"][: store.count]
+    for i in done if files.repair else chosen:
         frame = found.frames[i]
+        unchanged.checked += 1
         try:
-            if (source_of(frame.label) != store["source"][i]).any():
-                files.problems.append(f"{frame.label} has changed: run adaprep boundaries again")
+            if (source_of(frame.label) != sources[i]).any():
+                unchanged.problems.append(f"{frame.label} has changed: run adaprep boundaries again")
+                _redo(files, store, i, unchanged)
+                continue
+            if i not in chosen:
                 continue
             made = process_frame(found.dataset, frame, grid, crops)
-            if (made.source != store["source"][i]).any():
+            if (made.source != sources[i]).any():
                 raise FileError(f"{frame.label} has changed meanwhile: run adaprep boundaries again")
-        except FileError as error:
-            files.problems.append(str(error))
+        except Exception as error:
+            known = isinstance(error, FileError)
+            unchanged.problems.append(str(error) if known else f"{frame.label}: {engine.surprise(error)}")
             continue
+        if not store["status"][i]:
+            continue  # its block was just made one to do again
         again.checked += 1
-        height, columns = made.packed.shape[1:]
-        same = np.array_equal(store["packed"][i][:, :height, :columns], made.packed) and all(
-            np.array_equal(store[name][i], getattr(made, name), equal_nan=name == "b")
-            for name in ("b", "has_boundary", "pixels", "size")
-        )
-        if not same:
+        if not _is_same(store, i, made):
             again.problems.append(f"{frame.name}: the store holds something else")
+            _redo(files, store, i, again)
+            continue
         plain.checked += crops
         plain.problems += _plain_problems(found, i, store["b"][i], store["pixels"][i])
-    return [files, again, plain]
+    return [unchanged, again, plain]
+
+
+def _is_same(store: stores.Store, index: int, made: FrameBoundaries) -> bool:
+    height, columns = made.packed.shape[1:]
+    return np.array_equal(store["packed"][index][:, :height, :columns], made.packed) and all(
+        np.array_equal(store[name][index], getattr(made, name), equal_nan=name == "b")
+        for name in ("b", "has_boundary", "pixels", "size")
+    )
 
 
 def _plain_problems(
@@ -241,20 +256,16 @@ def _plain_problems(
     return problems
 
 
-def _tensors(path: Path, source: stores.Store) -> list[Finding]:
+def _tensors(files: Files, store: stores.Store, source: stores.Store) -> list[Finding]:
     from pipeline.geometry.tensors import folded_cells, uniform
 
-    store = stores.open_store(path, mode="r")
-    lam, name = float(store.parameters["lambda"]), path.stem
+    lam, name = float(store.parameters["lambda"]), store.path.stem
     constraints = Finding(f"{name}: constraints (3) and range hold", 0, "crops")
     minimum = Finding(f"{name}: phi minimises energy (2) (gradient within rounding)", 0, "crops")
     folded = Finding(f"{name}: folded cells counted again", 0, "crops")
     current = Finding(f"{name}: solved from the boundaries as they are now", 0, "images")
-    status = store.status()
-    for start, stop in store.blocks():
-        rows = np.flatnonzero(status[start:stop] == stores.DONE)
-        if not len(rows):
-            continue
+    for start, rows in _done_blocks(store):
+        stop = start + store.layout.block
         phi = np.asarray(store["phi"][start:stop][rows], np.float64)
         has = store["has_boundary"][start:stop][rows]
         u = uniform(*phi.shape[-2:])
@@ -262,12 +273,77 @@ def _tensors(path: Path, source: stores.Store) -> list[Finding]:
         for finding in (constraints, minimum, folded):
             finding.checked += has.size
         current.checked += len(rows)
-        constraints.problems += [f"images {start} to {stop}: {p}" for p in constraint_problems(phi)]
+        images = f"images {start} to {min(stop, store.count)}"
+        before = len(constraints.problems) + len(minimum.problems) + len(folded.problems)
+        constraints.problems += [f"{images}: {p}" for p in constraint_problems(phi)]
         slope = float(np.abs(gradient(phi, b, lam)).max())
-        if slope > PHI_ROUNDING * (1 + 8 * lam):
-            minimum.problems.append(f"images {start} to {stop}: gradient {slope:.2g}")
+        if not slope <= PHI_ROUNDING * (1 + 8 * lam):
+            minimum.problems.append(f"{images}: gradient {slope:.2g}")
         if (folded_cells(phi).sum(axis=(-2, -1)) != store["folded"][start:stop][rows]).any():
-            folded.problems.append(f"images {start} to {stop}: other counts")
+            folded.problems.append(f"{images}: other counts")
+        rows = _done_in_both(source, start, stop, rows)
         if (store["source"][start:stop][rows] != source["source"][start:stop][rows]).any():
-            current.problems.append(f"images {start} to {stop}: run adaprep solve-tensors again")
+            current.problems.append(f"{images}: run adaprep solve-tensors again")
+        elif not _same_nearest(store, source, start, stop, rows):
+            current.problems.append(f"{images}: other nearest boundaries than the boundaries' own")
+            _redo(files, store, start, current)
+        if len(constraints.problems) + len(minimum.problems) + len(folded.problems) > before:
+            _redo(files, store, start, next(f for f in (constraints, minimum, folded) if not f.ok))
     return [constraints, minimum, folded, current]
+
+
+def _done_blocks(store: stores.Store) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """Blocks of a store, and which of their images are done."""
+    status = store.status()
+    for start, stop in store.blocks():
+        rows = np.flatnonzero(status[start:stop] == stores.DONE)
+        if len(rows):
+            yield start, rows
+
+
+def _done_in_both(source: stores.Store, start: int, stop: int, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Those of a block's images that are done in the boundaries too, as they are now."""
+    theirs = np.flatnonzero(source.status()[start:stop] == stores.DONE)
+    return rows[np.isin(rows, theirs)]
+
+
+def _same_nearest(
+    store: stores.Store, source: stores.Store, start: int, stop: int, rows: NDArray[np.intp]
+) -> bool:
+    if store["b"].shape[1:] != source["b"].shape[1:]:
+        return True  # another grid or crop count: found in the packed maps
+    ours, theirs = store["b"][start:stop][rows], source["b"][start:stop][rows]
+    return np.array_equal(ours, theirs, equal_nan=True)
+
+
+def _samples(files: Files, store: stores.Store, source: stores.Store) -> Finding:
+    finding = Finding(f"{store.path.stem}: sampled from what the other stores hold now", 0, "images")
+    tensors = _tensors_of(files, store)
+    for start, done in _done_blocks(store):
+        stop = start + store.layout.block
+        rows = _done_in_both(source, start, stop, done)
+        finding.checked += len(rows)
+        images = f"images {start} to {min(stop, store.count)}"
+        if (store["source"][start:stop][rows] != source["source"][start:stop][rows]).any():
+            finding.problems.append(f"{images}: other label maps; run: {files.commands[store.path]}")
+        elif tensors is not None and not _same_tensors(store, tensors, start, stop, rows):
+            finding.problems.append(f"{images}: other sampling tensors")
+            _redo(files, store, start, finding)
+    return finding
+
+
+def _same_tensors(
+    store: stores.Store, tensors: stores.Store, start: int, stop: int, rows: NDArray[np.intp]
+) -> bool:
+    if (tensors["status"][start:stop][rows] != stores.DONE).any():
+        return True  # cannot be told
+    return np.array_equal(store["phi"][start:stop][rows], tensors["phi"][start:stop][rows])
+
+
+def _tensors_of(files: Files, store: stores.Store) -> stores.Store | None:
+    """The tensors that a store of proposals was sampled with, where they are there."""
+    about = store.parameters
+    if about.get("sampler") != "proposal":
+        return None
+    tensors = files.stores.get(files.folder.tensors(about["tensor_grid"], about["lambda"]))
+    return tensors if tensors is not None and tensors.count >= store.count else None

@@ -1,4 +1,4 @@
-"""What a run is made with reaches where it counts: the seed, the mode of validation, the network that sampled."""
+"""What a run is made with reaches where it counts: seed, mode of validation, the network that sampled."""
 
 from __future__ import annotations
 
