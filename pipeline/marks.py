@@ -180,7 +180,7 @@ def check_place(path: Path) -> None:
         raise AdaprepError(f"cannot write {printable(str(path))}: {error}. Choose another name.") from error
     if not exists:
         raise AdaprepError(
-            f"cannot write {path}: {parent} is not a folder: choose another name or folder (-o)."
+            f"cannot write {path}: {parent} is not a folder: choose a name, or give another folder to -o."
         )
     if not os.access(parent, os.W_OK | os.X_OK):
         raise AdaprepError(f"may not write {path}: no permission in {parent}. Choose a folder of your own.")
