@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import AdaprepError
@@ -41,19 +42,26 @@ def run(
     name: str, work: Sequence[Work], scheduler: Scheduler, take: Callable[[BlockResult | Lost], None]
 ) -> None:
     """Do all work on the workers. Raises AdaprepError when the cluster cannot do it."""
-    from dask.delayed import delayed
-
     with _client(scheduler) as client:
         cluster = Cluster(client, scheduler)
         cluster.wait_for_workers()
         cluster.check_adaprep()
-        futures = client.compute([delayed(task, pure=False)() for task in work])
+        killed: list[Killed] = []
         try:
-            for index, future in cluster.finished(futures):
-                take(cluster.outcome(index, future))
+            for result in cluster.results(work):
+                killed.append(result) if isinstance(result, Killed) else take(result)
+            for lost in killed:
+                # Dask also blames tasks that only waited at a worker that died: alone, each shows what it is
+                for result in cluster.results([work[lost.index]]) if len(killed) > 1 else [lost]:
+                    take(result)
         except BaseException:
-            cluster.stop(name, futures)
+            cluster.stop(name)
             raise
+
+
+@dataclass(frozen=True)
+class Killed(Lost):
+    """A block whose workers died."""
 
 
 class Cluster:
@@ -62,6 +70,7 @@ class Cluster:
     def __init__(self, client: Any, scheduler: Scheduler) -> None:
         self.client = client
         self.address = scheduler.address
+        self.futures: list[Any] = []
         self.had_workers = False
         self.alone_since: float | None = None
 
@@ -143,18 +152,23 @@ class Cluster:
             f"in and start it again."
         )
 
-    def finished(self, futures: Sequence[Any]) -> Iterator[tuple[int, Any]]:
-        """Futures with their numbers as they end. Raises AdaprepError when no more can end."""
+    def results(self, work: Sequence[Work]) -> Iterator[BlockResult | Lost]:
+        """Do all of it, and give what comes of each as it ends. Raises AdaprepError for what ends the run."""
+        from dask.delayed import delayed
+
+        self.futures = self.client.compute([delayed(task, pure=False)() for task in work])
         ended: queue.Queue[tuple[int, Any]] = queue.Queue()
-        for index, future in enumerate(futures):
-            future.add_done_callback(lambda f, i=index: ended.put((i, f)))
-        left = len(futures)
+        for task, future in zip(work, self.futures, strict=True):
+            future.add_done_callback(lambda f, i=task.index: ended.put((i, f)))
+        left = len(work)
         while left:
             try:
-                yield ended.get(timeout=LOOK)
-                left -= 1
+                index, future = ended.get(timeout=LOOK)
             except queue.Empty:
                 self.look()
+                continue
+            yield self.outcome(index, future)
+            left -= 1
 
     def outcome(self, index: int, future: Any) -> BlockResult | Lost:
         """What a future came to. Raises AdaprepError for what ends the run."""
@@ -169,7 +183,7 @@ class Cluster:
             except CancelledError as error:
                 raise self.gone() from error
             except KilledWorker as error:
-                return Lost(index, _killed(error))
+                return Killed(index, _killed(error))
             except AdaprepError:
                 raise
             except ImportError as error:
@@ -177,12 +191,12 @@ class Cluster:
             except Exception as error:
                 return Lost(index, engine.surprise(error))
 
-    def stop(self, name: str, futures: Sequence[Any]) -> None:
+    def stop(self, name: str) -> None:
         """Tell the tasks in flight to end, and wait until they have, but no longer than GRACE seconds."""
 
         def stop() -> None:
             with suppress(Exception):  # whatever ends the run is told; this is to be as clean as can be
-                self.client.cancel(futures)
+                self.client.cancel(self.futures)
                 self.client.run(engine.stop, name, on_error="ignore")
                 while sum(self.client.run(engine.at_work, name, on_error="ignore").values()):
                     time.sleep(0.05)

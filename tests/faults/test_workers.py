@@ -50,6 +50,7 @@ def blocks(mark: Path, times: int) -> list[Block]:
     ]
 
 
+@pytest.mark.slow
 def test_a_block_whose_worker_is_always_killed_is_named_and_the_others_are_done(tmp_path: Path) -> None:
     done: list[int] = []
     with pytest.raises(AdaprepError) as caught:
@@ -61,7 +62,7 @@ def test_a_block_whose_worker_is_always_killed_is_named_and_the_others_are_done(
         )
     said = str(caught.value)
     assert "1 of 3 blocks could not be done" in said
-    assert "images 8 to 15: the worker process died at work on them, 4 times, last tcp://" in said
+    assert "images 8.png to 15.png: the worker process died at work on them, 4 times, last tcp://" in said
     assert "want of memory" in said
     assert "Run the same command again" in said
     assert sorted(done) == [0, 16]
