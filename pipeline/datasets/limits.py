@@ -36,10 +36,10 @@ def read_limited(path: Path, limit: int, may_be_empty: bool = False) -> bytes:
     """
     try:
         data = read_bytes(path, limit + 1)
-    except FileError:
+    except FileError as error:
         if may_be_empty and os.path.isfile(path) and os.path.getsize(path) == 0:
             return b""
-        raise
+        raise FileError(printable(str(error))) from error
     check_bytes(data, path, limit)
     return data
 

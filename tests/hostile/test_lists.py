@@ -120,6 +120,11 @@ def test_a_device_is_no_list(tmp_path: Path) -> None:
         Custom(tmp_path / "d.yaml").frames("train")
 
 
+def test_the_name_of_a_list_that_is_not_there_is_shown_escaped(tmp_path: Path) -> None:
+    with pytest.raises(AdaprepError, match=r"/x\\x1b\[2J: no such file$"):
+        read_list(tmp_path / "x\x1b[2J", tmp_path)
+
+
 def test_a_folder_is_no_list(tmp_path: Path) -> None:
     with pytest.raises(AdaprepError, match="is a folder, not a file"):
         read_list(tmp_path, tmp_path)
