@@ -147,6 +147,15 @@ def test_sizes_that_a_file_cannot_hold_are_refused_from_its_header(tmp_path: Pat
     tracemalloc.stop()
 
 
+@pytest.mark.parametrize("offset", [2**31, 2**62, 2**63, 2**64 - 1])
+def test_a_big_tiff_whose_directory_lies_beyond_every_file_is_refused(tmp_path: Path, offset: int) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(struct.pack("<2sHHHQ", b"II", 43, 8, 0, offset) + bytes(50))
+    for read in (readers.label_size, readers.image_size, readers.read_ids, readers.read_rgb):
+        with pytest.raises(FileError, match=r"a\.tif: truncated or damaged"):
+            read(path)
+
+
 class Folder(Dataset):
     """Label maps in a folder."""
 
