@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import os
 import random
+import resource
 import socket
 import struct
 import subprocess
 import sys
 import tracemalloc
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -47,9 +48,12 @@ def _as_pillow_reads(data: bytes) -> np.ndarray | None:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _compiled() -> None:
-    """Compile before the clock runs."""
+def _bounded() -> Iterator[None]:
+    """Compile before the clock runs; no small input takes more than a gigabyte."""
     readers.decode_ids(encode(np.zeros((3, 40), np.uint16), filters=(0, 1, 2, 3, 4)), HERE)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    yield
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 20
 
 
 @rounds(500)
