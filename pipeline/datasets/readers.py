@@ -247,8 +247,12 @@ def _check_keeps_ids(kind: str, path: Path) -> None:
 
 
 def _tiff_tags(file: BinaryIO, path: Path) -> tiff.Tags:
+    file_bytes = os.fstat(file.fileno()).st_size
+
     def read(first: int, count: int) -> bytes:
-        file.seek(min(first, 2**62))
+        if first >= file_bytes:
+            return b""
+        file.seek(first)
         return _read(file, count, path)
 
-    return tiff.read_tags(read, os.fstat(file.fileno()).st_size, path)
+    return tiff.read_tags(read, file_bytes, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -190,3 +191,17 @@ def test_nothing_there(tmp_path: Path) -> None:
         f"apolloscape: no images found. Looked for\n  {tmp_path}/nowhere/road*_ins_train.lst\n"
     )
     assert "Unpack the archives road01_ins to road04_ins" in str(error.value)
+
+
+def test_lists_may_hold_names_with_any_bytes_but_line_feeds(tmp_path: Path) -> None:
+    names = ["\u2028.jpg".encode(), b"\xff\x85.jpg", b"a\x0bb\x1c.jpg"]
+    lines = [b"road01_ins/ColorImage/Record001/Camera 5/" + name for name in names]
+    (tmp_path / "road01_ins_train.lst").write_bytes(b"\r\n".join(lines) + b"\r\n")
+    frames = ApolloScape(tmp_path).frames("train")
+    assert sorted(os.fsencode(frame.image.name) for frame in frames) == sorted(names)
+
+
+def test_a_list_that_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "road01_ins_train.lst")
+    with pytest.raises(FileError, match=r"road01_ins_train\.lst: is a named pipe, not a file$"):
+        ApolloScape(tmp_path).frames("train")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import os
 import random
+import resource
 import socket
 import struct
 import subprocess
 import sys
 import tracemalloc
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -47,9 +48,12 @@ def _as_pillow_reads(data: bytes) -> np.ndarray | None:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _compiled() -> None:
-    """Compile before the clock runs."""
+def _bounded() -> Iterator[None]:
+    """Compile before the clock runs; no small input takes more than a gigabyte."""
     readers.decode_ids(encode(np.zeros((3, 40), np.uint16), filters=(0, 1, 2, 3, 4)), HERE)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    yield
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 20
 
 
 @rounds(500)
@@ -145,6 +149,15 @@ def test_sizes_that_a_file_cannot_hold_are_refused_from_its_header(tmp_path: Pat
             read(path)
     assert tracemalloc.get_traced_memory()[1] < 1 << 20
     tracemalloc.stop()
+
+
+@pytest.mark.parametrize("offset", [2**31, 2**62, 2**63, 2**64 - 1])
+def test_a_big_tiff_whose_directory_lies_beyond_every_file_is_refused(tmp_path: Path, offset: int) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(struct.pack("<2sHHHQ", b"II", 43, 8, 0, offset) + bytes(50))
+    for read in (readers.label_size, readers.image_size, readers.read_ids, readers.read_rgb):
+        with pytest.raises(FileError, match=r"a\.tif: truncated or damaged"):
+            read(path)
 
 
 class Folder(Dataset):
