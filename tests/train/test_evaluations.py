@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch")
 from dataclasses import replace  # noqa: E402
 
 from pipeline import stores  # noqa: E402
-from pipeline.train import command, settings  # noqa: E402
+from pipeline.train import checkpoint, command, settings  # noqa: E402
 from tests.train.test_fit import TINY, make_space  # noqa: E402
 
 MakeBlobs = Callable[..., Path]
