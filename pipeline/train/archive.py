@@ -42,7 +42,14 @@ class ForeignError(Exception):
     """A whole archive of PyTorch that holds more than tensors and plain data."""
 
 
-def check(content: bytes) -> int:
+Storages = frozenset[tuple[int, int]]
+"""Bytes and checksum of each."""
+
+FLAGS = (0, 8, 0x800, 0x808)
+"""Marks of an entry: sizes behind it, names in UTF-8."""
+
+
+def check(content: bytes) -> Storages:
     """Refuse what is not a whole archive of tensors and plain data, as `torch.save` writes it.
 
     Parameters
@@ -52,8 +59,9 @@ def check(content: bytes) -> int:
 
     Returns
     -------
-    int
-        Bytes of all tensors' storages.
+    Storages
+        Of the tensors. What PyTorch reads is to be compared with them: its reader of archives is another one
+        than ours, and gives memory of no meaning for an entry that calls itself a folder.
 
     Raises
     ------
@@ -77,7 +85,7 @@ def check(content: bytes) -> int:
     if "byteorder" in named and bytes(_bytes(content, start, named["byteorder"])) != sys.byteorder.encode():
         raise DamagedError(f"it was not written on a {sys.byteorder}-endian machine")
     _check_pickle(bytes(_bytes(content, start, named["data.pkl"])))
-    return sum(info.file_size for name, info in named.items() if name.startswith("data/"))
+    return frozenset((info.file_size, info.CRC) for name, info in named.items() if name.startswith("data/"))
 
 
 def _check_layout(content: bytes, infos: list[zipfile.ZipInfo], comment: bytes) -> dict[str, int]:
@@ -94,6 +102,8 @@ def _check_layout(content: bytes, infos: list[zipfile.ZipInfo], comment: bytes) 
             raise DamagedError("an entry is there twice, or is not one of PyTorch's")
         if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
             raise DamagedError("an entry is compressed")
+        if info.external_attr & 0xFFFF or info.internal_attr or info.flag_bits not in FLAGS or info.volume:
+            raise DamagedError("an entry is no plain file")
         if not 0 <= info.header_offset - end <= DESCRIPTOR:
             raise DamagedError("its entries do not follow each other")
         fields = LOCAL.unpack_from(content, info.header_offset)

@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import warnings
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ Kind = Literal["auxiliary", "base"]
 NAMES = {"auxiliary": "an auxiliary network's checkpoint", "base": "a base network's checkpoint"}
 NEEDED = {"auxiliary": "an auxiliary one", "base": "a base network's"}
 _FIELDS = ("kind", "network", "arguments", "state", "about", "training")
+
+DAMAGED = "{} is damaged, or no checkpoint at all. If it was copied here, copy it again."
 
 MAX_MESSAGE = 1500
 """Characters of what PyTorch says of weights that do not fit; it names them all."""
@@ -262,7 +265,7 @@ def load(
         kind.
     """
     path = Path(path)
-    content, stored = _read(path, device)
+    content, storages = _read(path)
     if content["version"] > VERSION:
         raise AdaprepError(
             f"{path} is written in format {content['version']}, this adaprep reads up to {VERSION}. "
@@ -272,7 +275,7 @@ def load(
     if missing:
         raise AdaprepError(f"{path} is an incomplete checkpoint: it has no {', '.join(missing)}.")
     try:
-        fields.check(content, stored)
+        fields.check(content, sum(size for size, _ in storages))
         network = "auxiliary" if content["kind"] == "auxiliary" else content["network"]
         fields.check_arguments(network, content["arguments"])
     except fields.FieldError as error:
@@ -280,12 +283,14 @@ def load(
             f"{path} is not a checkpoint that adaprep wrote: {error}. Train it again, or ask for it where it "
             f"came from."
         ) from error
+    _compare(path, content, storages)
     if content["kind"] not in (get_args(Kind) if kind is None else (kind,)):
         raise AdaprepError(
             f"{path} is {NAMES.get(content['kind'], 'a checkpoint of an unknown kind')}, "
             f"{NEEDED[kind] if kind else 'an auxiliary or a base one'} is needed."
         )
-    return Checkpoint(path, **{name: content[name] for name in _FIELDS})
+    moved = {name: _moved(content[name], torch.device(device)) for name in ("state", "training")}
+    return Checkpoint(path, **{**{name: content[name] for name in _FIELDS}, **moved})
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
@@ -320,8 +325,40 @@ class _Guarded:
         self.file.flush()
 
 
-def _read(path: Path, device: str | torch.device) -> tuple[dict[str, Any], int]:
-    """The content, and the bytes of its storages."""
+def _compare(path: Path, content: Mapping[str, Any], storages: archive.Storages) -> None:
+    """Raise AdaprepError unless PyTorch read what was checked."""
+    seen: set[int] = set()
+    for tensor in _tensors((content["state"], content["training"])):
+        storage = tensor.untyped_storage()
+        if not storage.nbytes() or storage.data_ptr() in seen:
+            continue
+        seen.add(storage.data_ptr())
+        whole = torch.empty(0, dtype=torch.uint8).set_(storage)
+        if (storage.nbytes(), zlib.crc32(whole.numpy().data)) not in storages:
+            raise AdaprepError(DAMAGED.format(path))
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value.detach()
+    elif isinstance(value, (dict, list, tuple)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _tensors(item)
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    """Plain data with its tensors on a device."""
+    if device.type == "cpu":
+        return value
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, dict):
+        return {key: _moved(item, device) for key, item in value.items()}
+    return type(value)(_moved(item, device) for item in value) if isinstance(value, (list, tuple)) else value
+
+
+def _read(path: Path) -> tuple[dict[str, Any], archive.Storages]:
+    """The content, and what its archive says of its storages."""
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "is no file" if path.exists() else "does not exist"
         raise AdaprepError(f"no checkpoint at {path}: it {what}.")
@@ -330,16 +367,14 @@ def _read(path: Path, device: str | torch.device) -> tuple[dict[str, Any], int]:
     except OSError as error:
         raise AdaprepError(f"{path} cannot be read: {error}") from error
     try:
-        stored = archive.check(whole)
-        content = torch.load(io.BytesIO(whole), map_location=device, weights_only=True)
+        storages = archive.check(whole)
+        content = torch.load(io.BytesIO(whole), map_location="cpu", weights_only=True)
     except (UnpicklingError, archive.ForeignError) as error:
         raise AdaprepError(f"{path} is not a checkpoint of adaprep.") from error
-    except torch.OutOfMemoryError as error:
-        raise AdaprepError(f"{path} does not fit in the memory of {device}: {error}") from error
+    except MemoryError as error:
+        raise AdaprepError(f"{path} does not fit in the memory that is left.") from error
     except Exception as error:
-        raise AdaprepError(
-            f"{path} is damaged, or no checkpoint at all. If it was copied here, copy it again."
-        ) from error
+        raise AdaprepError(DAMAGED.format(path)) from error
     if (
         not isinstance(content, dict)
         or content.get("format") != FORMAT
@@ -349,7 +384,7 @@ def _read(path: Path, device: str | torch.device) -> tuple[dict[str, Any], int]:
         raise AdaprepError(
             f"{path} is not a checkpoint of adaprep: PyTorch reads it, but it is another program's."
         )
-    return content, stored
+    return content, storages
 
 
 def _check_plain(value: Any, where: str) -> None:

@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch")
 from dataclasses import replace  # noqa: E402
 
 from pipeline import stores  # noqa: E402
-from pipeline.train import command, settings  # noqa: E402
+from pipeline.train import checkpoint, command, settings  # noqa: E402
 from tests.train.test_fit import TINY, make_space  # noqa: E402
 
 MakeBlobs = Callable[..., Path]
@@ -60,6 +60,31 @@ def test_all_base_networks_are_measured_and_kept(space: stores.Workspace) -> Non
         status, alone = evaluate(space, str(run / "best.pt"), *options, "--json")
         assert status == 0, alone
         assert json.loads(alone)[0]["systems"] == one["systems"]
+
+
+def test_a_run_whose_factory_is_not_given_is_listed_and_the_others_go_on(space: stores.Workspace) -> None:
+    runs = results.runs_folder(space, "blobs")
+    (some, *others) = sorted(runs.glob("base-*-uniform-*/best.pt"))
+    found = checkpoint.load(some)
+    rest = (found.arguments, found.state, found.about)
+    checkpoint.save(some, "base", "tests.train.test_fit:another", *rest)
+    status, printed = evaluate(space)
+    assert status == 1
+    assert "not evaluated: 1 runs" in printed
+    assert "no --base names it" in printed
+    assert "add --base tests.train.test_fit:another" in printed.replace("\n", " ")
+    kept = {one["run"] for one in results.evaluations(space, "blobs", "val")}
+    assert some.parent.name not in kept
+    assert {path.parent.name for path in others} < kept
+
+
+def test_a_damaged_checkpoint_is_listed_and_the_others_go_on(space: stores.Workspace) -> None:
+    some = min(results.runs_folder(space, "blobs").glob("base-*-uniform-*/best.pt"))
+    some.write_bytes(some.read_bytes()[:-100])
+    status, printed = evaluate(space)
+    assert status == 1
+    assert f"{some.parent.name}: {some} is damaged" in printed
+    assert len(results.evaluations(space, "blobs", "val")) == 3
 
 
 def test_what_was_measured_is_not_measured_again(space: stores.Workspace) -> None:
