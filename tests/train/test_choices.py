@@ -1,4 +1,4 @@
-"""What a run is made with reaches where it counts: seed, mode of validation, the network that sampled."""
+"""Seeds reach the weights, validation runs in evaluation mode, and the right auxiliary network samples."""
 
 from __future__ import annotations
 

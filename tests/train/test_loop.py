@@ -1,4 +1,4 @@
-"""The training loop by itself, on a toy task: what it keeps, what each step changes, what it leaves alone."""
+"""The training loop on a toy task: what it keeps, what each step changes, what it leaves alone."""
 
 from __future__ import annotations
 

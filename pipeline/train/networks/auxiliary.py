@@ -134,7 +134,7 @@ class AuxiliaryNetwork(nn.Module):
         return project(self(images))
 
     def _offsets(self, features: Tensor) -> Tensor:
-        """Apply the head, outside of autocast: coordinates need more than bfloat16's 8 significant bits."""
+        """Apply the head outside of autocast: coordinates need more than the 8 bits of bfloat16."""
         dtype = self.head.weight.dtype
         if features.dtype != dtype:
             with torch.autocast(features.device.type, enabled=False):
