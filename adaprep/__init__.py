@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from pipeline.geometry.proposal import propose
     from pipeline.geometry.sampling import sample
     from pipeline.geometry.tensors import folded_cells, resize, uniform
+    from pipeline.inference.loading import load
+    from pipeline.inference.segmenter import AdaptiveSegmenter
     from pipeline.metrics import ConfusionMatrix
-    from pipeline.train.loading import load
-    from pipeline.train.segmenter import AdaptiveSegmenter
 
 __all__ = [
     "AdaptiveSegmenter",
@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 _PLACES = {
-    "AdaptiveSegmenter": "pipeline.train.segmenter",
+    "AdaptiveSegmenter": "pipeline.inference.segmenter",
     "ConfusionMatrix": "pipeline.metrics",
     "central_crop": "pipeline.geometry.crops",
     "dataset": "pipeline.datasets.registry",
@@ -60,7 +60,7 @@ _PLACES = {
     "folded_cells": "pipeline.geometry.tensors",
     "interpolate": "pipeline.geometry.interpolation",
     "interpolate_labels": "pipeline.geometry.interpolation",
-    "load": "pipeline.train.loading",
+    "load": "pipeline.inference.loading",
     "nearest_boundary": "pipeline.geometry.nearest",
     "propose": "pipeline.geometry.proposal",
     "resize": "pipeline.geometry.tensors",

@@ -36,8 +36,8 @@ def main(images: int, resolution: int, rounds: int, as_json: bool) -> None:
     """Measure and print."""
     from pipeline.datasets import demo
     from pipeline.stages import boundaries, engine, outputs, samples, tensors
-    from pipeline.stores import Workspace
     from pipeline.train.data import ShardShuffle, StoreDataset, loader, sampled
+    from pipeline.workspace.stores import Workspace
 
     where = engine.Scheduler()
     with tempfile.TemporaryDirectory() as name:

@@ -29,7 +29,7 @@ import json, resource, sys
 from pathlib import Path
 from pipeline.datasets import registry
 from pipeline.stages import boundaries, engine
-from pipeline.stores import Workspace
+from pipeline.workspace.stores import Workspace
 root, space, threads, limit = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 data = registry.load("apolloscape", Path(root))
 folder = Workspace(space).folder("apolloscape", "train")

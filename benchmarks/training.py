@@ -36,11 +36,11 @@ def steps(resolution: int, batch: int, rounds: int, bfloat16: bool, device: Any)
     import torch
     from torch.utils.data import BatchSampler, RandomSampler
 
+    from pipeline.networks.factory import build
     from pipeline.stages import samples
     from pipeline.train.data import Augmentation, StoreDataset, loader, sampled
     from pipeline.train.fit import channels_last
     from pipeline.train.losses import cross_entropy
-    from pipeline.train.networks.factory import build
 
     with tempfile.TemporaryDirectory() as name:
         folder, output = _stores(Path(name), resolution)
@@ -78,7 +78,7 @@ def _stores(root: Path, resolution: int) -> tuple[Any, Any]:
     """Uniform samples of a few generated street scenes."""
     from pipeline.datasets import demo
     from pipeline.stages import boundaries, engine, outputs, samples
-    from pipeline.stores import Workspace
+    from pipeline.workspace.stores import Workspace
 
     where = engine.Scheduler()
     demo.generate(root / "data", train=8, val=1, size=(360, 480))
@@ -95,9 +95,9 @@ def latencies(resolution: int, side: int, rounds: int, device: Any) -> dict[str,
     """Seconds from one image (3, side, side) to its labels, 22 classes."""
     import torch
 
-    from pipeline.train.networks.auxiliary import AuxiliaryNetwork
-    from pipeline.train.networks.factory import build
-    from pipeline.train.segmenter import AdaptiveSegmenter
+    from pipeline.inference.segmenter import AdaptiveSegmenter
+    from pipeline.networks.auxiliary import AuxiliaryNetwork
+    from pipeline.networks.factory import build
 
     torch.manual_seed(0)
     image = torch.randint(0, 256, (1, 3, side, side), dtype=torch.uint8, device=device)

@@ -8,9 +8,9 @@ from pathlib import Path
 from PIL import Image
 
 from pipeline.datasets import registry
+from pipeline.evaluation import boundary_error as stage
+from pipeline.evaluation.boundary_error import Group, Report
 from pipeline.report import boundary_error as tables
-from pipeline.stages import boundary_error as stage
-from pipeline.stages.boundary_error import Group, Report
 
 HERE = Path(__file__).parent
 PICTURE = HERE / "images" / "appendix-a.png"

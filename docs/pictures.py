@@ -8,8 +8,8 @@ from pathlib import Path
 from PIL import Image
 
 from pipeline.datasets import demo
+from pipeline.evaluation import upper_bound
 from pipeline.report import bounds, reconstruction, show
-from pipeline.stages import upper_bound
 
 IMAGES = Path(__file__).parent / "images"
 WIDTH = 1600

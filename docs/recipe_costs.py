@@ -59,9 +59,9 @@ def cost(path: Path, images: int) -> tuple[int, float]:
 def _forward(request: Request, classes: int, grid: tuple[int, int]) -> int:
     import torch
 
-    from pipeline.train.macs import macs
-    from pipeline.train.networks.auxiliary import AuxiliaryNetwork
-    from pipeline.train.networks.factory import build
+    from pipeline.networks.auxiliary import AuxiliaryNetwork
+    from pipeline.networks.factory import build
+    from pipeline.networks.macs import macs
 
     predicts = request.networks == ("auxiliary",)
     side = request.auxiliary.resolution if predicts else request.base.resolution

@@ -13,9 +13,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipeline import disk, results, stores
 from pipeline.report.page import compare
-from pipeline.results import Group, Spread
+from pipeline.workspace import disk, results, stores
+from pipeline.workspace.results import Group, Spread
 
 DATASET, SPLIT = "camvid", "val"
 LONGEST = 64
@@ -270,7 +270,7 @@ def describe(chosen: dict[str, Any]) -> str:
 
 def giga(folder: Path) -> float:
     """GMACs of an auxiliary network."""
-    from pipeline.train import checkpoint, macs
+    from pipeline.networks import checkpoint, macs
 
     found = checkpoint.load(folder / "best.pt", "auxiliary")
     side = int(found.arguments["resolution"])

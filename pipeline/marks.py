@@ -15,9 +15,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import disk
 from pipeline.errors import AdaprepError
 from pipeline.names import printable
+from pipeline.workspace import disk
 
 if TYPE_CHECKING:
     from PIL.PngImagePlugin import PngInfo

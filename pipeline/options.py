@@ -19,7 +19,7 @@ from pipeline.settings import Entry
 if TYPE_CHECKING:
     from pipeline.datasets.base import Dataset, Frame
     from pipeline.stages.engine import Scheduler
-    from pipeline.stores import Workspace
+    from pipeline.workspace.stores import Workspace
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -314,7 +314,7 @@ def open_workspace(path: Path) -> Workspace:
     AdaprepError
         It can be no folder: a part of its path is a file.
     """
-    from pipeline.stores import Workspace
+    from pipeline.workspace.stores import Workspace
 
     there = next((p for p in (path, *path.absolute().parents) if os.path.lexists(p)), path)
     if not there.is_dir():

@@ -16,9 +16,9 @@ from typing import Any
 
 import click
 
-from pipeline import disk
 from pipeline.errors import AdaprepError
 from pipeline.names import printable
+from pipeline.workspace import disk
 
 _ADVICE = {
     errno.ENOSPC: "The disk is full: make room, and run the same command again; what is finished is kept.",

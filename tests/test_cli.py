@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from cli import main
-from pipeline import stores
+from pipeline.workspace import stores
 
 MakeBlobs = Callable[..., Path]
 

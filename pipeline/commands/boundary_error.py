@@ -45,9 +45,9 @@ def command(options: Options) -> None:
       adaprep boundary-error --plot curves.png
       adaprep boundary-error --dataset camvid --split val --limit 20
     """
+    from pipeline.evaluation import boundary_error as stage
     from pipeline.marks import Writer
     from pipeline.report import boundary_error as report
-    from pipeline.stages import boundary_error as stage
 
     data = _dataset(options)
     frames = data.frames(options.split) if data else []

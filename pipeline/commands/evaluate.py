@@ -63,8 +63,8 @@ def run(options: Options) -> bool:
 
 
 def _workspace(options: Options, device: Device) -> bool:
+    from pipeline.evaluation import evaluations
     from pipeline.report import console, evaluation
-    from pipeline.train import evaluations
 
     held = options.held
     if options.auxiliary or options.baseline or options.proposals or held.targets or options.limit:
@@ -96,9 +96,9 @@ def _workspace(options: Options, device: Device) -> bool:
 
 
 def _checkpoint(options: Options, base: Path, device: Device) -> bool:
+    from pipeline.evaluation import evaluate as stage
+    from pipeline.inference.systems import open_systems
     from pipeline.report import console, evaluation
-    from pipeline.train import evaluate as stage
-    from pipeline.train.systems import open_systems
 
     data, frames = opening.open_held(options.held, options.workspace)
     systems, notes = open_systems(
@@ -118,7 +118,7 @@ def _checkpoint(options: Options, base: Path, device: Device) -> bool:
 
 def state(options: Options) -> State:
     """Whether every base network of the workspace, as its weights are now, was measured."""
-    from pipeline import results
+    from pipeline.workspace import results
 
     space, held = opening.open_workspace(options.workspace), options.held
     name = space.folders(held.dataset, held.splits)[0].dataset

@@ -26,8 +26,8 @@ def command(options: Options) -> None:
     from pipeline.train.settings import need_torch
 
     need_torch()
+    from pipeline.evaluation import evaluate as stage
     from pipeline.report import evaluation
-    from pipeline.train import evaluate as stage
 
     rows = list(stage.costs(options.classes))
     print_json(rows) if options.as_json else evaluation.print_costs(rows)

@@ -43,10 +43,10 @@ def command(options: Options) -> None:
       adaprep predict photos/*.jpg --checkpoint uniform.pt -o predicted --device cuda
     """
     need_torch()
+    from pipeline.inference import predict as stage
+    from pipeline.inference import systems
     from pipeline.marks import Writer
     from pipeline.report import console
-    from pipeline.train import label_maps as stage
-    from pipeline.train import systems
     from pipeline.train.processes import choose_device
 
     described = [Path(options.dataset)] if options.dataset else []

@@ -54,7 +54,7 @@ def run(options: Options) -> bool:
     folder = options.output or page.default_folder(space, data.name, options.split)
     page.check_folder(folder, writer)
     if importlib.util.find_spec("torch") and importlib.util.find_spec("timm"):
-        from pipeline.train import examples as stage
+        from pipeline.evaluation import examples as stage
         from pipeline.train.processes import choose_device
 
         device = choose_device(options.device)
@@ -70,8 +70,8 @@ def run(options: Options) -> bool:
 
 def state(options: Options) -> State:
     """Done once the page is newer than all figures there are."""
-    from pipeline import results
     from pipeline.report import page
+    from pipeline.workspace import results
 
     space = opening.open_workspace(options.workspace)
     name = space.folders(options.dataset, [options.split])[0].dataset

@@ -59,7 +59,7 @@ def run(options: Options) -> bool:
 
     predictor = None
     if options.checkpoint is not None:
-        from pipeline.train.predict import Predictor
+        from pipeline.inference.predictor import Predictor
 
         predictor = Predictor.load(options.checkpoint)
     outputs = choose(

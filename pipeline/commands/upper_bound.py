@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipeline.datasets.base import Dataset
-    from pipeline.stages.upper_bound import Report
-    from pipeline.stores import Workspace
+    from pipeline.evaluation.upper_bound import Report
+    from pipeline.workspace.stores import Workspace
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,9 @@ def command(options: Options) -> None:
 
 def run(options: Options) -> bool:
     """Print, keep and draw the bounds; whether every file could be used."""
+    from pipeline.evaluation import upper_bound as stage
     from pipeline.marks import Writer
     from pipeline.report import bounds, console
-    from pipeline.stages import upper_bound as stage
 
     where = opening.open_scheduler(options.scheduling)
     data, frames = opening.open_held(options.held, options.workspace)
@@ -74,7 +74,7 @@ def run(options: Options) -> bool:
         writer.check(path)
     predictors = {}
     if options.auxiliaries:
-        from pipeline.train.predict import load_named
+        from pipeline.inference.predictor import load_named
 
         predictors = load_named(options.auxiliaries, data.classes.names)
     wanted = stage.settings(options.resolutions, options.grids, options.lambdas, list(predictors))
@@ -98,7 +98,7 @@ def run(options: Options) -> bool:
 
 def _keep(options: Options, reports: Sequence[Report]) -> None:
     """Write the figures into the workspace."""
-    from pipeline import results
+    from pipeline.workspace import results
 
     space = opening.open_workspace(options.workspace)
     for report in reports:
@@ -123,9 +123,9 @@ def state(options: Options) -> State:
 
 
 def _is_kept(options: Options, space: Workspace, data: Dataset, split: str, images: int) -> bool:
-    from pipeline import results
     from pipeline.errors import AdaprepError
-    from pipeline.stages import upper_bound as stage
+    from pipeline.evaluation import upper_bound as stage
+    from pipeline.workspace import results
 
     try:
         kept = results.upper_bound(space, data.name, split)

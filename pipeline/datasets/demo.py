@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline import disk
 from pipeline.datasets.apolloscape import COLOR, IMAGE_END, INSTANCE_END, LABEL, LABEL_END, ApolloScape
 from pipeline.datasets.base import Frame
 from pipeline.datasets.files import read_bytes
 from pipeline.errors import AdaprepError, FileError
+from pipeline.workspace import disk
 
 SIZE = (1355, 1692)
 """Height and width of the generated images: half of ApolloScape's."""

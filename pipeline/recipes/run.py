@@ -166,7 +166,7 @@ def _check_machine(recipe: Recipe, chosen: Sequence[Step]) -> None:
 def _check_networks(recipe: Recipe) -> None:
     import torch
 
-    from pipeline.train.networks.factory import build
+    from pipeline.networks.factory import build
 
     bases = [r.base for r in recipe.trainings if r.networks == ("base",)]
     classes = len(recipe.dataset.classes.names)

@@ -18,8 +18,8 @@ from pipeline.errors import AdaprepError
 from pipeline.names import check_component
 from pipeline.recipes.trainings import MAX_LAMBDA, MAX_RESOLUTION, MOST, filled, read_trainings
 from pipeline.settings import DEFAULT_WORKSPACE, Device, Precision
-from pipeline.stores import Workspace
 from pipeline.train.settings import Auxiliary, Base, Request
+from pipeline.workspace.stores import Workspace
 
 PLACES = (
     "root",

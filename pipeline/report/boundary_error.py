@@ -12,7 +12,7 @@ from pipeline.report import canvas
 from pipeline.report.console import console, print_failures
 
 if TYPE_CHECKING:
-    from pipeline.stages.boundary_error import Group, Measured, Report, Series
+    from pipeline.evaluation.boundary_error import Group, Measured, Report, Series
 
 NAMES = {
     "chords": "N / 3 chords, largest",

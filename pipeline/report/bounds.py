@@ -15,7 +15,7 @@ from pipeline.report import canvas
 from pipeline.report.console import console, print_failures
 
 if TYPE_CHECKING:
-    from pipeline.stages.upper_bound import Report
+    from pipeline.evaluation.upper_bound import Report
 
 
 def print_bounds(report: Report) -> None:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from pipeline import results
 from pipeline.names import one_line
 from pipeline.report.console import console, print_failures
+from pipeline.workspace import results
 
 if TYPE_CHECKING:
-    from pipeline.train.evaluate import Report
-    from pipeline.train.evaluations import Evaluations
+    from pipeline.evaluation.evaluate import Report
+    from pipeline.evaluation.evaluations import Evaluations
 
 WIDTH = 130
 """Columns of the table of all networks where there is no terminal: no figure is broken over two lines."""

@@ -12,7 +12,7 @@ from pipeline.datasets.base import VOID, Dataset
 from pipeline.marks import Writer
 from pipeline.report import canvas
 from pipeline.report.show import Scene
-from pipeline.stores import lambda_name
+from pipeline.workspace.stores import lambda_name
 
 WRONG, WRONG_VOID = (214, 39, 40), (0, 0, 0)
 

@@ -13,7 +13,7 @@ from pipeline.datasets.base import UNKNOWN, Dataset, Frame
 from pipeline.errors import AdaprepError
 from pipeline.marks import Writer
 from pipeline.report.pictures import Panel, draw
-from pipeline.stores import lambda_name
+from pipeline.workspace.stores import lambda_name
 
 
 @dataclass(frozen=True)

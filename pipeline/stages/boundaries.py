@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import disk, stores
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
 from pipeline.stages import engine, sources
@@ -23,6 +22,7 @@ from pipeline.stages.engine import BlockResult, Failure
 from pipeline.stages.frame import FrameBoundaries, process_frame
 from pipeline.stages.inputs import Inputs
 from pipeline.stages.plan import Estimate, Plan, make_plan
+from pipeline.workspace import disk, stores
 
 
 @dataclass(frozen=True)

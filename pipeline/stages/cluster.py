@@ -35,7 +35,7 @@ GRACE = 60.0
 LOOK = 1.0
 """Seconds between two looks at the cluster while nothing is finished."""
 
-PROBE = "__import__('importlib').import_module('pipeline.stores').adaprep_version()"
+PROBE = "__import__('importlib').import_module('pipeline.workspace.stores').adaprep_version()"
 
 
 def run(
@@ -122,7 +122,7 @@ class Cluster:
 
         Asked by a built-in function: one of ours could not be unpickled where adaprep is missing.
         """
-        from pipeline.stores import adaprep_version
+        from pipeline.workspace.stores import adaprep_version
 
         if not self.address:
             return

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import disk, stores
 from pipeline.datasets.base import Dataset
 from pipeline.errors import AdaprepError, DamagedError
 from pipeline.stages import inputs as listing
 from pipeline.stages.inputs import Inputs
-from pipeline.store_layout import DIGEST
+from pipeline.workspace import disk, stores
+from pipeline.workspace.layout import DIGEST
 
 
 @dataclass

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline import stores
 from pipeline.datasets.base import Dataset
 from pipeline.stages import boundaries, engine, tensors, verify
+from pipeline.workspace import stores
 
 LAMBDAS = (0.1, 1.0, 10.0)
 

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import disk, stores
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
 from pipeline.stages import engine
 from pipeline.stages.input_list import MAX_SIDE, escape, format_list, parse_description, parse_list
+from pipeline.workspace import disk, stores
 
 UNUSUAL_SIDE = 4096
 """Label maps with a longer side, and twice as long as that of most, are read before a store is laid out for

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import stores
 from pipeline.datasets.base import UNKNOWN, Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
 from pipeline.stages.frame import read_label_map
+from pipeline.workspace import stores
 
 FILTERS = ("area", "nearest")
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import stores
 from pipeline.errors import AdaprepError, BusyError
+from pipeline.workspace import stores
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import disk, stores
 from pipeline.datasets.base import VOID, Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
 from pipeline.stages import engine
@@ -26,6 +25,7 @@ from pipeline.stages.engine import BlockResult, Failure
 from pipeline.stages.inputs import Inputs
 from pipeline.stages.outputs import Output, Sampled, load_view
 from pipeline.stages.plan import Estimate, Plan, make_plan, stale_sources
+from pipeline.workspace import disk, stores
 
 
 @dataclass(frozen=True)

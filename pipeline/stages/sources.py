@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import disk, stores
 from pipeline.errors import FileError
 from pipeline.stages.frame import source_of
+from pipeline.workspace import disk, stores
 
 Stamps = NDArray[np.uint64]
 """(N, 5): fingerprint (size, hash), time of modification and of change, inode. Zeros: none is known."""

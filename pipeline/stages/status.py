@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import disk, records, stores
 from pipeline.errors import AdaprepError
+from pipeline.workspace import disk, records, stores
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import disk, stores
 from pipeline.errors import AdaprepError
 from pipeline.stages import engine
 from pipeline.stages.engine import BlockResult
 from pipeline.stages.frame import describe_crops
 from pipeline.stages.plan import Estimate, Plan, make_plan, stale_sources
+from pipeline.workspace import disk, stores
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import stores
 from pipeline.datasets.base import Dataset
 from pipeline.errors import AdaprepError, FileError
 from pipeline.stages import damage, engine
 from pipeline.stages import inputs as listing
 from pipeline.stages.damage import Finding
 from pipeline.stages.frame import FrameBoundaries, process_frame, source_of
+from pipeline.workspace import stores
 
 PHI_ROUNDING = 1e-6
 """phi is stored as float32: twice the largest rounding of a number in [0, 1], with room for sums."""

@@ -9,20 +9,20 @@ from typing import Any
 
 import torch
 
-from pipeline import stores
 from pipeline.errors import AdaprepError
+from pipeline.networks.factory import ARCHITECTURES, try_out
 from pipeline.stages import engine
 from pipeline.stages.engine import Summary
 from pipeline.train import prepare, progress
 from pipeline.train.data import Augmentation
 from pipeline.train.fit import Task, Where, fit
 from pipeline.train.memory import explained
-from pipeline.train.networks.factory import ARCHITECTURES, try_out
 from pipeline.train.parts import AuxiliaryPart, BasePart, Part
 from pipeline.train.prepare import Sampling, Splits
 from pipeline.train.processes import started
-from pipeline.train.runs import Result, Run, State
 from pipeline.train.settings import Precision, Request, Schedule
+from pipeline.workspace import stores
+from pipeline.workspace.runs import Result, Run, State
 
 MAX_RATE = 1e30
 """What is larger overflows single precision in the first update."""

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from pipeline import stores
 from pipeline.errors import AdaprepError
 from pipeline.train import environment
 from pipeline.train.memory import free_memory
 from pipeline.units import human_bytes
+from pipeline.workspace import stores
 
 Batch = dict[str, Tensor]
 

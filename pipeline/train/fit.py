@@ -21,18 +21,18 @@ from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.errors import AdaprepError
 from pipeline.names import printable
-from pipeline.train import checkpoint
+from pipeline.networks import checkpoint
+from pipeline.networks.factory import ARCHITECTURES
+from pipeline.networks.fields import is_count
 from pipeline.train.batches import share_out, step_seed
 from pipeline.train.data import Augmentation, Batch, StoreDataset, loader
-from pipeline.train.fields import is_count
 from pipeline.train.history import History
 from pipeline.train.memory import explained
-from pipeline.train.networks.factory import ARCHITECTURES
 from pipeline.train.processes import Processes
 from pipeline.train.progress import Listener, Silent
-from pipeline.train.runs import Result, Run
 from pipeline.train.settings import Schedule
 from pipeline.train.validation import NotNumbersError
+from pipeline.workspace.runs import Result, Run
 
 LOOK_EVERY = 20
 """Steps after which losses are fetched from the device and looked at."""

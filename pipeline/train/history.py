@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import disk, results
 from pipeline.errors import AdaprepError
 from pipeline.names import printable
+from pipeline.workspace import disk, results
 
 FIRST = ("epoch", "step", "rate", "loss")
 LAST = ("images_per_second", "seconds")

@@ -9,18 +9,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeline import stores
 from pipeline.errors import AdaprepError
+from pipeline.networks import checkpoint
 from pipeline.stages.outputs import Output, Sampled
-from pipeline.stores import lambda_name
-from pipeline.train import checkpoint, prepare, runs, settings
-from pipeline.train.auxiliary import AuxiliaryTask
-from pipeline.train.base import BaseTask
+from pipeline.train import prepare, settings
+from pipeline.train.auxiliary_task import AuxiliaryTask
+from pipeline.train.base_task import BaseTask
 from pipeline.train.data import Augmentation
 from pipeline.train.fit import Task
 from pipeline.train.prepare import Splits
-from pipeline.train.runs import Run
 from pipeline.train.settings import Request, Schedule
+from pipeline.workspace import runs, stores
+from pipeline.workspace.runs import Run
+from pipeline.workspace.stores import lambda_name
 
 
 @dataclass

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import stores
 from pipeline.datasets.base import Dataset
 from pipeline.errors import AdaprepError, BusyError
 from pipeline.stages import engine, samples
@@ -22,6 +21,7 @@ from pipeline.stages.outputs import AuxiliaryInput, Output, Sampled
 from pipeline.stages.plan import Plan
 from pipeline.train import settings
 from pipeline.units import human_bytes, human_seconds
+from pipeline.workspace import stores
 
 SOURCE_ARRAYS = ("source", "status")
 
@@ -129,7 +129,7 @@ def auxiliary_outputs(chosen: settings.Auxiliary) -> list[Output]:
 def base_output(chosen: settings.Base, checkpoint: Path | None = None) -> Sampled:
     """What the base network is shown; `checkpoint` is that of the auxiliary network, if one samples."""
     if chosen.sampler == "auxiliary":
-        from pipeline.train.predict import Predictor
+        from pipeline.inference.predictor import Predictor
 
         if checkpoint is None:
             raise ValueError("the sampler 'auxiliary' needs a checkpoint")

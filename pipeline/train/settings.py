@@ -30,7 +30,7 @@ from pipeline.settings import (
     plain,
     setting,
 )
-from pipeline.stores import lambda_name
+from pipeline.workspace.stores import lambda_name
 
 __all__ = ["Auxiliary", "Base", "Filter", "Precision", "Request", "Sampler", "Schedule", "plain"]
 

@@ -130,9 +130,9 @@ def _scored(
 def _compare(
     found: Inputs, index: int, scores: NDArray[np.float32], phi: NDArray[np.float32]
 ) -> ConfusionMatrix:
+    from pipeline.evaluation.upper_bound import load_truth
     from pipeline.geometry.interpolation import interpolate_labels
     from pipeline.geometry.tensors import resize
-    from pipeline.stages.upper_bound import load_truth
 
     classes = found.dataset.classes
     truth = load_truth(found.dataset, found.frames[index])

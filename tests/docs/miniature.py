@@ -41,7 +41,7 @@ def factory(classes):
 def limit(set_attribute: Callable[[Any, str, Any], None]) -> None:
     """One epoch, a handful of small scenes, few points of Appendix A; nothing else is changed."""
     from pipeline.datasets import demo
-    from pipeline.stages import boundary_error
+    from pipeline.evaluation import boundary_error
     from pipeline.train import settings
 
     schedule, generate = settings.Request.schedule, demo.generate

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import stores
+from pipeline.workspace import stores
 from tests.faults.harness import (
     TRACEBACK,
     World,

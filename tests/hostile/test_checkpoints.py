@@ -19,9 +19,9 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from pipeline.errors import AdaprepError  # noqa: E402
-from pipeline.train import checkpoint  # noqa: E402
-from pipeline.train.networks.auxiliary import AuxiliaryNetwork  # noqa: E402
-from pipeline.train.networks.factory import build  # noqa: E402
+from pipeline.networks import checkpoint  # noqa: E402
+from pipeline.networks.auxiliary import AuxiliaryNetwork  # noqa: E402
+from pipeline.networks.factory import build  # noqa: E402
 
 ABOUT: dict[str, Any] = {
     "dataset": "blobs",

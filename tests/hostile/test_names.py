@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 from rich.table import Table
 
 from cli import main
-from pipeline import disk, numba_cache, results, screen, stores
+from pipeline import numba_cache, screen
 from pipeline.errors import AdaprepError, BusyError
 from pipeline.names import check_component, one_line
 from pipeline.report import console
-from pipeline.train.runs import Run
 from pipeline.train.settings import Base, Request
+from pipeline.workspace import disk, results, stores
+from pipeline.workspace.runs import Run
 from tests.conftest import tree
 
 MakeBlobs = Callable[..., Path]

@@ -209,7 +209,7 @@ def test_a_workspace_below_a_file_is_a_sentence(data: Path, place: str) -> None:
 
 
 def test_predictions_keep_files_of_the_user_s(tmp_path: Path) -> None:
-    from pipeline.train import label_maps
+    from pipeline.inference import predict as label_maps
 
     image = tmp_path / "photo.jpg"
     picture(image)

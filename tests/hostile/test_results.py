@@ -19,10 +19,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cli import main
-from pipeline import disk, records, results, stores
 from pipeline.errors import AdaprepError
 from pipeline.report import bounds
 from pipeline.report.page import charts, collect, document, findings, tables
+from pipeline.workspace import disk, records, results, stores
 from tests.report.test_page import add_run, write_blobs
 
 LIGHT = settings(

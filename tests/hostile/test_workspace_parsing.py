@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import disk, stores
 from pipeline.errors import AdaprepError
 from pipeline.stages import boundaries, damage, sources
 from pipeline.stages import inputs as listing
 from pipeline.stages.input_list import COLUMNS, escape, format_list, parse_description, parse_list, unescape
-from pipeline.store_blocks import Parameters
-from pipeline.store_layout import About, parse
+from pipeline.workspace import disk, stores
+from pipeline.workspace.blocks import Parameters
+from pipeline.workspace.layout import About, parse
 
 FEW, MANY = 1000, 100_000
 

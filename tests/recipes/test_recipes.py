@@ -16,11 +16,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 import cli
-from pipeline import results, stores
 from pipeline.errors import AdaprepError
 from pipeline.recipes import plan, schema, trainings
 from pipeline.recipes.steps import Train
 from pipeline.train import settings
+from pipeline.workspace import results, stores
 from tests.conftest import tree
 
 MakeBlobs = Callable[..., Path]
@@ -591,8 +591,8 @@ def test_every_printed_option_is_one(tiny: Path) -> None:
 
 def test_names_of_networks_and_augmentations_are_those_of_the_trainer() -> None:
     needs_torch()
+    from pipeline.networks.factory import ARCHITECTURES
     from pipeline.train.data import Augmentation
-    from pipeline.train.networks.factory import ARCHITECTURES
 
     assert tuple(ARCHITECTURES) == trainings.NETWORKS
     assert tuple(f.name for f in fields(Augmentation)) == trainings.AUGMENTATIONS

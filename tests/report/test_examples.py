@@ -9,13 +9,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from pipeline import results, stores  # noqa: E402
+from pipeline.evaluation import examples  # noqa: E402
 from pipeline.geometry.crops import central_crop  # noqa: E402
+from pipeline.inference.systems import load_base, open_system  # noqa: E402
+from pipeline.networks import checkpoint  # noqa: E402
 from pipeline.report import page  # noqa: E402
-from pipeline.train import checkpoint, examples  # noqa: E402
-from pipeline.train.systems import load_base, open_system  # noqa: E402
+from pipeline.workspace import results, stores  # noqa: E402
+from tests.evaluation.test_evaluate import save_auxiliary, save_base  # noqa: E402
 from tests.report.test_page import add_run, cli, prepared, space  # noqa: E402, F401
-from tests.train.test_evaluate import save_auxiliary, save_base  # noqa: E402
 
 CPU = torch.device("cpu")
 

@@ -17,10 +17,10 @@ from click.testing import CliRunner
 from PIL import Image
 
 from cli import main
-from pipeline import disk, results, stores
 from pipeline.errors import AdaprepError
 from pipeline.report import page
 from pipeline.report.page import charts, collect, compare, findings, paper, tables
+from pipeline.workspace import disk, results, stores
 from tests.conftest import CLASSES, blobs
 
 NAMES = ("ground", "blob", "stick")

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import stores
 from pipeline.datasets import registry
 from pipeline.datasets.base import Dataset
 from pipeline.errors import AdaprepError
 from pipeline.geometry.crops import offsets
 from pipeline.geometry.tensors import uniform
 from pipeline.stages import boundaries, engine, tensors, verify
+from pipeline.workspace import stores
 from tests.conftest import tree
 
 MakeBlobs = Callable[..., Path]

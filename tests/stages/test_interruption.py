@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import stores
+from pipeline.workspace import stores
 from tests.conftest import killed_at_move, tree
 
 MakeBlobs = Callable[..., Path]

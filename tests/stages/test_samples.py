@@ -12,7 +12,6 @@ from click.testing import CliRunner
 from PIL import Image
 
 from cli import main
-from pipeline import stores
 from pipeline.datasets import registry
 from pipeline.errors import AdaprepError
 from pipeline.geometry.crops import offsets
@@ -20,6 +19,7 @@ from pipeline.geometry.sampling import sample
 from pipeline.geometry.tensors import resize, uniform
 from pipeline.stages import engine, outputs, samples
 from pipeline.stages import inputs as listing
+from pipeline.workspace import stores
 from tests.conftest import tree
 from tests.stages.test_boundaries import run_boundaries, run_tensors
 
@@ -124,8 +124,8 @@ def test_processes_give_the_same_bytes(folder: stores.SplitFolder, tmp_path: Pat
 
 
 def save_network(path: Path, grid: tuple[int, int] = (8, 8), **about: object) -> None:
-    from pipeline.train import checkpoint
-    from pipeline.train.networks.auxiliary import AuxiliaryNetwork
+    from pipeline.networks import checkpoint
+    from pipeline.networks.auxiliary import AuxiliaryNetwork
 
     torch.manual_seed(0)
     arguments = {"resolution": 16, "grid": grid, "features": 8}
@@ -139,8 +139,8 @@ def save_network(path: Path, grid: tuple[int, int] = (8, 8), **about: object) ->
 
 
 def test_a_trained_network_says_where_to_sample(folder: stores.SplitFolder, tmp_path: Path) -> None:
+    from pipeline.inference.predictor import Predictor
     from pipeline.stages.verify import constraint_problems
-    from pipeline.train.predict import Predictor
 
     save_network(tmp_path / "aux.pt")
     predictor = Predictor.load(tmp_path / "aux.pt")
@@ -182,8 +182,8 @@ def test_what_cannot_be_sampled_is_explained(
 
 
 def test_a_checkpoint_of_another_kind_is_refused(folder: stores.SplitFolder, tmp_path: Path) -> None:
-    from pipeline.train import checkpoint
-    from pipeline.train.networks.factory import build
+    from pipeline.networks import checkpoint
+    from pipeline.networks.factory import build
 
     network = build("unet", 3)
     checkpoint.save(tmp_path / "base.pt", "base", "unet", {"classes": 3}, network.state_dict(), {})

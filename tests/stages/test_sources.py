@@ -12,12 +12,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline import stores
 from pipeline.datasets import registry
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import AdaprepError
 from pipeline.stages import boundaries, engine, outputs, samples, sources, tensors, verify
 from pipeline.stages import inputs as listing
+from pipeline.workspace import stores
 from tests.conftest import tree
 
 MakeBlobs = Callable[..., Path]
@@ -192,7 +192,7 @@ def test_a_sound_chunk_of_another_block_is_found_and_made_again(
 def test_wrong_content_in_stores_without_digests_is_made_again_where_it_is_found(
     make_blobs: MakeBlobs, tmp_path: Path
 ) -> None:
-    from tests.test_stores import without_digests
+    from tests.workspace.test_stores import without_digests
 
     yaml = make_blobs(train=10)
     folder, _ = run_all(tmp_path / "w", yaml)

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import stores
 from pipeline.datasets import registry
 from pipeline.stages import verify
 from pipeline.stages.outputs import AuxiliaryInput, shrink
+from pipeline.workspace import stores
 from tests.stages.test_boundaries import run_boundaries, run_tensors
 
 MakeBlobs = Callable[..., Path]

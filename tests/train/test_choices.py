@@ -13,21 +13,23 @@ import pytest
 from click.testing import CliRunner
 
 from cli import main
-from pipeline import stores
 from pipeline.datasets import registry
 from pipeline.geometry.crops import central_crop
 from pipeline.geometry.tensors import uniform
+from pipeline.workspace import stores
 
 torch = pytest.importorskip("torch")
 
-from pipeline import results  # noqa: E402
-from pipeline.train import checkpoint, command, examples, prepare  # noqa: E402
-from pipeline.train.auxiliary import AuxiliaryTask  # noqa: E402
-from pipeline.train.networks.auxiliary import AuxiliaryNetwork  # noqa: E402
-from pipeline.train.networks.factory import build  # noqa: E402
+from pipeline.evaluation import examples  # noqa: E402
+from pipeline.networks import checkpoint  # noqa: E402
+from pipeline.networks.auxiliary import AuxiliaryNetwork  # noqa: E402
+from pipeline.networks.factory import build  # noqa: E402
+from pipeline.train import command, prepare  # noqa: E402
+from pipeline.train.auxiliary_task import AuxiliaryTask  # noqa: E402
 from pipeline.train.processes import Processes  # noqa: E402
 from pipeline.train.validation import evaluate  # noqa: E402
-from tests.train.test_evaluate import FACTORY, NAMES, facts_of, save_base  # noqa: E402
+from pipeline.workspace import results  # noqa: E402
+from tests.evaluation.test_evaluate import FACTORY, NAMES, facts_of, save_base  # noqa: E402
 from tests.train.test_fit import TINY, make_space, run_folder, weights  # noqa: E402
 from tests.train.test_validation import sampled_split  # noqa: E402
 
@@ -178,8 +180,8 @@ def test_another_auxiliary_network_than_the_one_that_sampled_is_noted(
 def test_examples_are_sampled_by_the_auxiliary_network_of_their_base_network(
     space: stores.Workspace, sampled_by: dict[str, Path], make_blobs: MakeBlobs
 ) -> None:
+    from pipeline.inference.predictor import Predictor
     from pipeline.stages.outputs import predict
-    from pipeline.train.predict import Predictor
 
     dataset = registry.load(str(make_blobs(train=5, val=3)))
     frame = dataset.frames("val")[0]

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import stores
 from pipeline.datasets import registry
 from pipeline.errors import AdaprepError
 from pipeline.stages import outputs, samples
+from pipeline.workspace import stores
 from tests.stages.test_boundaries import run_boundaries, run_tensors
 from tests.stages.test_samples import run_samples
 

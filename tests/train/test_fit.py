@@ -16,17 +16,18 @@ import pytest
 from click.testing import CliRunner
 
 from cli import main
-from pipeline import stores
 from pipeline.errors import AdaprepError
 from pipeline.metrics import ConfusionMatrix
+from pipeline.workspace import stores
 
 torch = pytest.importorskip("torch")
 
-from pipeline import results  # noqa: E402
-from pipeline.stages.upper_bound import load_truth  # noqa: E402
-from pipeline.train import checkpoint, command, prepare, settings  # noqa: E402
-from pipeline.train.networks.unet import UNet  # noqa: E402
+from pipeline.evaluation.upper_bound import load_truth  # noqa: E402
+from pipeline.networks import checkpoint  # noqa: E402
+from pipeline.networks.unet import UNet  # noqa: E402
+from pipeline.train import command, prepare, settings  # noqa: E402
 from pipeline.train.progress import Silent  # noqa: E402
+from pipeline.workspace import results  # noqa: E402
 
 MakeBlobs = Callable[..., Path]
 
@@ -305,7 +306,7 @@ def test_rates_that_cannot_be_are_refused(rate: float) -> None:
 def test_a_network_that_cannot_be_trained_is_refused_before_anything_is_sampled(
     space: stores.Workspace,
 ) -> None:
-    base = replace(TINY.base, architecture="tests.train.test_networks:probabilities")
+    base = replace(TINY.base, architecture="tests.networks.test_networks:probabilities")
     with pytest.raises(AdaprepError, match="gives probabilities"):
         command.run(space, None, replace(TINY, base=base))
     assert not (space.path / "blobs" / "runs").exists()

@@ -15,8 +15,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from pipeline import results  # noqa: E402
-from pipeline.train import checkpoint  # noqa: E402
+from pipeline.networks import checkpoint  # noqa: E402
+from pipeline.workspace import results  # noqa: E402
 from tests.conftest import killed_at_move, tree  # noqa: E402
 from tests.train.test_fit import drop_times, make_space, same, weights  # noqa: E402
 

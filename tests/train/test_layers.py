@@ -10,10 +10,10 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor, nn  # noqa: E402
 
-from pipeline.train.networks.auxiliary import AuxiliaryNetwork  # noqa: E402
-from pipeline.train.networks.blocks import IMAGENET_MEAN, IMAGENET_STD, Normalise, Up  # noqa: E402
-from pipeline.train.networks.factory import BaseNetwork  # noqa: E402
-from pipeline.train.networks.unet import UNet  # noqa: E402
+from pipeline.networks.auxiliary import AuxiliaryNetwork  # noqa: E402
+from pipeline.networks.blocks import IMAGENET_MEAN, IMAGENET_STD, Normalise, Up  # noqa: E402
+from pipeline.networks.factory import BaseNetwork  # noqa: E402
+from pipeline.networks.unet import UNet  # noqa: E402
 
 MEAN, STD = (0.1, 0.2, 0.3), (0.5, 0.25, 0.125)
 

@@ -15,12 +15,12 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor, nn  # noqa: E402
 
-from pipeline.train import checkpoint  # noqa: E402
+from pipeline.networks import checkpoint  # noqa: E402
 from pipeline.train.batches import step_seed  # noqa: E402
 from pipeline.train.fit import Where, fit  # noqa: E402
 from pipeline.train.processes import Processes  # noqa: E402
-from pipeline.train.runs import Result, Run  # noqa: E402
 from pipeline.train.settings import Schedule  # noqa: E402
+from pipeline.workspace.runs import Result, Run  # noqa: E402
 
 STILL = {"flip": 0.0, "brightness": 0.0, "contrast": 0.0, "salt_and_pepper": 0.0}
 IMAGES, SIDE = 16, 6

@@ -11,7 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from pipeline.train.networks.auxiliary import AuxiliaryNetwork  # noqa: E402
+from pipeline.networks.auxiliary import AuxiliaryNetwork  # noqa: E402
 from tests.train.test_fit import losses, make_space  # noqa: E402
 
 MakeBlobs = Callable[..., Path]

@@ -14,11 +14,11 @@ from pipeline.train import settings
 
 torch = pytest.importorskip("torch")
 
-from pipeline.results import read_history  # noqa: E402
 from pipeline.train.batches import CropShuffle, step_seed  # noqa: E402
 from pipeline.train.data import Source, StoreDataset  # noqa: E402
 from pipeline.train.history import History  # noqa: E402
-from pipeline.train.runs import Run  # noqa: E402
+from pipeline.workspace.results import read_history  # noqa: E402
+from pipeline.workspace.runs import Run  # noqa: E402
 from tests.train.test_fit import make_space  # noqa: E402
 
 MakeBlobs = Callable[..., Path]

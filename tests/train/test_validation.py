@@ -8,22 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import stores
 from pipeline.datasets import registry
 from pipeline.errors import AdaprepError
+from pipeline.evaluation.upper_bound import load_truth
 from pipeline.geometry.crops import central_crop
 from pipeline.metrics import ConfusionMatrix
 from pipeline.stages import boundaries, outputs
 from pipeline.stages import inputs as listing
-from pipeline.stages.upper_bound import load_truth
+from pipeline.workspace import stores
 from tests.stages.test_boundaries import run_boundaries, run_tensors
 from tests.stages.test_samples import run_samples
 
 torch = pytest.importorskip("torch")
 
+from pipeline.inference.segmenter import AdaptiveSegmenter  # noqa: E402
+from pipeline.networks.factory import build  # noqa: E402
 from pipeline.train.data import StoreDataset, sampled  # noqa: E402
-from pipeline.train.networks.factory import build  # noqa: E402
-from pipeline.train.segmenter import AdaptiveSegmenter  # noqa: E402
 from pipeline.train.validation import evaluate  # noqa: E402
 
 MakeBlobs = Callable[..., Path]

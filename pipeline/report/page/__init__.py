@@ -9,16 +9,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import marks, stores
+from pipeline import marks
 from pipeline.errors import AdaprepError
 from pipeline.marks import Writer
 from pipeline.names import check_component
+from pipeline.workspace import stores
 
 if TYPE_CHECKING:
     from pipeline.datasets.base import Dataset, Frame
+    from pipeline.evaluation.examples import Example
     from pipeline.report.page.document import Document
     from pipeline.report.page.scenes import Panel
-    from pipeline.train.examples import Example
 
 PAGE = "index.html"
 
@@ -47,7 +48,8 @@ def write(
         Folder to write to; made if it is not there. By default `report` in the data set's folder of the
         workspace, `report-SPLIT` for another split than val.
     examples
-        From `pipeline.train.examples.predict` on the frames that `shown` names: predictions for the pictures.
+        Predictions for the pictures: from `pipeline.evaluation.examples.predict` on the frames that `shown`
+        names.
     root
         Where the data set lies now, if it has moved.
     writer

@@ -12,7 +12,7 @@ from pipeline.report.page.collect import Facts, Run
 from pipeline.report.page.compare import Gain, System, figure, size_recall, trimap
 from pipeline.report.page.drawing import Axes, Chart, Line, draw_bars, draw_lines
 from pipeline.report.page.tables import BINS, kind_of, relative
-from pipeline.results import NAMES, Spread
+from pipeline.workspace.results import NAMES, Spread
 
 STYLES = {"auxiliary": 0, "uniform": 1, "proposal": 2}
 """The same colour for a sampler in every chart; dashes and marker too where it has one line."""

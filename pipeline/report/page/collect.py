@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline import results, stores
 from pipeline.datasets.base import UNKNOWN, VOID, Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
 from pipeline.stages import inputs as listing
+from pipeline.workspace import results, stores
 
 if TYPE_CHECKING:
     from pipeline.stages.inputs import Inputs

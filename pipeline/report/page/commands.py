@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import results
 from pipeline.report.page.collect import Facts, Run
-from pipeline.stores import lambda_name
+from pipeline.workspace import results
+from pipeline.workspace.stores import lambda_name
 
 
 def again(facts: Facts) -> list[str]:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline import results
-from pipeline.results import Group, Spread
+from pipeline.workspace import results
+from pipeline.workspace.results import Group, Spread
 
 Measure = Callable[[dict[str, Any]], float | None]
 """One figure of an evaluation's row; None where there is nothing to measure."""

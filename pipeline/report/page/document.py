@@ -17,7 +17,7 @@ from pipeline.report.page.scenes import Panel, Pictured
 from pipeline.report.page.tables import Table
 
 if TYPE_CHECKING:
-    from pipeline.train.examples import Example
+    from pipeline.evaluation.examples import Example
 
 USUAL_LAMBDAS = (0.1, 1.0, 10.0)
 """Compared in pictures where the workspace holds fewer than two."""

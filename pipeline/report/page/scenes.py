@@ -14,10 +14,10 @@ from PIL import Image, ImageDraw
 from pipeline.datasets.base import VOID, Dataset, Frame
 from pipeline.report.pictures import reduce_mask
 from pipeline.report.show import Scene, load_scene
-from pipeline.stores import lambda_name
+from pipeline.workspace.stores import lambda_name
 
 if TYPE_CHECKING:
-    from pipeline.train.examples import Example
+    from pipeline.evaluation.examples import Example
 
 SIDE = 560
 """Pixels a side of a panel."""

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.disk import plain
 from pipeline.names import printable
 from pipeline.report.page import paper
 from pipeline.report.page.collect import Facts
 from pipeline.report.page.compare import ROLES, Gain, Measure, System, class_iou, figure, size_recall
-from pipeline.results import Spread
+from pipeline.workspace.disk import plain
+from pipeline.workspace.results import Spread
 
 BINS = 4
 SPREAD = "±: standard deviation of the sample over the seeds"

@@ -1,0 +1,1 @@
+"""Scores: of one image, of upper bounds, of whole systems."""

@@ -1,0 +1,214 @@
+"""`adaprep evaluate`: whole systems, from large images to labels of every pixel, against the ground truth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import takewhile
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from pipeline.datasets.base import Dataset, Frame
+from pipeline.errors import FileError
+from pipeline.evaluation.upper_bound import FRAMES_PER_TASK, WIDTHS, Score, score_labels
+from pipeline.geometry.crops import central_crop
+from pipeline.inference.systems import System
+from pipeline.metrics import SizeBin, recall_by_size
+from pipeline.networks import macs
+from pipeline.stages import engine
+from pipeline.stages.engine import BlockResult, Failure
+
+MEASURED_AT = "full resolution of the central square crop"
+
+
+@dataclass
+class Report:
+    """All systems over a split."""
+
+    dataset: Dataset
+    split: str
+    systems: Sequence[System]
+    scores: dict[str, Score]  # by the system's name; empty if no image could be used
+    images: int
+    sides: tuple[int, int]  # smallest and largest crop in pixels
+    failures: list[Failure] = field(default_factory=list)
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.failures
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a system, plain data; None where there is nothing to measure."""
+        return [self._row(system, self.scores[system.name]) for system in self.systems if self.scores]
+
+    def _row(self, system: System, score: Score) -> dict[str, Any]:
+        recalls = score.objects.recalls
+        bins, by_class = recall_by_size(score.objects)
+        names = self.dataset.classes.names
+        return {
+            "name": system.name,
+            "sampler": system.sampler,
+            "resolution": system.resolution,
+            "gmacs": (system.base_macs + system.auxiliary_macs) / 1e9,
+            "auxiliary_gmacs": system.auxiliary_macs / 1e9,
+            "parameters": system.parameters,
+            "miou": _number(score.confusion.miou()),
+            "target_miou": _number(score.confusion.target_miou()),
+            "accuracy": _number(score.confusion.accuracy()),
+            "iou": _by_name(names, score.confusion.iou()),
+            "trimap": _by_name(list(map(str, WIDTHS)), score.trimap.accuracy()),
+            "object_recall": _number(recalls.mean()) if len(recalls) else None,
+            "recall_by_size": _bins(bins),
+            "recall_by_class": {names[label]: _bins(parts) for label, parts in by_class.items()},
+            "folded_cells": score.folded,
+        }
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for --json."""
+        some = next(iter(self.scores.values()), None)
+        classes = self.dataset.classes
+        return {
+            "dataset": self.dataset.name,
+            "split": self.split,
+            "images": self.images,
+            "measured_at": MEASURED_AT,
+            "crop_sides": list(self.sides),
+            "gmacs_at": "resolution of the sampled image, and of the auxiliary network's input; one image",
+            "targets": [classes.names[t] for t in classes.targets],
+            "objects_from": some.objects.source if some else None,
+            "classes_never_seen": list(some.confusion.unseen) if some else [],
+            "systems": self.rows(),
+            "notes": self.notes,
+            "failures": [{"name": f.name, "reason": f.reason} for f in self.failures],
+        }
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def _bins(bins: Sequence[SizeBin]) -> list[dict[str, Any]]:
+    return [
+        {"objects": b.count, "pixels": [b.smallest, b.largest], "recall": _number(b.recall)} for b in bins
+    ]
+
+
+def _by_name(names: Sequence[str], values: NDArray[np.float64]) -> dict[str, float | None]:
+    return {name: _number(value) for name, value in zip(names, values.tolist(), strict=True)}
+
+
+def score_frame(dataset: Dataset, frame: Frame, systems: Sequence[System]) -> tuple[dict[str, Score], int]:
+    """Every system on the central crop of one frame, and the crop's side. Raises FileError."""
+    from pipeline.geometry.tensors import folded_cells
+    from pipeline.stages.frame import read_instances
+    from pipeline.stages.outputs import load_view
+
+    if min(dataset.label_size(frame)) < 2:
+        raise FileError(f"{frame.label}: has fewer than 2 pixels along a side, too few for a crop")
+    view = load_view(dataset, frame, 1, {})
+    truth, crop = view.train_ids(np.ascontiguousarray(view.labels()[0])), view.images()[0]
+    instances = read_instances(dataset, frame, view.raw.shape)
+    inside = None if instances is None else central_crop(instances)
+    scores = {}
+    for system in systems:
+        phi = system.tensor(crop, truth, dataset.classes.targets)
+        folded = int(folded_cells(phi).sum())
+        scores[system.name] = score_labels(dataset, truth, system.labels(crop, phi), inside, folded)
+    return scores, len(crop)
+
+
+def _score_frames(
+    dataset: Dataset, start: int, frames: Sequence[Frame], systems: Sequence[System]
+) -> BlockResult:
+    found, failures = [], []
+    for index, frame in enumerate(frames, start):
+        engine.check_stop()
+        try:
+            with engine.one_image(frame.image):
+                found.append(score_frame(dataset, frame, systems))
+        except FileError as error:
+            failures.append(Failure(index, frame.name, str(error)))
+    return BlockResult(start, start + len(frames), tuple(failures), found)
+
+
+def run(
+    dataset: Dataset,
+    split: str,
+    frames: Sequence[Frame],
+    systems: Sequence[System],
+    notes: Sequence[str] = (),
+    listener: engine.Listener | None = None,
+) -> Report:
+    """Score every system over the given frames of a split. A file that cannot be used is in the report."""
+    tasks = [
+        engine.Block(
+            partial(_score_frames, dataset, i, frames[i : i + FRAMES_PER_TASK], systems),
+            engine.listed([frame.name for frame in frames[i : i + FRAMES_PER_TASK]]),
+        )
+        for i in range(0, len(frames), FRAMES_PER_TASK)
+    ]
+    title = f"evaluation on {dataset.name}/{split}"
+    summary = engine.run(tasks, engine.Scheduler(), title, listener, len(frames))
+    found = [one for block in summary.values for one in block]
+    scores: dict[str, Score] = {}
+    for part, _ in found:
+        for name, score in part.items():
+            scores[name] = scores[name] + score if name in scores else score
+    sides = [side for _, side in found] or [0]
+    return Report(
+        dataset,
+        split,
+        systems,
+        scores,
+        len(found),
+        (min(sides), max(sides)),
+        summary.failures,
+        summary.seconds,
+        list(notes),
+    )
+
+
+def costs(classes: int | None = None) -> Iterator[dict[str, Any]]:
+    """What networks cost, one row a network and resolution, beside the paper's figure where there is one.
+
+    Parameters
+    ----------
+    classes
+        Of base networks; the paper's own numbers of classes when None.
+    """
+    if classes is None:
+        yield from map(_cost, macs.table())
+        return
+    from pipeline.networks.factory import build
+
+    networks: dict[str, nn.Module] = {}
+    figures = {(p.network, p.classes, p.resolution): p for p in macs.PAPER}
+    yield from map(_cost, takewhile(lambda row: row.paper.network == "auxiliary", macs.table()))
+    for name, side in dict.fromkeys((p.network, p.resolution) for p in macs.PAPER if p.classes):
+        if name not in networks:
+            with torch.device("meta"):
+                networks[name] = build(name, classes)
+        unknown = macs.PaperFigure(name, classes, side, math.nan, "")
+        paper = figures.get((name, classes, side), unknown)
+        cost = macs.macs(networks[name], (3, side, side))
+        yield _cost(macs.Row(paper, macs.parameters(networks[name]), cost))
+
+
+def _cost(row: macs.Row) -> dict[str, Any]:
+    return {
+        "network": row.paper.network,
+        "classes": row.paper.classes or None,
+        "resolution": row.paper.resolution,
+        "parameters": row.parameters,
+        "gmacs": row.macs / 1e9,
+        "paper_gmacs": _number(row.paper.giga),
+        "source": row.paper.source,
+    }

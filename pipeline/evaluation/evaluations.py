@@ -1,0 +1,216 @@
+"""Evaluating every base network that a workspace holds, and keeping what was found beside each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline.datasets.base import Dataset, Frame
+from pipeline.errors import AdaprepError
+from pipeline.evaluation import evaluate
+from pipeline.inference.systems import (
+    System,
+    auxiliary_networks,
+    check_classes,
+    load_base,
+    open_system,
+    with_proposals,
+)
+from pipeline.networks.checkpoint import Checkpoint
+from pipeline.stages import engine
+from pipeline.stages import inputs as listing
+from pipeline.stages.engine import Failure
+from pipeline.workspace import results, stores
+
+
+@dataclass
+class Evaluations:
+    """All complete base networks of a workspace on one split."""
+
+    dataset: str
+    split: str
+    found: list[dict[str, Any]]  # as kept beside the runs; sorted as tables show them
+    new: int = 0  # how many of them were measured now
+    failures: list[Failure] = field(default_factory=list)
+    incomplete: list[str] = field(default_factory=list)  # runs that are not over, and so left out
+    refused: list[Failure] = field(default_factory=list)  # runs that cannot be evaluated, and why
+
+    @property
+    def ok(self) -> bool:
+        return not self.failures and not self.refused
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    run: Path
+    settings: dict[str, Any]
+    base: Checkpoint
+
+    @property
+    def weights(self) -> str:
+        return self.base.identity
+
+
+def run_all(
+    space: stores.Workspace,
+    dataset: str | None,
+    split: str,
+    device: torch.device,
+    root: Path | None = None,
+    overwrite: bool = False,
+    listener: engine.Listener | None = None,
+    factories: Sequence[str] = (),
+) -> Evaluations:
+    """Evaluate every complete base run, as it was sampled in training; skip what was measured already.
+
+    What is found is kept beside each run (`pipeline.workspace.results`), unless a file of the split failed.
+    All images are decoded once for all networks.
+
+    Parameters
+    ----------
+    space, dataset
+        The workspace, and which data set where it holds several.
+    split
+        To measure on.
+    device
+        Where the base networks run.
+    root
+        Where the data set lies now, if it has moved.
+    overwrite
+        Measure again.
+    listener
+        Hears of the progress.
+    factories
+        ``package.module:function`` of base networks that are not ours: a run is evaluated with the one of
+        the name that it was trained with. Runs that cannot be evaluated are listed, the others go on.
+
+    Raises
+    ------
+    AdaprepError
+        No base network has been trained, or the split is not in the workspace.
+    """
+    folder = space.folders(dataset, [split])[0]
+    complete, incomplete, refused = _candidates(space, folder.dataset)
+    todo = [c for c in complete if overwrite or not _measured(c, split)]
+    failures: list[Failure] = []
+    systems: dict[str, System] = {}
+    if todo:
+        found = listing.load(folder, root)
+        systems = _systems(space, found.dataset, todo, device, factories, refused)
+        todo = [c for c in todo if c.run.name in systems]
+        if todo:
+            failures = _measure(found.dataset, split, found.frames, todo, systems, listener)
+    runs = {candidate.run.name for candidate in complete}
+    damaged: list[str] = []
+    kept = [one for one in results.evaluations(space, folder.dataset, split, damaged) if one["run"] in runs]
+    refused += [Failure(0, "evaluation", problem) for problem in damaged]
+    return Evaluations(folder.dataset, split, kept, len(todo), failures, incomplete, refused)
+
+
+def _candidates(space: stores.Workspace, dataset: str) -> tuple[list[_Candidate], list[str], list[Failure]]:
+    """Base runs that are over, the names of those that are not, and runs that cannot be read."""
+    folder = results.runs_folder(space, dataset)
+    complete: list[_Candidate] = []
+    incomplete: list[str] = []
+    refused: list[Failure] = []
+    for about in sorted(folder.glob("*/settings.json")):
+        run = about.parent
+        try:
+            settings = results.settings_of(run)
+            if settings["network"] != "base":
+                continue
+            if results.result_of(run) is not None:
+                complete.append(_Candidate(run, settings, load_base(run / "best.pt")))
+            else:
+                incomplete.append(run.name)
+        except AdaprepError as error:
+            refused.append(Failure(len(refused), run.name, str(error)))
+    if not complete and not refused:
+        unfinished = f" ({', '.join(incomplete)} is not finished)" if incomplete else ""
+        raise AdaprepError(
+            f"there is no trained base network in {folder}{unfinished}. Run: adaprep train   "
+            f"or name a checkpoint: adaprep evaluate BASE.pt"
+        )
+    return complete, incomplete, refused
+
+
+def _measured(candidate: _Candidate, split: str) -> bool:
+    try:
+        found = results.evaluation(candidate.run, split)
+    except AdaprepError:  # damaged: measured again
+        return False
+    return found is not None and found.get("weights") == candidate.weights
+
+
+def _systems(
+    space: stores.Workspace,
+    dataset: Dataset,
+    todo: Sequence[_Candidate],
+    device: torch.device,
+    factories: Sequence[str],
+    refused: list[Failure],
+) -> dict[str, System]:
+    """The candidates' systems by the names of their runs; what cannot be made is added to `refused`."""
+    folder = results.runs_folder(space, dataset.name)
+    auxiliaries = auxiliary_networks(folder) if any(_sampled_by(c) for c in todo) else {}
+    systems = {}
+    for candidate in todo:
+        named = [name for name in factories if name == candidate.base.network]
+        try:
+            systems[candidate.run.name] = _system(candidate, dataset, auxiliaries, device, named)
+        except AdaprepError as error:
+            refused.append(Failure(len(refused), candidate.run.name, str(error)))
+    return systems
+
+
+def _measure(
+    dataset: Dataset,
+    split: str,
+    frames: Sequence[Frame],
+    todo: Sequence[_Candidate],
+    systems: dict[str, System],
+    listener: engine.Listener | None,
+) -> list[Failure]:
+    """Score the candidates in one pass over the images; keep what was found where every file was read."""
+    named = [replace(system, name=run) for run, system in systems.items()]
+    report = evaluate.run(dataset, split, frames, named, (), listener)
+    if not report.ok:
+        return report.failures
+    for candidate in todo:
+        run = candidate.run.name
+        alone = replace(
+            report, systems=[systems[run]], scores={systems[run].name: report.scores[run]}, notes=[]
+        )
+        about = {"run": run, "weights": candidate.weights, "settings": candidate.settings}
+        results.write(results.evaluation_path(candidate.run, split), {**about, **alone.as_dict()})
+    return []
+
+
+def _sampled_by(candidate: _Candidate) -> str | None:
+    """Identity of the auxiliary network that sampled for it."""
+    return candidate.base.about.get("auxiliary") if candidate.base.about["sampler"] == "auxiliary" else None
+
+
+def _system(
+    candidate: _Candidate,
+    dataset: Dataset,
+    auxiliaries: dict[str, Path],
+    device: torch.device,
+    factories: Sequence[str],
+) -> System:
+    base = candidate.base
+    check_classes(base, dataset.name, dataset.classes.names)
+    if base.about["sampler"] == "proposal":
+        return with_proposals(base, None, device, factories)
+    wanted = _sampled_by(candidate)
+    if wanted is not None and wanted not in auxiliaries:
+        raise AdaprepError(
+            f"{candidate.run.name} was trained on samples of the auxiliary network {wanted}, which no run in "
+            f"{candidate.run.parent} holds: evaluate it by itself, "
+            f"adaprep evaluate {base.path} --auxiliary FILE, or move it away."
+        )
+    return open_system(base, auxiliaries[wanted] if wanted else None, device, factories=factories)[0]

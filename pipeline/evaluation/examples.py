@@ -1,0 +1,151 @@
+"""What trained networks make of a few images: for the pictures of a report, after the paper's Fig. 7."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pipeline.datasets.base import Dataset, Frame
+from pipeline.errors import AdaprepError, FileError
+from pipeline.geometry.crops import central_crop
+from pipeline.inference.systems import System, auxiliary_networks, check_classes, load_base, open_system
+from pipeline.workspace import results, stores
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image's central crop as two systems label it."""
+
+    name: str  # of the frame
+    resolution: int  # of the sampled image, pixels a side
+    architecture: str
+    runs: tuple[str, ...]  # names of the base runs, in the order of the labels that are there
+    uniform: NDArray[np.uint8] | None  # (S, S) train ids of the baseline
+    adaptive: NDArray[np.uint8] | None  # (S, S) train ids of the system with the auxiliary network
+    phi: NDArray[np.float32] | None  # (2, h, w) its sampling tensor, as predicted
+
+
+def predict(
+    space: stores.Workspace,
+    dataset: Dataset,
+    frames: Sequence[Frame],
+    device: torch.device,
+    factories: Sequence[str] = (),
+    damaged: list[str] | None = None,
+) -> list[Example]:
+    """Label a few frames with the pair of base networks that shows most.
+
+    That is the pair of the first seed, uniform and auxiliary, of the highest resolution that both were
+    trained at; where there is no such pair, the one network of the highest resolution. Frames that cannot be
+    read are left out.
+
+    Parameters
+    ----------
+    space, dataset
+        The workspace, and the data set in it that the runs were trained on.
+    frames
+        To label.
+    device
+        Where the base networks run.
+    factories
+        ``package.module:function`` of base networks that are not ours, by the names that they were trained
+        with.
+    damaged
+        Takes a sentence for every run that cannot be used; the others are.
+
+    Returns
+    -------
+    list of Example
+        In the order of the frames; none where no base network is complete, or where the auxiliary network
+        that sampled for it is gone.
+
+    Raises
+    ------
+    AdaprepError
+        A checkpoint is damaged, or is of other classes, and no list is given for that.
+    """
+    chosen = _choose(space, dataset.name, damaged)
+    systems: dict[str, System] = {}
+    for name, run in chosen.items():
+        with _told(damaged):
+            if opened := _open(space, dataset, run, device, factories):
+                systems[name] = opened
+    if not systems:
+        return []
+    found = []
+    for frame in frames:
+        try:
+            crop = central_crop(dataset.read_image(frame))
+        except FileError:
+            continue
+        found.append(_label(frame, crop, systems, chosen))
+    return found
+
+
+@contextmanager
+def _told(damaged: list[str] | None) -> Iterator[None]:
+    """Put what is wrong with one run on the list, if there is one."""
+    try:
+        yield
+    except AdaprepError as error:
+        if damaged is None:
+            raise
+        damaged.append(str(error))
+
+
+def _choose(space: stores.Workspace, dataset: str, damaged: list[str] | None) -> dict[str, Path]:
+    """The runs to show, by sampler."""
+    places: dict[tuple[int, str, str], dict[str, Path]] = {}
+    for run in results.complete_runs(space, dataset):
+        about: dict[str, Any] = {"network": None}
+        with _told(damaged):
+            about = results.settings_of(run)
+        if about["network"] == "base" and about["sampler"] in ("uniform", "auxiliary"):
+            place = (int(about["resolution"]), about["architecture"], _inverse(run.name, about["seed"]))
+            places.setdefault(place, {}).setdefault(about["sampler"], run)
+    if not places:
+        return {}
+    best = max(places, key=lambda place: (len(places[place]), place[0], place[2]))
+    return places[best]
+
+
+def _inverse(name: str, seed: int) -> str:
+    """Sorts low seeds and untagged runs last; the same for runs of one seed and tag."""
+    tag = name.partition(f"-seed{seed}")[2]
+    return f"{'' if tag else '~'}{1_000_000 - seed:07}{tag}"
+
+
+def _open(
+    space: stores.Workspace, dataset: Dataset, run: Path, device: torch.device, factories: Sequence[str]
+) -> System | None:
+    base = load_base(run / "best.pt")
+    check_classes(base, dataset.name, dataset.classes.names)
+    named = [name for name in factories if name == base.network]
+    if base.about["sampler"] == "uniform":
+        return open_system(base, None, device, factories=named)[0]
+    path = auxiliary_networks(results.runs_folder(space, dataset.name)).get(base.about.get("auxiliary", ""))
+    return open_system(base, path, device, factories=named)[0] if path else None
+
+
+def _label(
+    frame: Frame, crop: NDArray[np.uint8], systems: dict[str, System], runs: dict[str, Path]
+) -> Example:
+    tensors = {name: system.tensor(crop) for name, system in systems.items()}
+    labels: dict[str, Any] = {name: s.labels(crop, tensors[name]) for name, s in systems.items()}
+    some = next(iter(systems))
+    return Example(
+        frame.name,
+        systems[some].resolution,
+        results.settings_of(runs[some])["architecture"],
+        tuple(runs[name].name for name in ("uniform", "auxiliary") if name in systems),
+        labels.get("uniform"),
+        labels.get("auxiliary"),
+        tensors.get("auxiliary"),
+    )

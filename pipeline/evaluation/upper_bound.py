@@ -1,0 +1,297 @@
+"""`adaprep upper-bound`: what sampling and interpolation alone cost, were every sample classified right.
+
+The label map is sampled, interpolated back, and compared with itself: an upper bound for any network at that
+resolution, grid and lambda, known before anything is trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.datasets.base import UNKNOWN, Dataset, Frame
+from pipeline.errors import AdaprepError, FileError
+from pipeline.geometry.crops import central_crop
+from pipeline.metrics import (
+    ConfusionMatrix,
+    ObjectRecall,
+    TrimapCounts,
+    object_recall,
+    recall_by_size,
+    trimap_accuracy,
+)
+from pipeline.stages import engine
+from pipeline.stages.engine import BlockResult, Failure
+from pipeline.stages.frame import read_instances, read_label_map
+from pipeline.workspace.disk import plain
+from pipeline.workspace.stores import lambda_name
+
+if TYPE_CHECKING:
+    from pipeline.stages.outputs import Predictor
+
+FRAMES_PER_TASK = 4
+WIDTHS = (1, 2, 4, 8, 16, 32, 64)
+"""Trimap widths in pixels."""
+
+
+@dataclass(frozen=True, order=True)
+class Setting:
+    """One way to sample."""
+
+    resolution: int
+    grid: tuple[int, int] | None = None  # None: uniform
+    lam: float | None = None
+    auxiliary: str | None = None  # name of the network that predicts the tensors
+
+    @property
+    def sampler(self) -> str:
+        """As in tables: "uniform", the name of an auxiliary network, or grid and lambda."""
+        if self.auxiliary is not None:
+            return self.auxiliary
+        if self.grid is None or self.lam is None:
+            return "uniform"
+        return f"{self.grid[0]}x{self.grid[1]}, lambda {lambda_name(self.lam)}"
+
+
+def settings(
+    resolutions: Sequence[int],
+    grids: Sequence[tuple[int, int]],
+    lambdas: Sequence[float],
+    auxiliaries: Sequence[str] = (),
+) -> list[Setting]:
+    """Every resolution: uniform, then every grid with every lambda, then auxiliary networks by name.
+
+    Raises
+    ------
+    AdaprepError
+        A resolution below 2.
+    """
+    if small := [r for r in resolutions if r < 2]:
+        raise AdaprepError(f"resolution {small[0]} is too small: the least is 2")
+    return [
+        setting
+        for r in resolutions
+        for setting in (
+            Setting(r),
+            *(Setting(r, grid, lam) for grid in grids for lam in lambdas),
+            *(Setting(r, auxiliary=name) for name in auxiliaries),
+        )
+    ]
+
+
+@dataclass(frozen=True)
+class Score:
+    """What one setting reaches on one or more images; add those of several."""
+
+    confusion: ConfusionMatrix
+    trimap: TrimapCounts
+    objects: ObjectRecall
+    folded: int = 0
+
+    def __add__(self, other: Score) -> Score:
+        return Score(
+            self.confusion + other.confusion,
+            self.trimap + other.trimap,
+            self.objects + other.objects,
+            self.folded + other.folded,
+        )
+
+
+Scores = dict[Setting, Score]
+
+
+def total(parts: Iterable[Scores]) -> Scores:
+    """Scores of all parts together; empty when there are none."""
+    summed: Scores = {}
+    for part in parts:
+        for setting, score in part.items():
+            summed[setting] = summed[setting] + score if setting in summed else score
+    return summed
+
+
+@dataclass
+class Report:
+    """All settings over a split."""
+
+    dataset: Dataset
+    split: str
+    scores: Scores
+    images: int
+    failures: list[Failure] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        return not self.failures
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a setting, plain data; None where there is nothing to measure."""
+        return [
+            plain(
+                {
+                    "resolution": setting.resolution,
+                    "sampler": setting.sampler,
+                    "grid": list(setting.grid) if setting.grid else None,
+                    "lambda": setting.lam,
+                    "auxiliary": setting.auxiliary,
+                    "miou": score.confusion.miou(),
+                    "target_miou": score.confusion.target_miou(),
+                    "iou": dict(zip(self.dataset.classes.names, score.confusion.iou().tolist(), strict=True)),
+                    "trimap": dict(zip(map(str, WIDTHS), score.trimap.accuracy().tolist(), strict=True)),
+                    "object_recall": float(score.objects.recalls.mean())
+                    if len(score.objects.recalls)
+                    else None,
+                    "object_recall_by_size": [asdict(b) for b in recall_by_size(score.objects)[0]],
+                    "folded_cells": score.folded,
+                }
+            )
+            for setting, score in self.scores.items()
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for --json. Figures are at the full resolution of the central square crop."""
+        some = next(iter(self.scores.values()), None)
+        return {
+            "dataset": self.dataset.name,
+            "split": self.split,
+            "images": self.images,
+            "measured_at": "full resolution of the central square crop",
+            "targets": [self.dataset.classes.names[t] for t in self.dataset.classes.targets],
+            "objects_from": some.objects.source if some else None,
+            "classes_never_seen": list(some.confusion.unseen) if some else [],
+            "settings": self.rows(),
+            "failures": [{"name": f.name, "reason": f.reason} for f in self.failures],
+        }
+
+
+def load_truth(dataset: Dataset, frame: Frame) -> NDArray[np.uint8]:
+    """(S, S) train ids of the central crop. Raises FileError."""
+    return truth_of(dataset, frame, read_label_map(dataset, frame).ids)
+
+
+def truth_of(dataset: Dataset, frame: Frame, labels: NDArray[Any]) -> NDArray[np.uint8]:
+    """`load_truth` of a label map (H, W) of raw ids that has been read."""
+    raw = central_crop(labels)
+    train = dataset.classes.lut[raw]
+    if (train == UNKNOWN).any():
+        unknown = ", ".join(str(i) for i in np.unique(raw[train == UNKNOWN]))
+        raise FileError(f"{frame.label}: id {unknown} is not in the class table of {dataset.name}")
+    return np.asarray(train)
+
+
+def score_labels(
+    dataset: Dataset,
+    truth: NDArray[np.uint8],
+    prediction: NDArray[np.uint8],
+    instances: NDArray[np.int32] | None,
+    folded: int = 0,
+) -> Score:
+    """Compare one prediction (S, S) of train ids with the truth; `instances` as from `read_instances`."""
+    classes = dataset.classes
+    confusion = ConfusionMatrix(classes.names, classes.targets)
+    confusion.update(truth, prediction)
+    trimap = trimap_accuracy(truth, prediction, WIDTHS)
+    objects = object_recall(truth, prediction, instances, classes.targets)
+    return Score(confusion, trimap, objects, folded)
+
+
+def tensors_of(
+    boundary: NDArray[np.bool_], wanted: Sequence[Setting]
+) -> dict[tuple[tuple[int, int] | None, float | None], NDArray[np.float64]]:
+    """The sampling tensor (2, h, w) of every grid and lambda for one crop; uniform is 2 x 2."""
+    from pipeline.geometry.nearest import nearest_boundary
+    from pipeline.geometry.proposal import of_nearest
+    from pipeline.geometry.tensors import uniform
+
+    found: dict[tuple[tuple[int, int] | None, float | None], NDArray[np.float64]] = {
+        (None, None): uniform(2, 2)
+    }
+    for grid in {s.grid for s in wanted if s.grid}:
+        b = nearest_boundary(boundary, grid)
+        for lam in {s.lam for s in wanted if s.lam is not None}:
+            found[grid, lam] = of_nearest(b, grid, lam)
+    return found
+
+
+def predicted(
+    dataset: Dataset, frame: Frame, predictors: Mapping[str, Predictor]
+) -> dict[str, NDArray[np.float32]]:
+    """The tensor (2, h, w) that every auxiliary network predicts for the central crop. Raises FileError."""
+    from pipeline.stages.outputs import predict
+
+    if not predictors:
+        return {}
+    crop = central_crop(dataset.read_image(frame))
+    return {name: predict(predictor, [crop])[0] for name, predictor in predictors.items()}
+
+
+def score_frame(
+    dataset: Dataset, frame: Frame, wanted: Sequence[Setting], predictors: Mapping[str, Predictor]
+) -> Scores:
+    """All settings on one frame. Raises FileError."""
+    from pipeline.geometry.boundaries import target_boundaries
+    from pipeline.geometry.interpolation import interpolate_label_map
+    from pipeline.geometry.sampling import sample
+    from pipeline.geometry.tensors import folded_cells, resize
+
+    labels = read_label_map(dataset, frame).ids
+    truth = truth_of(dataset, frame, labels)
+    instances = read_instances(dataset, frame, labels.shape)
+    inside = None if instances is None else central_crop(instances)
+    tensors = tensors_of(target_boundaries(truth, dataset.classes.targets), wanted)
+    guesses = predicted(dataset, frame, predictors)
+    scores = {}
+    for setting in wanted:
+        named = setting.auxiliary
+        phi = tensors[setting.grid, setting.lam] if named is None else guesses[named].astype(np.float64)
+        fine = resize(phi, (setting.resolution, setting.resolution))
+        back = interpolate_label_map(sample(truth, fine), fine, truth.shape)
+        scores[setting] = score_labels(dataset, truth, back, inside, int(folded_cells(phi).sum()))
+    return scores
+
+
+def score_frames(
+    dataset: Dataset,
+    start: int,
+    frames: Sequence[Frame],
+    wanted: Sequence[Setting],
+    predictors: Mapping[str, Predictor],
+) -> BlockResult:
+    """One task."""
+    scores, failures = [], []
+    for index, frame in enumerate(frames, start):
+        engine.check_stop()
+        try:
+            with engine.one_image(frame.label):
+                scores.append(score_frame(dataset, frame, wanted, predictors))
+        except FileError as error:
+            failures.append(Failure(index, frame.name, str(error)))
+    return BlockResult(start, start + len(frames), tuple(failures), total(scores))
+
+
+def run(
+    dataset: Dataset,
+    split: str,
+    frames: Sequence[Frame],
+    wanted: Sequence[Setting],
+    scheduler: engine.Scheduler | None = None,
+    listener: engine.Listener | None = None,
+    predictors: Mapping[str, Predictor] | None = None,
+) -> Report:
+    """Score every setting over the given frames of a split; `predictors` by the names settings use."""
+    tasks = [
+        engine.Block(
+            partial(score_frames, dataset, i, frames[i : i + FRAMES_PER_TASK], wanted, predictors or {}),
+            engine.listed([frame.name for frame in frames[i : i + FRAMES_PER_TASK]]),
+        )
+        for i in range(0, len(frames), FRAMES_PER_TASK)
+    ]
+    title = f"upper bound of {dataset.name}/{split}"
+    summary = engine.run(tasks, scheduler or engine.Scheduler(), title, listener, len(frames))
+    used = summary.images - len(summary.failures)
+    return Report(dataset, split, total(summary.values), used, summary.failures, summary.seconds)

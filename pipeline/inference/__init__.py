@@ -1,0 +1,1 @@
+"""Whole systems: from large images to labels of every pixel."""

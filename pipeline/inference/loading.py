@@ -1,0 +1,48 @@
+"""Checkpoints of `adaprep train` as one module that segments large images."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+
+import torch
+
+from pipeline.inference.segmenter import AdaptiveSegmenter
+from pipeline.inference.systems import load_base, open_system
+from pipeline.networks import checkpoint
+
+
+def load(
+    base: str | PathLike[str],
+    auxiliary: str | PathLike[str] | None = None,
+    device: str | torch.device = "cpu",
+) -> AdaptiveSegmenter:
+    """A trained base network with the auxiliary network that it was trained with, ready to segment.
+
+    Parameters
+    ----------
+    base
+        Checkpoint of a base network, such as `runs/NAME/best.pt`.
+    auxiliary
+        Checkpoint of the network that says where it is sampled; None for a base network of uniform samples.
+    device
+        Where both run.
+
+    Returns
+    -------
+    AdaptiveSegmenter
+        In evaluation mode; `segmenter.labels(images)` maps (B, 3, S, S) uint8 to (B, S, S) train ids.
+
+    Raises
+    ------
+    AdaprepError
+        A file is no such checkpoint, or the two do not belong together.
+    """
+    found, place = load_base(Path(base)), torch.device(device)
+    system, _ = open_system(found, Path(auxiliary) if auxiliary is not None else None, place)
+    if auxiliary is None:
+        return AdaptiveSegmenter(None, system.network, system.resolution).eval()
+    helper = checkpoint.load(auxiliary, "auxiliary", place)
+    network = helper.build().to(place)
+    chosen = str(helper.about.get("filter", "area"))
+    return AdaptiveSegmenter(network, system.network, system.resolution, chosen).eval()  # type: ignore[arg-type]

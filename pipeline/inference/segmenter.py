@@ -1,0 +1,238 @@
+"""The whole segmenter (figures 2 and 4 of the paper): large images in, scores of every pixel out."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.geometry.interpolation import interpolate_labels
+from pipeline.geometry.tensors import uniform
+from pipeline.inference.interpolation import interpolate
+from pipeline.networks.auxiliary import AuxiliaryNetwork
+
+FILTERS = ("area", "nearest")
+
+_PRECISION = 22  # bits behind the point of a pixel's share of its box, as in Pillow
+
+
+class AdaptiveSegmenter(nn.Module):
+    """Sampling, a base network and interpolation as one module.
+
+    A uniform small image goes through the auxiliary network; its tensor, projected onto constraints (3) and
+    resized, says where the large image is sampled; the base network scores the samples; the scores are
+    interpolated at every pixel. Without an auxiliary network sampling is uniform: the paper's baseline.
+
+    Parameters
+    ----------
+    auxiliary
+        Predicts tensors; None for uniform sampling.
+    base
+        Maps sampled images (B, 3, h', w') in the large images' dtype to scores (B, C, h', w'), as networks
+        from `pipeline.networks.factory.build` do.
+    resolution
+        Size of the sampled image: h' and w', or one number for both; at least 2.
+    filter
+        How the small image is made: "area", the mean of equal boxes, or "nearest", operator (1).
+        The same as while the auxiliary network was trained.
+    grid
+        (h, w) of the uniform tensor where there is no auxiliary network.
+
+    Raises
+    ------
+    ValueError
+        The resolution is below 2, or there is no such filter.
+
+    Notes
+    -----
+    Tensors are resized in double precision, as for the stored samples, so that both name the same pixels.
+    """
+
+    def __init__(
+        self,
+        auxiliary: AuxiliaryNetwork | None,
+        base: nn.Module,
+        resolution: int | Sequence[int],
+        filter: str = "area",
+        grid: Sequence[int] = (8, 8),
+    ) -> None:
+        super().__init__()
+        h, w = (resolution, resolution) if isinstance(resolution, int) else resolution
+        if min(h, w) < 2:
+            raise ValueError(f"resolution is {h} x {w}, must be 2 a side at least")
+        if filter not in FILTERS:
+            raise ValueError(f"filter is {filter!r}, must be one of {', '.join(FILTERS)}")
+        self.auxiliary, self.base = auxiliary, base
+        self.resolution, self.filter = (h, w), filter
+        self.grid = (grid[0], grid[1]) if auxiliary is None else auxiliary.grid
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Score every pixel.
+
+        Parameters
+        ----------
+        images
+            (B, 3, S, S) of uint8, or of floats on the same scale of 0 to 255.
+
+        Returns
+        -------
+        Tensor
+            (B, C, S, S) scores.
+
+        Raises
+        ------
+        ValueError
+            The images are no square, or smaller than the auxiliary network's input.
+        """
+        scores, phi = self.sampled_scores(images)
+        return interpolate(scores, phi, images.shape[-1])
+
+    def labels(self, images: Tensor) -> Tensor:
+        """The class of every pixel: the arg max of interpolated scores, (B, S, S) uint8.
+
+        On the CPU no scores are held at full resolution; elsewhere those of one image at a time. Parameters
+        and errors as in `forward`.
+        """
+        with torch.no_grad():
+            scores, phi = self.sampled_scores(images)
+        size = images.shape[-1]
+        label = _labels_on_cpu if scores.device.type == "cpu" else _labels_on_device
+        return torch.stack([label(*pair, size) for pair in zip(scores, phi, strict=True)])
+
+    def sampled_scores(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """What is interpolated: scores (B, C, h', w') and the tensors (B, 2, h', w') they stand at."""
+        phi = self.locate(images)
+        scores: Tensor = self.base(sample(images, phi))
+        return scores, phi
+
+    def locate(self, images: Tensor) -> Tensor:
+        """The sampling tensors (B, 2, h', w') of images (B, 3, S, S), float64, on constraints (3)."""
+        if images.dim() != 4 or images.shape[-1] != images.shape[-2]:
+            raise ValueError(
+                f"images have shape {tuple(images.shape)}, must be (B, 3, S, S): "
+                "crop the largest square first"
+            )
+        if self.auxiliary is None:
+            u = torch.tensor(uniform(*self.grid), dtype=torch.float32, device=images.device)
+            phi = u.expand(images.shape[0], -1, -1, -1)  # len() would fix the batch in an export
+        else:
+            phi = self.auxiliary.predict(shrink(images, self.auxiliary.resolution, self.filter))
+        return resize(phi.double(), self.resolution)
+
+
+def shrink(images: Tensor, size: int, filter: str = "area") -> Tensor:
+    """The uniform small image.
+
+    Parameters
+    ----------
+    images
+        (B, C, S, S), S at least `size`.
+    size
+        Side of the result.
+    filter
+        "area": means over boxes of equal size, their edges rounded to whole pixels; of uint8 images to
+        the bit what Pillow's box filter gives where `size` is a power of two.
+        "nearest": operator (1) with the uniform tensor.
+
+    Returns
+    -------
+    Tensor
+        (B, C, size, size) in the images' dtype.
+
+    Raises
+    ------
+    ValueError
+        The images are smaller than the result.
+    """
+    side = images.shape[-1]
+    if side < size:
+        raise ValueError(f"images have shape {tuple(images.shape)}, must be {size} pixels a side at least")
+    if filter == "nearest":
+        u = torch.tensor(uniform(size, size), device=images.device)
+        return sample(images, u.expand(images.shape[0], -1, -1, -1))
+    for axis in (-1, -2):
+        images = _box_means(images, size, axis)
+    return images
+
+
+def sample(images: Tensor, phi: Tensor) -> Tensor:
+    """Operator (1): the pixels nearest to the entries of sampling tensors.
+
+    Parameters
+    ----------
+    images
+        (B, C, H, W), any dtype.
+    phi
+        (B, 2, h, w), values in [0, 1]; rounded as by `pipeline.geometry.sampling.sample`.
+
+    Returns
+    -------
+    Tensor
+        (B, C, h, w) in the images' dtype.
+    """
+    height, width = images.shape[-2:]
+    rows, cols = _nearest(phi[:, 0], height), _nearest(phi[:, 1], width)
+    places = (rows * width + cols).flatten(1)[:, None].expand(-1, images.shape[1], -1)
+    return images.flatten(2).gather(2, places).reshape(*images.shape[:2], *phi.shape[-2:])
+
+
+def resize(phi: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize sampling tensors bilinearly, to the bit as `pipeline.geometry.tensors.resize` does.
+
+    Parameters
+    ----------
+    phi
+        (B, 2, h, w).
+    size
+        (h', w'), at least 2 each.
+
+    Returns
+    -------
+    Tensor
+        (B, 2, h', w'), same dtype.
+    """
+    return _stretch(_stretch(phi, size[0], -2), size[1], -1)
+
+
+def _nearest(coordinates: Tensor, length: int) -> Tensor:
+    """Nearest of `length` corner-aligned pixels, halves towards the centre."""
+    x, last = coordinates.double(), length - 1
+    from_start = (x * last + 0.5).floor()
+    from_end = last - ((1 - x) * last + 0.5).floor()
+    return torch.where(x <= 0.5, from_start, from_end).long()
+
+
+def _stretch(values: Tensor, count: int, axis: int) -> Tensor:
+    """Linear interpolation at `count` corner-aligned places of one axis, which are found in integers."""
+    old, steps = values.shape[axis], count - 1
+    places = torch.arange(count, device=values.device) * (old - 1)
+    low = places // steps
+    high = (low + 1).clamp(max=old - 1)
+    weights = ((places % steps).double() / steps).to(values.dtype)
+    if axis == -2:
+        weights = weights[:, None]
+    start = values.index_select(axis, low)
+    return start + weights * (values.index_select(axis, high) - start)
+
+
+def _box_means(values: Tensor, size: int, axis: int) -> Tensor:
+    """Means over `size` neighbouring boxes of one axis."""
+    edges = (2 * values.shape[axis] * torch.arange(size + 1, device=values.device) + size) // (2 * size)
+    box = torch.bucketize(torch.arange(values.shape[axis], device=values.device), edges[1:-1], right=True)
+    shape = list(values.shape)
+    shape[axis] = size
+    counts = edges.diff()[:, None] if axis == -2 else edges.diff()
+    if values.is_floating_point():
+        means: Tensor = values.new_zeros(shape).index_add(axis, box, values) / counts
+        return means
+    sums = values.new_zeros(shape, dtype=torch.int32).index_add(axis, box, values.int())
+    shares = (0.5 + 2**_PRECISION / counts.double()).int()
+    rounded: Tensor = (sums * shares + 2 ** (_PRECISION - 1)) >> _PRECISION
+    return rounded.to(values.dtype)
+
+
+def _labels_on_cpu(scores: Tensor, phi: Tensor, size: int) -> Tensor:
+    return torch.from_numpy(interpolate_labels(scores.float().numpy(), phi.numpy(), size))
+
+
+def _labels_on_device(scores: Tensor, phi: Tensor, size: int) -> Tensor:
+    return interpolate(scores[None], phi[None], size)[0].argmax(0).to(torch.uint8)

@@ -1,0 +1,270 @@
+"""Whole systems: a base network with what says where its samples lie, from a large square to its labels."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from pipeline.datasets.base import Dataset
+from pipeline.errors import AdaprepError
+from pipeline.inference.predictor import Predictor
+from pipeline.names import printable
+from pipeline.networks import checkpoint, macs
+from pipeline.networks.checkpoint import Checkpoint
+from pipeline.workspace.stores import lambda_name
+
+_APPLYING = threading.Lock()  # a network uses all cores or the GPU by itself; decoding goes on meanwhile
+
+
+@dataclass(frozen=True)
+class System:
+    """A base network with what says where its samples lie: uniform if neither of the last two is given."""
+
+    name: str  # in tables
+    network: nn.Module  # on `device`, in evaluation mode
+    resolution: int  # of the sampled image
+    device: torch.device
+    base_macs: int  # multiply-adds for one image
+    auxiliary_macs: int = 0
+    parameters: int = 0  # of both networks
+    predictor: Predictor | None = None
+    proposal: tuple[tuple[int, int], float] | None = None  # grid and lambda, made from the ground truth
+
+    @property
+    def sampler(self) -> str:
+        """What says where samples lie, in words."""
+        if self.predictor is not None:
+            return f"auxiliary {self.predictor.resolution}"
+        if self.proposal is not None:
+            (h, w), lam = self.proposal
+            return f"proposals {h}x{w}, lambda {lambda_name(lam)}"
+        return "uniform"
+
+    def tensor(
+        self, crop: NDArray[np.uint8], truth: NDArray[np.uint8] | None = None, targets: Sequence[int] = ()
+    ) -> NDArray[np.float32]:
+        """The sampling tensor (2, h, w) of a crop (S, S, 3), exactly as samples for training are made.
+
+        Raises
+        ------
+        ValueError
+            Proposals need the ground truth, (S, S) train ids, which is not given.
+        """
+        from pipeline.geometry.tensors import uniform
+        from pipeline.stages.outputs import predict
+
+        if self.predictor is not None:
+            return np.asarray(predict(self.predictor, [crop])[0])
+        if self.proposal is None:
+            return uniform(8, 8).astype(np.float32)
+        if truth is None:
+            raise ValueError("proposals need the ground truth")
+        return _proposal(truth, targets, *self.proposal)
+
+    def labels(self, crop: NDArray[np.uint8], phi: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Train ids (S, S) of a crop (S, S, 3) that is sampled with a tensor (2, h, w)."""
+        from pipeline.geometry.interpolation import interpolate_labels
+        from pipeline.geometry.sampling import sample
+        from pipeline.geometry.tensors import resize
+
+        fine = resize(phi.astype(np.float64), (self.resolution, self.resolution))
+        sampled = torch.from_numpy(sample(crop, fine).transpose(2, 0, 1)[None].copy())
+        with _APPLYING, torch.inference_mode():
+            scores = self.network(sampled.to(self.device))[0].float().cpu().numpy()
+        if not np.isfinite(scores).all():
+            raise AdaprepError(
+                f"the base network of the system {self.name} gives scores that are NaN or infinite: "
+                f"its training went wrong, or the file was changed. Train it again."
+            )
+        return interpolate_labels(scores, fine, len(crop))
+
+
+def _proposal(
+    truth: NDArray[np.uint8], targets: Sequence[int], grid: tuple[int, int], lam: float
+) -> NDArray[np.float32]:
+    from pipeline.geometry.proposal import propose
+
+    return propose(truth, targets, grid, lam).astype(np.float32)
+
+
+def load_base(path: Path) -> Checkpoint:
+    """A base network's checkpoint that says how it was trained. Raises AdaprepError."""
+    found = checkpoint.load(path, "base")
+    for name in ("dataset", "class_names", "sampler", "resolution"):
+        if name not in found.about:
+            raise AdaprepError(f"{path} does not say its {name}: train it with adaprep train.")
+    return found
+
+
+def auxiliary_networks(folder: Path) -> dict[str, Path]:
+    """Best checkpoints of the auxiliary runs in a folder of runs, by the identity of their weights.
+
+    Those that cannot be read are left out: a run that needs one of them is told that it is not there.
+    """
+    found = {}
+    for path in sorted(folder.glob("auxiliary-*/best.pt")):
+        with suppress(AdaprepError):
+            found[checkpoint.load(path, "auxiliary").identity] = path
+    return found
+
+
+def check_classes(found: Checkpoint, dataset: str, names: Sequence[str]) -> None:
+    """Refuse a checkpoint of another data set or other classes, naming the first that differs.
+
+    Raises
+    ------
+    AdaprepError
+        They differ.
+    """
+    if found.about["dataset"] != dataset:
+        theirs = printable(found.about["dataset"])
+        raise AdaprepError(
+            f"{found.path} was trained on {theirs}, not on {dataset}: give a checkpoint "
+            f"trained on {dataset}, or --dataset {theirs}."
+        )
+    trained = found.about["class_names"]
+    if len(trained) != len(names):
+        raise AdaprepError(f"{found.path} tells {len(trained)} classes apart, {dataset} has {len(names)}.")
+    for number, (theirs, ours) in enumerate(zip(trained, names, strict=True)):
+        if theirs != ours:
+            raise AdaprepError(
+                f"{found.path} was trained with other classes: class {number} is {printable(repr(theirs))} "
+                f"there and {printable(repr(ours))} in {dataset}."
+            )
+
+
+def open_system(
+    base: Checkpoint,
+    auxiliary: Path | None,
+    device: torch.device,
+    hint: str = "",
+    factories: Sequence[str] = (),
+) -> tuple[System, list[str]]:
+    """A base network with the sampler that it was trained for, and what there is to note about the pair.
+
+    Parameters
+    ----------
+    auxiliary
+        Checkpoint of the auxiliary network; None for a base network of uniform samples.
+    hint
+        What else may be given in its place, for the refusal.
+    factories
+        As for `Checkpoint.build`.
+
+    Raises
+    ------
+    AdaprepError
+        The two do not belong together, or one of them is missing.
+    """
+    sampler = base.about["sampler"]
+    if auxiliary is None:
+        if sampler != "uniform":
+            raise AdaprepError(
+                f"{base.path} was trained on samples of the sampler {sampler!r}: give the auxiliary network "
+                f"that predicts where they lie with --auxiliary FILE{hint}."
+            )
+        return _uniform(base, device, factories), []
+    if sampler == "uniform":
+        raise AdaprepError(
+            f"{base.path} was trained on uniform samples: leave --auxiliary out, or give a base network "
+            f"trained with --sampler auxiliary."
+        )
+    found = checkpoint.load(auxiliary, "auxiliary")
+    found.expect(dataset=base.about["dataset"])
+    predictor, network = Predictor.load(auxiliary), found.build()
+    side = predictor.resolution
+    system = replace(
+        _uniform(base, device, factories),
+        name="adaptive",
+        predictor=predictor,
+        auxiliary_macs=macs.macs(network, (3, side, side)),
+    )
+    notes = []
+    if sampler == "proposal":
+        notes.append(f"{base.path} was trained on proposals, and is shown predicted samples here")
+    elif base.about.get("auxiliary") not in (None, predictor.identity):
+        notes.append(f"{base.path} was trained on samples of other weights than {auxiliary}")
+    return replace(system, parameters=system.parameters + macs.parameters(network)), notes
+
+
+def _uniform(base: Checkpoint, device: torch.device, factories: Sequence[str] = ()) -> System:
+    network, side = base.build(factories), int(base.about["resolution"])
+    cost, size = macs.macs(network, (3, side, side)), macs.parameters(network)
+    return System("uniform", network.to(device), side, device, cost, parameters=size)
+
+
+def with_proposals(
+    base: Checkpoint, auxiliary: Path | None, device: torch.device, factories: Sequence[str] = ()
+) -> System:
+    """A base network that is shown proposals made from the ground truth: what a perfect auxiliary would do.
+
+    Grid and lambda are those of the proposals it was trained on, or that its auxiliary network was.
+
+    Raises
+    ------
+    AdaprepError
+        It was trained on uniform samples, or nothing says grid and lambda.
+    """
+    if base.about["sampler"] == "uniform":
+        raise AdaprepError(
+            f"{base.path} was trained on uniform samples: --proposals needs another base network."
+        )
+    grid, lam = base.about.get("grid"), base.about.get("lambda")
+    if auxiliary is not None:
+        found = checkpoint.load(auxiliary, "auxiliary")
+        grid, lam = found.arguments.get("grid", grid), found.about.get("lambda", lam)
+    if grid is None or lam is None:
+        raise AdaprepError(
+            f"{base.path} does not say the lambda of the proposals behind it: give --auxiliary FILE too, "
+            f"the network that sampled for it."
+        )
+    return replace(
+        _uniform(base, device, factories),
+        name="proposals",
+        proposal=((int(grid[0]), int(grid[1])), float(lam)),
+    )
+
+
+def open_systems(
+    dataset: Dataset,
+    base: Path,
+    auxiliary: Path | None,
+    baseline: Path | None,
+    proposals: bool,
+    device: torch.device,
+    factories: Sequence[str] = (),
+) -> tuple[list[System], list[str]]:
+    """What is to be compared on a data set, the baseline first, and notes about it.
+
+    Raises
+    ------
+    AdaprepError
+        A checkpoint is of other classes, of another data set, or of another sampler than its place asks for.
+    """
+    found = load_base(base)
+    check_classes(found, dataset.name, dataset.classes.names)
+    systems: list[System] = []
+    notes: list[str] = []
+    if baseline is not None:
+        other = load_base(baseline)
+        check_classes(other, dataset.name, dataset.classes.names)
+        if other.about["sampler"] != "uniform":
+            raise AdaprepError(
+                f"--baseline {baseline} was trained on samples of the sampler {other.about['sampler']!r}: "
+                f"give a base network trained with --sampler uniform."
+            )
+        systems.append(replace(_uniform(other, device, factories), name="baseline"))
+    if auxiliary is not None or not proposals:
+        system, notes = open_system(found, auxiliary, device, ", or --proposals", factories)
+        systems.append(system)
+    if proposals:
+        systems.append(with_proposals(found, auxiliary, device, factories))
+    return systems, notes

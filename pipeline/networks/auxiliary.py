@@ -1,0 +1,174 @@
+"""The auxiliary network (section 3.1 and figure 6 of the paper): from a small image to a sampling tensor."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.geometry.tensors import uniform
+from pipeline.networks.blocks import IMAGENET_MEAN, IMAGENET_STD, Normalise, Up, convolution, halve
+
+FEATURES = 256
+FIRST_FEATURES = 128
+
+
+def project(phi: Tensor) -> Tensor:
+    """Project onto constraints (3): overwrite the four constrained sides, clip the rest to [0, 1].
+
+    Parameters
+    ----------
+    phi
+        (B, 2, h, w).
+
+    Returns
+    -------
+    Tensor
+        New, same shape and dtype.
+    """
+    vertical, horizontal = phi.clamp(0, 1).unbind(1)
+    top, left = torch.zeros_like(vertical[:, :1]), torch.zeros_like(horizontal[:, :, :1])
+    vertical = torch.cat([top, vertical[:, 1:-1], top + 1], dim=1)
+    horizontal = torch.cat([left, horizontal[:, :, 1:-1], left + 1], dim=2)
+    return torch.stack([vertical, horizontal], dim=1)
+
+
+class AuxiliaryNetwork(nn.Module):
+    """Two stacked U-Nets that predict offsets from a learnable mean grid.
+
+    The first climbs down from the image to a quarter of the grid and back up to half of it, its depth set by
+    the image; the second goes down to a quarter again and up to the grid, and is always the same. The block
+    at half the grid that ends the first also begins the second. Each block is one padded 3 x 3 convolution,
+    batch norm and ReLU. The last layer is a bare 2 x 2 transposed convolution up to the grid, which starts at
+    zero: an untrained network predicts the mean grid, and that starts as the uniform tensor u.
+
+    Parameters
+    ----------
+    resolution
+        Side r of the images in pixels; 16, 32 or 64 in the paper.
+    grid
+        (h, w) of the tensor, at least 2 and at most the resolution.
+    features
+        Channels of all layers but the first and the last.
+    first
+        Channels of the first layer, at the image's resolution.
+    mean, std
+        Normalisation of images of 0 to 1, kept with the weights.
+
+    Raises
+    ------
+    ValueError
+        The grid is out of range.
+
+    Notes
+    -----
+    The paper gives 256 features "in all layers except the first and the last one" and, as differences of its
+    Tables 2 to 5, costs of 0.07 to 0.08, 0.17, 0.56 (once 0.52) and 2.11 GMACs at 16, 32, 64 and 128 pixels.
+    (Two rows fit no others: 0.31 at 32 pixels beside DeepLabv3+, 0.05 in Table 5 at 32.)
+    The growth from 64 to 128 pixels, 1.55 +- 0.02, is that of an encoder with 128 features in its first layer
+    and 256 in the next ones (1.552), and leaves nothing for a decoder above 8 x 8: hence one that returns to
+    the grid and no further. `pipeline.networks.macs.table` has this network's own figures beside the paper's.
+    """
+
+    def __init__(
+        self,
+        resolution: int = 32,
+        grid: Sequence[int] = (8, 8),
+        features: int = FEATURES,
+        first: int = FIRST_FEATURES,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+    ) -> None:
+        super().__init__()
+        h, w = grid
+        if min(h, w) < 2 or max(h, w) > resolution:
+            raise ValueError(
+                f"grid {h} x {w} must have 2 points a side at least and {resolution} at most, the resolution"
+            )
+        self.resolution, self.grid = resolution, (h, w)
+        self.normalise = Normalise(mean, std)
+        self.mean_grid = nn.Parameter(torch.tensor(uniform(h, w), dtype=torch.float32))
+        pools = _pools(resolution, (h, w))
+        widths = [first] + [features] * len(pools)
+        self.first = convolution(3, first)
+        self.encoder = nn.ModuleList(
+            nn.Sequential(pool, convolution(inputs, features))
+            for pool, inputs in zip(pools, widths, strict=False)
+        )
+        self.to_half = nn.Sequential(halve(), convolution(widths[-1], features))
+        self.boundary = _Hourglass(features)
+        self.selection = _Hourglass(features)
+        self.head = _zeroed(nn.ConvTranspose2d(features, 2, 2, stride=2))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Predict sampling tensors, not yet projected: what the loss compares with proposals.
+
+        Parameters
+        ----------
+        images
+            (B, 3, r, r) of uint8, or of floats on the same scale of 0 to 255.
+
+        Returns
+        -------
+        Tensor
+            (B, 2, h, w), not confined to [0, 1].
+
+        Raises
+        ------
+        ValueError
+            The images have another size.
+        """
+        if images.shape[-2:] != (self.resolution, self.resolution):
+            raise ValueError(
+                f"images have shape {tuple(images.shape)}, this auxiliary network was made for "
+                f"{self.resolution} x {self.resolution}: downsample them to that"
+            )
+        features = self.first(self.normalise(images))
+        for block in self.encoder:
+            features = block(features)
+        offsets = self._offsets(self.selection(self.boundary(self.to_half(features))))
+        phi: Tensor = self.mean_grid + offsets[..., : self.grid[0], : self.grid[1]]
+        return phi
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Predict sampling tensors that satisfy constraints (3): `forward`, then `project`."""
+        return project(self(images))
+
+    def _offsets(self, features: Tensor) -> Tensor:
+        """Apply the head outside of autocast: coordinates need more than the 8 bits of bfloat16."""
+        dtype = self.head.weight.dtype
+        if features.dtype != dtype:
+            with torch.autocast(features.device.type, enabled=False):
+                return self._offsets(features.to(dtype))
+        offsets: Tensor = self.head(features)
+        return offsets
+
+
+class _Hourglass(nn.Module):
+    """One pooling down and up again, with a skip: (B, features, h, w) to the same."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.bottom = nn.Sequential(halve(), convolution(features, features))
+        self.up = Up(features, features, features)
+
+    def forward(self, features: Tensor) -> Tensor:
+        merged: Tensor = self.up(self.bottom(features), features)
+        return merged
+
+
+def _pools(resolution: int, grid: tuple[int, int]) -> list[nn.Module]:
+    """Poolings from the image to the grid: halvings while the grid fits, then one to the grid if need be."""
+    pools: list[nn.Module] = []
+    side = resolution
+    while side % 2 == 0 and side // 2 >= max(grid):
+        side //= 2
+        pools.append(nn.MaxPool2d(2))
+    if grid != (side, side):
+        pools.append(nn.AdaptiveMaxPool2d(grid))
+    return pools
+
+
+def _zeroed(layer: nn.ConvTranspose2d) -> nn.ConvTranspose2d:
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer

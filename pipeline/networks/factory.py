@@ -1,0 +1,249 @@
+"""Base networks by name, or by the function that makes them."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.errors import AdaprepError
+from pipeline.networks.blocks import IMAGENET_MEAN, IMAGENET_STD, Normalise
+
+Factory = Callable[..., nn.Module]
+
+PROBE = (1, 3, 64, 64)
+"""Shape on which a network from outside is tried."""
+
+TRANSIENT = ("pretrained",)
+"""Arguments that only matter where weights start: what is rebuilt to receive weights goes without them."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One base network.
+
+    Attributes
+    ----------
+    factory
+        ``package.module:function`` that makes it.
+    summary
+        What it is, in one line.
+    """
+
+    factory: str
+    summary: str
+
+
+ARCHITECTURES = {
+    "unet": Architecture(
+        "pipeline.networks.unet:UNet", "U-Net, one convolution a block, 64-128-256-512 features"
+    ),
+    "pspnet": Architecture("pipeline.networks.pspnet:PSPNet", "PSPNet, ResNet-50 at output stride 8"),
+    "deeplabv3plus": Architecture(
+        "pipeline.networks.deeplabv3plus:DeepLabV3Plus", "DeepLabv3+, Xception-65 at output stride 8"
+    ),
+}
+
+
+class BaseNetwork(nn.Module):
+    """A base network behind the normalisation of its images.
+
+    Parameters
+    ----------
+    network
+        Maps normalised images (B, 3, h, w) to scores (B, classes, h, w). Its attributes `mean` and `std`,
+        where it has them, are the normalisation it expects; ImageNet's otherwise.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        mean, std = (
+            getattr(network, name, default)
+            for name, default in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD))
+        )
+        self.normalise = Normalise(mean, std)
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, h, w) of uint8, or of floats on the same scale of 0 to 255, to scores (B, classes, h, w)."""
+        scores: Tensor = self.network(self.normalise(images))
+        return scores
+
+
+def build(architecture: str | Factory, classes: int, **arguments: Any) -> BaseNetwork:
+    """Make a base network.
+
+    Parameters
+    ----------
+    architecture
+        A name in `ARCHITECTURES`; ``package.module:function``; or the function itself. It is called with
+        the number of classes and `arguments`.
+    classes
+        Score maps.
+    **arguments
+        Passed on.
+
+    Returns
+    -------
+    BaseNetwork
+        Takes uint8 images (B, 3, h, w), gives scores (B, classes, h, w).
+
+    Raises
+    ------
+    AdaprepError
+        No such name, module or function; it refuses its arguments; what it returns is no ``nn.Module``, or
+        does not map a probe of shape `PROBE` to score maps of the same size.
+    """
+    known = architecture in ARCHITECTURES if isinstance(architecture, str) else False
+    if isinstance(architecture, str):
+        name = architecture
+        factory = _imported(ARCHITECTURES[name].factory if known else name)
+    else:
+        name, factory = getattr(architecture, "__qualname__", repr(architecture)), architecture
+    try:
+        network = factory(classes, **arguments)
+    except TypeError as error:
+        raise AdaprepError(f"{name} cannot be made with {_call(classes, arguments)}: {error}.") from error
+    if not isinstance(network, nn.Module):
+        raise AdaprepError(
+            f"{name} returned a {type(network).__name__}, must return a torch.nn.Module that maps "
+            f"(B, 3, h, w) to (B, {classes}, h, w)."
+        )
+    base = BaseNetwork(network)
+    if not known:
+        _probe(name, base, classes)
+    return base
+
+
+def _call(classes: int, arguments: dict[str, Any]) -> str:
+    shown = ", ".join([str(classes), *(f"{key}={value!r}" for key, value in arguments.items())])
+    return f"arguments ({shown})"
+
+
+def _imported(path: str) -> Factory:
+    """The function that ``package.module:function`` names."""
+    module_name, colon, function_name = path.partition(":")
+    if not (module_name and colon and function_name):
+        raise AdaprepError(
+            f"no base network is called {path!r}. Give one of {', '.join(ARCHITECTURES)}, or your own "
+            "as package.module:function."
+        )
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise AdaprepError(f"{path}: importing {module_name} failed: {error}.") from error
+        raise AdaprepError(
+            f"{path}: there is no module {error.name}. Install it, or add its folder to PYTHONPATH."
+        ) from error
+    except Exception as error:
+        raise AdaprepError(
+            f"{path}: importing {module_name} failed: {type(error).__name__}: {error}"
+        ) from error
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        what = "has no" if function is None else "has no function"
+        raise AdaprepError(f"{path}: {module.__file__ or module_name} {what} {function_name}.")
+    found: Factory = function
+    return found
+
+
+def try_out(architecture: str, classes: int, resolution: int, **arguments: Any) -> None:
+    """Make a network and take it through one step of training, so that what is wrong shows before any work.
+
+    Parameters
+    ----------
+    architecture, classes, **arguments
+        As for `build`.
+    resolution
+        Of the images it will be shown.
+
+    Raises
+    ------
+    AdaprepError
+        As `build`; or it does otherwise in training than in evaluation, or nothing of it can learn.
+    """
+    with torch.random.fork_rng(devices=[]):
+        network = build(architecture, classes, **arguments)
+        if architecture in ARCHITECTURES:
+            return
+        images = torch.randint(0, 256, (2, 3, resolution, resolution)).float()
+        scores = _applied(architecture, network.train(), images, classes)
+        if not scores.requires_grad:
+            raise AdaprepError(
+                f"{architecture} gives scores without gradients in training, so nothing of it can learn. "
+                f"Leave out detach() and torch.no_grad(), and make its weights parameters."
+            )
+
+
+def _probe(name: str, network: nn.Module, classes: int) -> None:
+    """Apply the network once, so that a wrong shape shows before the training."""
+    parameter = next(network.parameters(), None)
+    images = torch.zeros(PROBE, device=None if parameter is None else parameter.device)
+    was_training = network.training
+    network.eval()
+    with torch.no_grad():
+        _applied(name, network, images, classes)
+    network.train(was_training)
+
+
+def _applied(name: str, network: nn.Module, images: Tensor, classes: int) -> Tensor:
+    """What a network makes of images. Raises AdaprepError unless that is scores."""
+    shape, wanted = tuple(images.shape), (len(images), classes, *images.shape[2:])
+    try:
+        scores: object = network(images)
+    except (torch.OutOfMemoryError, MemoryError):
+        raise
+    except Exception as error:
+        if "allocate memory" in str(error):
+            raise
+        raise AdaprepError(
+            f"{name} cannot be applied to images of shape {shape}: {type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(scores, Tensor):
+        advice = _entry(scores)
+        raise AdaprepError(
+            f"{name} maps images of shape {shape} to a {type(scores).__name__}, "
+            f"must be a tensor {wanted}.{advice}"
+        )
+    if tuple(scores.shape) != wanted:
+        raise AdaprepError(
+            f"{name} maps images of shape {shape} to {tuple(scores.shape)}, must be {wanted}: "
+            f"scores of {classes} classes at the images' own size.{_reshape(scores, wanted)}"
+        )
+    if not scores.is_floating_point():
+        raise AdaprepError(
+            f"{name} gives {scores.dtype} scores, must be floating point: no arg max is taken."
+        )
+    if scores.device.type == "meta":
+        return scores
+    if not bool(scores.isfinite().all()):
+        mode = "training" if network.training else "evaluation"
+        raise AdaprepError(
+            f"{name} gives scores that are NaN or infinite in {mode} mode, untrained as it is."
+        )
+    if classes > 1 and bool((scores >= 0).all()) and bool(((scores.sum(1) - 1).abs() < 1e-3).all()):
+        raise AdaprepError(
+            f"{name} gives probabilities, which sum to 1 over the classes: must be scores (logits), since "
+            f"the loss takes their softmax itself. Leave the last softmax out."
+        )
+    return scores
+
+
+def _entry(scores: object) -> str:
+    """Advice on which part of a collection the scores probably are."""
+    if isinstance(scores, dict) and scores:
+        key = "out" if "out" in scores else next(iter(scores))
+        return f" Return its entry {key!r} alone."
+    return " Return its first entry alone." if isinstance(scores, (tuple, list)) else ""
+
+
+def _reshape(scores: Tensor, wanted: tuple[int, ...]) -> str:
+    """Advice on a tensor of another shape."""
+    if scores.dim() == 4 and tuple(scores.shape[:2]) == wanted[:2]:
+        return " Resize them: torch.nn.functional.interpolate(scores, images.shape[-2:], mode='bilinear')."
+    if tuple(scores.shape) == (wanted[0], *wanted[2:]):
+        return " Leave the arg max over the classes out."
+    return ""

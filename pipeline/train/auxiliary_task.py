@@ -1,0 +1,111 @@
+"""Fitting the auxiliary network: to the proposals, or to energy (2) itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pipeline.geometry.tensors import uniform
+from pipeline.networks.auxiliary import AuxiliaryNetwork
+from pipeline.train import settings
+from pipeline.train.data import Batch, Source, StoreDataset
+from pipeline.train.losses import energy, squared_distance
+from pipeline.train.processes import Processes
+
+VALIDATION_BATCH = 256
+
+
+class AuxiliaryTask:
+    """What the loop needs to know about the auxiliary network.
+
+    Parameters
+    ----------
+    chosen
+        The network and its loss.
+    train, validation
+        (store of small images, store of tensors) of each split; no validation when None.
+    about
+        For the checkpoint: the data set and its classes.
+    in_memory
+        As for `StoreDataset`.
+    """
+
+    kind = "auxiliary"
+    network = "auxiliary"
+    higher_is_better = False
+    figures = ("validation_loss", "uniform_loss")
+
+    def __init__(
+        self,
+        chosen: settings.Auxiliary,
+        train: tuple[Path, Path],
+        validation: tuple[Path, Path] | None,
+        about: Mapping[str, Any],
+        in_memory: bool | None = None,
+    ) -> None:
+        self.chosen = chosen
+        self.data = StoreDataset(_sources(*train), in_memory)
+        self.validation = StoreDataset(_sources(*validation), in_memory) if validation else None
+        self.arguments: dict[str, Any] = {
+            "resolution": chosen.resolution,
+            "grid": list(chosen.grid),
+            "features": chosen.features,
+            "first": max(1, chosen.features // 2),
+        }
+        self.about = {
+            **about,
+            "filter": chosen.filter,
+            "lambda": float(chosen.lam),
+            "loss": chosen.loss,
+        }
+
+    def build(self) -> nn.Module:
+        """A new network whose mean grid is the mean proposal; random weights are of PyTorch's generator."""
+        network = AuxiliaryNetwork(**self.arguments)
+        with torch.no_grad():
+            network.mean_grid.copy_(torch.from_numpy(self.data.mean("phi")))
+        return network
+
+    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
+        """Of one batch, mean over its crops."""
+        return self._compare(network(batch["image"]).float(), batch)
+
+    def validate(self, network: nn.Module, device: torch.device, processes: Processes) -> Mapping[str, float]:
+        """Loss over the validation split, and beside it that of always predicting the uniform tensor."""
+        if self.validation is None:
+            return {}
+        items = np.arange(len(self.validation))[processes.rank :: processes.size]
+        sums = np.zeros(3)
+        network.eval()
+        u = torch.tensor(uniform(*self.chosen.grid), dtype=torch.float32, device=device)
+        for start in range(0, len(items), VALIDATION_BATCH):
+            batch = self.validation.__getitems__(items[start : start + VALIDATION_BATCH].tolist())
+            there = {name: value.to(device) for name, value in batch.items()}
+            with torch.inference_mode():
+                loss = self.loss(network, there)
+                constant = self._compare(u.expand_as(there["phi"]), there)
+            sums += np.array([float(loss), float(constant), 1]) * [len(there["phi"])] * 3
+        total, uniform_total, count = processes.total(sums)
+        return {
+            "validation_loss": float(total / max(count, 1)),
+            "uniform_loss": float(uniform_total / max(count, 1)),
+        }
+
+    def _compare(self, phi: Tensor, batch: Batch) -> Tensor:
+        if self.chosen.loss == "energy":
+            return energy(phi, batch["b"], self.chosen.lam)
+        return squared_distance(phi, batch["phi"])
+
+
+def _sources(images: Path, tensors: Path) -> dict[str, Source]:
+    """Small images, proposals and nearest boundaries (NaN where a crop has none)."""
+    return {
+        "image": Source(images, "image"),
+        "phi": Source(tensors, "phi"),
+        "b": Source(tensors, "b"),
+    }

@@ -1,0 +1,88 @@
+"""Fitting the base network to samples: softmax cross-entropy, no upsampling while training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.networks.factory import build
+from pipeline.stages.inputs import Inputs
+from pipeline.train import settings
+from pipeline.train.data import Batch, StoreDataset, sampled
+from pipeline.train.losses import cross_entropy
+from pipeline.train.processes import Processes
+from pipeline.train.validation import central_items, evaluate
+
+
+class BaseTask:
+    """What the loop needs to know about a base network.
+
+    Parameters
+    ----------
+    chosen
+        The network and its samples.
+    classes
+        How many.
+    train
+        Store of samples.
+    validation
+        Store of samples of the validation split, and its frames; no validation when None.
+    about
+        For the checkpoint: the data set, its classes, and how it was sampled.
+    in_memory
+        As for `StoreDataset`.
+
+    Raises
+    ------
+    AdaprepError
+        The validation split has no central crop.
+    """
+
+    kind = "base"
+    higher_is_better = True
+    figures = ("miou", "target_miou", "accuracy", "validation_loss")
+
+    def __init__(
+        self,
+        chosen: settings.Base,
+        classes: int,
+        train: Path,
+        validation: tuple[Path, Inputs] | None,
+        about: Mapping[str, Any],
+        in_memory: bool | None = None,
+    ) -> None:
+        self.chosen = chosen
+        self.network = chosen.architecture
+        self.data = StoreDataset(_samples(train), in_memory)
+        self.validation = (
+            (StoreDataset(sampled(validation[0]), in_memory), validation[1]) if validation else None
+        )
+        if self.validation:
+            central_items(self.validation[0])
+        self.arguments: dict[str, Any] = {"classes": classes, **chosen.arguments}
+        self.about = {**about, "resolution": chosen.resolution, "sampler": chosen.sampler}
+
+    def build(self) -> nn.Module:
+        """A new network; its random weights are those of PyTorch's generator."""
+        arguments = dict(self.arguments)
+        if self.chosen.pretrained:
+            arguments["pretrained"] = self.chosen.pretrained
+        return build(self.network, **arguments)
+
+    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
+        """Of one batch, mean over its samples that are not void."""
+        return cross_entropy(network(batch["image"]), batch["label"])
+
+    def validate(self, network: nn.Module, device: torch.device, processes: Processes) -> Mapping[str, float]:
+        """Figures over the validation split at full resolution."""
+        if self.validation is None:
+            return {}
+        return evaluate(network, *self.validation, device, processes).figures()
+
+
+def _samples(path: Path) -> dict[str, Any]:
+    return {name: source for name, source in sampled(path).items() if name != "phi"}

@@ -1,0 +1,1 @@
+"""Everything that knows where a workspace lies and what is in it."""

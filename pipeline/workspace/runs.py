@@ -1,0 +1,181 @@
+"""The folder of one training run: what it was made with, whether it is over, and who may go on with it.
+
+WORKSPACE/DATASET/runs/NAME/
+  settings.json     everything that shaped the weights; compared before the run goes on
+  last.pt           where to go on; once the run is over, without the optimiser's state
+  best.pt           the weights of the best validation
+  history.csv       one row an epoch
+  result.json       there when the run is over
+  events.out...     the history for TensorBoard
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pipeline.errors import AdaprepError
+from pipeline.names import check_component
+from pipeline.workspace import disk, records, stores
+
+State = Literal["new", "interrupted", "complete"]
+
+MAX_NAME = 200
+"""Bytes of a run's name, which holds those of network and tag."""
+
+_FILES = ("settings.json", "history.csv", "result.json", "last.pt", "best.pt")
+_OURS = re.compile(
+    rf"({'|'.join(map(re.escape, _FILES))}|evaluation-[^/]+\.json)({disk.PARTIAL})?"
+    r"|\.lock|events\.out\.tfevents\.[^/]+"
+)
+"""The files of a run."""
+
+
+def folder(space: stores.Workspace, dataset: str, name: str) -> Path:
+    """Where a run lies. Raises AdaprepError where one of the names can be no folder's."""
+    return space.dataset_folder(dataset) / "runs" / check_component("name of the run", name, MAX_NAME)
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended."""
+
+    name: str
+    path: Path
+    epochs: int
+    best_epoch: int
+    figures: dict[str, float]  # of the best epoch's validation; of training where there is none
+    seconds: float
+    skipped: bool = False  # it was over before
+
+    def describe(self) -> str:
+        """One line for people."""
+        figures = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in self.figures.items())
+        done = "complete already" if self.skipped else f"{self.epochs} epochs in {self.seconds:.0f} s"
+        return f"{self.name}: {done}; best at epoch {self.best_epoch}: {figures} -> {self.path}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run, there or not yet."""
+
+    path: Path
+    settings: Mapping[str, Any]  # plain data: all that shapes the weights, flat
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def last(self) -> Path:
+        return self.path / "last.pt"
+
+    @property
+    def best(self) -> Path:
+        return self.path / "best.pt"
+
+    def state(self, overwrite: bool = False) -> State:
+        """What is there already.
+
+        Raises
+        ------
+        AdaprepError
+            A run of this name was made with other settings: each is named with both values.
+        """
+        about = self.path / "settings.json"
+        if overwrite or not about.exists():
+            return "new"
+        stored = disk.read_json(about).get("settings")
+        if not isinstance(stored, dict):
+            raise AdaprepError(
+                f"{about} is damaged: it has no settings, so that nothing says what the run was made with. "
+                f"Use --overwrite to start it again, or --tag WORD to keep both."
+            )
+        lines = _differences(stored, _plain(self.settings))
+        if lines:
+            listed = "\n".join(f"  {line}" for line in lines)
+            raise AdaprepError(
+                f"the run {self.path} was made with other settings:\n{listed}\n"
+                f"Use --overwrite to start it again, or --tag WORD to keep both."
+            )
+        return "complete" if (self.path / "result.json").exists() else "interrupted"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep every other adaprep out. Raises AdaprepError when one is at work here."""
+        with disk.lock(self.path):
+            disk.clear_partial(self.path, *_FILES)
+            yield
+
+    def begin(self, machine: Mapping[str, Any]) -> None:
+        """Empty the folder and write the settings; `machine` is recorded beside them and not compared.
+
+        Raises
+        ------
+        AdaprepError
+            The folder is none of a run in a workspace, or holds what no run makes: nothing is deleted.
+        """
+        workspace = self.path.parents[2]
+        with disk.writing(self.path):
+            disk.check_deletable(self.path, workspace, lambda name: _OURS.fullmatch(name) is not None)
+            there = {path.name for path in self.path.iterdir()}
+            if "settings.json" not in there and there - {".lock"}:
+                raise AdaprepError(
+                    f"{self.path} is not emptied: it holds {min(there - {'.lock'})} but no settings.json, "
+                    f"so it may be no run of adaprep. Move it elsewhere, or delete it by hand."
+                )
+            for name in sorted(there - {".lock", "settings.json"}, key=lambda name: name != "result.json"):
+                disk.delete(self.path / name, workspace)
+        content = {"settings": _plain(self.settings), "machine": dict(machine), "versions": versions()}
+        disk.write_json(self.path / "settings.json", content)
+
+    def machine(self) -> dict[str, Any]:
+        """What `begin` recorded."""
+        recorded = disk.read_json(self.path / "settings.json").get("machine", {})
+        return recorded if isinstance(recorded, dict) else {}
+
+    def finish(self, result: Result, weights: str) -> None:
+        """Say that the run is over; `weights` is the identity of those of the best epoch."""
+        content = {
+            "epochs": result.epochs,
+            "best_epoch": result.best_epoch,
+            "figures": result.figures,
+            "seconds": result.seconds,
+            "weights": weights,
+        }
+        disk.write_json(self.path / "result.json", content)
+
+    def result(self) -> Result:
+        """How the run, which is over, ended."""
+        found = records.read(self.path / "result.json", records.RESULT)
+        figures = {k: math.nan if v is None else float(v) for k, v in found["figures"].items()}
+        return Result(
+            self.name, self.path, found["epochs"], found["best_epoch"], figures, found["seconds"] or 0.0, True
+        )
+
+
+def versions() -> dict[str, str]:
+    """What trains."""
+    import torch
+
+    return {**stores.versions(), "torch": torch.__version__}
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """As it will be read again."""
+    plain: dict[str, Any] = json.loads(json.dumps(values))
+    return plain
+
+
+def _differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{name}: {json.dumps(stored.get(name))} in the run, {json.dumps(wanted.get(name))} asked for"
+        for name in sorted({*stored, *wanted})
+        if stored.get(name) != wanted.get(name)
+    ]

@@ -1,0 +1,474 @@
+"""The workspace: which folders and Zarr stores there are, what shaped them, and what in them is done.
+
+    WORKSPACE/
+      DATASET/SPLIT/
+        inputs.tsv                    one line an image: name, image, label, instance, height, width
+        dataset.json                  how to open the data set again
+        boundaries.zarr               packed boundary maps, nearest boundaries, counts
+        tensors/8x8-lambda1.zarr      sampling tensors, one store a grid, crop count and lambda
+        samples/uniform-64.zarr       sampled images and label maps, one store a sampler and resolution
+        failures-boundaries.json      files that could not be used, with the reason
+
+A store is laid out whole (`create`), then filled in blocks of whole chunks by tasks that touch nothing
+else. A block's `status` chunk is written after all its others: a block whose statuses are set is complete.
+Right before it goes the block's `digest`, a fingerprint of all its files, which tells a file that belongs
+elsewhere from the one that was written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache, lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import AdaprepError, DamagedError
+from pipeline.workspace import disk
+from pipeline.workspace.blocks import DONE, FAILED, TODO, BlockWriter, Parameters, Store, StoredArray
+from pipeline.workspace.folders import SplitFolder, Workspace, lambda_name
+from pipeline.workspace.layout import (
+    DIGEST,
+    DIGEST_SPEC,
+    FORMAT,
+    SHARD_BYTES,
+    About,
+    ArraySpec,
+    Layout,
+    NewerFormatError,
+    parse,
+)
+
+__all__ = [
+    "DONE",
+    "FAILED",
+    "FORMAT",
+    "SHARD_BYTES",
+    "TODO",
+    "ArraySpec",
+    "BlockWriter",
+    "Layout",
+    "SplitFolder",
+    "Store",
+    "StoredArray",
+    "Workspace",
+    "create",
+    "differences",
+    "digest",
+    "grow",
+    "kept_copy",
+    "lambda_name",
+    "mend",
+    "open_in_task",
+    "open_store",
+    "remove",
+    "versions",
+]
+
+_OURS = re.compile(
+    rf"([A-Za-z_]\w*/)?zarr\.json|[A-Za-z_]\w*/c(/\d+)+|([A-Za-z_]\w*/)?zarr{disk.PARTIAL}"
+    rf"|[A-Za-z_]\w*/c(/\d+)*/\d+{disk.PARTIAL}"
+)
+"""The files of a store."""
+
+
+def adaprep_version() -> str:
+    """The installed version, or "unknown" in a checkout that was not installed."""
+    try:
+        return version("adaprep")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def versions() -> dict[str, str]:
+    """What wrote a store."""
+    return {"adaprep": adaprep_version(), **{name: version(name) for name in ("numpy", "scipy", "zarr")}}
+
+
+def digest(lines: Sequence[str]) -> str:
+    """Fingerprint of a list of lines (SHA-256, hex)."""
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def create(
+    path: Path,
+    arrays: Mapping[str, ArraySpec],
+    parameters: Mapping[str, Any],
+    layout: Layout,
+    inputs: Mapping[str, Any],
+) -> Store:
+    """Lay out an empty store: all arrays and attributes, no data. It appears whole or not at all.
+
+    Raises
+    ------
+    AdaprepError
+        The disk refuses, or the installed Zarr does not do what is asked of it.
+    """
+    specs = {**arrays, DIGEST: DIGEST_SPEC}
+    about = {
+        "format": FORMAT,
+        "versions": versions(),
+        "parameters": dict(parameters),
+        "layout": {"block": layout.block, "shard": layout.shard},
+        "inputs": dict(inputs),
+        "arrays": {name: spec.describe() for name, spec in specs.items()},
+    }
+    partial = partial_of(path)
+    with disk.writing(path):
+        discard(partial)
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lay_out(partial, specs, layout, about)
+        except LIBRARY_ERRORS as error:
+            raise library_error(path, error) from error
+        os.replace(partial, path)
+    return open_store(path)
+
+
+def partial_of(path: Path) -> Path:
+    """Where a store is put together, or taken apart."""
+    return path.with_name(path.name + ".partial")
+
+
+def discard(path: Path) -> None:
+    """Delete a store or what is left of one, if it is there. Raises AdaprepError as `remove`."""
+    disk.delete(path, _workspace(path), is_file_of_store)
+
+
+def lay_out(folder: Path, specs: Mapping[str, ArraySpec], layout: Layout, about: Mapping[str, Any]) -> None:
+    """Make the group and the arrays of a store, without data; the array of digests repeats the attributes."""
+    import zarr
+    from zarr.codecs import ZstdCodec
+
+    count = int(about["inputs"]["count"])
+    group = zarr.create_group(folder, zarr_format=3)
+    group.attrs["adaprep"] = dict(about)
+    for name, spec in specs.items():
+        chunk = 1 if spec.chunk_per_image else layout.block
+        attributes: dict[str, Any] = {"description": spec.doc}
+        if name == DIGEST:
+            attributes |= second_copy(about)
+        group.create_array(
+            name,
+            shape=(count, *spec.shape),
+            dtype=spec.dtype,
+            chunks=(chunk, *spec.shape),
+            shards=(layout.shard, *spec.shape) if spec.chunk_per_image else None,
+            compressors=ZstdCodec(level=3, checksum=True),
+            fill_value=spec.fill,
+            attributes=attributes,
+        )
+
+
+def second_copy(about: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes of the array of digests: those of the group again, and what shows them unharmed."""
+    return {"adaprep": dict(about), "sha256": digest([json.dumps(about, sort_keys=True)])}
+
+
+def kept_copy(path: Path) -> dict[str, Any] | None:
+    """The second copy of a store's attributes; None where it is damaged, or the store is older."""
+    try:
+        attributes = json.loads((path / DIGEST / "zarr.json").read_bytes())["attributes"]
+        about = attributes["adaprep"]
+        parse(about)
+        return dict(about) if attributes == {**attributes, **second_copy(about)} else None
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+
+
+LIBRARY_ERRORS = (ImportError, AttributeError, TypeError, NotImplementedError)
+
+
+def library_error(path: Path, error: Exception) -> AdaprepError:
+    """What to say when Zarr, not the store, is at fault."""
+    return AdaprepError(
+        f"zarr {version('zarr')} cannot be used for {path} ({type(error).__name__}: {error}). The store is "
+        f"left as it is. Install another: pip install 'zarr>=3.1.6,<4'"
+    )
+
+
+def open_store(path: Path, mode: str = "r+") -> Store:
+    """Open a store that is there.
+
+    Raises
+    ------
+    AdaprepError
+        Not there, not ours, damaged, or written by a newer version; or Zarr itself does not work.
+    """
+    if not path.exists():
+        raise AdaprepError(f"there is no store {path}")
+    try:
+        about = parse(read_attributes(path / "zarr.json"))
+    except NewerFormatError as error:
+        raise AdaprepError(
+            f"{path} was written by a newer adaprep ({error}); this one, {adaprep_version()}, "
+            f"reads formats up to {FORMAT}. Upgrade adaprep, or choose another --workspace."
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise DamagedError(
+            f"{path} is not a store of adaprep, or it is damaged ({_reason(error)}). {_advice(path)}"
+        ) from error
+    group, arrays = _open_arrays(path, mode, about)
+    return Store(path, group, arrays, Parameters(about.parameters, path), about.layout, about.inputs)
+
+
+def read_attributes(metadata: Path) -> Any:
+    """The attribute `adaprep` in the zarr.json of a group or an array.
+
+    Raises
+    ------
+    OSError, ValueError
+        It cannot be read, or holds none.
+    """
+    try:
+        return json.loads(metadata.read_bytes())["attributes"]["adaprep"]
+    except (LookupError, TypeError) as error:
+        raise ValueError(f"{metadata} holds no attributes of adaprep") from error
+
+
+def _advice(path: Path) -> str:
+    if kept_copy(path) is None:
+        return "Run its command with --overwrite to make it again."
+    return f"Run: adaprep verify --repair --workspace {_workspace(path)}"
+
+
+def _workspace(path: Path) -> Path:
+    """The workspace that a store lies in: DATASET/SPLIT, or a folder in it, lies between."""
+    above = path.absolute().parents
+    return above[min(3 if path.parent.name in ("tensors", "samples") else 2, len(above) - 1)]
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _open_arrays(path: Path, mode: str, about: About) -> tuple[Any, dict[str, Any]]:
+    import zarr
+
+    try:
+        # chunks are written even if empty: looking whether they are costs more, and verify counts files.
+        # Zarr's own pipeline asks the array, others ask the configuration as they are made.
+        with zarr.config.set({"array.write_empty_chunks": True}):
+            group = zarr.open_group(path, mode=mode)  # type: ignore[arg-type]
+            arrays = {name: _open_array(path, group, name, about) for name in _names(path, about)}
+    except AdaprepError:
+        raise
+    except Exception as error:
+        if isinstance(error, LIBRARY_ERRORS) and (fault := _fault_of_library()):
+            raise library_error(path, fault) from error
+        raise DamagedError(
+            f"{path} is not a store of adaprep, or it is damaged ({_reason(error)}). {_advice(path)}"
+        ) from error
+    return group, arrays
+
+
+def _names(path: Path, about: About) -> list[str]:
+    """Names of the arrays there should be."""
+    if about.arrays is not None:
+        return list(about.arrays)
+    return sorted({p.name for p in path.iterdir() if p.is_dir()} | {"status"})
+
+
+def _open_array(path: Path, group: Any, name: str, about: About) -> Any:
+    """One array of an open group, if it is laid out as the attributes say."""
+    spec = about.arrays[name] if about.arrays is not None else None
+    problem, cause = "it is laid out otherwise than its store", None
+    try:
+        array = group[name].with_config({"write_empty_chunks": True})
+        rows = (array.shards or array.chunks)[0]
+        whole = rows in (about.layout.block, about.layout.shard) and array.shape[0] >= about.inputs["count"]
+        if whole and (spec is None or spec.matches(array, about.layout)):
+            return array
+    except Exception as error:
+        if isinstance(error, LIBRARY_ERRORS) and (fault := _fault_of_library()):
+            raise library_error(path, fault) from error
+        problem, cause = _reason(error), error
+    if spec is None:
+        advice = "Run its command with --overwrite to make the store again."
+    else:
+        advice = f"Run: adaprep verify --repair --workspace {_workspace(path)}"
+    raise DamagedError(f"the array {path / name} is missing or damaged ({problem}). {advice}") from cause
+
+
+@cache
+def _fault_of_library() -> Exception | None:
+    """What goes wrong when an array like ours is made and read in memory: then no store is to blame."""
+    import zarr
+    from zarr.codecs import ZstdCodec
+    from zarr.storage import MemoryStore
+
+    try:
+        group = zarr.create_group(MemoryStore(), zarr_format=3)
+        group.create_array(
+            "a",
+            shape=(2, 3),
+            dtype="uint8",
+            chunks=(1, 3),
+            shards=(2, 3),
+            compressors=ZstdCodec(level=3, checksum=True),
+            fill_value=0,
+        )
+        array = group["a"].with_config({"write_empty_chunks": True})  # type: ignore[union-attr]
+        array[:] = 1
+        np.asarray(array[:])
+    except Exception as error:
+        return error
+    return None
+
+
+def open_in_task(path: Path, mode: str = "r+") -> Store:
+    """As `open_store`, kept open for the next block in this process while the store is the same."""
+    try:
+        about = (path / "zarr.json").stat()
+    except OSError:
+        return open_store(path, mode)  # which says what is wrong
+    return _open_cached(path, mode, about.st_mtime_ns, about.st_ino)
+
+
+@lru_cache(maxsize=32)
+def _open_cached(path: Path, mode: str, changed: int, inode: int) -> Store:
+    return open_store(path, mode)
+
+
+def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """One line a parameter that differs, by name, for the refusal to mix."""
+    lines = []
+    for name in sorted({*stored, *wanted}):
+        old, new = stored.get(name), wanted.get(name)
+        if old != new:
+            if isinstance(old, list) and isinstance(new, list) and max(len(old), len(new)) > 4:
+                old, new = [x for x in old if x not in new], [x for x in new if x not in old]
+            lines.append(f"{name}: {_short(old)} in the store, {_short(new)} asked for")
+    return lines
+
+
+def _short(value: Any, limit: int = 100) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def remove(path: Path) -> None:
+    """Delete a store; what is left of an interrupted deletion is never taken for a store.
+
+    Raises
+    ------
+    AdaprepError
+        It is a link, is no store of adaprep, or holds what adaprep does not make: nothing is deleted.
+    """
+    if os.path.lexists(path):
+        with disk.writing(path):
+            check_removable(path)
+            doomed = partial_of(path)
+            discard(doomed)
+            os.replace(path, doomed)
+            discard(doomed)
+
+
+def check_removable(path: Path) -> None:
+    """Raise AdaprepError where `remove` would: a damaged store passes, anything else but a store does not."""
+    disk.check_deletable(path, _workspace(path), is_file_of_store)
+    about = path / "zarr.json"
+    if about.exists():
+        try:
+            attributes = disk.read_json(about).get("attributes")
+        except AdaprepError:  # damaged: all the other files are those of a store
+            return
+        if not (isinstance(attributes, dict) and "adaprep" in attributes):
+            raise AdaprepError(f"{path} is a Zarr group that adaprep did not make: it is left as it is.")
+    elif not path.is_dir():
+        raise AdaprepError(f"{path} is not a store of adaprep: it is left as it is. Move it away.")
+
+
+def is_file_of_store(name: str) -> bool:
+    """Whether a store holds a file of this path, relative to its folder."""
+    return _OURS.fullmatch(name) is not None
+
+
+def grow(store: Store, inputs: Mapping[str, Any]) -> Store:
+    """Lengthen every array to a longer input list; what is there stays.
+
+    The input list changes last: a growth that was killed is begun again.
+    """
+    count = int(inputs["count"])
+    with disk.writing(store.path):
+        disk.clear_partial(store.path, "zarr")
+        for name, array in store.arrays.items():
+            disk.clear_partial(store.path / name, "zarr")
+            if array.shape[0] != count:
+                array.resize((count, *array.shape[1:]))
+        beyond = slice(store.count, min(count, store.count + store.layout.block))
+        if store["status"][beyond].any():  # of a damaged chunk: nothing was ever written there
+            store.arrays["status"][beyond] = TODO
+        about = {**store.group.attrs["adaprep"], "inputs": dict(inputs)}
+        if store.has_digests:
+            store.arrays[DIGEST].attrs.update(second_copy(about))
+        store.group.attrs["adaprep"] = about
+    return open_store(store.path)
+
+
+def mend(path: Path) -> list[str]:
+    """Write attributes and array descriptions that are damaged again, from what is known of them twice.
+
+    Data are not touched: what they are worth is told by their digests.
+
+    Returns
+    -------
+    Names of what was damaged.
+
+    Raises
+    ------
+    AdaprepError
+        It cannot be mended, and why.
+    """
+    copy, own = kept_copy(path), _own_attributes(path)
+    grown = copy is not None and own is not None and own == {**copy, "inputs": own["inputs"]}
+    about = own if copy is None or grown else copy
+    if about is None or (specs := parse(about).arrays) is None:
+        raise AdaprepError(f"{path}: what shaped this store is lost")
+    fresh, mended = partial_of(path), []
+    with disk.writing(path):
+        discard(fresh)
+        lay_out(fresh, specs, parse(about).layout, about)
+        for name in ("", *specs):
+            if not _is_sound(path, name, about):
+                if not (path / name).is_dir():
+                    disk.delete(path / name, path)
+                    (path / name).mkdir()
+                os.replace(fresh / name / "zarr.json", path / name / "zarr.json")
+                mended.append(name or "attributes")
+        discard(fresh)
+    open_store(path)
+    return mended
+
+
+def _own_attributes(path: Path) -> dict[str, Any] | None:
+    """The attributes of a group; None where they are damaged."""
+    try:
+        own = read_attributes(path / "zarr.json")
+        parse(own)
+    except (OSError, ValueError, RecursionError):
+        return None
+    return dict(own)
+
+
+def _is_sound(path: Path, name: str, about: Mapping[str, Any]) -> bool:
+    """Whether the description of an array, or of the group (""), is as these attributes want it."""
+    import zarr
+
+    try:
+        group = zarr.open_group(path, mode="r")
+        if name in ("", DIGEST) and read_attributes(path / name / "zarr.json") != about:
+            return False
+        if name == DIGEST and kept_copy(path) is None:
+            return False
+        if name:
+            _open_array(path, group, name, parse(about))
+    except Exception:
+        return False
+    return True

@@ -1,0 +1,182 @@
+"""`adaprep evaluate` without a checkpoint: every base network of a workspace, measured once and kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cli import main
+from pipeline.workspace import results
+
+torch = pytest.importorskip("torch")
+
+from dataclasses import replace  # noqa: E402
+
+from pipeline.networks import checkpoint  # noqa: E402
+from pipeline.train import command, settings  # noqa: E402
+from pipeline.workspace import stores  # noqa: E402
+from tests.train.test_fit import TINY, make_space  # noqa: E402
+
+MakeBlobs = Callable[..., Path]
+
+
+@pytest.fixture
+def space(make_blobs: MakeBlobs, tmp_path: Path) -> stores.Workspace:
+    """Uniform, predicted and proposals, the first with two seeds."""
+    found = make_space(make_blobs(), tmp_path / "w", "train", "val")
+    request = replace(TINY, epochs=1)
+    command.run(found, None, request)
+    for sampler, seed in (("uniform", 0), ("uniform", 1), ("proposal", 0)):
+        chosen = replace(request.base, sampler=sampler)
+        command.run(found, None, replace(request, networks=("base",), base=chosen, seed=seed))
+    return found
+
+
+def evaluate(space: stores.Workspace, *arguments: str) -> tuple[int, str]:
+    options = ["--workspace", str(space.path), "--device", "cpu", "--architecture", TINY.base.architecture]
+    options = ["evaluate", *options, *arguments]
+    result = CliRunner().invoke(main, options)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.output
+
+
+def test_all_base_networks_are_measured_and_kept(space: stores.Workspace) -> None:
+    status, printed = evaluate(space, "--json")
+    assert status == 0, printed
+    kept = results.evaluations(space, "blobs", "val")
+    assert json.loads(printed) == kept
+    assert [one["settings"]["sampler"] for one in kept] == ["uniform", "uniform", "auxiliary", "proposal"]
+    assert all(len(one["systems"]) == 1 for one in kept)
+    for one in kept:  # the same networks, one by one
+        run = results.runs_folder(space, "blobs") / one["run"]
+        options = []
+        if one["settings"]["sampler"] == "auxiliary":
+            options = ["--auxiliary", str(next(run.parent.glob("auxiliary-*/best.pt")))]
+        if one["settings"]["sampler"] == "proposal":
+            options = ["--proposals"]
+        status, alone = evaluate(space, str(run / "best.pt"), *options, "--json")
+        assert status == 0, alone
+        assert json.loads(alone)[0]["systems"] == one["systems"]
+
+
+def test_a_run_whose_factory_is_not_given_is_listed_and_the_others_go_on(space: stores.Workspace) -> None:
+    runs = results.runs_folder(space, "blobs")
+    (some, *others) = sorted(runs.glob("base-*-uniform-*/best.pt"))
+    found = checkpoint.load(some)
+    rest = (found.arguments, found.state, found.about)
+    checkpoint.save(some, "base", "tests.train.test_fit:another", *rest)
+    status, printed = evaluate(space)
+    assert status == 1
+    assert "not evaluated: 1 runs" in printed
+    assert "no --base names it" in printed
+    assert "add --base tests.train.test_fit:another" in printed.replace("\n", " ")
+    kept = {one["run"] for one in results.evaluations(space, "blobs", "val")}
+    assert some.parent.name not in kept
+    assert {path.parent.name for path in others} < kept
+
+
+def test_a_damaged_checkpoint_is_listed_and_the_others_go_on(space: stores.Workspace) -> None:
+    some = min(results.runs_folder(space, "blobs").glob("base-*-uniform-*/best.pt"))
+    some.write_bytes(some.read_bytes()[:-100])
+    status, printed = evaluate(space)
+    assert status == 1
+    assert f"{some.parent.name}: {some} is damaged" in printed
+    assert len(results.evaluations(space, "blobs", "val")) == 3
+
+
+def test_what_was_measured_is_not_measured_again(space: stores.Workspace) -> None:
+    evaluate(space)
+    path = results.evaluation_path(next(results.runs_folder(space, "blobs").glob("base-*uniform*")), "val")
+    before = path.stat().st_mtime_ns
+    status, printed = evaluate(space)
+    assert status == 0
+    assert "0 measured now" in " ".join(printed.split())
+    assert path.stat().st_mtime_ns == before
+    evaluate(space, "--overwrite")
+    assert path.stat().st_mtime_ns > before
+
+
+def test_other_weights_are_measured_again(space: stores.Workspace) -> None:
+    evaluate(space)
+    run = next(results.runs_folder(space, "blobs").glob("base-*uniform*seed0*"))
+    path = results.evaluation_path(run, "val")
+    path.write_text(path.read_text().replace(json.loads(path.read_text())["weights"], "0" * 12))
+    _, printed = evaluate(space)
+    assert "1 measured now" in " ".join(printed.split())
+
+
+def test_seeds_are_put_together(space: stores.Workspace) -> None:
+    evaluate(space)
+    groups = results.groups(results.evaluations(space, "blobs", "val"))
+    assert [(g.sampler, g.seeds) for g in groups] == [
+        ("uniform", (0, 1)),
+        ("auxiliary", (0,)),
+        ("proposal", (0,)),
+    ]
+    figure = groups[0].figure("miou")
+    assert figure is not None
+    assert figure.mean == pytest.approx(sum(figure.values) / 2)
+    assert figure.deviation == pytest.approx(abs(figure.values[0] - figure.values[1]) / 2**0.5)
+
+
+def test_a_file_that_cannot_be_read_is_listed_and_nothing_kept(space: stores.Workspace) -> None:
+    image = next((space.path.parent / "blobs" / "images" / "val").glob("*.jpg"))
+    image.write_bytes(b"no image")
+    status, printed = evaluate(space)
+    assert status == 1
+    assert image.stem in printed
+    assert results.evaluations(space, "blobs", "val") == []
+
+
+def test_without_a_base_network_the_command_is_named(make_blobs: MakeBlobs, tmp_path: Path) -> None:
+    found = make_space(make_blobs(), tmp_path / "w", "train", "val")
+    status, printed = evaluate(found)
+    assert status == 1
+    assert "there is no trained base network" in printed
+    assert "Run: adaprep train" in " ".join(printed.split())
+
+
+def test_a_lost_auxiliary_network_is_named(space: stores.Workspace) -> None:
+    auxiliary = next(results.runs_folder(space, "blobs").glob("auxiliary-*"))
+    auxiliary.rename(auxiliary.with_name("moved"))
+    status, printed = evaluate(space)
+    assert status == 1
+    assert "was trained on samples of the auxiliary network" in " ".join(printed.split())
+
+
+def test_options_of_a_checkpoint_need_one(space: stores.Workspace) -> None:
+    status, printed = evaluate(space, "--proposals")
+    assert status == 2
+    assert "go with BASE, a checkpoint" in " ".join(printed.split())
+
+
+def test_settings_name_the_precision() -> None:
+    cpu = torch.device("cpu")
+    assert [command.uses_bfloat16(p, cpu) for p in ("auto", "float32", "bfloat16")] == [False, False, True]
+    assert command.uses_bfloat16("auto", torch.device("cuda"))
+    assert settings.Request(("base",)).precision == "auto"
+
+
+def test_a_tagged_variant_is_told_apart_and_keeps_its_baseline(space: stores.Workspace) -> None:
+    request = replace(TINY, networks=("base",), epochs=1, tag="other", seed=0)
+    command.run(space, None, replace(request, base=replace(request.base, sampler="uniform")))
+    status, printed = evaluate(space)
+    assert status == 0, printed
+    assert "uniform (other)" in printed
+    groups = results.groups(results.evaluations(space, "blobs", "val"))
+    predicted = next(g for g in groups if g.sampler == "auxiliary")
+    beside = results.baseline(predicted, groups)
+    assert beside is not None
+    assert (beside.tag, beside.seeds) == ("", (0, 1))
+
+
+def test_a_run_that_is_over_names_its_best_weights(space: stores.Workspace) -> None:
+    from pipeline.networks import checkpoint
+
+    for run in results.complete_runs(space, "blobs"):
+        kept = json.loads((run / "result.json").read_text(encoding="utf-8"))
+        assert kept["weights"] == checkpoint.load(run / "best.pt").identity
