@@ -13,6 +13,8 @@ from pipeline.report import bounds, reconstruction, show
 
 IMAGES = Path(__file__).parent / "images"
 WIDTH = 1600
+SHOWN = 2
+"""Which validation scene."""
 
 
 def shrink(path: Path, name: str) -> None:
@@ -29,10 +31,10 @@ def main() -> None:
         demo.generate(root / "data", train=1, val=6)
         data = demo.Demo(root / "data")
         frames = data.frames("val")
-        scene = show.load_scene(data, frames[0], (8, 8))
+        scene = show.load_scene(data, frames[SHOWN], (8, 8))
         show.draw_points(data, scene, root / "points.png", (0.1, 1.0, 10.0), resized=32)
         shrink(root / "points.png", "demo.jpg")
-        reconstruction.draw(data, scene, root / "kept.png", (8, 8), 1.0, 64)
+        reconstruction.draw(data, scene, root / "kept.png", (8, 8), 1.0, 32)
         shrink(root / "kept.png", "kept.jpg")
         wanted = upper_bound.settings([16, 32, 64, 128, 256], [(8, 8)], [0.3, 1.0, 3.0])
         bounds.plot(upper_bound.run(data, "val", frames, wanted), root / "bound.png")

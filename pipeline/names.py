@@ -64,7 +64,7 @@ def safe_component(text: str) -> str:
     """A file name made of any text, such as a class's name; two texts never give the same."""
     if not _problem(text):
         return text
-    plain = UNSAFE.sub("-", text).strip(".-_+=@")[:40]
+    plain = UNSAFE.sub("-", text).strip(".-_+=@").encode()[:60].decode(errors="ignore")
     mark = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{plain}-{mark}" if plain else mark
 

@@ -24,7 +24,7 @@ from pipeline.datasets.scenes.canvas import Canvas, Color, Numbers, corners
 from pipeline.errors import AdaprepError
 
 SIZE = (160, 200)
-DIGESTS = ["416e68d9117fccbe", "6804d322b43dea34"]
+DIGESTS = ["d5eaa8d14fa34ae9", "dd2409d9c011d8d8"]
 """Of the label maps of the first scenes, 271 x 338."""
 
 

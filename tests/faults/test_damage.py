@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -58,12 +57,6 @@ DESCRIPTIONS = (
     "dataset.json",
     "failures-boundaries.json",
     *ARRAYS,
-)
-NOT_YET = (
-    ("an array without zarr.json is taken for no array of its store", ARRAYS, [remove]),
-    ("boundaries does not list again where the list is damaged", ["inputs.tsv"], [cut, empty]),
-    ("boundaries does not describe again what it cannot read", ["dataset.json"], [cut, empty]),
-    ("verify does not see a split without dataset.json", ["dataset.json"], [remove]),
 )
 
 
@@ -124,30 +117,15 @@ def test_any_damaged_chunk_is_repaired_to_the_same_bytes(
     check(world, whole, harm, name, must_name=not gone)
 
 
-def descriptions() -> list[Any]:
-    """Every description with every harm; what does not lead back yet is marked."""
-    marks = {
-        (name, harm): pytest.mark.xfail(strict=False, reason=reason)
-        for reason, names, harms in NOT_YET
-        for name in names
-        for harm in harms
-    }
-    return [
-        pytest.param(harm, name, marks=marks.get((name, harm), ()), id=f"{harm.__name__}-{name}")
-        for name in DESCRIPTIONS
-        for harm in (cut, empty, remove)
-    ]
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(("harm", "name"), descriptions())
+@pytest.mark.parametrize("harm", [cut, empty, remove])
+@pytest.mark.parametrize("name", DESCRIPTIONS)
 def test_a_damaged_description_is_repaired_to_the_same_bytes(
     harm: Harm, name: str, world: World, whole: World
 ) -> None:
     check(world, whole, harm, name, must_name="failures" not in name)
 
 
-@pytest.mark.xfail(strict=False, reason="the content of a sound chunk is not compared with anything")
 @pytest.mark.parametrize("name", ["boundaries.zarr/packed/c", "samples/uniform-8.zarr/image/c"])
 def test_a_sound_chunk_of_other_images_is_named_and_repaired(name: str, world: World, whole: World) -> None:
     chunks = world.space / "blobs" / "train" / name

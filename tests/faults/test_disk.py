@@ -21,13 +21,11 @@ from tests.faults.harness import (
 ROOM = {"evaluate": 0}
 """Bytes that are free when a command begins, where 24 KiB would do: so that it fills the disk."""
 
-PYTORCH = pytest.mark.xfail(strict=False, reason="what is said of a checkpoint is PyTorch's message")
-
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
-    ["boundaries", "solve-tensors", "sample", pytest.param("train", marks=PYTORCH), "evaluate", "report"],
+    ["boundaries", "solve-tensors", "sample", "train", "evaluate", "report"],
 )
 def test_a_disk_that_fills_ends_in_a_sentence_and_later_in_the_same_bytes(
     command: str, stages: dict[str, Stage], tmp_path: Path

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.datasets.base import Frame
 from pipeline.datasets.custom import Custom
 from tests.faults.harness import World, adaprep, assert_whole, make_world
 
@@ -30,15 +29,15 @@ def world(tmp_path: Path) -> World:
 
 
 def break_reader(
-    monkeypatch: pytest.MonkeyPatch, fault: Callable[[], None], name: str = "read_labels"
+    monkeypatch: pytest.MonkeyPatch, fault: Callable[[], None], name: str = "decode_labels"
 ) -> None:
     """Reading one frame's labels, or image, meets the fault."""
     read = getattr(Custom, name)
 
-    def faulty(dataset: Custom, frame: Frame) -> Any:
-        if BAD in frame.name:
+    def faulty(dataset: Custom, *about: Any) -> Any:
+        if BAD in about[-1].name:
             fault()
-        return read(dataset, frame)
+        return read(dataset, *about)
 
     monkeypatch.setattr(Custom, name, faulty)
 

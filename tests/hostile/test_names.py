@@ -235,7 +235,9 @@ def spoil_into_a_file(store: Path) -> None:
 )
 def test_what_is_no_store_of_ours_is_not_deleted(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
     path = tmp_path / "w" / "d" / "train" / "boundaries.zarr"
-    stores.create(path, {"status": stores.ArraySpec((), "uint8")}, {}, stores.Layout(8, 8), {"count": 3})
+    stores.create(
+        path, {"status": stores.ArraySpec((), "uint8")}, {}, stores.Layout(8, 8), {"count": 3, "sha256": ""}
+    )
     disk.write_text(path.with_name("dataset.json"), "{}")
     spoil(path)
     before = tree(tmp_path)
@@ -246,7 +248,9 @@ def test_what_is_no_store_of_ours_is_not_deleted(tmp_path: Path, spoil: Callable
 
 def test_a_damaged_store_of_ours_is_deleted(tmp_path: Path) -> None:
     path = tmp_path / "w" / "d" / "train" / "boundaries.zarr"
-    stores.create(path, {"status": stores.ArraySpec((), "uint8")}, {}, stores.Layout(8, 8), {"count": 3})
+    stores.create(
+        path, {"status": stores.ArraySpec((), "uint8")}, {}, stores.Layout(8, 8), {"count": 3, "sha256": ""}
+    )
     (path / "zarr.json").write_bytes(b"{\x00")
     (path / "status" / "c").mkdir(exist_ok=True)
     (path / "status" / "c" / f"0.{'a' * 32}.partial").write_bytes(b"half")

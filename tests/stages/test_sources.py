@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -229,21 +230,21 @@ def test_whatever_one_file_brings_about_costs_no_other(
     yaml = make_blobs(train=10)
 
     def fail(method: Callable[..., object], number: str) -> Callable[..., object]:
-        def call(self: Dataset, frame: Frame) -> object:
-            if number in frame.name:
+        def call(self: Dataset, *about: Any) -> object:
+            if number in about[-1].name:
                 raise error
-            return method(self, frame)
+            return method(self, *about)
 
         return call
 
     kind = type(registry.load(str(yaml)))
-    monkeypatch.setattr(kind, "read_labels", fail(kind.read_labels, "0004"))
+    monkeypatch.setattr(kind, "decode_labels", fail(kind.decode_labels, "0004"))
     monkeypatch.setattr(kind, "label_size", fail(kind.label_size, "0004"))
     monkeypatch.setattr(kind, "read_image", fail(kind.read_image, "0006"))
     folder, summary = run_all(tmp_path / "w", yaml)
     assert [f.index for f in summary.failures] == [4]
     assert "0004.png: " in summary.failures[0].reason
-    assert (summary.failures[0].reason.count("not enough memory") == 1) == isinstance(error, MemoryError)
+    assert (summary.failures[0].reason.count("memory ran out") == 1) == isinstance(error, MemoryError)
     status = stores.open_store(folder.sample_stores()[0]).status()
     assert np.flatnonzero(status != stores.DONE).tolist() == [4, 6]
 
@@ -288,6 +289,7 @@ def test_one_size_beyond_reason_costs_its_file_alone(
         return next((s for number, s in claims.items() if number in frame.name), honest(self, frame))
 
     monkeypatch.setattr(kind, "label_size", size)
+    monkeypatch.setattr(listing, "_proven_size", lambda dataset, frame: size(dataset, frame))
     folder, summary = run_all(tmp_path / "w", yaml)
     assert stores.open_store(folder.boundaries)["packed"].shape == (8, 2, 40, 7)
     assert [f.index for f in summary.failures] == [3, 5]
@@ -295,7 +297,7 @@ def test_one_size_beyond_reason_costs_its_file_alone(
         summary.failures[0].reason
     )
     assert prepare(tmp_path / "w", yaml)[2].todo == ((0, 8),), "what failed is tried again"
-    monkeypatch.setattr(kind, "label_size", honest)
+    monkeypatch.undo()
     _, summary = run_all(tmp_path / "w", yaml)
     assert summary.failures == []
 

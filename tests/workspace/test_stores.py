@@ -357,11 +357,10 @@ def test_blocks_of_nothing_but_fill_are_complete_under_any_codec_pipeline(tmp_pa
     assert [f.problems for f in finding] == [[], []]
 
 
-def test_a_store_that_is_a_file_is_replaced(tmp_path: Path) -> None:
+def test_a_file_in_the_place_of_a_store_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "s.zarr").write_text("x")
-    (tmp_path / "s.zarr.partial").write_text("x")
     with pytest.raises(AdaprepError, match="is not a store of adaprep"):
         stores.open_store(tmp_path / "s.zarr")
-    stores.remove(tmp_path / "s.zarr")
-    done(tmp_path / "s.zarr")
-    assert [p.name for p in tmp_path.iterdir()] == ["s.zarr"]
+    with pytest.raises(AdaprepError, match="it is left as it is. Move it away"):
+        stores.remove(tmp_path / "s.zarr")
+    assert (tmp_path / "s.zarr").read_text() == "x"

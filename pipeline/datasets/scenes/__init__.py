@@ -137,7 +137,7 @@ class Street(Canvas):
         spots = [place(chance(-0.2, 0.2) * tall, chance(0.45, 0.9) * tall, 0) for _ in range(9)]
         radius = 0.2 * tall * self.focal / place.z
         clumps = np.array([(*self.view(spot), radius) for spot in spots])
-        self.leaves(clumps, int(min(900, max(60, 5 * radius))), self.pick("leaf"))
+        self.leaves(clumps, int(min(480, max(24, 3 * radius))), self.pick("leaf"))
 
     def _vehicle(self, name: str, place: Place) -> None:
         self.thing(name, place.z)

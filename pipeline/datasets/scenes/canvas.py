@@ -131,12 +131,13 @@ class Canvas:
         centre, middle = near[:, :2] + near[:, 2:] * offset, (clumps.max(0) + clumps.min(0)) / 2
         tilt = 0.35 * offset + (centre - middle[:2]) / (8 * middle[2])
         shade = 0.68 - tilt[:, 1] + 0.5 * self.sun * tilt[:, 0] + 0.25 * random(count)
-        size = near[:, 2:, None] * (0.07 + 0.1 * random((count, 5, 1)))
+        size = near[:, 2:, None] * (0.09 + 0.12 * random((count, 5, 1)))
         dots = centre[:, None] + size * (np.array(CIRCLE[1:11:2]) + 0.8 * random((count, 5, 2)) - 0.4)
         for column, row, radius in clumps.tolist():
-            self.fill([(column + 0.8 * radius * a, row + 0.8 * radius * b) for a, b in CIRCLE], color, 0.5)
+            self.fill([(column + 0.7 * radius * a, row + 0.7 * radius * b) for a, b in CIRCLE], color, 0.5)
+        ragged = np.abs(offset).max(1) > 0.3
         for i in np.argsort(shade, kind="stable").tolist():
-            self.fill(dots[i].tolist(), color, max(0.35, float(shade[i])))
+            self.fill(dots[i].tolist(), color, max(0.35, float(shade[i])), mark=bool(ragged[i]))
 
     def _sky(self) -> Image.Image:
         """The backdrop: a gradient, and clouds that flatten towards the horizon."""
@@ -164,7 +165,9 @@ class Canvas:
         strength = np.array([GRAIN.get(name, 4) for name in self.labels], np.float32)[seen]
         slabs = np.array([name == "sidewalk" for name in self.labels])[seen]
         change = tile[down & 255, across & 255] * strength * (0.025 / (3 + np.minimum(ahead / 4, 5)))
-        change -= ((ahead % 0.8 < 0.03) | (right % 0.8 < 0.03)) * slabs * (100 / (3 + ahead))
+        ground = slice(int(self.row), height)
+        joints = (ahead[ground] % 0.8 < 0.03) | (right[ground] % 0.8 < 0.03)
+        change[ground] -= joints * slabs[ground] * (180 / (3 + ahead[ground]))
         change -= 7 * (2 * rows / height - 1) ** 2 + 14 * (2 * columns / width - 1) ** 2
         picture: NDArray[np.int16] = np.asarray(self.image.reduce(2)) + change.astype(np.int16)[..., None]
         return picture.clip(0, 255).astype(np.uint8)
