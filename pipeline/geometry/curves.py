@@ -16,6 +16,9 @@ from pipeline.geometry._arguments import numbers, whole
 
 Points = NDArray[np.float64]
 
+MAX_COORDINATE = 1e100
+"""Squared distances of larger ones overflow."""
+
 MAX_SIGMA = 100
 MAX_POINTS = 10**8
 """Vertices that `refine` makes at most."""
@@ -174,8 +177,7 @@ def distances(points: Points, curves: Sequence[Points]) -> Points:
     if points.ndim != 2 or points.shape[1] != 2:
         raise ValueError(f"points have shape {points.shape}, must be (P, 2)")
     numbers("array of points", points)
-    if not np.isfinite(points).all():
-        raise ValueError(f"points of shape {points.shape} are NaN or infinite")
+    _check_range("points", points)
     for curve in curves:
         _check_curve(curve)
     from scipy.spatial import cKDTree
@@ -228,5 +230,12 @@ def _check_curve(curve: Points) -> None:
     if curve.ndim != 2 or curve.shape[1] != 2 or len(curve) < 3:
         raise ValueError(f"curve has shape {curve.shape}, must be (K, 2) with at least 3 vertices")
     numbers("curve", curve)
-    if not np.isfinite(curve).all():
-        raise ValueError(f"curve of shape {curve.shape} has vertices that are NaN or infinite")
+    _check_range("curve", curve)
+
+
+def _check_range(what: str, points: Points) -> None:
+    if not (np.abs(np.asarray(points, np.float64)) <= MAX_COORDINATE).all():
+        raise ValueError(
+            f"{what} of shape {points.shape} with coordinates that are NaN or infinite, or beyond "
+            f"{MAX_COORDINATE:g}"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import pickle
 import resource
@@ -60,7 +61,7 @@ def content(kind: str = "base") -> dict[str, Any]:
         "network": "unet" if kind == "base" else "auxiliary",
         "arguments": arguments,
         "state": dict(network.state_dict()),
-        "about": dict(ABOUT),
+        "about": copy.deepcopy(ABOUT),
         "training": {"position": {"epoch": 1}},
     }
 
@@ -422,12 +423,12 @@ def mutated_fields(fields: dict[str, Any], rng: np.random.Generator) -> dict[str
             if isinstance(below, (dict, list)) and rng.integers(4):
                 place = below
                 continue
-            value = HOSTILE[rng.integers(len(HOSTILE))]
+            value = copy.deepcopy(HOSTILE[rng.integers(len(HOSTILE))])
             action = rng.integers(4)
             if action == 0:
                 place.pop(key)
             elif action == 1 and isinstance(place, dict):
-                place[HOSTILE[rng.integers(10, 16)]] = value
+                place[str(HOSTILE[rng.integers(10, 16)])] = value
             else:
                 place[key] = value
             break
