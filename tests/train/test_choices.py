@@ -140,10 +140,18 @@ def sampled_by(space: stores.Workspace) -> dict[str, Path]:
         "grid": [4, 4],
         "lambda": None,
         "seed": 0,
+        "rate": 1e-3,
+        "epochs": 1,
+        "batch_size": 4,
+        "weight_decay": 0.0,
+        "validate_every": 1,
+        "augmentation": {},
     }
     (folder / "settings.json").write_text(json.dumps({"settings": settings}))
     weights_of_base = checkpoint.load(folder / "best.pt").identity
-    (folder / "result.json").write_text(json.dumps({"weights": weights_of_base, "best_epoch": 1}))
+    (folder / "result.json").write_text(
+        json.dumps({"weights": weights_of_base, "best_epoch": 1, "epochs": 1, "figures": {}, "seconds": 1.0})
+    )
     return paths
 
 
