@@ -107,7 +107,7 @@ def test_a_damaged_chunk_is_named_and_repaired(harm: Harm, name: str, world: Wor
     check(world, whole, harm, name)
 
 
-@pytest.mark.slow
+@pytest.mark.fuzz
 @pytest.mark.parametrize("harm", [corrupt, empty, remove])
 @pytest.mark.parametrize("name", CHUNKS)
 def test_any_damaged_chunk_is_repaired_to_the_same_bytes(
@@ -117,7 +117,7 @@ def test_any_damaged_chunk_is_repaired_to_the_same_bytes(
     check(world, whole, harm, name, must_name=not gone)
 
 
-@pytest.mark.slow
+@pytest.mark.fuzz
 @pytest.mark.parametrize("harm", [cut, empty, remove])
 @pytest.mark.parametrize("name", DESCRIPTIONS)
 def test_a_damaged_description_is_repaired_to_the_same_bytes(
@@ -148,7 +148,7 @@ def test_a_damaged_chunk_ends_reading_commands_in_a_sentence(world: World) -> No
 RUN = "blobs/runs/base-unet-uniform-8-seed0"
 
 
-@pytest.mark.slow
+@pytest.mark.fuzz
 @pytest.mark.parametrize("harm", [cut, empty, remove])
 @pytest.mark.parametrize("name", ["best.pt", "last.pt", "result.json", "history.csv", "evaluation-val.json"])
 @pytest.mark.parametrize("command", ["evaluate", "report"])

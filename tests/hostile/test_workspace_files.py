@@ -229,13 +229,13 @@ def test_what_is_advised_makes_a_damaged_workspace_whole(copy: Path, file: str, 
     check(copy, file, how)
 
 
-@pytest.mark.slow
+@pytest.mark.fuzz
 @pytest.mark.parametrize(("file", "how"), ALL, ids=[problem(*case) for case in ALL])
 def test_any_file_may_be_damaged_in_any_way(copy: Path, file: str, how: str) -> None:
     check(copy, file, how)
 
 
-@pytest.mark.slow
+@pytest.mark.fuzz
 @pytest.mark.parametrize("folder", [f"{s}/{a}" for s, arrays in ARRAYS.items() for a in ("", *arrays)])
 def test_any_folder_may_be_lost(copy: Path, folder: str) -> None:
     before = tree(copy / "w")
