@@ -1,5 +1,6 @@
 """adaprep: adaptive downsampling near semantic boundaries, from label maps to trained networks."""
 
-from pipeline import numba_cache
+from pipeline import moved, numba_cache
 
+moved.install()
 numba_cache.prepare()
