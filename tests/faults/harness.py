@@ -218,13 +218,14 @@ def any_block_done(world: World, split: str = "train") -> bool:
 def contents(space: Path) -> dict[str, str]:
     """Every file of a workspace with the hash of what it says: without locks, and without times.
 
-    Checkpoints are compared by their tensors, bit for bit: the file around them holds a time. TensorBoard's
+    Stamps are times, and a hint alone. Checkpoints are compared by their tensors, bit for bit: the file around
+    them holds a time. TensorBoard's
     files are named by the time and the process.
     """
     return {
         str(path.relative_to(space)): _digest(path, space)
         for path in sorted(space.rglob("*"))
-        if path.is_file() and path.name != ".lock" and "tfevents" not in path.name
+        if path.is_file() and path.name not in (".lock", "stamps.npy") and "tfevents" not in path.name
     }
 
 
