@@ -218,9 +218,8 @@ def any_block_done(world: World, split: str = "train") -> bool:
 def contents(space: Path) -> dict[str, str]:
     """Every file of a workspace with the hash of what it says: without locks, and without times.
 
-    Stamps are times, and a hint alone. Checkpoints are compared by their tensors, bit for bit: the file around
-    them holds a time. TensorBoard's
-    files are named by the time and the process.
+    Stamps are times, and a hint alone. Checkpoints are compared by their tensors, bit for bit: the file
+    around them holds a time. TensorBoard's files are named by the time and the process.
     """
     return {
         str(path.relative_to(space)): _digest(path, space)
