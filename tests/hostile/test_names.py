@@ -299,6 +299,28 @@ def test_a_lock_says_who_holds_it_and_is_empty_afterwards(tmp_path: Path) -> Non
     assert (tmp_path / ".lock").read_bytes() == b""
 
 
+def test_a_lock_goes_with_the_process_that_held_it(tmp_path: Path) -> None:
+    start = "import os, pathlib, sys\nfrom pipeline.workspace import disk\n"
+    code = start + "with disk.lock(pathlib.Path(sys.argv[1])): os._exit(9)"
+    assert (
+        subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=REPOSITORY, timeout=60).returncode
+        == 9
+    )
+    assert (tmp_path / ".lock").read_bytes().startswith(b"process ")
+    with disk.lock(tmp_path):
+        pass
+    assert (tmp_path / ".lock").read_bytes() == b""
+
+
+def test_no_module_needs_what_windows_has_not() -> None:
+    code = (
+        "import sys, os\nsys.modules['fcntl'] = None\n"
+        "for name in ('O_NOFOLLOW', 'O_NONBLOCK', 'O_CLOEXEC', 'pread'): delattr(os, name)\n"
+        "from pipeline.workspace import blocks, disk, folders, layout, records, results, runs, stores"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, timeout=120)
+
+
 NAMES = {
     "escape": ("a\x1b[2J\x1b]0;owned\x07", r"a\x1b[2J\x1b]0;owned\x07"),
     "bidi": ("a\u202egnp", r"a\u202egnp"),
