@@ -23,7 +23,7 @@ from pipeline.errors import AdaprepError, BusyError
 from pipeline.names import check_component, one_line
 from pipeline.report import console
 from pipeline.train.settings import Base, Request
-from pipeline.workspace import disk, results, stores
+from pipeline.workspace import disk, stores
 from pipeline.workspace.runs import Run
 from tests.conftest import tree
 
@@ -97,10 +97,10 @@ def test_no_name_leads_out_of_the_workspace(guarded: Path, name: str) -> None:
     for make in (
         lambda: space.folder(name, "train").path,
         lambda: space.folder("d", name).path,
-        lambda: results.upper_bound_path(space, "d", name),
-        lambda: results.evaluation_path(results.runs_folder(space, "d") / "r", name),
-        lambda: results.runs_folder(space, name) / "base",
-        lambda: space.path / "d" / "runs" / Request(("base",), base=Base(), tag=name).run_name("base"),
+        lambda: space.upper_bound_file("d", name),
+        lambda: space.run("d", "r").evaluation_file(name),
+        lambda: space.runs_folder(name) / "base",
+        lambda: space.run("d", Request(("base",), base=Base(), tag=name).run_name("base")).path,
     ):
         try:
             path = make()
