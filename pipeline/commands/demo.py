@@ -42,7 +42,7 @@ def run(options: Options) -> bool:
     from pipeline.stages import demo as stage
 
     space, writer = opening.open_workspace(options.workspace), Writer(force=options.force)
-    picture = space.path / "demo.png"
+    picture = space.demo_picture
     if not options.data_only:
         writer.check(picture)
     data = stage.generate(options.root, options.train, options.val, say)

@@ -51,7 +51,7 @@ def run(options: Options) -> bool:
     space, examples, damaged = opening.open_workspace(options.workspace), None, list[str]()
     data, frames = page.shown(space, options.dataset, options.split, options.root)
     writer = Writer(opening.files_of(data, frames), options.force)
-    folder = options.output or page.default_folder(space, data.name, options.split)
+    folder = options.output or space.report_folder(data.name, options.split)
     page.check_folder(folder, writer)
     if importlib.util.find_spec("torch") and importlib.util.find_spec("timm"):
         from pipeline.evaluation import examples as stage
@@ -70,14 +70,11 @@ def run(options: Options) -> bool:
 
 def state(options: Options) -> State:
     """Done once the page is newer than all figures there are."""
-    from pipeline.report import page
-    from pipeline.workspace import results
-
     space = opening.open_workspace(options.workspace)
     name = space.folders(options.dataset, [options.split])[0].dataset
-    runs = results.runs_folder(space, name)
-    shown = [*runs.glob("*/result.json"), *runs.glob(f"*/{results.evaluation_path(Path(), options.split)}")]
-    shown.append(results.upper_bound_path(space, name, options.split))
+    runs = space.runs(name)
+    shown = [path for run in runs for path in (run.result_file, run.evaluation_file(options.split))]
+    shown.append(space.upper_bound_file(name, options.split))
     newest = max((path.stat().st_mtime for path in shown if path.exists()), default=0.0)
-    path = (options.output or page.default_folder(space, name, options.split)) / "index.html"
+    path = (options.output or space.report_folder(name, options.split)) / "index.html"
     return "done" if path.exists() and path.stat().st_mtime >= newest else "to do"

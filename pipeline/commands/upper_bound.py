@@ -102,7 +102,7 @@ def _keep(options: Options, reports: Sequence[Report]) -> None:
 
     space = opening.open_workspace(options.workspace)
     for report in reports:
-        kept = results.upper_bound_path(space, report.dataset.name, report.split)
+        kept = space.upper_bound_file(report.dataset.name, report.split)
         results.write(kept, report.as_dict())
         say(f"kept: {kept}", err=options.as_json)
 

@@ -46,7 +46,7 @@ class Evaluations:
 
 @dataclass(frozen=True)
 class _Candidate:
-    run: Path
+    run: stores.RunFolder
     settings: dict[str, Any]
     base: Checkpoint
 
@@ -113,18 +113,18 @@ def run_all(
 
 def _candidates(space: stores.Workspace, dataset: str) -> tuple[list[_Candidate], list[str], list[Failure]]:
     """Base runs that are over, the names of those that are not, and runs that cannot be read."""
-    folder = results.runs_folder(space, dataset)
     complete: list[_Candidate] = []
     incomplete: list[str] = []
     refused: list[Failure] = []
-    for about in sorted(folder.glob("*/settings.json")):
-        run = about.parent
+    for run in space.runs(dataset):
+        if not run.settings_file.exists():
+            continue
         try:
             settings = results.settings_of(run)
             if settings["network"] != "base":
                 continue
             if results.result_of(run) is not None:
-                complete.append(_Candidate(run, settings, load_base(run / "best.pt")))
+                complete.append(_Candidate(run, settings, load_base(run.best)))
             else:
                 incomplete.append(run.name)
         except AdaprepError as error:
@@ -132,7 +132,8 @@ def _candidates(space: stores.Workspace, dataset: str) -> tuple[list[_Candidate]
     if not complete and not refused:
         unfinished = f" ({', '.join(incomplete)} is not finished)" if incomplete else ""
         raise AdaprepError(
-            f"there is no trained base network in {folder}{unfinished}. Run: adaprep train   "
+            f"there is no trained base network in {space.runs_folder(dataset)}{unfinished}. "
+            f"Run: adaprep train   "
             f"or name a checkpoint: adaprep evaluate BASE.pt"
         )
     return complete, incomplete, refused
@@ -155,8 +156,7 @@ def _systems(
     refused: list[Failure],
 ) -> dict[str, System]:
     """The candidates' systems by the names of their runs; what cannot be made is added to `refused`."""
-    folder = results.runs_folder(space, dataset.name)
-    auxiliaries = auxiliary_networks(folder) if any(_sampled_by(c) for c in todo) else {}
+    auxiliaries = auxiliary_networks(space.runs(dataset.name)) if any(_sampled_by(c) for c in todo) else {}
     systems = {}
     for candidate in todo:
         named = [name for name in factories if name == candidate.base.network]
@@ -186,7 +186,7 @@ def _measure(
             report, systems=[systems[run]], scores={systems[run].name: report.scores[run]}, notes=[]
         )
         about = {"run": run, "weights": candidate.weights, "settings": candidate.settings}
-        results.write(results.evaluation_path(candidate.run, split), {**about, **alone.as_dict()})
+        results.write(candidate.run.evaluation_file(split), {**about, **alone.as_dict()})
     return []
 
 
@@ -210,7 +210,7 @@ def _system(
     if wanted is not None and wanted not in auxiliaries:
         raise AdaprepError(
             f"{candidate.run.name} was trained on samples of the auxiliary network {wanted}, which no run in "
-            f"{candidate.run.parent} holds: evaluate it by itself, "
+            f"{candidate.run.path.parent} holds: evaluate it by itself, "
             f"adaprep evaluate {base.path} --auxiliary FILE, or move it away."
         )
     return open_system(base, auxiliaries[wanted] if wanted else None, device, factories=factories)[0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -100,9 +99,9 @@ def _told(damaged: list[str] | None) -> Iterator[None]:
         damaged.append(str(error))
 
 
-def _choose(space: stores.Workspace, dataset: str, damaged: list[str] | None) -> dict[str, Path]:
+def _choose(space: stores.Workspace, dataset: str, damaged: list[str] | None) -> dict[str, stores.RunFolder]:
     """The runs to show, by sampler."""
-    places: dict[tuple[int, str, str], dict[str, Path]] = {}
+    places: dict[tuple[int, str, str], dict[str, stores.RunFolder]] = {}
     for run in results.complete_runs(space, dataset):
         about: dict[str, Any] = {"network": None}
         with _told(damaged):
@@ -123,19 +122,23 @@ def _inverse(name: str, seed: int) -> str:
 
 
 def _open(
-    space: stores.Workspace, dataset: Dataset, run: Path, device: torch.device, factories: Sequence[str]
+    space: stores.Workspace,
+    dataset: Dataset,
+    run: stores.RunFolder,
+    device: torch.device,
+    factories: Sequence[str],
 ) -> System | None:
-    base = load_base(run / "best.pt")
+    base = load_base(run.best)
     check_classes(base, dataset.name, dataset.classes.names)
     named = [name for name in factories if name == base.network]
     if base.about["sampler"] == "uniform":
         return open_system(base, None, device, factories=named)[0]
-    path = auxiliary_networks(results.runs_folder(space, dataset.name)).get(base.about.get("auxiliary", ""))
+    path = auxiliary_networks(space.runs(dataset.name)).get(base.about.get("auxiliary", ""))
     return open_system(base, path, device, factories=named)[0] if path else None
 
 
 def _label(
-    frame: Frame, crop: NDArray[np.uint8], systems: dict[str, System], runs: dict[str, Path]
+    frame: Frame, crop: NDArray[np.uint8], systems: dict[str, System], runs: dict[str, stores.RunFolder]
 ) -> Example:
     tensors = {name: system.tensor(crop) for name, system in systems.items()}
     labels: dict[str, Any] = {name: s.labels(crop, tensors[name]) for name, s in systems.items()}

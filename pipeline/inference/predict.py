@@ -78,9 +78,9 @@ def class_table(base: Checkpoint, dataset: str | None, space: stores.Workspace) 
     from pipeline.stages.inputs import open_dataset
 
     name = str(base.about["dataset"])
-    held = sorted(space.dataset_folder(name).glob("*/dataset.json")) if dataset is None else []
+    held = space.described(name) if dataset is None else []
     if held:
-        data = open_dataset(stores.SplitFolder(held[0].parent))
+        data = open_dataset(held[0])
     elif (chosen := dataset or name) in registry.names():
         data = registry.load(chosen, Path())  # its class table alone is looked at
     elif dataset is not None:

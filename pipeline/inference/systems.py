@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from pipeline.inference.predictor import Predictor
 from pipeline.names import printable
 from pipeline.networks import checkpoint, macs
 from pipeline.networks.checkpoint import Checkpoint
-from pipeline.workspace.stores import lambda_name
+from pipeline.workspace.stores import RunFolder, lambda_name
 
 _APPLYING = threading.Lock()  # a network uses all cores or the GPU by itself; decoding goes on meanwhile
 
@@ -104,15 +104,16 @@ def load_base(path: Path) -> Checkpoint:
     return found
 
 
-def auxiliary_networks(folder: Path) -> dict[str, Path]:
-    """Best checkpoints of the auxiliary runs in a folder of runs, by the identity of their weights.
+def auxiliary_networks(runs: Iterable[RunFolder]) -> dict[str, Path]:
+    """Best checkpoints of the auxiliary networks among some runs, by the identity of their weights.
 
     Those that cannot be read are left out: a run that needs one of them is told that it is not there.
     """
     found = {}
-    for path in sorted(folder.glob("auxiliary-*/best.pt")):
-        with suppress(AdaprepError):
-            found[checkpoint.load(path, "auxiliary").identity] = path
+    for run in runs:
+        if run.name.startswith("auxiliary-") and run.best.exists():
+            with suppress(AdaprepError):
+                found[checkpoint.load(run.best, "auxiliary").identity] = run.best
     return found
 
 

@@ -96,11 +96,6 @@ def command_of(
     return shlex.join(["adaprep", "sample", *words, *split])
 
 
-def store_paths(folder: stores.SplitFolder) -> list[Path]:
-    """Every store of a split; the boundaries' comes first, be it there or not."""
-    return [folder.boundaries, *folder.tensor_stores(), *folder.sample_stores()]
-
-
 # Stores that cannot be opened
 
 
@@ -242,7 +237,7 @@ def check_lists(
     record = folder.failures("boundaries")
     if store is not None and not record.exists() and (store.status() == stores.FAILED).any():
         finding.problems.append(f"{record}, which says why images failed, is lost; run: {command}")
-    for path in sorted(folder.path.glob("failures-*.json")):
+    for path in folder.failure_lists():
         finding.checked += 1
         if not is_record(path):
             finding.problems.append(f"{path} is damaged; " + _deleted(repair))

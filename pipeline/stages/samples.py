@@ -125,7 +125,7 @@ def plan(folder: stores.SplitFolder, outputs: Sequence[Output], overwrite: bool 
         }
         wide = max(int(np.prod(s.shape)) for s in specs.values() if s.chunk_per_image)
         shard = stores.Layout.choose(source.count, wide).shard
-        path = folder_of(folder) / f"{output.name}.zarr"
+        path = folder.sample(output.name)
         own = {k: v for k, v in source.parameters.items() if k not in ("grid",)}
         plans.append(
             make_plan(

@@ -80,11 +80,10 @@ def _unreadable(folder: stores.SplitFolder, path: Path, stage: str, problem: str
 def failures(workspace: stores.Workspace, dataset: str | None = None) -> list[dict[str, Any]]:
     """What failed in the last run of each stage: split, stage, index, name, reason."""
     rows: list[dict[str, Any]] = []
-    for path in sorted(workspace.path.glob("*/*/failures-*.json")):
-        folder = stores.SplitFolder(path.parent)
+    for folder, path in workspace.failure_lists():
         if dataset not in (None, folder.dataset):
             continue
-        about = {"split": folder.title, "stage": path.stem.removeprefix("failures-")}
+        about = {"split": folder.title, "stage": folder.stage_of(path)}
         try:
             rows += [{**about, **f} for f in records.read(path, records.FAILURES)["failures"]]
         except AdaprepError as error:

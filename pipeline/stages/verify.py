@@ -122,7 +122,7 @@ class Files:
         dataset = _dataset(folder, root)
         usable = True
         digests: list[Finding] = []
-        for path in damage.store_paths(folder):
+        for path in folder.stores():
             store, problems = damage.open_or_mend(
                 path, repair, damage.command_of(folder, path, dataset, None)
             )

@@ -19,9 +19,9 @@ from pipeline.train.data import Augmentation
 from pipeline.train.fit import Task
 from pipeline.train.prepare import Splits
 from pipeline.train.settings import Request, Schedule
-from pipeline.workspace import runs, stores
+from pipeline.workspace import stores
 from pipeline.workspace.runs import Run
-from pipeline.workspace.stores import lambda_name
+from pipeline.workspace.stores import RunFolder, lambda_name
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Part(ABC):
 
     @property
     def path(self) -> Path:
-        return self.folder(self.name)
+        return self.sibling(self.name).path
 
     @property
     def schedule(self) -> Schedule:
@@ -52,8 +52,9 @@ class Part(ABC):
     def resolution(self) -> int:
         """Of what the network is shown."""
 
-    def folder(self, name: str) -> Path:
-        return runs.folder(self.space, self.splits.train.folder.dataset, name)
+    def sibling(self, name: str) -> RunFolder:
+        """The folder of a run of the same data set."""
+        return self.space.run(self.splits.train.folder.dataset, name)
 
     @abstractmethod
     def outputs(self) -> list[Output]:
@@ -129,12 +130,16 @@ class BasePart(Part):
     def auxiliary(self) -> Path:
         """Weights of the network that samples."""
         named = self.request.checkpoint
-        return named or self.folder(self.request.run_name("auxiliary")) / "best.pt"
+        return named or self._sampler.best
+
+    @property
+    def _sampler(self) -> RunFolder:
+        return self.sibling(self.request.run_name("auxiliary"))
 
     def ready(self) -> bool:
         if self.request.base.sampler != "auxiliary" or self.request.checkpoint:
             return True
-        return (self.auxiliary.parent / "result.json").exists()
+        return self._sampler.is_over()
 
     @cached_property
     def output(self) -> Sampled:

@@ -38,7 +38,7 @@ class Split:
 
     def store(self, output: Output) -> Path:
         """Where samples of one kind lie."""
-        return samples.folder_of(self.folder) / f"{output.name}.zarr"
+        return self.folder.sample(output.name)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ deletes it. Nothing else is ever deleted but by `delete`, which looks at what it
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import math
 import os
@@ -23,6 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import AdaprepError, BusyError
+
+_UNWAITING = getattr(os, "O_NONBLOCK", 0)  # Windows has neither
+_UNFOLLOWED = _UNWAITING | getattr(os, "O_NOFOLLOW", 0)
 
 MAX_JSON = 64 * 2**20
 """Bytes of a JSON file that is read: hundreds of times the largest that is written."""
@@ -126,7 +128,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def _open_regular(name: str, flags: int) -> int:
     """Open a file that is one: no device, no pipe that waits for a writer."""
-    handle = os.open(name, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    handle = os.open(name, flags | _UNWAITING)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise OSError(errno.EINVAL, "not a regular file", name)
@@ -210,18 +212,18 @@ def lock(folder: Path) -> Iterator[None]:
     AdaprepError
         The lock cannot be made: no permission, or something else has its name.
     """
+    from filelock import lock_descriptor
+
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         handle = _open_lock(folder / ".lock")
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(handle, 1000).decode("utf-8", "replace") or "another process"
+        if not lock_descriptor(handle, blocking=False):
+            holder = _first_bytes(handle).decode("utf-8", "replace") or "another process"
             raise BusyError(
                 f"another adaprep run is writing to {folder} ({holder})",
                 "Wait for it, or choose another --workspace.",
-            ) from None
+            )
         started = time.strftime("%Y-%m-%d %H:%M:%S")
         with suppress(OSError):  # who holds it is for people; the lock itself is held either way
             os.ftruncate(handle, 0)
@@ -234,17 +236,31 @@ def lock(folder: Path) -> Iterator[None]:
 
 def _open_lock(path: Path) -> int:
     """Open the lock's file, made if need be, which must be empty or of ours: it will be written over."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    if path.is_symlink():  # as O_NOFOLLOW says, which Windows has not
+        raise AdaprepError(_no_lock(path))
     try:
-        handle = os.open(path, flags, 0o666)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | _UNFOLLOWED, 0o666)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
             raise AdaprepError(_no_lock(path)) from error
         raise
-    if stat.S_ISREG(os.fstat(handle).st_mode) and os.pread(handle, 8, 0) in (b"", HOLDER.encode()):
+    if stat.S_ISREG(os.fstat(handle).st_mode) and _first_bytes(handle)[: len(HOLDER)] in (
+        b"",
+        HOLDER.encode(),
+    ):
         return handle
     os.close(handle)
     raise AdaprepError(_no_lock(path))
+
+
+def _first_bytes(handle: int) -> bytes:
+    """What an open file begins with; nothing where Windows keeps its holder's bytes from others."""
+    with suppress(PermissionError):
+        os.lseek(handle, 0, os.SEEK_SET)
+        found = os.read(handle, 1000)
+        os.lseek(handle, 0, os.SEEK_SET)
+        return found
+    return b""
 
 
 def _no_lock(path: Path) -> str:

@@ -1,4 +1,13 @@
-"""Which folders and files a workspace has, and where each thing lies in it."""
+"""Which folders and files a workspace has, and where each thing lies in it.
+
+WORKSPACE/DATASET/
+  SPLIT/                             the stores of a split, its list, its failures: a `SplitFolder`
+  runs/NAME/                         one training: a `RunFolder`
+  upper-bound-SPLIT.json             what `adaprep upper-bound --save` found
+  report/, report-SPLIT/             pages
+WORKSPACE/.spare/DATASET/SPLIT/      second copies of what a split cannot do without
+WORKSPACE/demo.png                   the picture that `adaprep demo` draws
+"""
 
 from __future__ import annotations
 
@@ -13,6 +22,9 @@ from pipeline.workspace import disk
 
 MARKS = ("dataset.json", "inputs.tsv", "boundaries.zarr")
 """A folder that holds one of these is a split's."""
+
+MAX_RUN_NAME = 200
+"""Bytes of a run's name, which holds those of network and tag."""
 
 STAGES = ("boundaries", "solve-tensors", "sample")
 """Those that keep a list of failures."""
@@ -49,6 +61,14 @@ class SplitFolder:
     def description(self) -> Path:
         return self.path / "dataset.json"
 
+    @property
+    def second_description(self) -> Path:
+        return self.spare / self.description.name
+
+    @property
+    def second_inputs(self) -> Path:
+        return self.spare / self.inputs.name
+
     def is_listed(self) -> bool:
         """Whether the list of images is there, and how to open their data set again."""
         return self.inputs.exists() and self.description.exists()
@@ -73,6 +93,14 @@ class SplitFolder:
             f"--dataset {self.dataset} --split {self.split}"
         )
 
+    def stores(self) -> list[Path]:
+        """Every store; the boundaries' comes first, be it there or not."""
+        return [self.boundaries, *self.tensor_stores(), *self.sample_stores()]
+
+    def sample(self, name: str) -> Path:
+        """Where the samples of one kind lie, or would lie."""
+        return self.samples / f"{name}.zarr"
+
     def sample_stores(self) -> list[Path]:
         """All sample stores, sorted by name."""
         return sorted(self.samples.glob("*.zarr"))
@@ -96,7 +124,17 @@ class SplitFolder:
         return self.path / "samples"
 
     def failures(self, stage: str) -> Path:
+        """Where a stage keeps which images failed, and why."""
         return self.path / f"failures-{stage}.json"
+
+    def failure_lists(self) -> list[Path]:
+        """Those that are there, sorted by name."""
+        return sorted(self.path.glob("failures-*.json"))
+
+    @staticmethod
+    def stage_of(failures: Path) -> str:
+        """Which stage a list of failures is of."""
+        return failures.stem.removeprefix("failures-")
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -106,6 +144,49 @@ class SplitFolder:
             disk.clear_partial(self.path, self.inputs.name, self.description.name, *listed)
             disk.clear_partial(self.spare, self.inputs.name, self.description.name, self.stamps.name)
             yield
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one training run."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def settings_file(self) -> Path:
+        """What the run was made with."""
+        return self.path / "settings.json"
+
+    @property
+    def result_file(self) -> Path:
+        """How it ended; there when it is over."""
+        return self.path / "result.json"
+
+    @property
+    def history_file(self) -> Path:
+        """One row an epoch."""
+        return self.path / "history.csv"
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint to go on from."""
+        return self.path / "last.pt"
+
+    @property
+    def best(self) -> Path:
+        """The weights of the best validation."""
+        return self.path / "best.pt"
+
+    def evaluation_file(self, split: str) -> Path:
+        """Where the evaluation on a split is kept."""
+        return self.path / f"evaluation-{check_component('name of the split', split)}.json"
+
+    def is_over(self) -> bool:
+        return self.result_file.exists()
 
 
 @dataclass(frozen=True)
@@ -121,6 +202,47 @@ class Workspace:
     def folder(self, dataset: str, split: str) -> SplitFolder:
         """Of a split. Raises AdaprepError where one of the names can be no folder's."""
         return SplitFolder(self.dataset_folder(dataset) / check_component("name of the split", split))
+
+    def runs_folder(self, dataset: str) -> Path:
+        """Where the runs of a data set lie."""
+        return self.dataset_folder(dataset) / "runs"
+
+    def runs(self, dataset: str) -> list[RunFolder]:
+        """The folders where runs lie, be they whole or not, sorted by name."""
+        return [RunFolder(path) for path in sorted(self.runs_folder(dataset).glob("*")) if path.is_dir()]
+
+    def run(self, dataset: str, name: str) -> RunFolder:
+        """One run, there or not. Raises AdaprepError where one of the names can be no folder's."""
+        return RunFolder(self.runs_folder(dataset) / check_component("name of the run", name, MAX_RUN_NAME))
+
+    def upper_bound_file(self, dataset: str, split: str) -> Path:
+        """Where the upper bound on a split is kept."""
+        return (
+            self.dataset_folder(dataset) / f"upper-bound-{check_component('name of the split', split)}.json"
+        )
+
+    def report_folder(self, dataset: str, split: str) -> Path:
+        """Where the report on a split lies unless it is said otherwise."""
+        name = "report" if split == "val" else f"report-{check_component('name of the split', split)}"
+        return self.dataset_folder(dataset) / name
+
+    @property
+    def demo_picture(self) -> Path:
+        return self.path / "demo.png"
+
+    def described(self, dataset: str | None = None) -> list[SplitFolder]:
+        """The splits that say which data set they are of, of one or of all, sorted by path."""
+        place = self.path if dataset is None else self.dataset_folder(dataset)
+        marks = place.glob("*/*/dataset.json" if dataset is None else "*/dataset.json")
+        return [SplitFolder(path.parent) for path in sorted(marks)]
+
+    def datasets(self) -> list[str]:
+        """Names of the data sets that a split is described of, sorted."""
+        return sorted({folder.dataset for folder in self.described()})
+
+    def failure_lists(self) -> list[tuple[SplitFolder, Path]]:
+        """Every list of failures and its split, sorted by path."""
+        return [(SplitFolder(path.parent), path) for path in sorted(self.path.glob("*/*/failures-*.json"))]
 
     def splits(self) -> list[SplitFolder]:
         """All splits that hold something, be it damaged, sorted by path."""

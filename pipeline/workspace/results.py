@@ -1,12 +1,4 @@
-"""Where a workspace keeps what was measured, and reading it again. Needs no PyTorch.
-
-WORKSPACE/DATASET/
-  upper-bound-SPLIT.json             what `adaprep upper-bound --save` found
-  runs/NAME/settings.json            what a network was trained with
-  runs/NAME/history.csv              one row an epoch
-  runs/NAME/result.json              there once the run is over
-  runs/NAME/evaluation-SPLIT.json    what `adaprep evaluate` found for a base network
-"""
+"""Reading again what was measured: results and evaluations of runs, upper bounds. Needs no PyTorch."""
 
 from __future__ import annotations
 
@@ -19,72 +11,56 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import AdaprepError
-from pipeline.names import check_component
 from pipeline.workspace import disk, records, stores
+from pipeline.workspace.folders import RunFolder
 
 NAMES = {"uniform": "uniform", "auxiliary": "predicted", "proposal": "proposals"}
 """Samplers in the order of tables, with their words there: the baseline, an auxiliary network's tensors, the
 ground truth's own proposals."""
 
 
-def runs_folder(space: stores.Workspace, dataset: str) -> Path:
-    """Where the runs of a data set lie."""
-    return space.dataset_folder(dataset) / "runs"
+def complete_runs(space: stores.Workspace, dataset: str) -> list[RunFolder]:
+    """The runs that are over, sorted by name."""
+    return [run for run in space.runs(dataset) if run.is_over()]
 
 
-def complete_runs(space: stores.Workspace, dataset: str) -> list[Path]:
-    """Folders of the runs that are over, sorted by name."""
-    return sorted(path.parent for path in runs_folder(space, dataset).glob("*/result.json"))
-
-
-def finished_runs(space: stores.Workspace, dataset: str, network: str) -> list[Path]:
+def finished_runs(space: stores.Workspace, dataset: str, network: str) -> list[RunFolder]:
     """Of one of the two networks."""
     return [run for run in complete_runs(space, dataset) if settings_of(run).get("network") == network]
 
 
-def is_measured(run: Path, split: str) -> bool:
+def is_measured(run: RunFolder, split: str) -> bool:
     """Whether a run, which is over, was evaluated on a split with the weights that it has now."""
-    path = evaluation_path(run, split)
-    weights = disk.read_json(run / "result.json").get("weights")
+    path = run.evaluation_file(split)
+    weights = disk.read_json(run.result_file).get("weights")
     return weights is not None and path.exists() and disk.read_json(path).get("weights") == weights
 
 
-def settings_of(run: Path) -> dict[str, Any]:
+def settings_of(run: RunFolder) -> dict[str, Any]:
     """What a run was trained with. Raises AdaprepError when the file is damaged."""
     found: dict[str, Any] = about_run(run)["settings"]
     return found
 
 
-def about_run(run: Path) -> dict[str, Any]:
+def about_run(run: RunFolder) -> dict[str, Any]:
     """All of a run's settings.json. Raises AdaprepError when the file is damaged."""
-    return records.read(run / "settings.json", records.SETTINGS)
+    return records.read(run.settings_file, records.SETTINGS)
 
 
-def result_of(run: Path) -> dict[str, Any] | None:
+def result_of(run: RunFolder) -> dict[str, Any] | None:
     """How a run ended, None while it is not over. Raises AdaprepError when the file is damaged."""
-    path = run / "result.json"
-    return records.read(path, records.RESULT) if path.exists() else None
+    return records.read(run.result_file, records.RESULT) if run.is_over() else None
 
 
-def evaluation_path(run: Path, split: str) -> Path:
-    """Where the evaluation of a run on a split is kept."""
-    return run / f"evaluation-{check_component('name of the split', split)}.json"
-
-
-def evaluation(run: Path, split: str) -> dict[str, Any] | None:
+def evaluation(run: RunFolder, split: str) -> dict[str, Any] | None:
     """The evaluation of a run, None where there is none. Raises AdaprepError when the file is damaged."""
-    path = evaluation_path(run, split)
+    path = run.evaluation_file(split)
     if not path.exists():
         return None
     found = records.read(path, records.EVALUATION)
     if found["run"] != run.name:
         raise AdaprepError(f"{path} is of another run, {found['run']}. Delete it: adaprep evaluate makes it.")
     return found
-
-
-def upper_bound_path(space: stores.Workspace, dataset: str, split: str) -> Path:
-    """Where the upper bound on a split is kept."""
-    return space.dataset_folder(dataset) / f"upper-bound-{check_component('name of the split', split)}.json"
 
 
 def write(path: Path, facts: Mapping[str, Any]) -> None:
@@ -107,11 +83,10 @@ def evaluations(
     AdaprepError
         One cannot be used, and no list is given.
     """
-    name = evaluation_path(Path(), split).name
     found = []
-    for path in sorted(runs_folder(space, dataset).glob(f"*/{name}")):
+    for run in space.runs(dataset):
         try:
-            kept = evaluation(path.parent, split)
+            kept = evaluation(run, split)
         except AdaprepError as error:
             if damaged is None:
                 raise
@@ -123,7 +98,7 @@ def evaluations(
 
 def upper_bound(space: stores.Workspace, dataset: str, split: str) -> dict[str, Any] | None:
     """The upper bound that was kept, or None. Raises AdaprepError when the file is damaged."""
-    path = upper_bound_path(space, dataset, split)
+    path = space.upper_bound_file(dataset, split)
     return records.read(path, records.BOUND) if path.exists() else None
 
 

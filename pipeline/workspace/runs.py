@@ -21,13 +21,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.errors import AdaprepError
-from pipeline.names import check_component
 from pipeline.workspace import disk, records, stores
+from pipeline.workspace.folders import RunFolder
 
 State = Literal["new", "interrupted", "complete"]
-
-MAX_NAME = 200
-"""Bytes of a run's name, which holds those of network and tag."""
 
 _FILES = ("settings.json", "history.csv", "result.json", "last.pt", "best.pt")
 _OURS = re.compile(
@@ -35,11 +32,6 @@ _OURS = re.compile(
     r"|\.lock|events\.out\.tfevents\.[^/]+"
 )
 """The files of a run."""
-
-
-def folder(space: stores.Workspace, dataset: str, name: str) -> Path:
-    """Where a run lies. Raises AdaprepError where one of the names can be no folder's."""
-    return space.dataset_folder(dataset) / "runs" / check_component("name of the run", name, MAX_NAME)
 
 
 @dataclass(frozen=True)
@@ -62,23 +54,10 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Run:
-    """One run, there or not yet."""
+class Run(RunFolder):
+    """One run, there or not yet, and what it is made with."""
 
-    path: Path
     settings: Mapping[str, Any]  # plain data: all that shapes the weights, flat
-
-    @property
-    def name(self) -> str:
-        return self.path.name
-
-    @property
-    def last(self) -> Path:
-        return self.path / "last.pt"
-
-    @property
-    def best(self) -> Path:
-        return self.path / "best.pt"
 
     def state(self, overwrite: bool = False) -> State:
         """What is there already.
@@ -88,7 +67,7 @@ class Run:
         AdaprepError
             A run of this name was made with other settings: each is named with both values.
         """
-        about = self.path / "settings.json"
+        about = self.settings_file
         if overwrite or not about.exists():
             return "new"
         stored = disk.read_json(about).get("settings")
@@ -104,7 +83,7 @@ class Run:
                 f"the run {self.path} was made with other settings:\n{listed}\n"
                 f"Use --overwrite to start it again, or --tag WORD to keep both."
             )
-        return "complete" if (self.path / "result.json").exists() else "interrupted"
+        return "complete" if self.is_over() else "interrupted"
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -133,11 +112,11 @@ class Run:
             for name in sorted(there - {".lock", "settings.json"}, key=lambda name: name != "result.json"):
                 disk.delete(self.path / name, workspace)
         content = {"settings": _plain(self.settings), "machine": dict(machine), "versions": versions()}
-        disk.write_json(self.path / "settings.json", content)
+        disk.write_json(self.settings_file, content)
 
     def machine(self) -> dict[str, Any]:
         """What `begin` recorded."""
-        recorded = disk.read_json(self.path / "settings.json").get("machine", {})
+        recorded = disk.read_json(self.settings_file).get("machine", {})
         return recorded if isinstance(recorded, dict) else {}
 
     def finish(self, result: Result, weights: str) -> None:
@@ -149,11 +128,11 @@ class Run:
             "seconds": result.seconds,
             "weights": weights,
         }
-        disk.write_json(self.path / "result.json", content)
+        disk.write_json(self.result_file, content)
 
     def result(self) -> Result:
         """How the run, which is over, ended."""
-        found = records.read(self.path / "result.json", records.RESULT)
+        found = records.read(self.result_file, records.RESULT)
         figures = {k: math.nan if v is None else float(v) for k, v in found["figures"].items()}
         return Result(
             self.name, self.path, found["epochs"], found["best_epoch"], figures, found["seconds"] or 0.0, True

@@ -32,7 +32,7 @@ import numpy as np
 from pipeline.errors import AdaprepError, DamagedError
 from pipeline.workspace import disk
 from pipeline.workspace.blocks import DONE, FAILED, TODO, BlockWriter, Parameters, Store, StoredArray
-from pipeline.workspace.folders import SplitFolder, Workspace, lambda_name
+from pipeline.workspace.folders import RunFolder, SplitFolder, Workspace, lambda_name
 from pipeline.workspace.layout import (
     DIGEST,
     DIGEST_SPEC,
@@ -54,6 +54,7 @@ __all__ = [
     "ArraySpec",
     "BlockWriter",
     "Layout",
+    "RunFolder",
     "SplitFolder",
     "Store",
     "StoredArray",

@@ -52,7 +52,7 @@ def test_all_base_networks_are_measured_and_kept(space: stores.Workspace) -> Non
     assert [one["settings"]["sampler"] for one in kept] == ["uniform", "uniform", "auxiliary", "proposal"]
     assert all(len(one["systems"]) == 1 for one in kept)
     for one in kept:  # the same networks, one by one
-        run = results.runs_folder(space, "blobs") / one["run"]
+        run = space.runs_folder("blobs") / one["run"]
         options = []
         if one["settings"]["sampler"] == "auxiliary":
             options = ["--auxiliary", str(next(run.parent.glob("auxiliary-*/best.pt")))]
@@ -64,7 +64,7 @@ def test_all_base_networks_are_measured_and_kept(space: stores.Workspace) -> Non
 
 
 def test_a_run_whose_factory_is_not_given_is_listed_and_the_others_go_on(space: stores.Workspace) -> None:
-    runs = results.runs_folder(space, "blobs")
+    runs = space.runs_folder("blobs")
     (some, *others) = sorted(runs.glob("base-*-uniform-*/best.pt"))
     found = checkpoint.load(some)
     rest = (found.arguments, found.state, found.about)
@@ -80,7 +80,7 @@ def test_a_run_whose_factory_is_not_given_is_listed_and_the_others_go_on(space: 
 
 
 def test_a_damaged_checkpoint_is_listed_and_the_others_go_on(space: stores.Workspace) -> None:
-    some = min(results.runs_folder(space, "blobs").glob("base-*-uniform-*/best.pt"))
+    some = min(space.runs_folder("blobs").glob("base-*-uniform-*/best.pt"))
     some.write_bytes(some.read_bytes()[:-100])
     status, printed = evaluate(space)
     assert status == 1
@@ -90,7 +90,7 @@ def test_a_damaged_checkpoint_is_listed_and_the_others_go_on(space: stores.Works
 
 def test_what_was_measured_is_not_measured_again(space: stores.Workspace) -> None:
     evaluate(space)
-    path = results.evaluation_path(next(results.runs_folder(space, "blobs").glob("base-*uniform*")), "val")
+    path = next(run for run in space.runs("blobs") if "uniform" in run.name).evaluation_file("val")
     before = path.stat().st_mtime_ns
     status, printed = evaluate(space)
     assert status == 0
@@ -102,8 +102,8 @@ def test_what_was_measured_is_not_measured_again(space: stores.Workspace) -> Non
 
 def test_other_weights_are_measured_again(space: stores.Workspace) -> None:
     evaluate(space)
-    run = next(results.runs_folder(space, "blobs").glob("base-*uniform*seed0*"))
-    path = results.evaluation_path(run, "val")
+    run = next(space.runs_folder("blobs").glob("base-*uniform*seed0*"))
+    path = stores.RunFolder(run).evaluation_file("val")
     path.write_text(path.read_text().replace(json.loads(path.read_text())["weights"], "0" * 12))
     _, printed = evaluate(space)
     assert "1 measured now" in " ".join(printed.split())
@@ -141,7 +141,7 @@ def test_without_a_base_network_the_command_is_named(make_blobs: MakeBlobs, tmp_
 
 
 def test_a_lost_auxiliary_network_is_named(space: stores.Workspace) -> None:
-    auxiliary = next(results.runs_folder(space, "blobs").glob("auxiliary-*"))
+    auxiliary = next(space.runs_folder("blobs").glob("auxiliary-*"))
     auxiliary.rename(auxiliary.with_name("moved"))
     status, printed = evaluate(space)
     assert status == 1
@@ -178,5 +178,5 @@ def test_a_run_that_is_over_names_its_best_weights(space: stores.Workspace) -> N
     from pipeline.networks import checkpoint
 
     for run in results.complete_runs(space, "blobs"):
-        kept = json.loads((run / "result.json").read_text(encoding="utf-8"))
-        assert kept["weights"] == checkpoint.load(run / "best.pt").identity
+        kept = json.loads(run.result_file.read_text(encoding="utf-8"))
+        assert kept["weights"] == checkpoint.load(run.best).identity

@@ -23,7 +23,7 @@ from pipeline.errors import AdaprepError, BusyError
 from pipeline.names import check_component, one_line
 from pipeline.report import console
 from pipeline.train.settings import Base, Request
-from pipeline.workspace import disk, results, stores
+from pipeline.workspace import disk, stores
 from pipeline.workspace.runs import Run
 from tests.conftest import tree
 
@@ -97,10 +97,10 @@ def test_no_name_leads_out_of_the_workspace(guarded: Path, name: str) -> None:
     for make in (
         lambda: space.folder(name, "train").path,
         lambda: space.folder("d", name).path,
-        lambda: results.upper_bound_path(space, "d", name),
-        lambda: results.evaluation_path(results.runs_folder(space, "d") / "r", name),
-        lambda: results.runs_folder(space, name) / "base",
-        lambda: space.path / "d" / "runs" / Request(("base",), base=Base(), tag=name).run_name("base"),
+        lambda: space.upper_bound_file("d", name),
+        lambda: space.run("d", "r").evaluation_file(name),
+        lambda: space.runs_folder(name) / "base",
+        lambda: space.run("d", Request(("base",), base=Base(), tag=name).run_name("base")).path,
     ):
         try:
             path = make()
@@ -301,6 +301,28 @@ def test_a_lock_says_who_holds_it_and_is_empty_afterwards(tmp_path: Path) -> Non
         with pytest.raises(BusyError, match=f"process {os.getpid()} on"), disk.lock(tmp_path):
             pass
     assert (tmp_path / ".lock").read_bytes() == b""
+
+
+def test_a_lock_goes_with_the_process_that_held_it(tmp_path: Path) -> None:
+    start = "import os, pathlib, sys\nfrom pipeline.workspace import disk\n"
+    code = start + "with disk.lock(pathlib.Path(sys.argv[1])): os._exit(9)"
+    assert (
+        subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=REPOSITORY, timeout=60).returncode
+        == 9
+    )
+    assert (tmp_path / ".lock").read_bytes().startswith(b"process ")
+    with disk.lock(tmp_path):
+        pass
+    assert (tmp_path / ".lock").read_bytes() == b""
+
+
+def test_no_module_needs_what_windows_has_not() -> None:
+    code = (
+        "import sys, os\nsys.modules['fcntl'] = None\n"
+        "for name in ('O_NOFOLLOW', 'O_NONBLOCK', 'O_CLOEXEC', 'pread'): delattr(os, name)\n"
+        "from pipeline.workspace import blocks, disk, folders, layout, records, results, runs, stores"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, timeout=120)
 
 
 NAMES = {

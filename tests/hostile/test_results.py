@@ -70,7 +70,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed in (0, 1):
         add_run(space, "uniform", 32, seed, 0.5, 0.3)
         add_run(space, "auxiliary", 32, seed, 0.55, 0.4)
-    results.write(results.upper_bound_path(space, "blobs", "val"), BOUND)
+    results.write(space.upper_bound_file("blobs", "val"), BOUND)
     return root / "w"
 
 
@@ -99,7 +99,7 @@ FILES = ("settings.json", "result.json", "evaluation-val.json", "upper-bound-val
 def test_a_damaged_file_is_named_and_the_others_are_shown(
     space: stores.Workspace, name: str, damage: Callable[[bytes], bytes]
 ) -> None:
-    run = results.runs_folder(space, "blobs") / "base-unet-uniform-32-seed0"
+    run = space.runs_folder("blobs") / "base-unet-uniform-32-seed0"
     path = (run.parents[1] if name.startswith("upper") else run) / name
     path.write_bytes(damage(path.read_bytes()))
     facts = collect.collect(space, "blobs", "val")
@@ -115,7 +115,7 @@ def test_a_damaged_file_is_named_and_the_others_are_shown(
 def test_the_report_names_what_is_damaged_and_the_exit_status_is_1(
     space: stores.Workspace, tmp_path: Path
 ) -> None:
-    run = results.runs_folder(space, "blobs") / "base-unet-uniform-32-seed0"
+    run = space.runs_folder("blobs") / "base-unet-uniform-32-seed0"
     (run / "settings.json").write_text("{")
     (run.with_name("base-unet-uniform-32-seed1") / "history.csv").write_bytes(b"\x00\x01")
     shutil.rmtree(run.with_name("base-unet-auxiliary-32-seed0") / "result.json", ignore_errors=True)
@@ -230,7 +230,7 @@ def change(data: st.DataObject, content: Any) -> None:
 
 def mutate(space: stores.Workspace, data: st.DataObject) -> None:
     """Change one JSON file of a run or the bound, and look at all that reads it."""
-    run = results.runs_folder(space, "blobs") / "base-unet-auxiliary-32-seed0"
+    run = space.runs_folder("blobs") / "base-unet-auxiliary-32-seed0"
     name = data.draw(st.sampled_from(FILES))
     path = (run.parents[1] if name.startswith("upper") else run) / name
     before = path.read_bytes()
@@ -292,8 +292,8 @@ def test_changed_json_ends_in_named_errors_alone_many_times(
 @settings(LIGHT, max_examples=15)
 @given(st.data())
 def test_charts_of_changed_json_can_be_drawn(space: stores.Workspace, data: st.DataObject) -> None:
-    path = results.upper_bound_path(space, "blobs", "val")
-    run = results.runs_folder(space, "blobs") / "base-unet-auxiliary-32-seed0"
+    path = space.upper_bound_file("blobs", "val")
+    run = space.runs_folder("blobs") / "base-unet-auxiliary-32-seed0"
     chosen = data.draw(st.sampled_from([path, run / "evaluation-val.json"]))
     before = chosen.read_bytes()
     content = json.loads(before)

@@ -14,7 +14,7 @@ from pipeline.geometry.crops import central_crop  # noqa: E402
 from pipeline.inference.systems import load_base, open_system  # noqa: E402
 from pipeline.networks import checkpoint  # noqa: E402
 from pipeline.report import page  # noqa: E402
-from pipeline.workspace import results, stores  # noqa: E402
+from pipeline.workspace import stores  # noqa: E402
 from tests.evaluation.test_evaluate import save_auxiliary, save_base  # noqa: E402
 from tests.report.test_page import add_run, cli, prepared, space  # noqa: E402, F401
 
@@ -30,7 +30,7 @@ def with_weights(held: stores.Workspace, sampler: str, resolution: int, seed: in
 
 
 def _auxiliary(held: stores.Workspace) -> str:
-    folder = results.runs_folder(held, "blobs") / "auxiliary-8-seed0"
+    folder = held.runs_folder("blobs") / "auxiliary-8-seed0"
     folder.mkdir(parents=True, exist_ok=True)
     return checkpoint.load(save_auxiliary(folder / "best.pt"), "auxiliary").identity
 

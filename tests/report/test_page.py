@@ -173,7 +173,7 @@ def add_run(
 ) -> Path:
     """A run as training and evaluating leave it, without weights."""
     name = f"base-{architecture}-{sampler}-{resolution}-seed{seed}{tag}"
-    folder = results.runs_folder(space, "blobs") / name
+    folder = space.runs_folder("blobs") / name
     settings = {
         "network": "base",
         "rate": 0.001,
@@ -215,7 +215,7 @@ def add_run(
             "settings": settings,
             "weights": "0",
         }
-        results.write(results.evaluation_path(folder, "val"), facts)
+        results.write(stores.RunFolder(folder).evaluation_file("val"), facts)
     return folder
 
 

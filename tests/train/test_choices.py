@@ -28,7 +28,6 @@ from pipeline.train import command, prepare  # noqa: E402
 from pipeline.train.auxiliary_task import AuxiliaryTask  # noqa: E402
 from pipeline.train.processes import Processes  # noqa: E402
 from pipeline.train.validation import evaluate  # noqa: E402
-from pipeline.workspace import results  # noqa: E402
 from tests.evaluation.test_evaluate import FACTORY, NAMES, facts_of, save_base  # noqa: E402
 from tests.train.test_fit import TINY, make_space, run_folder, weights  # noqa: E402
 from tests.train.test_validation import sampled_split  # noqa: E402
@@ -125,7 +124,7 @@ def save_auxiliary(path: Path, seed: int) -> str:
 @pytest.fixture
 def sampled_by(space: stores.Workspace) -> dict[str, Path]:
     """Three auxiliary networks; a complete base run that names the second in the order of their names."""
-    runs = results.runs_folder(space, "blobs")
+    runs = space.runs_folder("blobs")
     paths = {name: runs / f"auxiliary-8-4x4-seed{i}" / "best.pt" for i, name in enumerate("abc")}
     identities = {name: save_auxiliary(path, i) for i, (name, path) in enumerate(paths.items())}
     folder = runs / BASE
@@ -158,7 +157,7 @@ def sampled_by(space: stores.Workspace) -> dict[str, Path]:
 def test_a_base_network_is_evaluated_with_the_auxiliary_network_that_sampled_for_it(
     space: stores.Workspace, sampled_by: dict[str, Path]
 ) -> None:
-    base = results.runs_folder(space, "blobs") / BASE / "best.pt"
+    base = space.runs_folder("blobs") / BASE / "best.pt"
     rows = {
         name: facts_of(base, "--auxiliary", path, "--workspace", space.path)["systems"]
         for name, path in sampled_by.items()
@@ -175,7 +174,7 @@ def test_a_base_network_is_evaluated_with_the_auxiliary_network_that_sampled_for
 def test_another_auxiliary_network_than_the_one_that_sampled_is_noted(
     space: stores.Workspace, sampled_by: dict[str, Path]
 ) -> None:
-    base = results.runs_folder(space, "blobs") / BASE / "best.pt"
+    base = space.runs_folder("blobs") / BASE / "best.pt"
     notes = {
         name: facts_of(base, "--auxiliary", path, "--workspace", space.path)["notes"]
         for name, path in sampled_by.items()

@@ -83,7 +83,7 @@ def space(make_blobs: MakeBlobs, tmp_path: Path) -> stores.Workspace:
 
 
 def run_folder(space: stores.Workspace, request: settings.Request, network: str) -> Path:
-    return space.path / "blobs" / "runs" / request.run_name(network)
+    return space.run("blobs", request.run_name(network)).path
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from pipeline import marks
 from pipeline.errors import AdaprepError
 from pipeline.marks import Writer
-from pipeline.names import check_component
 from pipeline.workspace import stores
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def write(
     lost = damaged if damaged is not None else []
     lost += [problem for problem in facts.damaged if problem not in lost]
     made = document.build(facts, examples or (), lost)
-    folder = output or default_folder(space, facts.dataset.name, split)
+    folder = output or space.report_folder(facts.dataset.name, split)
     _write_all(folder, made, writer or Writer())
     return folder / PAGE
 
@@ -116,12 +115,6 @@ def check_folder(folder: Path, writer: Writer) -> bool:
     ours = marks.is_our_folder(folder)
     writer.check(folder / PAGE, ours or None)
     return ours
-
-
-def default_folder(space: stores.Workspace, dataset: str, split: str) -> Path:
-    """Where the report on a split lies unless it is said otherwise."""
-    name = "report" if split == "val" else f"report-{check_component('name of the split', split)}"
-    return space.dataset_folder(dataset) / name
 
 
 def shown(

@@ -100,8 +100,8 @@ class Facts:
     @property
     def option(self) -> str:
         """What commands need to find the data set: nothing where the workspace holds no other."""
-        names = {path.parent.parent.name for path in self.space.path.glob("*/*/dataset.json")}
-        return f" --dataset {shlex.quote(self.dataset.name)}" if len(names) > 1 else ""
+        several = len(self.space.datasets()) > 1
+        return f" --dataset {shlex.quote(self.dataset.name)}" if several else ""
 
     @property
     def targets(self) -> list[str]:
@@ -232,25 +232,27 @@ def _bound(space: stores.Workspace, dataset: str, split: str, damaged: list[str]
 def _runs(space: stores.Workspace, dataset: str, damaged: list[str]) -> list[Run]:
     """All runs; what of them is damaged is left out, and a sentence about it goes to `damaged`."""
     found = []
-    for folder in sorted(path for path in results.runs_folder(space, dataset).glob("*") if path.is_dir()):
+    for folder in space.runs(dataset):
         try:
-            if os.path.lexists(folder / "settings.json"):
+            if os.path.lexists(folder.settings_file):
                 found.append(_run(folder, damaged))
-            elif (folder / "result.json").exists() or (folder / "last.pt").exists():
-                damaged.append(f"{folder} has lost its settings.json: delete the folder, and train again.")
+            elif folder.is_over() or folder.last.exists():
+                damaged.append(
+                    f"{folder.path} has lost its settings.json: delete the folder, and train again."
+                )
         except AdaprepError as error:
             damaged.append(str(error))
     return found
 
 
-def _run(folder: Path, damaged: list[str]) -> Run:
+def _run(folder: stores.RunFolder, damaged: list[str]) -> Run:
     """One run; without its history if that is damaged. Raises AdaprepError where anything else is."""
     about, ended = results.about_run(folder), results.result_of(folder)
     rows: list[dict[str, str]] = []
     try:
-        rows, dropped = results.parse_history(folder / "history.csv")
+        rows, dropped = results.parse_history(folder.history_file)
         if dropped:
-            damaged.append(f"{folder / 'history.csv'} has {dropped} damaged lines, which are left out.")
+            damaged.append(f"{folder.history_file} has {dropped} damaged lines, which are left out.")
     except AdaprepError as error:
         damaged.append(str(error))
     versions, machine = about.get("versions", {}), about.get("machine", {})

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pipeline.report.page.collect import Facts, Run
-from pipeline.workspace import results
 from pipeline.workspace.stores import lambda_name
 
 
@@ -20,8 +18,7 @@ def again(facts: Facts) -> list[str]:
     lines += _tensors(facts)
     if facts.bound:
         lines.append(_bound(facts))
-    folder = results.runs_folder(facts.space, facts.dataset.name)
-    lines += [_train(run, facts.runs, folder) + facts.option for run in _ordered(facts.runs)]
+    lines += [_train(run, facts) + facts.option for run in _ordered(facts.runs)]
     if facts.evaluations:
         lines.append(f"adaprep evaluate --split {facts.split}{facts.option}")
     return [*lines, f"adaprep report --split {facts.split}{facts.option}"]
@@ -69,7 +66,7 @@ def _bound(facts: Facts) -> str:
     chosen = "".join(f" --grid {grid}" for grid in grids)
     chosen += f" --lambda {_numbers(lambdas)}" if lambdas else ""
     for name in dict.fromkeys(row["auxiliary"] for row in rows if row.get("auxiliary")):
-        path = results.runs_folder(facts.space, facts.dataset.name) / name / "best.pt"
+        path = facts.space.run(facts.dataset.name, name).best
         chosen += f" --auxiliary {shlex.quote(str(path)) if path.exists() else 'CHECKPOINT'}"
     if facts.option:
         chosen += f" {_dataset(facts)}"
@@ -80,7 +77,7 @@ def _ordered(runs: Sequence[Run]) -> list[Run]:
     return sorted(runs, key=lambda r: (r.network, r.settings["seed"], int(r.settings["resolution"]), r.name))
 
 
-def _train(run: Run, runs: Sequence[Run], folder: Path) -> str:
+def _train(run: Run, facts: Facts) -> str:
     """The command of one run; options at their defaults that never change are left out."""
     about = run.settings
     parts = [f"adaprep train --network {run.network}"]
@@ -96,7 +93,7 @@ def _train(run: Run, runs: Sequence[Run], folder: Path) -> str:
                 f"--grid {'x'.join(map(str, about['grid']))} --lambda {lambda_name(about['lambda'])}"
             )
         if about["sampler"] == "auxiliary":
-            parts.append(_sampled_by(run, runs, folder))
+            parts.append(_sampled_by(run, facts))
         if about.get("pretrained"):
             parts.append(f"--pretrained {shlex.quote(str(about['pretrained']))}")
     strengths = "".join(f" --augment {name}={value:g}" for name, value in about["augmentation"].items())
@@ -117,16 +114,16 @@ def _usual(run: Run) -> str:
     return "float32" if run.machine.get("device") == "cpu" else "bfloat16"
 
 
-def _sampled_by(run: Run, runs: Sequence[Run], folder: Path) -> str:
+def _sampled_by(run: Run, facts: Facts) -> str:
     """The auxiliary network that sampled for a base network; its checkpoint, where names do not say which."""
     wanted = run.settings["auxiliary"]
-    found = [r for r in runs if r.network == "auxiliary" and (r.result or {}).get("weights") == wanted]
+    found = [r for r in facts.runs if r.network == "auxiliary" and (r.result or {}).get("weights") == wanted]
     if not found:
         return f"--lambda {lambda_name(run.settings['lambda'] or 1.0)} --checkpoint CHECKPOINT"
     sampler = found[0]
     options = _auxiliary(sampler.settings)
     if _end(sampler) != _end(run):
-        options += f" --checkpoint {shlex.quote(str(folder / sampler.name / 'best.pt'))}"
+        options += f" --checkpoint {shlex.quote(str(facts.space.run(facts.dataset.name, sampler.name).best))}"
     return options
 
 
