@@ -72,8 +72,8 @@ def test_a_run_whose_factory_is_not_given_is_listed_and_the_others_go_on(space: 
     status, printed = evaluate(space)
     assert status == 1
     assert "not evaluated: 1 runs" in printed
-    assert "no --base names it" in printed
-    assert "add --base tests.train.test_fit:another" in printed.replace("\n", " ")
+    assert "no --architecture names it" in printed
+    assert "add --architecture tests.train.test_fit:another" in printed.replace("\n", " ")
     kept = {one["run"] for one in results.evaluations(space, "blobs", "val")}
     assert some.parent.name not in kept
     assert {path.parent.name for path in others} < kept
