@@ -35,6 +35,7 @@ def seconds(work: Callable[[], Any]) -> float:
 def main(images: int, resolution: int, rounds: int, as_json: bool) -> None:
     """Measure and print."""
     from pipeline.datasets import demo
+    from pipeline.samplers.proposal import Proposals
     from pipeline.stages import boundaries, engine, outputs, samples, tensors
     from pipeline.train.data import ShardShuffle, StoreDataset, loader, sampled
     from pipeline.workspace.stores import Workspace
@@ -48,7 +49,7 @@ def main(images: int, resolution: int, rounds: int, as_json: bool) -> None:
         found, todo = boundaries.prepare(folder, data, "train", boundaries.Options())
         boundaries.run(folder, found, todo, where)
         tensors.run(folder, tensors.plan(folder, tensors.Options()), where)
-        wanted: list[outputs.Output] = [outputs.Sampled(resolution, "proposal", lam=1.0)]
+        wanted: list[outputs.Output] = [outputs.Sampled(resolution, Proposals())]
         samples.run(folder, found, wanted, samples.plan(folder, wanted), where)
         path = samples.folder_of(folder) / f"{wanted[0].name}.zarr"
 

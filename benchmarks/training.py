@@ -77,6 +77,7 @@ def steps(resolution: int, batch: int, rounds: int, bfloat16: bool, device: Any)
 def _stores(root: Path, resolution: int) -> tuple[Any, Any]:
     """Uniform samples of a few generated street scenes."""
     from pipeline.datasets import demo
+    from pipeline.samplers.uniform import Uniform
     from pipeline.stages import boundaries, engine, outputs, samples
     from pipeline.workspace.stores import Workspace
 
@@ -86,7 +87,7 @@ def _stores(root: Path, resolution: int) -> tuple[Any, Any]:
     folder = Workspace(root / "w").folder("demo", "train")
     found, todo = boundaries.prepare(folder, data, "train", boundaries.Options())
     boundaries.run(folder, found, todo, where)
-    wanted: list[outputs.Output] = [outputs.Sampled(resolution, "uniform")]
+    wanted: list[outputs.Output] = [outputs.Sampled(resolution, Uniform())]
     samples.run(folder, found, wanted, samples.plan(folder, wanted), where)
     return folder, wanted[0]
 

@@ -18,6 +18,11 @@ UNSAFE = re.compile(r"[^\w.+=@-]+")
 KEPT = frozenset("\n\t")
 
 
+def lambda_name(lam: float) -> str:
+    """1.0 -> "1", 0.1 -> "0.1": as in file names and on the command line."""
+    return repr(float(lam)).removesuffix(".0")
+
+
 def check_component(what: str, name: str, max_bytes: int = MAX_BYTES) -> str:
     """`name` if it can safely be one folder or file name everywhere; `what` says whose name it is.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline import settings
+from pipeline.doors import is_door
 from pipeline.errors import AdaprepError
 from pipeline.settings import Entry
 
@@ -38,6 +39,13 @@ class Grid(click.ParamType):  # type: ignore[type-arg]
         if len(parts) > 2 or not all(p.isdecimal() and int(p) >= 2 for p in parts):
             self.fail(f"{value!r} is no grid: give 8 or 8x8 (height x width), at least 2x2", param, ctx)
         return int(parts[0]), int(parts[-1])
+
+
+class Door(click.Choice[str]):
+    """One of these names, or the user's own code as ``package.module:factory``."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return str(value) if is_door(value) else super().convert(value, param, ctx)
 
 
 class Numbers(click.ParamType):  # type: ignore[type-arg]
@@ -266,6 +274,8 @@ def _type(entry: Entry) -> Any:
         kind = inner
     if kind == settings.Grid:
         return Grid()
+    if about.door:
+        return Door(about.choices)
     if about.choices or typing.get_origin(kind) is typing.Literal:
         return click.Choice(about.choices or typing.get_args(kind))
     if _is_mapping(kind):

@@ -22,7 +22,6 @@ Grid = tuple[int, int]
 Picture = NewType("Picture", Path)
 """A file that a picture is written to: its suffix says the format."""
 
-Sampler = Literal["uniform", "proposal", "auxiliary"]
 AuxiliaryLoss = Literal["proposal", "energy"]
 Filter = Literal["area", "nearest"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -46,6 +45,7 @@ class Setting:
     low: float | None = None
     above: float | None = None  # an excluded lower limit
     choices: tuple[str, ...] = ()
+    door: bool = False  # whether it also takes package.module:factory
     metavar: str = ""
     shown: str | bool = True  # the default in the help: itself, other words, or not
     environment: str = ""  # variable that it is taken from where the option is not given
@@ -229,6 +229,12 @@ FACTORIES = Setting(
     (),
     flag="--architecture",
     formerly=("--base",),
+    metavar="FACTORY",
+)
+SAMPLERS = Setting(
+    "package.module:factory of a sampler of your own, as --architecture names networks.",
+    (),
+    flag="--sampler",
     metavar="FACTORY",
 )
 FORCE = Setting("Replace files that adaprep did not make, but for those it reads.", False)

@@ -28,12 +28,18 @@ class Options:
     baseline: Path | None = setting(None, "Base network of uniform samples to compare with.")
     proposals: bool = setting(False, "Sample with the ground truth's own proposals: a reference.")
     factories: tuple[str, ...] = settings.FACTORIES()
+    samplers: tuple[str, ...] = settings.SAMPLERS()
     held: settings.Held = settings.group(settings.Held, splits=("val",))
     limit: int | None = settings.LIMIT()
     overwrite: bool = settings.OVERWRITE(help="Without BASE: measure again what was measured.")
     device: settings.Device = settings.DEVICE()
     as_json: bool = settings.JSON()
     workspace: Path = settings.WORKSPACE()
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """All code of the user's own that may be run."""
+        return self.factories + self.samplers
 
 
 @opening.command("evaluate", Options)
@@ -81,7 +87,7 @@ def _workspace(options: Options, device: Device) -> bool:
             held.root,
             options.overwrite,
             console.listener(),
-            options.factories,
+            options.code,
         )
         for split in held.splits
     ]
@@ -102,7 +108,13 @@ def _checkpoint(options: Options, base: Path, device: Device) -> bool:
 
     data, frames = opening.open_held(options.held, options.workspace)
     systems, notes = open_systems(
-        data, base, options.auxiliary, options.baseline, options.proposals, device, options.factories
+        data,
+        base,
+        options.auxiliary,
+        options.baseline,
+        options.proposals,
+        device,
+        options.code,
     )
     reports = [
         stage.run(data, split, found[: options.limit], systems, notes, console.listener())

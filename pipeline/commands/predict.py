@@ -23,11 +23,17 @@ class Options:
     output: Path = setting(help="Folder for the results.", short="-o")
     force: bool = settings.FORCE()
     factories: tuple[str, ...] = settings.FACTORIES()
+    samplers: tuple[str, ...] = settings.SAMPLERS()
     dataset: str | None = settings.DATASET(
         default=None, help="YAML file of the data set it was trained on, if the workspace lacks it."
     )
     device: settings.Device = settings.DEVICE()
     workspace: Path = settings.WORKSPACE()
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """All code of the user's own that may be run."""
+        return self.factories + self.samplers
 
 
 @opening.command("predict", Options)
@@ -55,7 +61,7 @@ def command(options: Options) -> None:
     base = systems.load_base(options.checkpoint)
     classes = stage.class_table(base, options.dataset, opening.open_workspace(options.workspace))
     device = choose_device(options.device)
-    system, notes = systems.open_system(base, options.auxiliary, device, factories=options.factories)
+    system, notes = systems.open_system(base, options.auxiliary, device, factories=options.code)
     for note in notes:
         say(f"note: {note}", err=True)
     summary = stage.run(system, jobs, classes, console.listener(), writer)

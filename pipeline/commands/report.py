@@ -23,8 +23,14 @@ class Options:
     output: Path | None = setting(None, "Folder. Default: WORKSPACE/DATASET/report.", short="-o")
     force: bool = settings.FORCE()
     factories: tuple[str, ...] = settings.FACTORIES()
+    samplers: tuple[str, ...] = settings.SAMPLERS()
     device: settings.Device = settings.DEVICE()
     workspace: Path = settings.WORKSPACE()
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """All code of the user's own that may be run."""
+        return self.factories + self.samplers
 
 
 @opening.command("report", Options)
@@ -58,7 +64,7 @@ def run(options: Options) -> bool:
         from pipeline.train.processes import choose_device
 
         device = choose_device(options.device)
-        examples = stage.predict(space, data, frames, device, options.factories, damaged)
+        examples = stage.predict(space, data, frames, device, options.code, damaged)
     path = page.write(
         space, options.dataset, options.split, options.output, examples, options.root, writer, damaged
     )

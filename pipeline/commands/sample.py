@@ -8,6 +8,8 @@ from pathlib import Path
 from pipeline import options as opening
 from pipeline import settings
 from pipeline.commands.output import finish
+from pipeline.samplers import registry
+from pipeline.samplers.base import Wanted
 from pipeline.settings import setting
 
 
@@ -20,7 +22,8 @@ class Options:
         ("proposal",),
         "Where samples lie; several times for several stores from one decoding.",
         flag="--sampler",
-        choices=("uniform", "proposal", "auxiliary"),
+        choices=registry.names(),
+        door=True,
     )
     lambdas: tuple[float, ...] = settings.LAMBDAS(help="Of proposals.")
     grid: settings.Grid = settings.GRID(help="Of the proposals.")
@@ -57,21 +60,17 @@ def run(options: Options) -> bool:
     from pipeline.stages import samples as stage
     from pipeline.stages.outputs import choose
 
-    predictor = None
-    if options.checkpoint is not None:
-        from pipeline.inference.predictor import Predictor
-
-        predictor = Predictor.load(options.checkpoint)
+    space = opening.open_workspace(options.workspace)
+    mean = stage.training_mean(space, options.dataset)
     outputs = choose(
         options.resolutions,
         options.samplers,
         options.lambdas,
-        options.grid,
-        predictor,
+        Wanted(options.grid, checkpoint=options.checkpoint, mean=mean),
         options.inputs,
         options.filter,
     )
-    space, where = opening.open_workspace(options.workspace), opening.open_scheduler(options.scheduling)
+    where = opening.open_scheduler(options.scheduling)
     ok = True
     for folder in space.folders(options.dataset, options.splits):
         found = listing.load(folder, options.root)

@@ -74,7 +74,7 @@ def run(options: Options) -> bool:
         writer.check(path)
     predictors = {}
     if options.auxiliaries:
-        from pipeline.inference.predictor import load_named
+        from pipeline.samplers.predicted import load_named
 
         predictors = load_named(options.auxiliaries, data.classes.names)
     wanted = stage.settings(options.resolutions, options.grids, options.lambdas, list(predictors))

@@ -55,7 +55,7 @@ class Report:
         names = self.dataset.classes.names
         return {
             "name": system.name,
-            "sampler": system.sampler,
+            "sampler": system.sampler.describe(),
             "resolution": system.resolution,
             "gmacs": (system.base_macs + system.auxiliary_macs) / 1e9,
             "auxiliary_gmacs": system.auxiliary_macs / 1e9,

@@ -16,6 +16,7 @@ from pipeline.inference.systems import (
     System,
     auxiliary_networks,
     check_classes,
+    kind_of,
     load_base,
     open_system,
     with_proposals,
@@ -159,7 +160,8 @@ def _systems(
     auxiliaries = auxiliary_networks(space.runs(dataset.name)) if any(_sampled_by(c) for c in todo) else {}
     systems = {}
     for candidate in todo:
-        named = [name for name in factories if name == candidate.base.network]
+        own = (candidate.base.network, candidate.base.about["sampler"])
+        named = [name for name in factories if name in own]
         try:
             systems[candidate.run.name] = _system(candidate, dataset, auxiliaries, device, named)
         except AdaprepError as error:
@@ -192,7 +194,7 @@ def _measure(
 
 def _sampled_by(candidate: _Candidate) -> str | None:
     """Identity of the auxiliary network that sampled for it."""
-    return candidate.base.about.get("auxiliary") if candidate.base.about["sampler"] == "auxiliary" else None
+    return candidate.base.about.get("auxiliary") if kind_of(candidate.base).needs_network else None
 
 
 def _system(
@@ -204,7 +206,7 @@ def _system(
 ) -> System:
     base = candidate.base
     check_classes(base, dataset.name, dataset.classes.names)
-    if base.about["sampler"] == "proposal":
+    if kind_of(base).needs_truth:
         return with_proposals(base, None, device, factories)
     wanted = _sampled_by(candidate)
     if wanted is not None and wanted not in auxiliaries:

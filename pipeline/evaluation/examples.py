@@ -14,7 +14,17 @@ from numpy.typing import NDArray
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
 from pipeline.geometry.crops import central_crop
-from pipeline.inference.systems import System, auxiliary_networks, check_classes, load_base, open_system
+from pipeline.inference.systems import (
+    System,
+    auxiliary_networks,
+    check_classes,
+    kind_of,
+    load_base,
+    open_system,
+)
+from pipeline.samplers import registry
+from pipeline.samplers.predicted import Predicted
+from pipeline.samplers.uniform import Uniform
 from pipeline.workspace import results, stores
 
 
@@ -100,15 +110,16 @@ def _told(damaged: list[str] | None) -> Iterator[None]:
 
 
 def _choose(space: stores.Workspace, dataset: str, damaged: list[str] | None) -> dict[str, stores.RunFolder]:
-    """The runs to show, by sampler."""
+    """The runs to show, by their samplers' roles."""
     places: dict[tuple[int, str, str], dict[str, stores.RunFolder]] = {}
     for run in results.complete_runs(space, dataset):
         about: dict[str, Any] = {"network": None}
         with _told(damaged):
             about = results.settings_of(run)
-        if about["network"] == "base" and about["sampler"] in ("uniform", "auxiliary"):
+        role = registry.kind(about["sampler"]).role if about["network"] == "base" else None
+        if role in (Uniform.role, Predicted.role):
             place = (int(about["resolution"]), about["architecture"], _inverse(run.name, about["seed"]))
-            places.setdefault(place, {}).setdefault(about["sampler"], run)
+            places.setdefault(place, {}).setdefault(role, run)
     if not places:
         return {}
     best = max(places, key=lambda place: (len(places[place]), place[0], place[2]))
@@ -130,8 +141,8 @@ def _open(
 ) -> System | None:
     base = load_base(run.best)
     check_classes(base, dataset.name, dataset.classes.names)
-    named = [name for name in factories if name == base.network]
-    if base.about["sampler"] == "uniform":
+    named = [name for name in factories if name in (base.network, base.about["sampler"])]
+    if not kind_of(base).needs_network:
         return open_system(base, None, device, factories=named)[0]
     path = auxiliary_networks(space.runs(dataset.name)).get(base.about.get("auxiliary", ""))
     return open_system(base, path, device, factories=named)[0] if path else None
@@ -147,8 +158,8 @@ def _label(
         frame.name,
         systems[some].resolution,
         results.settings_of(runs[some])["architecture"],
-        tuple(runs[name].name for name in ("uniform", "auxiliary") if name in systems),
-        labels.get("uniform"),
-        labels.get("auxiliary"),
-        tensors.get("auxiliary"),
+        tuple(runs[role].name for role in (Uniform.role, Predicted.role) if role in systems),
+        labels.get(Uniform.role),
+        labels.get(Predicted.role),
+        tensors.get(Predicted.role),
     )

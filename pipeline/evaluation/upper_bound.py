@@ -25,6 +25,7 @@ from pipeline.metrics import (
     recall_by_size,
     trimap_accuracy,
 )
+from pipeline.samplers.uniform import Uniform
 from pipeline.stages import engine
 from pipeline.stages.engine import BlockResult, Failure
 from pipeline.stages.frame import read_instances, read_label_map
@@ -32,7 +33,7 @@ from pipeline.workspace.disk import plain
 from pipeline.workspace.stores import lambda_name
 
 if TYPE_CHECKING:
-    from pipeline.stages.outputs import Predictor
+    from pipeline.samplers.predicted import Predictor
 
 FRAMES_PER_TASK = 4
 WIDTHS = (1, 2, 4, 8, 16, 32, 64)
@@ -54,7 +55,7 @@ class Setting:
         if self.auxiliary is not None:
             return self.auxiliary
         if self.grid is None or self.lam is None:
-            return "uniform"
+            return Uniform.word
         return f"{self.grid[0]}x{self.grid[1]}, lambda {lambda_name(self.lam)}"
 
 
@@ -222,7 +223,7 @@ def predicted(
     dataset: Dataset, frame: Frame, predictors: Mapping[str, Predictor]
 ) -> dict[str, NDArray[np.float32]]:
     """The tensor (2, h, w) that every auxiliary network predicts for the central crop. Raises FileError."""
-    from pipeline.stages.outputs import predict
+    from pipeline.samplers.predicted import predict
 
     if not predictors:
         return {}

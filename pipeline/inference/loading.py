@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from pipeline.errors import AdaprepError
 from pipeline.inference.segmenter import AdaptiveSegmenter
 from pipeline.inference.systems import load_base, open_system
 from pipeline.networks import checkpoint
@@ -24,7 +25,8 @@ def load(
     base
         Checkpoint of a base network, such as `runs/NAME/best.pt`.
     auxiliary
-        Checkpoint of the network that says where it is sampled; None for a base network of uniform samples.
+        Checkpoint of the network that says where it is sampled; None for a base network of uniform samples,
+        or of a fixed warp.
     device
         Where both run.
 
@@ -41,7 +43,13 @@ def load(
     found, place = load_base(Path(base)), torch.device(device)
     system, _ = open_system(found, Path(auxiliary) if auxiliary is not None else None, place)
     if auxiliary is None:
-        return AdaptiveSegmenter(None, system.network, system.resolution).eval()
+        tensor = system.sampler.fixed
+        if tensor is None:
+            raise AdaprepError(
+                f"{base} was trained with the sampler {system.sampler.kind}, which has no tensor that is the "
+                f"same for every image: use adaprep predict, or pipeline.inference.systems.open_system."
+            )
+        return AdaptiveSegmenter(None, system.network, system.resolution, tensor=tensor).eval()
     helper = checkpoint.load(auxiliary, "auxiliary", place)
     network = helper.build().to(place)
     chosen = str(helper.about.get("filter", "area"))

@@ -1,8 +1,11 @@
 """The whole segmenter (figures 2 and 4 of the paper): large images in, scores of every pixel out."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pipeline.geometry.interpolation import interpolate_labels
@@ -35,7 +38,9 @@ class AdaptiveSegmenter(nn.Module):
         How the small image is made: "area", the mean of equal boxes, or "nearest", operator (1).
         The same as while the auxiliary network was trained.
     grid
-        (h, w) of the uniform tensor where there is no auxiliary network.
+        (h, w) of the uniform tensor where there is neither an auxiliary network nor a tensor.
+    tensor
+        (2, h, w) where every image is sampled: a fixed warp.
 
     Raises
     ------
@@ -54,6 +59,7 @@ class AdaptiveSegmenter(nn.Module):
         resolution: int | Sequence[int],
         filter: str = "area",
         grid: Sequence[int] = (8, 8),
+        tensor: NDArray[np.floating[Any]] | None = None,
     ) -> None:
         super().__init__()
         h, w = (resolution, resolution) if isinstance(resolution, int) else resolution
@@ -63,7 +69,10 @@ class AdaptiveSegmenter(nn.Module):
             raise ValueError(f"filter is {filter!r}, must be one of {', '.join(FILTERS)}")
         self.auxiliary, self.base = auxiliary, base
         self.resolution, self.filter = (h, w), filter
-        self.grid = (grid[0], grid[1]) if auxiliary is None else auxiliary.grid
+        if auxiliary is not None and tensor is not None:
+            raise ValueError("an auxiliary network and a fixed tensor exclude each other")
+        self.fixed = uniform(grid[0], grid[1]) if tensor is None else np.asarray(tensor)
+        self.grid = (self.fixed.shape[1], self.fixed.shape[2]) if auxiliary is None else auxiliary.grid
 
     def forward(self, images: Tensor) -> Tensor:
         """Score every pixel.
@@ -112,7 +121,7 @@ class AdaptiveSegmenter(nn.Module):
                 "crop the largest square first"
             )
         if self.auxiliary is None:
-            u = torch.tensor(uniform(*self.grid), dtype=torch.float32, device=images.device)
+            u = torch.tensor(self.fixed, dtype=torch.float32, device=images.device)
             phi = u.expand(images.shape[0], -1, -1, -1)  # len() would fix the batch in an export
         else:
             phi = self.auxiliary.predict(shrink(images, self.auxiliary.resolution, self.filter))

@@ -15,38 +15,31 @@ from torch import nn
 
 from pipeline.datasets.base import Dataset
 from pipeline.errors import AdaprepError
-from pipeline.inference.predictor import Predictor
 from pipeline.names import printable
 from pipeline.networks import checkpoint, macs
 from pipeline.networks.checkpoint import Checkpoint
-from pipeline.workspace.stores import RunFolder, lambda_name
+from pipeline.samplers import registry
+from pipeline.samplers.base import Grid, Sampler
+from pipeline.samplers.predicted import Predicted, Predictor
+from pipeline.samplers.proposal import Proposals
+from pipeline.samplers.uniform import Uniform
+from pipeline.workspace.stores import RunFolder
 
 _APPLYING = threading.Lock()  # a network uses all cores or the GPU by itself; decoding goes on meanwhile
 
 
 @dataclass(frozen=True)
 class System:
-    """A base network with what says where its samples lie: uniform if neither of the last two is given."""
+    """A base network with what says where its samples lie."""
 
     name: str  # in tables
     network: nn.Module  # on `device`, in evaluation mode
     resolution: int  # of the sampled image
     device: torch.device
     base_macs: int  # multiply-adds for one image
+    sampler: Sampler
     auxiliary_macs: int = 0
     parameters: int = 0  # of both networks
-    predictor: Predictor | None = None
-    proposal: tuple[tuple[int, int], float] | None = None  # grid and lambda, made from the ground truth
-
-    @property
-    def sampler(self) -> str:
-        """What says where samples lie, in words."""
-        if self.predictor is not None:
-            return f"auxiliary {self.predictor.resolution}"
-        if self.proposal is not None:
-            (h, w), lam = self.proposal
-            return f"proposals {h}x{w}, lambda {lambda_name(lam)}"
-        return "uniform"
 
     def tensor(
         self, crop: NDArray[np.uint8], truth: NDArray[np.uint8] | None = None, targets: Sequence[int] = ()
@@ -58,16 +51,7 @@ class System:
         ValueError
             Proposals need the ground truth, (S, S) train ids, which is not given.
         """
-        from pipeline.geometry.tensors import uniform
-        from pipeline.stages.outputs import predict
-
-        if self.predictor is not None:
-            return np.asarray(predict(self.predictor, [crop])[0])
-        if self.proposal is None:
-            return uniform(8, 8).astype(np.float32)
-        if truth is None:
-            raise ValueError("proposals need the ground truth")
-        return _proposal(truth, targets, *self.proposal)
+        return np.asarray(self.sampler.tensors(Square(crop, truth, targets))[0])
 
     def labels(self, crop: NDArray[np.uint8], phi: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Train ids (S, S) of a crop (S, S, 3) that is sampled with a tensor (2, h, w)."""
@@ -87,12 +71,23 @@ class System:
         return interpolate_labels(scores, fine, len(crop))
 
 
-def _proposal(
-    truth: NDArray[np.uint8], targets: Sequence[int], grid: tuple[int, int], lam: float
-) -> NDArray[np.float32]:
-    from pipeline.geometry.proposal import propose
+@dataclass(frozen=True)
+class Square:
+    """One crop (S, S, 3), with its train ids (S, S) where proposals are to be made from them."""
 
-    return propose(truth, targets, grid, lam).astype(np.float32)
+    crop: NDArray[np.uint8]
+    truth: NDArray[np.uint8] | None = None
+    targets: Sequence[int] = ()
+
+    def images(self) -> list[NDArray[np.uint8]]:
+        return [self.crop]
+
+    def proposals(self, grid: Grid, lam: float) -> NDArray[np.float32]:
+        from pipeline.geometry.proposal import propose
+
+        if self.truth is None:
+            raise ValueError("proposals need the ground truth")
+        return propose(self.truth, self.targets, grid, lam).astype(np.float32)[None]
 
 
 def load_base(path: Path) -> Checkpoint:
@@ -165,41 +160,53 @@ def open_system(
     AdaprepError
         The two do not belong together, or one of them is missing.
     """
-    sampler = base.about["sampler"]
+    kind = kind_of(base)
     if auxiliary is None:
-        if sampler != "uniform":
+        if kind.needs_network or kind.needs_truth:
             raise AdaprepError(
-                f"{base.path} was trained on samples of the sampler {sampler!r}: give the auxiliary network "
-                f"that predicts where they lie with --auxiliary FILE{hint}."
+                f"{base.path} was trained on samples of the sampler {kind.kind!r}: give the auxiliary "
+                f"network that predicts where they lie with --auxiliary FILE{hint}."
             )
-        return _uniform(base, device, factories), []
-    if sampler == "uniform":
+        return _system(base, device, factories), []
+    if not (kind.needs_network or kind.needs_truth):
         raise AdaprepError(
-            f"{base.path} was trained on uniform samples: leave --auxiliary out, or give a base network "
+            f"{base.path} was trained on {kind.word} samples: leave --auxiliary out, or give a base network "
             f"trained with --sampler auxiliary."
         )
     found = checkpoint.load(auxiliary, "auxiliary")
     found.expect(dataset=base.about["dataset"])
-    predictor, network = Predictor.load(auxiliary), found.build()
-    side = predictor.resolution
-    system = replace(
-        _uniform(base, device, factories),
-        name="adaptive",
-        predictor=predictor,
-        auxiliary_macs=macs.macs(network, (3, side, side)),
-    )
+    sampler = Predicted(Predictor.of(found))
     notes = []
-    if sampler == "proposal":
+    if kind.needs_truth:
         notes.append(f"{base.path} was trained on proposals, and is shown predicted samples here")
-    elif base.about.get("auxiliary") not in (None, predictor.identity):
+    elif base.about.get("auxiliary") not in (None, sampler.predictor.identity):
         notes.append(f"{base.path} was trained on samples of other weights than {auxiliary}")
-    return replace(system, parameters=system.parameters + macs.parameters(network)), notes
+    return replace(_with(base, sampler, device, factories), name="adaptive"), notes
 
 
-def _uniform(base: Checkpoint, device: torch.device, factories: Sequence[str] = ()) -> System:
-    network, side = base.build(factories), int(base.about["resolution"])
-    cost, size = macs.macs(network, (3, side, side)), macs.parameters(network)
-    return System("uniform", network.to(device), side, device, cost, parameters=size)
+def kind_of(base: Checkpoint) -> type[Sampler]:
+    """What is known of the sampler that a base network was trained with."""
+    return registry.kind(base.about["sampler"])
+
+
+def _system(
+    base: Checkpoint, device: torch.device, factories: Sequence[str] = (), auxiliary: Path | None = None
+) -> System:
+    """A base network with the sampler that its checkpoint remembers."""
+    try:
+        sampler = registry.recall(base.about, auxiliary, factories)
+    except AdaprepError as error:
+        raise AdaprepError(f"{base.path}: {error}") from error
+    return _with(base, sampler, device, factories)
+
+
+def _with(base: Checkpoint, sampler: Sampler, device: torch.device, factories: Sequence[str]) -> System:
+    network = base.build([name for name in factories if name != base.about["sampler"]])
+    side = int(base.about["resolution"])
+    cost, size, more = macs.macs(network, (3, side, side)), macs.parameters(network), sampler.cost()
+    return System(
+        sampler.word, network.to(device), side, device, cost, sampler, more.macs, size + more.parameters
+    )
 
 
 def with_proposals(
@@ -212,26 +219,18 @@ def with_proposals(
     Raises
     ------
     AdaprepError
-        It was trained on uniform samples, or nothing says grid and lambda.
+        It was trained on other samples, or nothing says grid and lambda.
     """
-    if base.about["sampler"] == "uniform":
+    kind = kind_of(base)
+    if not (kind.needs_network or kind.needs_truth):
         raise AdaprepError(
-            f"{base.path} was trained on uniform samples: --proposals needs another base network."
+            f"{base.path} was trained on {kind.word} samples: --proposals needs another base network."
         )
-    grid, lam = base.about.get("grid"), base.about.get("lambda")
-    if auxiliary is not None:
-        found = checkpoint.load(auxiliary, "auxiliary")
-        grid, lam = found.arguments.get("grid", grid), found.about.get("lambda", lam)
-    if grid is None or lam is None:
-        raise AdaprepError(
-            f"{base.path} does not say the lambda of the proposals behind it: give --auxiliary FILE too, "
-            f"the network that sampled for it."
-        )
-    return replace(
-        _uniform(base, device, factories),
-        name="proposals",
-        proposal=((int(grid[0]), int(grid[1])), float(lam)),
-    )
+    try:
+        sampler = Proposals.recall(base.about, auxiliary)
+    except AdaprepError as error:
+        raise AdaprepError(f"{base.path}: {error}") from error
+    return _with(base, sampler, device, factories)
 
 
 def open_systems(
@@ -257,12 +256,12 @@ def open_systems(
     if baseline is not None:
         other = load_base(baseline)
         check_classes(other, dataset.name, dataset.classes.names)
-        if other.about["sampler"] != "uniform":
+        if kind_of(other).role != Uniform.role:
             raise AdaprepError(
                 f"--baseline {baseline} was trained on samples of the sampler {other.about['sampler']!r}: "
                 f"give a base network trained with --sampler uniform."
             )
-        systems.append(replace(_uniform(other, device, factories), name="baseline"))
+        systems.append(replace(_system(other, device, factories), name="baseline"))
     if auxiliary is not None or not proposals:
         system, notes = open_system(found, auxiliary, device, ", or --proposals", factories)
         systems.append(system)

@@ -1,6 +1,5 @@
 """Base networks by name, or by the function that makes them."""
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pipeline import doors
 from pipeline.errors import AdaprepError
 from pipeline.networks.blocks import IMAGENET_MEAN, IMAGENET_STD, Normalise
 
@@ -124,29 +124,7 @@ def _call(classes: int, arguments: dict[str, Any]) -> str:
 
 def _imported(path: str) -> Factory:
     """The function that ``package.module:function`` names."""
-    module_name, colon, function_name = path.partition(":")
-    if not (module_name and colon and function_name):
-        raise AdaprepError(
-            f"no base network is called {path!r}. Give one of {', '.join(ARCHITECTURES)}, or your own "
-            "as package.module:function."
-        )
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise AdaprepError(f"{path}: importing {module_name} failed: {error}.") from error
-        raise AdaprepError(
-            f"{path}: there is no module {error.name}. Install it, or add its folder to PYTHONPATH."
-        ) from error
-    except Exception as error:
-        raise AdaprepError(
-            f"{path}: importing {module_name} failed: {type(error).__name__}: {error}"
-        ) from error
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        what = "has no" if function is None else "has no function"
-        raise AdaprepError(f"{path}: {module.__file__ or module_name} {what} {function_name}.")
-    found: Factory = function
+    found: Factory = doors.opened(path, "base network", ARCHITECTURES)
     return found
 
 

@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pipeline import doors
 from pipeline.names import printable
+from pipeline.samplers import registry
 
 MAX_CLASSES = 255
 MAX_SIDE = 1 << 16
@@ -68,18 +70,38 @@ def _is_figures(value: Any) -> bool:
     )
 
 
+def _is_row(value: Any) -> bool:
+    return is_list(value, is_number, 2, MAX_SIDE)
+
+
+def _is_tensor(value: Any) -> bool:
+    """Nested lists of a sampling tensor's shape and range."""
+    if not is_list(
+        value, lambda part: is_list(part, lambda row: is_list(row, is_number, 2, MAX_SIDE), 2, MAX_SIDE), 2, 2
+    ):
+        return False
+    widths = {len(row) for part in value for row in part}
+    inside = all(0 <= x <= 1 for part in value for row in part for x in row)
+    return len(widths) == 1 and len(value[0]) == len(value[1]) and inside
+
+
 _ABOUT: dict[str, tuple[Check, str]] = {
     "dataset": (is_text, "a name"),
     "class_names": (_is_names, f"a list of 1 to {MAX_CLASSES} names"),
     "targets": (lambda v: is_list(v, lambda t: is_text(t) or is_count(t, 0), 0, MAX_CLASSES), "a list"),
     "training_split": (is_text, "a name"),
-    "sampler": (lambda v: v in ("uniform", "proposal", "auxiliary"), "uniform, proposal or auxiliary"),
+    "sampler": (
+        lambda v: registry.is_name(v) and is_text(v),
+        f"{', '.join(registry.names())} or {doors.DOOR}",
+    ),
     "resolution": (lambda v: is_count(v, 2), f"a number of pixels from 2 to {MAX_SIDE}"),
     "filter": (lambda v: v in ("area", "nearest"), "area or nearest"),
     "loss": (is_text, "a name"),
     "lambda": (lambda v: v is None or (is_number(v) and v >= 0), "a number of at least 0"),
     "grid": (lambda v: v is None or _is_pair(v), "two sides of at least 2"),
     "auxiliary": (lambda v: v is None or is_text(v), "an identity"),
+    "mean": (is_text, "an identity"),
+    "tensor": (lambda v: _is_tensor(v), "2 x h x w numbers from 0 to 1"),
     "epoch": (lambda v: is_count(v, 0, 1 << 62), "a number of epochs"),
     "figures": (_is_figures, "numbers by name"),
 }

@@ -106,6 +106,12 @@ class Recipe:
         return Workspace(self.workspace)
 
     @property
+    def samplers(self) -> tuple[str, ...]:
+        """``package.module:factory`` of the samplers that are not ours."""
+        every = (request.base.sampler for request in self.trainings if request.networks == ("base",))
+        return tuple(dict.fromkeys(name for name in every if ":" in name))
+
+    @property
     def factories(self) -> tuple[str, ...]:
         """``package.module:factory`` of the base networks that are not ours."""
         every = (request.base.architecture for request in self.trainings if request.networks == ("base",))
@@ -274,7 +280,7 @@ def _check_runs(said: Mapping[str, YamlNode], trainings: Sequence[Request]) -> N
     section = next((said[key] for key in ("base", "auxiliary") if key in said), said["dataset"])
     for request in trainings:
         size, side = request.auxiliary.resolution, max(request.auxiliary.grid)
-        predicts = request.networks == ("auxiliary",) or request.base.sampler == "auxiliary"
+        predicts = request.networks == ("auxiliary",) or request.base.kind.needs_network
         if predicts and side > size:
             said.get("grid", section).fail(
                 f"an auxiliary network of resolution {size} cannot predict a grid of "

@@ -230,7 +230,7 @@ class Train(Step):
         prepared = [
             f"{stage} {split}" for stage in ("boundaries", "solve-tensors") for split in self.request.splits
         ]
-        if self.request.networks == ("base",) and self.request.base.sampler == "auxiliary":
+        if self.request.networks == ("base",) and self.request.base.kind.needs_network:
             prepared.append(f"train {self.request.run_name('auxiliary')}")
         return tuple(prepared)
 
@@ -246,7 +246,11 @@ class Evaluate(SplitStep):
         recipe = self.recipe
         held = settings.Held(recipe.dataset.name, recipe.said_root, None, (self.split,))
         return evaluate.Options(
-            held=held, factories=recipe.factories, device=recipe.device, workspace=recipe.workspace
+            held=held,
+            factories=recipe.factories,
+            samplers=recipe.samplers,
+            device=recipe.device,
+            workspace=recipe.workspace,
         )
 
     @property
@@ -269,6 +273,7 @@ class WriteReport(SplitStep):
             root=recipe.said_root,
             split=self.split,
             factories=recipe.factories,
+            samplers=recipe.samplers,
             device=recipe.device,
             **self._held,
         )

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-import re
 import types
 import typing
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from itertools import product
-from typing import Any, cast
+from typing import Any
 
 import yaml
 
+from pipeline import doors
 from pipeline.datasets.limits import short
 from pipeline.datasets.yaml_nodes import YamlNode
-from pipeline.train.settings import Auxiliary, Base, Request, Sampler
+from pipeline.samplers import registry
+from pipeline.train.settings import Auxiliary, Base, Request
 
 MOST = 10**9
 """No number in a recipe is larger."""
@@ -33,9 +34,6 @@ MAX_RUNS = 10_000
 RANGES = {"resolution": (2, MAX_RESOLUTION), "features": (1, 4096)}
 """Of whole numbers, by the name of the field; others begin at 1."""
 
-FACTORY = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
-"""Code of the user's own that a recipe of theirs may name: ``package.module:factory``."""
-
 WITH_BACKBONE = ("pspnet", "deeplabv3plus")
 """Networks that take pretrained weights, beside factories."""
 
@@ -44,9 +42,6 @@ SCHEDULE = ("rate", "epochs", "batch_size", "weight_decay", "validate_every", "p
 
 OWN = {"auxiliary": ("grid", "lam"), "base": ("grid", "lam", "sampler", "resolution", "arguments")}
 """Fields of `Auxiliary` and `Base` that are no keys of their sections: they are said elsewhere."""
-
-SAMPLERS: tuple[Sampler, ...] = ("uniform", "auxiliary", "proposal")
-"""In the order in which they are trained."""
 
 NETWORKS = ("unet", "pspnet", "deeplabv3plus")
 AUGMENTATIONS = ("flip", "brightness", "contrast", "salt_and_pepper")
@@ -71,7 +66,7 @@ def read_trainings(auxiliary: YamlNode | None, base: YamlNode | None, common: Re
     wanted = [
         replace(shared, auxiliary=request.auxiliary, seed=request.seed)
         for request in bases
-        if request.base.sampler == "auxiliary"
+        if request.base.kind.needs_network
     ]
     if auxiliary is not None and not wanted:
         wanted = [shared]
@@ -108,21 +103,20 @@ def _runs(
 ) -> list[Request]:
     """One resolution with every seed and sampler."""
     samplers = (
-        [cast(Sampler, item.choice(SAMPLERS)) for item in filled(said["samplers"])]
-        if "samplers" in said
-        else SAMPLERS
+        [_sampler(item) for item in filled(said["samplers"])] if "samplers" in said else registry.usual()
     )
     seeds = [item.integer(0, MOST) for item in filled(said["seeds"])] if "seeds" in said else [0]
     requests = []
     if len(set(seeds)) * len(set(samplers)) > MAX_RUNS:
         said["seeds"].fail(f"more than {MAX_RUNS} trainings: seeds x samplers")
     for seed, sampler in product(dict.fromkeys(seeds), dict.fromkeys(samplers)):
-        lam = helper.lam if sampler == "auxiliary" else request.base.lam
+        predicted = registry.kind(sampler).needs_network
+        lam = helper.lam if predicted else request.base.lam
         requests.append(
             replace(
                 request,
                 networks=("base",),
-                auxiliary=helper if sampler == "auxiliary" else request.auxiliary,
+                auxiliary=helper if predicted else request.auxiliary,
                 base=replace(request.base, sampler=sampler, resolution=resolution, lam=lam),
                 seed=seed,
             )
@@ -210,9 +204,15 @@ def _value(node: YamlNode, kind: Any, bounds: tuple[int, int]) -> Any:
 def _architecture(node: YamlNode) -> str:
     """One of the known names, or a factory, which is imported where networks are made, and not before."""
     name = node.text()
-    if ":" in name and not FACTORY.fullmatch(name):
+    if ":" in name and not doors.is_door(name):
         node.fail(f"must be package.module:factory, found {short(name)}")
     return name if ":" in name else node.choice((*NETWORKS, "package.module:factory"))
+
+
+def _sampler(node: YamlNode) -> str:
+    """One of the known names, or the user's own."""
+    name = node.value() if node.is_scalar() else None
+    return str(name) if doors.is_door(name) else node.choice(registry.names())
 
 
 def _strengths(node: YamlNode) -> dict[str, float]:

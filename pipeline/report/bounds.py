@@ -13,6 +13,7 @@ from pipeline.marks import Writer
 from pipeline.names import one_line
 from pipeline.report import canvas
 from pipeline.report.console import console, print_failures
+from pipeline.samplers.uniform import Uniform
 
 if TYPE_CHECKING:
     from pipeline.evaluation.upper_bound import Report
@@ -75,7 +76,7 @@ def plot(report: Report, path: Path, writer: Writer | None = None) -> None:
             if not points:
                 continue
             style: dict[str, Any] = {"marker": "osD^v<>"[k % 7], "markersize": 4, "linewidth": 1.5}
-            if sampler == "uniform":
+            if sampler == Uniform.word:
                 style |= {"linestyle": "--", "color": "black"}
             axes.plot(*zip(*points, strict=True), label=canvas.words(sampler), **style)
         axes.set_xscale("log", base=2)

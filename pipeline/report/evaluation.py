@@ -9,6 +9,7 @@ from rich.table import Table
 
 from pipeline.names import one_line
 from pipeline.report.console import console, print_failures
+from pipeline.samplers.uniform import Uniform
 from pipeline.workspace import results
 
 if TYPE_CHECKING:
@@ -89,10 +90,10 @@ def _groups(found: Sequence[results.Group]) -> Table:
     )
     table = _table(*heads, left=(0, 1))
     for group, word in zip(found, results.words(found), strict=True):
-        beside = None if group.sampler == "uniform" else results.baseline(group, found)
+        beside = None if group.kind.role == Uniform.role else results.baseline(group, found)
         table.add_row(
             one_line(group.architecture),
-            one_line(f"{results.NAMES[group.sampler]} ({word})" if word else results.NAMES[group.sampler]),
+            one_line(f"{group.kind.word} ({word})" if word else group.kind.word),
             str(group.resolution),
             str(len(group.seeds)),
             f"{group.gmacs:.3g}",

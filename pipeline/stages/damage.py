@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.datasets.base import Dataset
 from pipeline.errors import AdaprepError, DamagedError
+from pipeline.samplers import registry
 from pipeline.stages import inputs as listing
 from pipeline.stages.inputs import Inputs
 from pipeline.workspace import disk, stores
@@ -87,12 +88,12 @@ def command_of(
         if "-crops" in path.stem:
             words += ["--crops", str(known["crops"])]
         return shlex.join(["adaprep", "solve-tensors", *words, *split])
-    if known.get("sampler") not in ("uniform", "proposal") or "resolution" not in known:
+    name = str(known.get("sampler"))
+    options = registry.kind(name).options(known) if registry.is_name(name) else None
+    if options is None or "resolution" not in known:
         return "adaprep sample, or train, as before"
-    words = ["--sampler", known["sampler"], "--resolution", str(known["resolution"])]
-    if known["sampler"] == "proposal" and {"lambda", "tensor_grid"} <= known.keys():
-        words += ["--lambda", stores.lambda_name(known["lambda"])]
-        words += ["--grid", "x".join(map(str, known["tensor_grid"]))]
+    words = ["--sampler", name, "--resolution", str(known["resolution"])]
+    words += [word for pair in options.items() for word in pair]
     return shlex.join(["adaprep", "sample", *words, *split])
 
 

@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets.base import UNKNOWN, Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
+from pipeline.samplers import registry
+from pipeline.samplers.base import Grid, Sampler, Wanted
+from pipeline.samplers.predicted import shrink
 from pipeline.stages.frame import read_label_map
 from pipeline.workspace import stores
 
 FILTERS = ("area", "nearest")
-
-
-class Predictor(Protocol):
-    """A trained auxiliary network: small uniform images in, sampling tensors out. Picklable."""
-
-    resolution: int
-    filter: str
-    grid: tuple[int, int]
-    identity: str  # names the weights: short hash
-    class_names: tuple[str, ...] | None  # of the data it was trained on, where that is known
-
-    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(n, r, r, 3) images -> (n, 2, h, w) tensors on constraints (3)."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -55,66 +44,42 @@ class AuxiliaryInput:
 
 @dataclass(frozen=True)
 class Sampled:
-    """Image and label map sampled with one kind of tensor at one resolution."""
+    """Image and label map sampled with one sampler at one resolution."""
 
     resolution: int
-    sampler: str  # "uniform", "proposal" or "auxiliary"
-    grid: tuple[int, int] = (8, 8)
-    lam: float | None = None  # of the proposals
-    predictor: Predictor | None = None
+    sampler: Sampler
 
     @property
     def name(self) -> str:
-        grid = f"{self.grid[0]}x{self.grid[1]}"
-        if self.sampler == "proposal":
-            return f"proposal-{grid}-lambda{stores.lambda_name(self.lam or 0.0)}-{self.resolution}"
-        if self.predictor is not None:
-            return f"auxiliary-{self.predictor.identity}-{self.resolution}"
-        return f"uniform-{self.resolution}"
+        return f"{self.sampler.name}-{self.resolution}"
 
     def parameters(self) -> dict[str, Any]:
-        about: dict[str, Any] = {
-            "sampler": self.sampler,
-            "resolution": self.resolution,
-            "tensor_grid": list(self.grid),
-        }
-        if self.lam is not None:
-            about["lambda"] = float(self.lam)
-        if self.predictor is not None:
-            about["auxiliary"] = self.predictor.identity
-        return about
+        sampler, *rest = self.sampler.parameters().items()
+        return dict([sampler, ("resolution", self.resolution), *rest])
 
     def arrays(self, crops: int) -> dict[str, stores.ArraySpec]:
         r = self.resolution
         return {
             "image": stores.ArraySpec((crops, r, r, 3), "uint8", chunk_per_image=True, doc="RGB"),
             "label": stores.ArraySpec((crops, r, r), "uint8", 255, True, doc="train ids, 255 void"),
-            "phi": stores.ArraySpec((crops, 2, *self.grid), "float32", doc="the tensor sampled with"),
+            "phi": stores.ArraySpec((crops, 2, *self.sampler.grid), "float32", doc="the tensor sampled with"),
         }
 
     def make(self, view: View) -> dict[str, NDArray[Any]]:
         from pipeline.geometry.sampling import sample
         from pipeline.geometry.tensors import resize
 
-        phi = self._tensors(view)
+        phi = self.sampler.tensors(view)
         size = (self.resolution, self.resolution)
         fine = [resize(tensor.astype(np.float64), size) for tensor in phi]
         images = [sample(crop, points) for crop, points in zip(view.images(), fine, strict=True)]
         labels = [sample(crop, points) for crop, points in zip(view.labels(), fine, strict=True)]
         return {"image": np.stack(images), "label": view.train_ids(np.stack(labels)), "phi": phi}
 
-    def _tensors(self, view: View) -> NDArray[np.float32]:
-        from pipeline.geometry.tensors import uniform
-
-        if self.sampler == "proposal":
-            return view.proposals[stores.lambda_name(self.lam or 0.0)]
-        if self.predictor is not None:
-            return predict(self.predictor, view.images())
-        u = uniform(*self.grid).astype(np.float32)
-        return np.broadcast_to(u, (len(view.corners), *u.shape)).copy()
-
 
 Output = AuxiliaryInput | Sampled
+Stored = Mapping[tuple[Grid, float], NDArray[np.float32]]
+"""Proposals of an image by grid and lambda."""
 
 
 @dataclass(frozen=True)
@@ -126,10 +91,13 @@ class View:
     image: NDArray[np.uint8]  # (H, W, 3)
     raw: NDArray[Any]  # (H, W) raw class ids
     corners: Sequence[tuple[int, int]]
-    proposals: dict[str, NDArray[np.float32]]  # lambda -> (K, 2, h, w)
+    stored: Stored  # (K, 2, h, w) proposals
 
     def images(self) -> list[NDArray[np.uint8]]:
         return [self._crop(self.image, corner) for corner in self.corners]
+
+    def proposals(self, grid: Grid, lam: float) -> NDArray[np.float32]:
+        return self.stored[grid, lam]
 
     def labels(self) -> list[NDArray[Any]]:
         return [self._crop(self.raw, corner) for corner in self.corners]
@@ -150,25 +118,7 @@ class View:
         return np.asarray(train)
 
 
-def shrink(crop: NDArray[np.uint8], size: int, how: str) -> NDArray[np.uint8]:
-    """The uniform small image (size, size, 3) of a crop: mean of equal boxes, or nearest pixels (1)."""
-    if how == "nearest":
-        from pipeline.geometry.sampling import sample
-        from pipeline.geometry.tensors import uniform
-
-        return sample(crop, uniform(size, size))
-    from PIL import Image
-
-    picture = Image.fromarray(np.ascontiguousarray(crop))
-    return np.asarray(picture.resize((size, size), Image.Resampling.BOX))
-
-
-def predict(predictor: Predictor, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    """Tensors (n, 2, h, w) of crops (S, S, 3): each is shrunk as the auxiliary network was trained."""
-    return predictor(np.stack([shrink(crop, predictor.resolution, predictor.filter) for crop in crops]))
-
-
-def load_view(dataset: Dataset, frame: Frame, crops: int, proposals: dict[str, NDArray[np.float32]]) -> View:
+def load_view(dataset: Dataset, frame: Frame, crops: int, stored: Stored) -> View:
     """Decode one frame. Raises FileError when either file cannot be read or they differ in size."""
     from pipeline.geometry.crops import offsets
 
@@ -179,15 +129,14 @@ def load_view(dataset: Dataset, frame: Frame, crops: int, proposals: dict[str, N
             f"{frame.image}: the image is {image.shape[1]} x {image.shape[0]}, its label map "
             f"{raw.shape[1]} x {raw.shape[0]}: they must have the same size"
         )
-    return View(dataset, frame, image, raw, offsets(raw.shape[0], raw.shape[1], crops), proposals)
+    return View(dataset, frame, image, raw, offsets(raw.shape[0], raw.shape[1], crops), stored)
 
 
 def choose(
     resolutions: Sequence[int],
     samplers: Sequence[str],
     lambdas: Sequence[float],
-    grid: tuple[int, int],
-    predictor: Predictor | None,
+    wanted: Wanted,
     inputs: Sequence[int],
     aux_filter: str,
 ) -> list[Output]:
@@ -196,26 +145,19 @@ def choose(
     Raises
     ------
     AdaprepError
-        The sampler is `auxiliary` and there is no network, or the other way round.
+        A sampler lacks what it needs, or an auxiliary network is given that no sampler uses.
     """
-    if ("auxiliary" in samplers) != (predictor is not None):
-        raise AdaprepError(
-            "the sampler 'auxiliary' needs a trained network: give --checkpoint FILE"
-            if predictor is None
-            else "--checkpoint is used by the sampler 'auxiliary' alone: add --sampler auxiliary"
-        )
-    if predictor is not None and predictor.grid != grid:
-        theirs, ours = (f"{h}x{w}" for h, w in (predictor.grid, grid))
-        raise AdaprepError(
-            f"the network was trained for grid {theirs}, grid {ours} is asked for: give --grid {theirs}"
-        )
+    kinds = {name: registry.kind(name) for name in dict.fromkeys(samplers)}
+    if wanted.checkpoint is not None and not any(kind.needs_network for kind in kinds.values()):
+        raise AdaprepError("--checkpoint is used by the sampler 'auxiliary' alone: add --sampler auxiliary")
+    chosen = []
+    for name, kind in kinds.items():
+        several = lambdas if kind.from_proposals else lambdas[:1]
+        chosen += [registry.make(name, replace(wanted, lam=lam)) for lam in several]
+        if kind.needs_network and chosen[-1].grid != wanted.grid:
+            theirs, ours = (f"{h}x{w}" for h, w in (chosen[-1].grid, wanted.grid))
+            raise AdaprepError(
+                f"the network was trained for grid {theirs}, grid {ours} is asked for: give --grid {theirs}"
+            )
     found: list[Output] = [AuxiliaryInput(r, aux_filter) for r in inputs]
-    for resolution in resolutions:
-        for sampler in dict.fromkeys(samplers):
-            if sampler == "proposal":
-                found += [Sampled(resolution, sampler, grid, lam) for lam in lambdas]
-            elif sampler == "auxiliary" and predictor is not None:
-                found.append(Sampled(resolution, sampler, predictor.grid, predictor=predictor))
-            else:
-                found.append(Sampled(resolution, sampler))
-    return found
+    return found + [Sampled(resolution, sampler) for resolution in resolutions for sampler in chosen]

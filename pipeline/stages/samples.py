@@ -8,7 +8,7 @@ auxiliary network itself looks at are one more store.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 
 from pipeline.datasets.base import VOID, Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
+from pipeline.samplers.base import Grid
 from pipeline.stages import engine
 from pipeline.stages.engine import BlockResult, Failure
-from pipeline.stages.inputs import Inputs
-from pipeline.stages.outputs import Output, Sampled, load_view
+from pipeline.stages.inputs import Inputs, open_dataset
+from pipeline.stages.outputs import Output, Sampled, Stored, load_view
 from pipeline.stages.plan import Estimate, Plan, make_plan, stale_sources
 from pipeline.workspace import disk, stores
 
@@ -37,7 +38,7 @@ class Job:
     folder: Path
     crops: int
     outputs: tuple[Output, ...]
-    tensors: dict[str, Path]  # lambda -> tensor store
+    tensors: dict[tuple[Grid, float], Path]  # tensor stores by grid and lambda
 
 
 def run_block(job: Job, start: int, frames: Sequence[Frame], names: frozenset[str]) -> BlockResult:
@@ -45,8 +46,8 @@ def run_block(job: Job, start: int, frames: Sequence[Frame], names: frozenset[st
     source = stores.open_in_task(job.boundaries, mode="r")
     status = source["status"][start : start + len(frames)]
     proposals = {
-        lam: stores.open_in_task(path, mode="r")["phi"][start : start + len(frames)]
-        for lam, path in job.tensors.items()
+        key: stores.open_in_task(path, mode="r")["phi"][start : start + len(frames)]
+        for key, path in job.tensors.items()
     }
     failures = []
     outputs = [output for output in job.outputs if output.name in names]
@@ -76,7 +77,7 @@ def run_block(job: Job, start: int, frames: Sequence[Frame], names: frozenset[st
 
 
 def _make(
-    job: Job, frame: Frame, outputs: Sequence[Output], proposals: dict[str, NDArray[np.float32]]
+    job: Job, frame: Frame, outputs: Sequence[Output], proposals: Stored
 ) -> list[dict[str, NDArray[Any]]]:
     """The arrays of every output for one frame. Raises FileError for whatever its files bring about."""
     with engine.one_image(frame.image):
@@ -114,10 +115,10 @@ def plan(folder: stores.SplitFolder, outputs: Sequence[Output], overwrite: bool 
     for output in outputs:
         if output.resolution < 2:
             raise AdaprepError(f"resolution {output.resolution} is too small: the least is 2")
-        if isinstance(output, Sampled) and output.sampler == "proposal":
-            check_tensors(folder, output)
-        if isinstance(output, Sampled) and output.predictor is not None:
-            check_classes(output.predictor.class_names, source)
+        if isinstance(output, Sampled):
+            for grid, lam in output.sampler.proposals:
+                check_tensors(folder, grid, lam)
+            check_classes(output.sampler.class_names, source)
         specs = {
             **output.arrays(crops),
             "source": stores.ArraySpec((2,), "uint64", doc="as in the boundary store"),
@@ -155,23 +156,68 @@ def check_classes(names: tuple[str, ...] | None, source: stores.Store) -> None:
         )
 
 
-def check_tensors(folder: stores.SplitFolder, output: Sampled) -> None:
-    """Raise AdaprepError unless the tensors that an output needs are there, complete and up to date."""
-    path = folder.tensors(output.grid, output.lam or 0.0)
-    lam = stores.lambda_name(output.lam or 0.0)
-    grid = f"{output.grid[0]}x{output.grid[1]}"
-    again = f"Run: adaprep solve-tensors --lambda {lam} --grid {grid} --dataset {folder.dataset}"
+def check_tensors(folder: stores.SplitFolder, grid: Grid, lam: float) -> None:
+    """Raise AdaprepError unless the tensors of a grid and lambda are there, complete and up to date."""
+    if not folder.boundaries.exists():
+        raise AdaprepError(
+            f"{folder.title} has no boundaries yet. "
+            f"Run: adaprep boundaries --dataset {folder.dataset} --split {folder.split}"
+        )
+    path, number = folder.tensors(grid, lam), stores.lambda_name(lam)
+    size = f"{grid[0]}x{grid[1]}"
+    again = f"Run: adaprep solve-tensors --lambda {number} --grid {size} --dataset {folder.dataset}"
     if not path.exists():
-        raise AdaprepError(f"{folder.title} has no tensors of grid {grid}, lambda {lam}. {again}")
+        raise AdaprepError(f"{folder.title} has no tensors of grid {size}, lambda {number}. {again}")
     if (stores.open_store(path, mode="r").status() == stores.TODO).any():
         raise AdaprepError(
-            f"the tensors of {folder.title}, grid {grid}, lambda {lam}, are not finished. {again}"
+            f"the tensors of {folder.title}, grid {size}, lambda {number}, are not finished. {again}"
         )
     if stale_sources(path, stores.open_store(folder.boundaries, mode="r")).any():
         raise AdaprepError(
-            f"the tensors of {folder.title}, grid {grid}, lambda {lam}, were solved from label maps that "
+            f"the tensors of {folder.title}, grid {size}, lambda {number}, were solved from label maps that "
             f"have changed since. {again}"
         )
+
+
+def mean_proposal(folder: stores.SplitFolder, grid: Grid, lam: float) -> NDArray[np.float32]:
+    """The mean (2, h, w) of all proposals of a split, over the images that are done, in the store's order.
+
+    Raises
+    ------
+    AdaprepError
+        The tensors are not there, not complete, not up to date, or no image could be used.
+    """
+    check_tensors(folder, grid, lam)
+    store = stores.open_store(folder.tensors(grid, lam), mode="r")
+    done, step = store.status() == stores.DONE, store.layout.block
+    if not done.any():
+        raise AdaprepError(f"no image of {folder.title} has a proposal, so they have no mean")
+    total, count = np.zeros((2, *grid)), 0
+    for start in range(0, store.count, step):
+        part = store["phi"][start : start + step][done[start : start + step]]
+        total += part.sum(axis=(0, 1), dtype=np.float64)
+        count += part.shape[0] * part.shape[1]
+    return (total / count).astype(np.float32)
+
+
+def training_mean(
+    space: stores.Workspace, dataset: str | None
+) -> Callable[[Grid, float], NDArray[np.float32]]:
+    """`mean_proposal` of the training split that a workspace holds, found when it is asked for."""
+
+    def mean(grid: Grid, lam: float) -> NDArray[np.float32]:
+        folders = space.folders(dataset)
+        training = open_dataset(folders[0]).training_splits
+        held = [folder for name in training for folder in folders if folder.split == name]
+        if not held:
+            raise AdaprepError(
+                f"the mean of the training proposals is of the split {training[0]}, which the workspace does "
+                f"not hold. Run: adaprep boundaries --dataset {folders[0].dataset} --split {training[0]}   "
+                f"and adaprep solve-tensors"
+            )
+        return mean_proposal(held[0], grid, lam)
+
+    return mean
 
 
 def run(
@@ -232,9 +278,10 @@ def wanted(outputs: Sequence[Output], plans: Sequence[Plan]) -> dict[tuple[int, 
 def make_job(folder: stores.SplitFolder, dataset: Dataset, outputs: Sequence[Output]) -> Job:
     source = stores.open_store(folder.boundaries, mode="r")
     tensors = {
-        stores.lambda_name(o.lam or 0.0): folder.tensors(o.grid, o.lam or 0.0).resolve()
-        for o in outputs
-        if isinstance(o, Sampled) and o.sampler == "proposal"
+        key: folder.tensors(*key).resolve()
+        for output in outputs
+        if isinstance(output, Sampled)
+        for key in output.sampler.proposals
     }
     crops = int(source.parameters["crops"])
     return Job(
@@ -256,7 +303,7 @@ def estimate(
     indices = [i for start, stop in blocks for i in range(start, stop)]
     seconds = []
     for i in dict.fromkeys(indices[k] for k in np.linspace(0, max(images - 1, 0), 3).astype(int) if images):
-        proposals = {lam: stores.open_store(path, mode="r")["phi"][i] for lam, path in job.tensors.items()}
+        proposals = {key: stores.open_store(path, mode="r")["phi"][i] for key, path in job.tensors.items()}
         begun = time.perf_counter()
         try:
             view = load_view(found.dataset, found.frames[i], job.crops, proposals)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.datasets.base import Dataset
 from pipeline.errors import AdaprepError, FileError
+from pipeline.samplers import registry
 from pipeline.stages import damage, engine
 from pipeline.stages import inputs as listing
 from pipeline.stages.damage import Finding
@@ -343,7 +344,7 @@ def _same_tensors(
 def _tensors_of(files: Files, store: stores.Store) -> stores.Store | None:
     """The tensors that a store of proposals was sampled with, where they are there."""
     about = store.parameters
-    if about.get("sampler") != "proposal":
+    if not registry.kind(str(about.get("sampler"))).needs_truth:
         return None
     tensors = files.stores.get(files.folder.tensors(about["tensor_grid"], about["lambda"]))
     return tensors if tensors is not None and tensors.count >= store.count else None

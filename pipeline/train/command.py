@@ -139,7 +139,7 @@ def check(request: Request) -> None:
             f"learning rate {request.rate}, weight decay {request.weight_decay} and lambda "
             f"{request.auxiliary.lam} must be numbers from 0 to {MAX_RATE:g}, the rate above 0"
         )
-    if request.checkpoint and (request.wanted != ("base",) or request.base.sampler != "auxiliary"):
+    if request.checkpoint and (request.wanted != ("base",) or not request.base.kind.needs_network):
         raise AdaprepError(
             "--checkpoint names the auxiliary network to sample with: "
             "use it with --network base --sampler auxiliary"

@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.errors import AdaprepError
 from pipeline.networks import checkpoint
+from pipeline.samplers.base import proposal_name
 from pipeline.stages.outputs import Output, Sampled
 from pipeline.train import prepare, settings
 from pipeline.train.auxiliary_task import AuxiliaryTask
@@ -137,19 +138,19 @@ class BasePart(Part):
         return self.sibling(self.request.run_name("auxiliary"))
 
     def ready(self) -> bool:
-        if self.request.base.sampler != "auxiliary" or self.request.checkpoint:
+        if not self.request.base.kind.needs_network or self.request.checkpoint:
             return True
         return self._sampler.is_over()
 
     @cached_property
     def output(self) -> Sampled:
         """What is sampled. Raises AdaprepError when the auxiliary network that it needs is not there."""
-        if self.request.base.sampler != "auxiliary":
-            return prepare.base_output(self.request.base)
+        if not self.request.base.kind.needs_network:
+            return prepare.base_output(self.splits, self.request.base)
         if not self.ready():
             chosen = self.request.auxiliary
             options = f"--aux-resolution {chosen.resolution} --seed {self.request.seed}"
-            if settings.proposal_name(chosen.grid, chosen.lam):
+            if proposal_name(chosen.grid, chosen.lam):
                 options += f" --grid {chosen.grid[0]}x{chosen.grid[1]} --lambda {lambda_name(chosen.lam)}"
             raise AdaprepError(
                 f"no auxiliary network has been trained in {self.auxiliary.parent}. "
@@ -158,7 +159,7 @@ class BasePart(Part):
         about = self.splits.about()
         found = checkpoint.load(self.auxiliary, "auxiliary")
         found.expect(dataset=about["dataset"], class_names=about["class_names"], targets=about["targets"])
-        return prepare.base_output(self.request.base, self.auxiliary)
+        return prepare.base_output(self.splits, self.request.base, self.auxiliary)
 
     def outputs(self) -> list[Output]:
         return [self.output]
@@ -168,15 +169,9 @@ class BasePart(Part):
 
     def own_settings(self) -> dict[str, Any]:
         chosen = settings.plain(self.request.base)
-        return {**{name: value for name, value in chosen.items() if name != "lam"}, **self._sampling()}
-
-    def _sampling(self) -> dict[str, Any]:
-        """What the samples were made with, whatever the request says of other samplers."""
-        output = self.output
         return {
-            "grid": list(output.grid) if output.sampler != "uniform" else None,
-            "lambda": output.lam,
-            "auxiliary": output.predictor.identity if output.predictor else None,
+            **{name: value for name, value in chosen.items() if name != "lam"},
+            **self.output.sampler.settings(),
         }
 
     def task(self, in_memory: bool | None) -> Task:
@@ -186,7 +181,7 @@ class BasePart(Part):
             len(self.splits.dataset.classes.names),
             self.splits.train.store(output),
             (held.store(output), held.found) if held else None,
-            {**self.splits.about(), **self._sampling()},
+            {**self.splits.about(), **output.sampler.remembered()},
             in_memory,
         )
 

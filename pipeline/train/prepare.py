@@ -6,13 +6,16 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.datasets.base import Dataset
-from pipeline.errors import AdaprepError, BusyError
+from pipeline.errors import BusyError
+from pipeline.samplers import registry
+from pipeline.samplers.base import Wanted
 from pipeline.stages import engine, samples
 from pipeline.stages import inputs as listing
 from pipeline.stages.engine import Summary
@@ -126,29 +129,17 @@ def auxiliary_outputs(chosen: settings.Auxiliary) -> list[Output]:
     return [AuxiliaryInput(chosen.resolution, chosen.filter)]
 
 
-def base_output(chosen: settings.Base, checkpoint: Path | None = None) -> Sampled:
+def base_output(splits: Splits, chosen: settings.Base, checkpoint: Path | None = None) -> Sampled:
     """What the base network is shown; `checkpoint` is that of the auxiliary network, if one samples."""
-    if chosen.sampler == "auxiliary":
-        from pipeline.inference.predictor import Predictor
-
-        if checkpoint is None:
-            raise ValueError("the sampler 'auxiliary' needs a checkpoint")
-        predictor = Predictor.load(checkpoint)
-        return Sampled(chosen.resolution, "auxiliary", predictor.grid, predictor=predictor)
-    if chosen.sampler == "proposal":
-        return Sampled(chosen.resolution, "proposal", chosen.grid, chosen.lam)
-    return Sampled(chosen.resolution, "uniform")
+    mean = partial(samples.mean_proposal, splits.train.folder)
+    wanted = Wanted(chosen.grid, chosen.lam, checkpoint, mean)
+    return Sampled(chosen.resolution, registry.make(chosen.sampler, wanted))
 
 
 def check_proposals(splits: Splits, grid: tuple[int, int], lam: float) -> None:
     """Raise AdaprepError unless every split has its tensors of this grid and lambda: names the command."""
     for split in splits.all:
-        if not split.folder.boundaries.exists():
-            raise AdaprepError(
-                f"{split.folder.title} has no boundaries yet. Run: adaprep boundaries "
-                f"--dataset {split.folder.dataset} --split {split.folder.split}"
-            )
-        samples.check_tensors(split.folder, Sampled(2, "proposal", grid, lam))
+        samples.check_tensors(split.folder, grid, lam)
 
 
 def plan(splits: Splits, outputs: Sequence[Output]) -> list[Sampling]:

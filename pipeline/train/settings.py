@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 from pipeline.errors import AdaprepError
 from pipeline.names import check_component
+from pipeline.samplers import registry
+from pipeline.samplers.base import Sampler, proposal_name
 from pipeline.settings import (
     DEVICE,
     FILTER,
@@ -26,13 +28,11 @@ from pipeline.settings import (
     Filter,
     Grid,
     Precision,
-    Sampler,
     plain,
     setting,
 )
-from pipeline.workspace.stores import lambda_name
 
-__all__ = ["Auxiliary", "Base", "Filter", "Precision", "Request", "Sampler", "Schedule", "plain"]
+__all__ = ["Auxiliary", "Base", "Filter", "Precision", "Request", "Schedule", "plain"]
 
 BATCH_SIZES = {16: 128, 32: 128, 64: 128, 128: 32, 256: 24, 512: 12}
 """Crops in a batch by input resolution (section 4.1 of the paper)."""
@@ -118,7 +118,9 @@ class Base:
         formerly=("--base",),
         metavar="NAME",
     )
-    sampler: Sampler = setting("auxiliary", "Where the base network's samples lie.")
+    sampler: str = setting(
+        "auxiliary", "Where the base network's samples lie.", choices=registry.names(), door=True
+    )
     resolution: int = RESOLUTION()
     grid: Grid = GRID()  # of proposals
     lam: float = LAMBDA(help="Of proposals.")
@@ -128,11 +130,14 @@ class Base:
     def name(self, auxiliary: Auxiliary) -> str:
         """Of its runs, without the seed."""
         network = "".join(c if c.isalnum() or c in "_." else "-" for c in self.architecture)
-        sampler = self.sampler if auxiliary.resolution == 32 else f"{self.sampler}{auxiliary.resolution}"
-        if self.sampler == "auxiliary":
-            return f"base-{network}-{sampler}-{self.resolution}{proposal_name(auxiliary.grid, auxiliary.lam)}"
-        proposal = proposal_name(self.grid, self.lam) if self.sampler == "proposal" else ""
-        return f"base-{network}-{self.sampler}-{self.resolution}{proposal}"
+        chosen: Auxiliary | Base = auxiliary if self.kind.needs_network else self
+        sampler = self.kind.run_name(self.resolution, chosen.grid, chosen.lam, auxiliary.resolution)
+        return f"base-{network}-{sampler}"
+
+    @property
+    def kind(self) -> type[Sampler]:
+        """What is known of its sampler."""
+        return registry.kind(self.sampler)
 
 
 @dataclass(frozen=True)
@@ -187,11 +192,11 @@ class Request:
     @property
     def wanted(self) -> tuple[str, ...]:
         """The networks to train: those named, else base and, if it samples, auxiliary."""
-        return self.networks or (("auxiliary", "base") if self.base.sampler == "auxiliary" else ("base",))
+        return self.networks or (("auxiliary", "base") if self.base.kind.needs_network else ("base",))
 
     def minimal(self) -> Request:
         """The same trainings, with defaults for all that they do not use: as short as a command line gets."""
-        if "base" in self.wanted and self.base.sampler != "auxiliary":
+        if "base" in self.wanted and not self.base.kind.needs_network:
             return replace(self, auxiliary=Auxiliary(grid=self.base.grid, lam=self.base.lam))
         base = self.base if "base" in self.wanted else Base()
         return replace(self, base=replace(base, grid=self.auxiliary.grid, lam=self.auxiliary.lam))
@@ -231,12 +236,6 @@ def batch_size(resolution: int, images: int) -> int:
     most = max(BATCH_SIZES)
     papers = BATCH_SIZES[listed] if listed else max(1, BATCH_SIZES[most] * most**2 // resolution**2)
     return min(papers, max(SMALLEST_BATCH, images // BATCHES_AN_EPOCH))
-
-
-def proposal_name(grid: tuple[int, int], lam: float) -> str:
-    """What a name says of proposals: nothing where grid and lambda are the paper's."""
-    size = "" if grid == (8, 8) else f"-{grid[0]}x{grid[1]}"
-    return size + ("" if lam == 1.0 else f"-lambda{lambda_name(lam)}")
 
 
 def need_torch() -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import AdaprepError
-from pipeline.names import check_component
+from pipeline.names import check_component, lambda_name
 from pipeline.workspace import disk
 
 MARKS = ("dataset.json", "inputs.tsv", "boundaries.zarr")
@@ -28,11 +28,6 @@ MAX_RUN_NAME = 200
 
 STAGES = ("boundaries", "solve-tensors", "sample")
 """Those that keep a list of failures."""
-
-
-def lambda_name(lam: float) -> str:
-    """1.0 -> "1", 0.1 -> "0.1": as in file names and on the command line."""
-    return repr(float(lam)).removesuffix(".0")
 
 
 @dataclass(frozen=True)

@@ -179,6 +179,7 @@ PARAMETERS: dict[str, Callable[[Any], bool]] = {
     "resolution": lambda v: _is_whole(v, 1),
     "filter": lambda v: isinstance(v, str),
     "auxiliary": lambda v: isinstance(v, str),
+    "mean": lambda v: isinstance(v, str),
 }
 """What is asked of a parameter where there is one of that name."""
 

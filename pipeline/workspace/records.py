@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline import doors
 from pipeline.errors import AdaprepError
 from pipeline.names import printable
+from pipeline.samplers import registry
 from pipeline.workspace import disk
 
 Check = Callable[[Any, str], None]
@@ -134,7 +136,12 @@ def record(required: Mapping[str, Check], optional: Mapping[str, Check] | None =
     return checked
 
 
-SAMPLERS = one_of("uniform", "auxiliary", "proposal")
+def sampler(value: Any, place: str) -> None:
+    if not registry.is_name(value):
+        raise ValueError(f"{place} is none of {', '.join(registry.names())}, nor {doors.DOOR}")
+    text(value, place)
+
+
 GRID = many(side, (2,))
 FIGURE = maybe(number)
 TRIMAP = by_name(FIGURE, r"[1-9]\d{0,5}")
@@ -160,11 +167,10 @@ _AUXILIARY = record(
     }
 )
 _BASE = record(
-    {**_SCHEDULE, "architecture": text, "sampler": SAMPLERS, "resolution": side},
+    {**_SCHEDULE, "architecture": text, "sampler": sampler, "resolution": side},
     {"grid": maybe(GRID), "lambda": FIGURE, "auxiliary": maybe(text), "pretrained": maybe(text)},
 )
-_PROPOSAL = record({"grid": GRID, "lambda": number})
-_SAMPLED = record({"lambda": FIGURE, "auxiliary": text})
+_OF_SAMPLERS: dict[str, Check] = {"grid": GRID, "lambda": number, "auxiliary": text, "mean": text}
 
 
 def _settings(value: Any, place: str) -> None:
@@ -172,8 +178,11 @@ def _settings(value: Any, place: str) -> None:
     if value["network"] == "auxiliary":
         return _AUXILIARY(value, place)
     _BASE(value, place)
-    if value["sampler"] != "uniform":
-        (_PROPOSAL if value["sampler"] == "proposal" else _SAMPLED)(value, place)
+    needed = registry.kind(value["sampler"]).recorded
+    checks = {
+        name: maybe(_OF_SAMPLERS[name]) if null else _OF_SAMPLERS[name] for name, null in needed.items()
+    }
+    record(checks)(value, place)
 
 
 SETTINGS = record(
@@ -210,7 +219,7 @@ EVALUATION = record(
     {
         "run": text,
         "settings": record(
-            {"architecture": text, "sampler": SAMPLERS, "resolution": side, "seed": whole},
+            {"architecture": text, "sampler": sampler, "resolution": side, "seed": whole},
         ),
         "systems": many(_SYSTEM),
         "images": whole,

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import AdaprepError
+from pipeline.samplers import registry
+from pipeline.samplers.base import Sampler
+from pipeline.samplers.uniform import Uniform
 from pipeline.workspace import disk, records, stores
 from pipeline.workspace.folders import RunFolder
-
-NAMES = {"uniform": "uniform", "auxiliary": "predicted", "proposal": "proposals"}
-"""Samplers in the order of tables, with their words there: the baseline, an auxiliary network's tensors, the
-ground truth's own proposals."""
 
 
 def complete_runs(space: stores.Workspace, dataset: str) -> list[RunFolder]:
@@ -175,6 +174,11 @@ class Group:
     gmacs: float
     evaluations: tuple[dict[str, Any], ...]
 
+    @property
+    def kind(self) -> type[Sampler]:
+        """What is known of their sampler."""
+        return registry.kind(self.sampler)
+
     def figure(self, name: str) -> Spread | None:
         """A figure of the systems' rows, "trimap_N" that of width N; None where a run has none."""
         rows = [found["systems"][0] for found in self.evaluations]
@@ -197,7 +201,7 @@ def baseline(group: Group, found: Iterable[Group]) -> Group | None:
     Of the same tag, else the only one, else the one without a tag; None where there is no such group.
     """
     place = (group.architecture, group.resolution)
-    beside = [g for g in found if g.sampler == "uniform" and (g.architecture, g.resolution) == place]
+    beside = [g for g in found if g.kind.role == Uniform.role and (g.architecture, g.resolution) == place]
     same = [g for g in beside if g.tag == group.tag]
     plain = beside if len(beside) == 1 else [g for g in beside if not g.tag]
     return next(iter(same or plain), None)
@@ -227,7 +231,7 @@ def _group(members: list[dict[str, Any]]) -> Group:
 
 def _order(evaluation: Mapping[str, Any]) -> tuple[Any, ...]:
     chosen = evaluation["settings"]
-    sampler = list(NAMES).index(chosen["sampler"])
+    sampler = registry.place(chosen["sampler"])
     return chosen["architecture"], int(chosen["resolution"]), sampler, _variant(evaluation), chosen["seed"]
 
 

@@ -30,9 +30,10 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import AdaprepError, DamagedError
+from pipeline.names import lambda_name
 from pipeline.workspace import disk
 from pipeline.workspace.blocks import DONE, FAILED, TODO, BlockWriter, Parameters, Store, StoredArray
-from pipeline.workspace.folders import RunFolder, SplitFolder, Workspace, lambda_name
+from pipeline.workspace.folders import RunFolder, SplitFolder, Workspace
 from pipeline.workspace.layout import (
     DIGEST,
     DIGEST_SPEC,

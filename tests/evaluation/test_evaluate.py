@@ -27,7 +27,7 @@ from pipeline.networks import checkpoint  # noqa: E402
 from pipeline.networks.auxiliary import AuxiliaryNetwork  # noqa: E402
 from pipeline.networks.factory import build  # noqa: E402
 from pipeline.networks.unet import UNet  # noqa: E402
-from pipeline.stages.outputs import shrink  # noqa: E402
+from pipeline.samplers.predicted import shrink  # noqa: E402
 from pipeline.train import command, settings  # noqa: E402
 from pipeline.workspace import stores  # noqa: E402
 

@@ -216,7 +216,7 @@ def test_options_that_make_no_sense(tiny: Path, options: tuple[str, ...], said: 
         ),
         (
             "dataset: {yaml}\nbase:\n  resolutions: [32]\n  samplers: [unifrom]\n",
-            ", line 4: base.samplers[0]: must be one of uniform, auxiliary, proposal, found 'unifrom'; "
+            ", line 4: base.samplers[0]: must be one of uniform, auxiliary, proposal, mean, found 'unifrom'; "
             "did you mean 'uniform'?",
         ),
         (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,11 @@ from pipeline.errors import AdaprepError
 from pipeline.geometry.crops import offsets
 from pipeline.geometry.sampling import sample
 from pipeline.geometry.tensors import resize, uniform
+from pipeline.samplers import registry as registry_of_samplers
+from pipeline.samplers.base import Wanted
+from pipeline.samplers.mean import Mean
+from pipeline.samplers.proposal import Proposals
+from pipeline.samplers.uniform import Uniform
 from pipeline.stages import engine, outputs, samples
 from pipeline.stages import inputs as listing
 from pipeline.workspace import stores
@@ -54,8 +60,8 @@ def open_samples(folder: stores.SplitFolder, output: outputs.Output) -> stores.S
 def test_samples_are_what_the_operator_gives(folder: stores.SplitFolder) -> None:
     wanted: list[outputs.Output] = [
         outputs.AuxiliaryInput(16),
-        outputs.Sampled(12, "uniform"),
-        outputs.Sampled(12, "proposal", lam=1.0),
+        outputs.Sampled(12, Uniform()),
+        outputs.Sampled(12, Proposals()),
     ]
     summary = run_samples(folder, wanted)
     assert [f.index for f in summary.failures] == [7]
@@ -66,7 +72,7 @@ def test_samples_are_what_the_operator_gives(folder: stores.SplitFolder) -> None
         assert store.status().tolist() == [1] * 7 + [2] + [1] * 3
         for i, k in itertools.product((0, 9), range(5)):
             top, left = offsets(40, 56, 5)[k]
-            proposal = output.sampler == "proposal"  # type: ignore[union-attr]
+            proposal = isinstance(output.sampler, Proposals)  # type: ignore[union-attr]
             phi = tensors["phi"][i, k] if proposal else uniform(8, 8).astype(np.float32)
             assert np.array_equal(store["phi"][i, k], phi)
             points = resize(phi.astype(float), (12, 12))
@@ -81,7 +87,7 @@ def test_samples_are_what_the_operator_gives(folder: stores.SplitFolder) -> None
 
 
 def test_status_lists_the_samples(folder: stores.SplitFolder) -> None:
-    run_samples(folder, [outputs.Sampled(8, "uniform")])
+    run_samples(folder, [outputs.Sampled(8, Uniform())])
     result = CliRunner().invoke(main, ["status", "--workspace", str(folder.path.parents[1])])
     assert result.exit_code == 0, result.output
     assert "sampler uniform, resolution 8" in " ".join(result.output.split())
@@ -98,15 +104,15 @@ def test_each_image_is_decoded_once(folder: stores.SplitFolder, monkeypatch: pyt
         return original(self, frame)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Custom, "read_image", counted)
-    run_samples(folder, [outputs.Sampled(r, s, lam=1.0) for r in (8, 16) for s in ("uniform", "proposal")])
+    run_samples(folder, [outputs.Sampled(r, s) for r in (8, 16) for s in (Uniform(), Proposals())])
     assert len(decoded) == len(set(decoded)) == 10
 
 
 def test_only_what_is_missing_is_made(folder: stores.SplitFolder) -> None:
-    first: list[outputs.Output] = [outputs.Sampled(8, "uniform")]
+    first: list[outputs.Output] = [outputs.Sampled(8, Uniform())]
     run_samples(folder, first)
     before = tree(samples.folder_of(folder))
-    both = [*first, outputs.Sampled(8, "proposal", lam=1.0)]
+    both = [*first, outputs.Sampled(8, Proposals())]
     summary = run_samples(folder, both)
     assert summary.images == 11
     after = tree(samples.folder_of(folder))
@@ -115,7 +121,7 @@ def test_only_what_is_missing_is_made(folder: stores.SplitFolder) -> None:
 
 
 def test_processes_give_the_same_bytes(folder: stores.SplitFolder, tmp_path: Path) -> None:
-    wanted: list[outputs.Output] = [outputs.Sampled(8, "proposal", lam=1.0), outputs.AuxiliaryInput(16)]
+    wanted: list[outputs.Output] = [outputs.Sampled(8, Proposals()), outputs.AuxiliaryInput(16)]
     run_samples(folder, wanted)
     alone = tree(samples.folder_of(folder))
     samples.folder_of(folder).rename(tmp_path / "aside")
@@ -139,12 +145,12 @@ def save_network(path: Path, grid: tuple[int, int] = (8, 8), **about: object) ->
 
 
 def test_a_trained_network_says_where_to_sample(folder: stores.SplitFolder, tmp_path: Path) -> None:
-    from pipeline.inference.predictor import Predictor
+    from pipeline.samplers.predicted import Predicted, Predictor
     from pipeline.stages.verify import constraint_problems
 
     save_network(tmp_path / "aux.pt")
     predictor = Predictor.load(tmp_path / "aux.pt")
-    output = outputs.Sampled(12, "auxiliary", predictor.grid, predictor=predictor)
+    output = outputs.Sampled(12, Predicted(predictor))
     run_samples(folder, [output, outputs.AuxiliaryInput(16)])
     store = open_samples(folder, output)
     small = open_samples(folder, outputs.AuxiliaryInput(16))["image"][0]
@@ -210,7 +216,7 @@ def test_a_disk_without_room_is_seen_before_anything_is_written(
     with pytest.raises(
         AdaprepError, match=r"need about \d+ MiB, and the disk of .* has 0 MiB left: make room"
     ):
-        run_samples(folder, [outputs.Sampled(64, "uniform")])
+        run_samples(folder, [outputs.Sampled(64, Uniform())])
     assert not samples.folder_of(folder).exists()
 
 
@@ -235,11 +241,39 @@ def test_unfinished_boundaries_are_named(folder: stores.SplitFolder) -> None:
     with pytest.raises(
         AdaprepError, match=r"not finished \(3 images missing\): run adaprep boundaries again"
     ):
-        samples.plan(folder, [outputs.Sampled(8, "uniform")])
+        samples.plan(folder, [outputs.Sampled(8, Uniform())])
 
 
 def test_a_missing_image_fails_by_name(folder: stores.SplitFolder) -> None:
     listing.load(folder).frames[2].image.unlink()
-    summary = run_samples(folder, [outputs.Sampled(8, "uniform")])
+    summary = run_samples(folder, [outputs.Sampled(8, Uniform())])
     assert [f.index for f in summary.failures] == [2, 7]
     assert "no such file" in summary.failures[0].reason
+
+
+def test_the_mean_proposal_is_one_tensor_for_every_image(folder: stores.SplitFolder) -> None:
+    output = outputs.Sampled(12, Mean.make(Wanted(mean=partial(samples.mean_proposal, folder))))
+    run_samples(folder, [output])
+    tensors = stores.open_store(folder.tensors((8, 8), 1.0))
+    done = tensors["phi"][:][tensors.status() == stores.DONE].astype(np.float64)
+    store = open_samples(folder, output)
+    assert store.path.name == f"mean-8x8-lambda1-{store.parameters['mean']}-12.zarr"
+    assert np.allclose(store["phi"][0, 0], done.mean(axis=(0, 1)), atol=1e-7)
+    assert all(np.array_equal(phi, store["phi"][0, 0]) for phi in store["phi"][:7].reshape(-1, 2, 8, 8))
+    picture = np.asarray(Image.open(listing.load(folder).frames[0].image))[:, :40]
+    points = resize(store["phi"][0, 0].astype(float), (12, 12))
+    assert np.array_equal(store["image"][0, 0], sample(picture, points))
+
+
+def test_a_checkpoint_remembers_the_mean_proposal_to_the_bit(folder: stores.SplitFolder) -> None:
+    made = Mean.make(Wanted(mean=partial(samples.mean_proposal, folder)))
+    recalled = registry_of_samplers.recall({"sampler": "mean", **made.remembered()})
+    assert recalled == made
+    assert np.array_equal(recalled.fixed, made.fixed)  # type: ignore[arg-type]
+
+
+def test_the_mean_before_the_proposals_names_the_command(folder: stores.SplitFolder) -> None:
+    said = invoke(folder, "--sampler", "mean", "--lambda", "3")
+    assert said.startswith("1 ")
+    assert "Run: adaprep solve-tensors --lambda 3 --grid 8x8 --dataset blobs" in said
+    assert invoke(folder, "--sampler", "mean", "--resolution", "8").startswith("1 ")  # one file has failed

@@ -16,6 +16,7 @@ from PIL import Image
 from pipeline.datasets import registry
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import AdaprepError
+from pipeline.samplers.proposal import Proposals
 from pipeline.stages import boundaries, engine, outputs, samples, sources, tensors, verify
 from pipeline.stages import inputs as listing
 from pipeline.workspace import stores
@@ -36,7 +37,7 @@ def run_all(space: Path, yaml: Path) -> tuple[stores.SplitFolder, engine.Summary
     folder, found, todo = prepare(space, yaml)
     summary = boundaries.run(folder, found, todo, ONE)
     tensors.run(folder, tensors.plan(folder, tensors.Options()), ONE)
-    wanted: list[outputs.Output] = [outputs.Sampled(16, "proposal", lam=1.0)]
+    wanted: list[outputs.Output] = [outputs.Sampled(16, Proposals())]
     samples.run(folder, found, wanted, samples.plan(folder, wanted), ONE)
     return folder, summary
 
@@ -220,7 +221,7 @@ def test_samples_are_not_made_from_tensors_of_label_maps_that_changed(
     folder, found, todo = prepare(tmp_path / "w", yaml)
     boundaries.run(folder, found, todo, ONE)
     with pytest.raises(AdaprepError, match=r"have changed since. Run: adaprep solve-tensors --lambda 1"):
-        samples.plan(folder, [outputs.Sampled(16, "proposal", lam=1.0)])
+        samples.plan(folder, [outputs.Sampled(16, Proposals())])
 
 
 @pytest.mark.parametrize("error", [MemoryError(), ValueError("odd"), KeyError("k")])

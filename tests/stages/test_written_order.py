@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from pipeline.datasets import registry
+from pipeline.samplers.predicted import shrink
 from pipeline.stages import verify
-from pipeline.stages.outputs import AuxiliaryInput, shrink
+from pipeline.stages.outputs import AuxiliaryInput
 from pipeline.workspace import stores
 from tests.stages.test_boundaries import run_boundaries, run_tensors
 

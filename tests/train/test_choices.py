@@ -95,9 +95,10 @@ def test_the_auxiliary_network_is_validated_in_evaluation_mode(space: stores.Wor
 
 
 def test_a_base_network_is_validated_in_evaluation_mode(make_blobs: MakeBlobs, tmp_path: Path) -> None:
+    from pipeline.samplers.uniform import Uniform
     from pipeline.stages import inputs, outputs
 
-    folder, data = sampled_split(make_blobs, tmp_path / "w", outputs.Sampled(12, "uniform"))
+    folder, data = sampled_split(make_blobs, tmp_path / "w", outputs.Sampled(12, Uniform()))
     torch.manual_seed(3)
     network = build("unet", 3, widths=(8, 8))
     expected = evaluate(network.eval(), data, inputs.load(folder), CPU)
@@ -187,7 +188,7 @@ def test_another_auxiliary_network_than_the_one_that_sampled_is_noted(
 def test_examples_are_sampled_by_the_auxiliary_network_of_their_base_network(
     space: stores.Workspace, sampled_by: dict[str, Path], make_blobs: MakeBlobs
 ) -> None:
-    from pipeline.inference.predictor import Predictor
+    from pipeline.samplers.predicted import Predictor
     from pipeline.stages.outputs import predict
 
     dataset = registry.load(str(make_blobs(train=5, val=3)))

@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.datasets import registry
 from pipeline.errors import AdaprepError
+from pipeline.samplers.proposal import Proposals
 from pipeline.stages import outputs, samples
 from pipeline.workspace import stores
 from tests.stages.test_boundaries import run_boundaries, run_tensors
@@ -38,7 +39,7 @@ def made(make_blobs: MakeBlobs, tmp_path: Path) -> stores.SplitFolder:
     (yaml.parent / "labels" / "train" / "0003.png").write_bytes(b"")
     folder, _ = run_boundaries(tmp_path / "w", registry.load(str(yaml)))
     run_tensors(folder)
-    run_samples(folder, [outputs.Sampled(8, "proposal", lam=1.0), outputs.AuxiliaryInput(16)])
+    run_samples(folder, [outputs.Sampled(8, Proposals()), outputs.AuxiliaryInput(16)])
     return folder
 
 

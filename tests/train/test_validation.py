@@ -13,6 +13,8 @@ from pipeline.errors import AdaprepError
 from pipeline.evaluation.upper_bound import load_truth
 from pipeline.geometry.crops import central_crop
 from pipeline.metrics import ConfusionMatrix
+from pipeline.samplers.proposal import Proposals
+from pipeline.samplers.uniform import Uniform
 from pipeline.stages import boundaries, outputs
 from pipeline.stages import inputs as listing
 from pipeline.workspace import stores
@@ -45,7 +47,7 @@ def network() -> torch.nn.Module:
 
 
 def test_uniform_samples_score_as_the_whole_segmenter_does(make_blobs: MakeBlobs, tmp_path: Path) -> None:
-    folder, data = sampled_split(make_blobs, tmp_path / "w", outputs.Sampled(12, "uniform"))
+    folder, data = sampled_split(make_blobs, tmp_path / "w", outputs.Sampled(12, Uniform()))
     found = listing.load(folder)
     base = network()
     scores = evaluate(base, data, found, torch.device("cpu"))
@@ -64,7 +66,7 @@ def test_uniform_samples_score_as_the_whole_segmenter_does(make_blobs: MakeBlobs
 
 
 def test_of_three_crops_the_central_one_counts(make_blobs: MakeBlobs, tmp_path: Path) -> None:
-    output = outputs.Sampled(12, "proposal", lam=1.0)
+    output = outputs.Sampled(12, Proposals())
     one = sampled_split(make_blobs, tmp_path / "one", output)
     three = sampled_split(make_blobs, tmp_path / "three", output, crops=3)
     counts = [
@@ -75,6 +77,6 @@ def test_of_three_crops_the_central_one_counts(make_blobs: MakeBlobs, tmp_path: 
 
 
 def test_without_a_central_crop_it_refuses(make_blobs: MakeBlobs, tmp_path: Path) -> None:
-    folder, data = sampled_split(make_blobs, tmp_path / "w", outputs.Sampled(8, "uniform"), crops=2)
+    folder, data = sampled_split(make_blobs, tmp_path / "w", outputs.Sampled(8, Uniform()), crops=2)
     with pytest.raises(AdaprepError, match="has 2 crops an image and so no central one"):
         evaluate(network(), data, listing.load(folder), torch.device("cpu"))

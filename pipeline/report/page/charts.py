@@ -11,11 +11,11 @@ from pipeline.report.page import paper
 from pipeline.report.page.collect import Facts, Run
 from pipeline.report.page.compare import Gain, System, figure, size_recall, trimap
 from pipeline.report.page.drawing import Axes, Chart, Line, draw_bars, draw_lines
-from pipeline.report.page.tables import BINS, kind_of, relative
-from pipeline.workspace.results import NAMES, Spread
-
-STYLES = {"auxiliary": 0, "uniform": 1, "proposal": 2}
-"""The same colour for a sampler in every chart; dashes and marker too where it has one line."""
+from pipeline.report.page.tables import BINS, is_uniform, kind_of, relative
+from pipeline.samplers import registry
+from pipeline.samplers.predicted import Predicted
+from pipeline.samplers.uniform import Uniform
+from pipeline.workspace.results import Spread
 
 MEASURES = (("target_miou", "target classes", "targets"), ("miou", "all classes", "all"))
 
@@ -33,7 +33,7 @@ def _bounds(spreads: Sequence[Spread], scale: float = 1.0) -> dict[str, Any]:
 def _look(system: System, others: Sequence[System]) -> dict[str, Any]:
     """Of a line: colour by sampler; dashes and marker too while each sampler has one line, else by place."""
     lines = dict.fromkeys((s.line, s.group.sampler) for s in others)
-    family = STYLES[system.group.sampler]
+    family = system.group.kind.style
     alone = len({sampler for _, sampler in lines}) == len(lines)
     place = list(lines).index((system.line, system.group.sampler))
     return {"style": family if alone else place, "family": family}
@@ -67,7 +67,7 @@ def cost(systems: Sequence[System]) -> list[Chart]:
                 )
             )
         if lines:
-            base = [s.group for s in systems if s.group.sampler == "uniform"] or [s.group for s in systems]
+            base = [s.group for s in systems if s.role == Uniform.role] or [s.group for s in systems]
             words = _cost_axes((group.gmacs, group.resolution) for group in base)
             alt = f"mIoU of {title} against cost: " + "; ".join(_said(line) for line in lines)
             charts.append(draw_lines(f"cost-{short}", f"mIoU, {title}", alt, lines, words))
@@ -107,15 +107,15 @@ def cost_of_paper(table: paper.PaperTable) -> list[Chart]:
                     for e in table.entries
                     if (e.network, e.ours) == (network, ours) and getattr(e, key) is not None
                 ]
-                word = "predicted" if ours else "uniform"
+                kind = Predicted if ours else Uniform
                 if found:
                     lines.append(
                         Line(
-                            f"{network},\n{word}" if len(networks) > 1 else word,
+                            f"{network},\n{kind.word}" if len(networks) > 1 else kind.word,
                             [e.gmacs for e in found],
                             [getattr(e, key) for e in found],
-                            style=(0 if ours else 1) + 2 * networks.index(network),
-                            family=0 if ours else 1,
+                            style=kind.style + 2 * networks.index(network),
+                            family=kind.style,
                         )
                     )
         if lines:
@@ -249,7 +249,7 @@ def bound(found: dict[str, Any]) -> list[Chart]:
             same = [r for r in same if r["lambda"] == nearest and r[key] is not None]
             if same:
                 name = same[0]["sampler"].replace(", ", ",\n")
-                style = STYLES["uniform"] if kind == "uniform" else (0, 2, 3, 4, 5)[(k - 1) % 5]
+                style = Uniform.style if is_uniform(same[0]) else (0, 2, 3, 4, 5)[(k - 1) % 5]
                 lines.append(Line(name, [r["resolution"] for r in same], [r[key] for r in same], style=style))
         if not lines:
             continue
@@ -272,7 +272,7 @@ def trade_off(found: dict[str, Any]) -> list[Chart]:
     charts = []
     for resolution in dict.fromkeys(r["resolution"] for r in found["settings"]):
         rows = [r for r in found["settings"] if r["resolution"] == resolution]
-        base = next((r for r in rows if kind_of(r) == "uniform"), None)
+        base = next(filter(is_uniform, rows), None)
         lines = []
         for number, grid in enumerate(dict.fromkeys(str(r["grid"]) for r in rows if r["grid"])):
             same = sorted(
@@ -307,7 +307,7 @@ def training(facts: Facts) -> list[Chart]:
         same = [r for r in bases if (r.settings["architecture"], int(r.settings["resolution"])) == key]
         where = f"{key[0]} at {key[1]} px"
         for column, title, y in (("miou", "Validation mIoU", "mIoU"), ("loss", "Training loss", "loss")):
-            lines = _curves(same, column, lambda run: NAMES[run.settings["sampler"]])
+            lines = _curves(same, column, lambda run: registry.kind(run.settings["sampler"]).word)
             if lines:
                 name = f"training-{safe_component(key[0])}-{key[1]}-{column}"
                 charts.append(_training_chart(name, f"{title}, {where}", y, lines))
@@ -321,7 +321,7 @@ def _curves(runs: Sequence[Run], column: str, word: Any) -> list[Line]:
         if points := run.curve(column):
             name = word(run)
             label = "" if name in {line.label for line in lines} else name
-            style = STYLES[run.settings["sampler"]] if "sampler" in run.settings else 0
+            style = registry.kind(run.settings["sampler"]).style
             lines.append(_thin(label, points, style))
     return lines
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.report.page.collect import Facts, Run
+from pipeline.samplers import registry
 from pipeline.workspace.stores import lambda_name
 
 
@@ -88,11 +89,9 @@ def _train(run: Run, facts: Facts) -> str:
             f"--architecture {about['architecture']} --sampler {about['sampler']} "
             f"--resolution {about['resolution']}"
         )
-        if about["sampler"] == "proposal":
-            parts.append(
-                f"--grid {'x'.join(map(str, about['grid']))} --lambda {lambda_name(about['lambda'])}"
-            )
-        if about["sampler"] == "auxiliary":
+        kind = registry.kind(about["sampler"])
+        parts += [f"{flag} {value}" for flag, value in (kind.options(about) or {}).items()]
+        if kind.needs_network:
             parts.append(_sampled_by(run, facts))
         if about.get("pretrained"):
             parts.append(f"--pretrained {shlex.quote(str(about['pretrained']))}")

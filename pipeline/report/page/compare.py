@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.samplers import registry
+from pipeline.samplers.predicted import Predicted
+from pipeline.samplers.uniform import Uniform
 from pipeline.workspace import results
 from pipeline.workspace.results import Group, Spread
 
@@ -14,8 +17,6 @@ Measure = Callable[[dict[str, Any]], float | None]
 
 SAME_COST = 0.05
 """Systems whose costs differ by no larger part cost the same."""
-
-ROLES = {"auxiliary": "ours", "proposal": "reference", "uniform": "baseline"}
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,13 @@ class System:
         return self.group.architecture, self.group.resolution
 
     @property
+    def role(self) -> str:
+        """Of its sampler: ours, reference, control or baseline."""
+        return self.group.kind.role
+
+    @property
     def sampler(self) -> str:
-        return results.NAMES[self.group.sampler] + (f" ({self.word})" if self.word else "")
+        return self.group.kind.word + (f" ({self.word})" if self.word else "")
 
     @property
     def line(self) -> str:
@@ -119,17 +125,18 @@ def systems(found: Iterable[dict[str, Any]]) -> list[System]:
     """The evaluations that measured something, by architecture and resolution; ours above the baseline."""
     groups = results.groups(e for e in found if e["systems"])
     chosen = [System(*pair) for pair in zip(groups, results.words(groups), strict=True)]
-    order = {"auxiliary": 0, "proposal": 1, "uniform": 2}
-    return sorted(chosen, key=lambda s: (*s.key, order[s.group.sampler], s.word))
+    return sorted(
+        chosen, key=lambda s: (*s.key, s.role == Uniform.role, registry.place(s.group.sampler), s.word)
+    )
 
 
-def gains(of: Sequence[System], sampler: str = "auxiliary") -> list[Gain]:
-    """Every system of a sampler that has a baseline: of the same tag, else the only one or the untagged."""
+def gains(of: Sequence[System], role: str = Predicted.role) -> list[Gain]:
+    """Every system of a role that has a baseline: of the same tag, else the only one or the untagged."""
     by_group = {id(system.group): system for system in of}
     found = []
     for system in of:
         beside = results.baseline(system.group, [s.group for s in of])
-        if system.group.sampler == sampler and beside is not None:
+        if system.role == role and beside is not None:
             found.append(Gain(system, by_group[id(beside)]))
     return found
 
@@ -140,7 +147,7 @@ def gains_at_cost(of: Sequence[System]) -> list[Gain]:
     Of several the nearest in cost, of the same tag before others.
     """
     found = []
-    for ours in (s for s in of if s.group.sampler == "auxiliary"):
+    for ours in (s for s in of if s.role == Predicted.role):
         larger = [Gain(ours, s) for s in of if _larger_baseline(ours, s)]
         same = [gain for gain in larger if abs(gain.extra) <= SAME_COST]
         same.sort(key=lambda gain: (gain.baseline.group.tag != ours.group.tag, abs(gain.extra)))
@@ -150,5 +157,5 @@ def gains_at_cost(of: Sequence[System]) -> list[Gain]:
 
 def _larger_baseline(ours: System, other: System) -> bool:
     mine, theirs = ours.group, other.group
-    alike = theirs.sampler == "uniform" and theirs.architecture == mine.architecture
+    alike = theirs.kind.role == Uniform.role and theirs.architecture == mine.architecture
     return alike and theirs.resolution > mine.resolution

@@ -15,6 +15,7 @@ from pipeline.report.page.compare import Gain, System, gains, gains_at_cost, sys
 from pipeline.report.page.drawing import Chart
 from pipeline.report.page.scenes import Panel, Pictured
 from pipeline.report.page.tables import Table
+from pipeline.samplers.proposal import Proposals
 
 if TYPE_CHECKING:
     from pipeline.evaluation.examples import Example
@@ -180,7 +181,7 @@ def _damaged(problems: Sequence[str]) -> list[Section]:
 
 def _findings(parts: _Parts) -> Iterable[findings.Finding]:
     yield from findings.of_gains(parts.every_gain, parts.table)
-    yield from findings.of_reference(gains(parts.systems, "proposal"))
+    yield from findings.of_reference(gains(parts.systems, Proposals.role))
     yield from findings.alone(parts.systems, parts.every_gain)
     if parts.facts.bound:
         yield from findings.of_bound(parts.facts.bound)

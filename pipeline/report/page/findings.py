@@ -8,7 +8,9 @@ from typing import Any
 
 from pipeline.report.page import paper
 from pipeline.report.page.compare import Gain, Measure, System, figure
-from pipeline.report.page.tables import kind_of, paper_gains, signed
+from pipeline.report.page.tables import is_uniform, paper_gains, signed
+from pipeline.samplers.predicted import Predicted
+from pipeline.samplers.uniform import Uniform
 
 NOTHING = 0.05
 """Points below which a difference is called none: half of the last digit that is shown."""
@@ -128,7 +130,7 @@ def of_bound(found: dict[str, Any]) -> list[Finding]:
     parts = []
     for resolution in dict.fromkeys(r["resolution"] for r in found["settings"]):
         rows = [r for r in found["settings"] if r["resolution"] == resolution]
-        base = next((r for r in rows if kind_of(r) == "uniform"), None)
+        base = next(filter(is_uniform, rows), None)
         adaptive = [r for r in rows if r["grid"] is not None and r["lambda"] is not None]
         if base is None or not adaptive:
             continue
@@ -150,14 +152,14 @@ def of_bound(found: dict[str, Any]) -> list[Finding]:
 def alone(systems: Sequence[System], gains: Sequence[Gain]) -> list[Finding]:
     """Evaluated systems that no gain is known of, named with what is missing."""
     known = {id(s) for gain in gains for s in (gain.ours, gain.baseline)}
-    left = [s for s in systems if id(s) not in known and s.group.sampler != "proposal"]
+    missing = {Predicted.role: Uniform.kind, Uniform.role: Predicted.kind}
+    left = [s for s in systems if id(s) not in known and s.role in missing]
     found = []
     for system in left:
         group = system.group
-        missing = "auxiliary" if group.sampler == "uniform" else "uniform"
         miou = system.spread(figure("target_miou"))
         value = f"mIoU on targets {miou.mean:.3f}. " if miou else ""
-        command = f"adaprep train --sampler {missing} --resolution {group.resolution}"
+        command = f"adaprep train --sampler {missing[system.role]} --resolution {group.resolution}"
         text = f"{value}Nothing to compare with yet: {command}"
         found.append(Finding(f"{group.architecture}, {system.sampler}, at {group.resolution} px", text))
     return found

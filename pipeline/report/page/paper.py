@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import fmean
 
+from pipeline.samplers.base import Sampler
+from pipeline.samplers.predicted import Predicted
+from pipeline.samplers.uniform import Uniform
+
 SOURCE = "Marin et al., Efficient Segmentation: Learning Downsampling Near Semantic Boundaries, ICCV 2019"
 
 TARGETS = {
@@ -28,6 +32,11 @@ class Entry:
     miou: float  # all classes
     target_miou: float | None = None
     iou: tuple[float, ...] = ()  # by class, in the table's order
+
+    @property
+    def sampler(self) -> type[Sampler]:
+        """What sampled for it."""
+        return Predicted if self.ours else Uniform
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from typing import Any
 from pipeline.names import printable
 from pipeline.report.page import paper
 from pipeline.report.page.collect import Facts
-from pipeline.report.page.compare import ROLES, Gain, Measure, System, class_iou, figure, size_recall
+from pipeline.report.page.compare import Gain, Measure, System, class_iou, figure, size_recall
+from pipeline.samplers.uniform import Uniform
 from pipeline.workspace.disk import plain
 from pipeline.workspace.results import Spread
 
@@ -132,7 +133,7 @@ def _lead(system: System) -> tuple[Cell, ...]:
     seeds = ", ".join(map(str, group.seeds))
     return (
         Cell(group.architecture),
-        Cell(system.sampler, note=ROLES[group.sampler]),
+        Cell(system.sampler, note=system.role),
         Cell(str(group.resolution), group.resolution),
         Cell(str(len(group.seeds)), seeds.replace(", ", " ")),
         giga(group.gmacs),
@@ -262,7 +263,7 @@ def of_paper(table: paper.PaperTable) -> Table:
 def _paper_row(entry: paper.Entry) -> tuple[Cell, ...]:
     return (
         Cell(entry.network),
-        Cell("predicted" if entry.ours else "uniform", note="ours" if entry.ours else "baseline"),
+        Cell(entry.sampler.word, note=entry.sampler.role),
         Cell(str(entry.resolution), entry.resolution),
         giga(entry.gmacs),
         *(number(value, paper.DECIMALS) for value in entry.iou),
@@ -351,6 +352,11 @@ def relative(gain: Gain, measure: Measure) -> float | None:
 def kind_of(row: dict[str, Any]) -> str:
     """What a setting of the upper bound shares with others: uniform, a grid, an auxiliary network."""
     return str(row["sampler"]) if row["grid"] is None else "x".join(map(str, row["grid"]))
+
+
+def is_uniform(row: dict[str, Any]) -> bool:
+    """Whether a row of the upper bound is of uniform sampling."""
+    return kind_of(row) == Uniform.word and not row.get("auxiliary")
 
 
 def bound(found: dict[str, Any]) -> Table:

@@ -1,0 +1,61 @@
+"""Code of the user's own, named as ``package.module:factory`` on the command line or in a recipe of theirs.
+
+A file of somebody else's, such as a checkpoint, never decides which code runs.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from pipeline.errors import AdaprepError
+
+DOOR = "package.module:factory"
+PATTERN = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+
+
+def is_door(name: object) -> bool:
+    """Whether a name is written as ``package.module:factory``."""
+    return isinstance(name, str) and PATTERN.fullmatch(name) is not None
+
+
+def opened(path: str, what: str, names: Iterable[str]) -> Callable[..., Any]:
+    """The function or class that ``package.module:factory`` names.
+
+    Parameters
+    ----------
+    what
+        It makes, for the message: "base network".
+    names
+        That could have been given instead.
+
+    Raises
+    ------
+    AdaprepError
+        It is not written so, there is no such module or function, or importing it fails.
+    """
+    module_name, colon, function_name = path.partition(":")
+    if not (module_name and colon and function_name):
+        raise AdaprepError(
+            f"no {what} is called {path!r}. Give one of {', '.join(names)}, or your own as {DOOR}."
+        )
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise AdaprepError(f"{path}: importing {module_name} failed: {error}.") from error
+        raise AdaprepError(
+            f"{path}: there is no module {error.name}. Install it, or add its folder to PYTHONPATH."
+        ) from error
+    except Exception as error:
+        raise AdaprepError(
+            f"{path}: importing {module_name} failed: {type(error).__name__}: {error}"
+        ) from error
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        word = "has no" if function is None else "has no function"
+        raise AdaprepError(f"{path}: {module.__file__ or module_name} {word} {function_name}.")
+    found: Callable[..., Any] = function
+    return found
