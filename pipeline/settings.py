@@ -8,6 +8,7 @@ of settings; a setting that two groups share, such as lambda, is one option that
 
 from __future__ import annotations
 
+import functools
 import shlex
 import types
 import typing
@@ -84,6 +85,7 @@ class Entry:
         return self.setting.flag or "--" + self.name.replace("_", "-")
 
 
+@functools.cache
 def entries(owner: type) -> tuple[Entry, ...]:
     """The settings that are fields of a dataclass itself, in order."""
     hints = typing.get_type_hints(owner)
@@ -97,6 +99,7 @@ def _entry(of: Field[Any], kind: Any) -> Entry:
     return Entry(of.name, of.metadata["setting"], kind, optional)
 
 
+@functools.cache
 def groups(owner: type) -> dict[str, type]:
     """The fields of a dataclass that are groups of settings."""
     hints = typing.get_type_hints(owner)
@@ -147,10 +150,11 @@ def changed(options: Any) -> Iterator[tuple[Entry, Any]]:
 
 
 def _value(options: Any, flag: str) -> Any:
-    for entry in entries(type(options)):
+    owner: Any = type(options)
+    for entry in entries(owner):
         if entry.flag == flag:
             return getattr(options, entry.name)
-    for name, kind in groups(type(options)).items():
+    for name, kind in groups(owner).items():
         if any(entry.flag == flag for entry in all_entries(kind)):
             return _value(getattr(options, name), flag)
     raise KeyError(flag)

@@ -54,6 +54,8 @@ def command(options: Options) -> None:
 
     overrides = schema.Overrides(options.workspace, options.root, options.device, options.precision)
     recipe = schema.load(options.path, overrides)
+    for note in recipe.notes:
+        say(note, err=True)
     every = plan.steps(recipe)
     chosen = plan.select(recipe, every, options.only, options.first)
     if options.dry_run:

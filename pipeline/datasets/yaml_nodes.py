@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,11 +44,19 @@ MAX_COMPARED = 1000
 CORE = "tag:yaml.org,2002:"
 
 
+class Mistake(AdaprepError, ValueError):
+    """Something wrong in a YAML file. The message names the file, the line and the key."""
+
+    def __init__(self, message: str, line: int = 0) -> None:
+        super().__init__(message)
+        self.line = line
+
+
 @dataclass(frozen=True)
 class YamlNode:
     """A value in a YAML file and its place there.
 
-    What a method does not find it raises an AdaprepError about.
+    What a method does not find it raises a `Mistake` about.
     """
 
     path: Path
@@ -61,10 +69,19 @@ class YamlNode:
         """Of the key, which a value of several lines begins below; of the value where it has none."""
         return (self.said or self.node).start_mark.line + 1
 
-    def fail(self, problem: str) -> NoReturn:
-        """Raise AdaprepError about this value."""
+    def mistake(self, problem: str) -> Mistake:
+        """What is wrong with this value, as an error to raise or to collect."""
         where = f"{self.key}: " if self.key else ""
-        raise AdaprepError(printable(f"{self.path}, line {self.line}: {where}{problem}"))
+        return Mistake(printable(f"{self.path}, line {self.line}: {where}{problem}"), self.line)
+
+    def fail(self, problem: str) -> NoReturn:
+        """Raise the mistake."""
+        raise self.mistake(problem)
+
+    def has(self, key: str) -> bool:
+        """Whether it is keys with values, and this key is among them."""
+        pairs = self.node.value if isinstance(self.node, yaml.MappingNode) else []
+        return any(isinstance(said, yaml.ScalarNode) and said.value == key for said, _ in pairs)
 
     def mapping(self, required: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, YamlNode]:
         """Values by key; a key that is missing or unknown is an error."""
@@ -77,27 +94,39 @@ class YamlNode:
             self.fail(f"missing key {missing[0]!r}")
         return found
 
-    def any_mapping(self) -> dict[str, YamlNode]:
-        """Values by key, as it is written, whatever the keys are."""
+    def any_mapping(self, note: Callable[[Mistake], None] | None = None) -> dict[str, YamlNode]:
+        """Values by key, as it is written, whatever the keys are.
+
+        Parameters
+        ----------
+        note
+            Told of every key that cannot be, and the key is left out. Default: the first is raised.
+        """
+        note = note or _raise
         if not isinstance(self.node, yaml.MappingNode):
             self.fail(f"must be keys with values, {self._found()}")
         self._check_tag("map")
         found: dict[str, YamlNode] = {}
         for key_node, value_node in self.node.value:
             if not isinstance(key_node, yaml.ScalarNode):
-                YamlNode(self.path, self.key, key_node).fail(
-                    f"a key must be a word or a number, found {_kind(key_node)}"
-                )
+                place = YamlNode(self.path, self.key, key_node)
+                note(place.mistake(f"a key must be a word or a number, found {_kind(key_node)}"))
+                continue
             key: str = key_node.value
             place = YamlNode(
                 self.path, f"{self.key}.{_shown(key)}" if self.key else _shown(key), value_node, key_node
             )
             if key_node.tag == f"{CORE}merge":
-                place.fail("keys cannot be merged in here: write them out")
-            if key in found:
-                place.fail("this key was given before")
-            found[key] = place
+                note(place.mistake("keys cannot be merged in here: write them out"))
+            elif key in found:
+                note(place.mistake("this key was given before"))
+            else:
+                found[key] = place
         return found
+
+    def filled(self, what: str = "must not be an empty list") -> list[YamlNode]:
+        """The values of a list that has some."""
+        return self.items() or self.fail(what)
 
     def items(self) -> list[YamlNode]:
         """The values of a list."""
@@ -213,10 +242,20 @@ def read_yaml(path: Path, guide: str = "docs/your-own-data.md") -> YamlNode:
     return YamlNode(path, "", node)
 
 
+def closest(word: str, known: tuple[str, ...]) -> str | None:
+    """The known word that is most like this one, if one is like it at all."""
+    close = difflib.get_close_matches(word, known[:MAX_COMPARED], 1) if len(word) <= MAX_KEY else []
+    return close[0] if close else None
+
+
 def did_you_mean(word: str, known: tuple[str, ...]) -> str:
     """`; did you mean 'images'?` or a full stop."""
-    close = difflib.get_close_matches(word, known[:MAX_COMPARED], 1) if len(word) <= MAX_KEY else []
-    return f"; did you mean {close[0]!r}?" if close else "."
+    close = closest(word, known)
+    return f"; did you mean {close!r}?" if close else "."
+
+
+def _raise(mistake: Mistake) -> None:
+    raise mistake
 
 
 class _TooMuch(Exception):

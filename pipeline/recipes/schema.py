@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import os
 import re
-import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import cast
+from typing import Annotated, Any
+
+from pydantic import Field, PlainValidator
 
 from pipeline.datasets import registry
 from pipeline.datasets.base import Dataset
 from pipeline.datasets.limits import short
+from pipeline.datasets.yaml_models import (
+    FILLED,
+    ITEMS,
+    KEYS,
+    FilePath,
+    Mistakes,
+    Switch,
+    Text,
+    YamlModel,
+    collected,
+    read_with,
+    whole,
+)
 from pipeline.datasets.yaml_nodes import YamlNode, read_yaml
 from pipeline.errors import AdaprepError
 from pipeline.names import check_component
-from pipeline.recipes.trainings import MAX_LAMBDA, MAX_RESOLUTION, MOST, filled, read_trainings
+from pipeline.recipes.trainings import MOST, AuxiliarySection, BaseSection, read_trainings, taken
 from pipeline.settings import DEFAULT_WORKSPACE, Device, Precision
 from pipeline.train.settings import Auxiliary, Base, Request
 from pipeline.workspace.stores import Workspace
@@ -45,7 +59,6 @@ MAX_SCENES = 1_000_000
 """Of the data set demo: scenes from this number on are for validation."""
 
 GRID = re.compile(r"([0-9]{1,6})(?:x([0-9]{1,6}))?")
-DEVICES = ("auto", "cpu", "cuda")
 GUIDE = "workflows/README.md"
 
 
@@ -100,6 +113,7 @@ class Recipe:
     evaluated: tuple[str, ...]  # splits
     report: bool
     device: Device
+    notes: tuple[str, ...] = ()  # of older names that it uses
 
     @property
     def space(self) -> Workspace:
@@ -148,34 +162,34 @@ def load(path: Path, overrides: Overrides | None = None) -> Recipe:
         It cannot be read or says something that cannot be; the message names the line and the key.
     """
     chosen = overrides or Overrides()
-    top = read_yaml(path, GUIDE)
-    said = top.mapping(("dataset",), PLACES + SAMPLING + STEPS)
-    if chosen.device is None and "device" in said:
-        chosen = replace(chosen, device=cast(Device, said["device"].choice(DEVICES)))
-    precision = _precision(said.get("precision"))
-    generate = _generate(said.get("generate"), said["dataset"])
-    opened = _open(said, chosen.root, generate is not None)
-    splits = _splits(said, opened.dataset)
-    grid = _grid(said["grid"]) if "grid" in said else (8, 8)
-    lam = said["lambda"].number(0, MAX_LAMBDA) if "lambda" in said else 1.0
+    mistakes = Mistakes()
+    said = File.read(read_yaml(path, GUIDE), mistakes)
+    if chosen.device is None:
+        chosen = replace(chosen, device=said.device)
+    _check_generate(said, mistakes)
+    opened = _open(said, chosen.root, mistakes)
+    dataset = opened.dataset if opened else None
+    splits = _splits(said, dataset, mistakes)
+    grid, lam = said.grid or (8, 8), 1.0 if said.lam is None else said.lam
     common = Request(
         (),
         Auxiliary(grid=grid, lam=lam),
         Base(grid=grid, lam=lam),
-        tag=_tag(said.get("tag")),
+        tag=said.tag,
         train_split=splits[0],
         val_split=splits[1],
         device=chosen.device or "auto",
-        precision=precision,
+        precision=said.precision or "auto",
     )
-    trainings = read_trainings(said.get("auxiliary"), said.get("base"), common)
-    crops = said["crops"].integer(1, MAX_CROPS) if "crops" in said else None
-    if crops is not None and crops % 2 == 0 and trainings and _validates(opened.dataset, splits):
-        said["crops"].fail(
-            f"must be odd where networks are trained, found {crops}: they are measured on the central crop "
-            f"of the images of {splits[1]}"
-        )
-    _check_runs(said, trainings)
+    trainings: tuple[Request, ...] = ()
+    if said.usable("grid", "lam", "tag", "auxiliary", "base"):
+        trainings = read_trainings(said.auxiliary, said.base, common, mistakes)
+        _check_runs(said, trainings, mistakes)
+    _check_crops(said, dataset, splits, mistakes)
+    bounds = _bounds(said, dataset, splits[1], grid, lam, mistakes)
+    evaluated = _evaluated(said, dataset, splits[1], mistakes)
+    mistakes.refuse()
+    assert opened is not None
     if chosen.precision is not None:
         trainings = tuple(replace(request, precision=chosen.precision) for request in trainings)
     return Recipe(
@@ -185,18 +199,19 @@ def load(path: Path, overrides: Overrides | None = None) -> Recipe:
         opened.root,
         opened.targets,
         opened.settings,
-        chosen.workspace or _workspace(said.get("workspace")),
+        chosen.workspace or said.workspace or DEFAULT_WORKSPACE,
         splits,
         grid,
         lam,
-        crops,
-        generate,
-        _check(said.get("check")),
-        _bounds(said.get("upper_bound"), opened.dataset, splits[1], grid, lam),
+        said.crops,
+        Generate(**said.generate.given()) if said.generate else None,
+        said.check.limit if said.check else None,
+        bounds,
         trainings,
-        _evaluated(said.get("evaluate"), opened.dataset, splits[1], "base" in said),
-        said["report"].switch() if "report" in said else True,
+        evaluated,
+        True if said.report is None else said.report,
         common.device,
+        tuple(mistakes.older.values()),
     )
 
 
@@ -211,40 +226,139 @@ class _Opened:
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
-def _open(said: Mapping[str, YamlNode], root: Path | None, generated: bool) -> _Opened:
-    node = said["dataset"]
-    name = node.text()
-    root_node = said.get("root")
-    if root is None and root_node is not None:
-        root = _path(root_node)
-        if root is not None and not generated and not os.path.isdir(root):
-            root_node.fail(f"no such folder: {root}. Mend it, or say where the data lie with --root FOLDER.")
-    elif root is not None and not generated and not os.path.isdir(root):
+def _check_generate(said: File, mistakes: Mistakes) -> None:
+    if "generate" in said.nodes and said.usable("dataset") and said.dataset != "demo":
+        mistakes.note(said.nodes["generate"].mistake("only the data set demo is generated"))
+
+
+def _open(said: File, root: Path | None, mistakes: Mistakes) -> _Opened | None:
+    """The data set; None where what is said of it is wrong."""
+    if not said.usable("dataset"):
+        return None
+    node, name, generated = said.nodes["dataset"], said.dataset, "generate" in said.nodes
+    if root is not None and not generated and not os.path.isdir(root):
         raise AdaprepError(f"--root {root}: no such folder. It must hold the data set {name}.")
+    if root is None and said.root is not None:
+        root = said.root
+        if not generated and not os.path.isdir(root):
+            problem = f"no such folder: {root}. Mend it, or say where the data lie with --root FOLDER."
+            mistakes.note(said.nodes["root"].mistake(problem))
     if root is None and generated:
         root = Path("data") / name
-    values = {key: _word(value) for key, value in _entries(said.get("settings")).items()}
+    if not said.usable("settings"):
+        return None
+    before = len(mistakes.noted)
+    values = said.settings or {}
     if "targets" in values:
-        said["settings"].fail("targets is no setting: it is a key of its own, beside dataset")
-    targets = tuple(item.text() for item in filled(said["targets"])) if "targets" in said else ()
+        problem = "targets is no setting: it is a key of its own, beside dataset"
+        mistakes.note(said.nodes["settings"].mistake(problem))
+        return None
     try:
         dataset = registry.load(name, root, **values)
     except AdaprepError as error:
-        node.fail(str(error))
+        mistakes.note(node.mistake(str(error)))
+        return None
+    targets = tuple(said.targets or ())
     if targets:
-        try:
+        with mistakes.at(said.nodes["targets"]):
             dataset.classes = dataset.classes.with_targets(targets)
-        except AdaprepError as error:
-            said["targets"].fail(str(error))
-    if not dataset.classes.targets:
-        node.fail(f"{dataset.name} has no target classes: name some, as targets: [CLASS, ...]")
-    if not generated and not os.path.isdir(dataset.root):
-        node.fail(f"the data set lies in {dataset.root}, which is no folder. Say where with --root FOLDER.")
+    elif not dataset.classes.targets and said.usable("targets"):
+        problem = f"{dataset.name} has no target classes: name some, as targets: [CLASS, ...]"
+        mistakes.note(node.mistake(problem))
+    if (
+        len(mistakes.noted) == before
+        and not generated
+        and said.root is None
+        and not os.path.isdir(dataset.root)
+    ):
+        problem = f"the data set lies in {dataset.root}, which is no folder. Say where with --root FOLDER."
+        mistakes.note(node.mistake(problem))
     return _Opened(dataset, name, root, targets, values)
 
 
-def _entries(node: YamlNode | None) -> dict[str, YamlNode]:
-    return node.any_mapping() if node else {}
+def _check_runs(said: File, trainings: Sequence[Request], mistakes: Mistakes) -> None:
+    """Note what no network can be made of, or no folder."""
+    section = next((said.nodes[key] for key in ("base", "auxiliary") if key in said.nodes), said.node)
+    for request in trainings:
+        size, side = request.auxiliary.resolution, max(request.auxiliary.grid)
+        predicts = request.networks == ("auxiliary",) or request.base.kind.needs_network
+        if predicts and side > size:
+            problem = (
+                f"an auxiliary network of resolution {size} cannot predict a grid of "
+                f"{'x'.join(map(str, request.auxiliary.grid))}: give a smaller grid, or a resolution of at "
+                f"least {side} in the section auxiliary (aux_resolution in base)"
+            )
+            mistakes.note(said.nodes.get("grid", section).mistake(problem))
+        name = request.run_name(request.networks[0])
+        if len(name.encode()) > MAX_RUN_NAME:
+            problem = (
+                f"the run {short(name)} would have a name of more than {MAX_RUN_NAME} bytes: "
+                f"give a shorter tag or factory"
+            )
+            mistakes.note(said.nodes.get("tag", section).mistake(problem))
+            return
+
+
+def _check_crops(said: File, dataset: Dataset | None, splits: tuple[str, str], mistakes: Mistakes) -> None:
+    trained = "auxiliary" in said.nodes or "base" in said.nodes
+    validated = dataset is not None and splits[1] in dataset.splits and splits[1] != splits[0]
+    if said.crops is not None and said.crops % 2 == 0 and trained and validated:
+        problem = (
+            f"must be odd where networks are trained, found {said.crops}: they are measured on the central "
+            f"crop of the images of {splits[1]}"
+        )
+        mistakes.note(said.nodes["crops"].mistake(problem))
+
+
+def _splits(said: File, dataset: Dataset | None, mistakes: Mistakes) -> tuple[str, str]:
+    """To train on and to validate on; the second need not be there where it is not said."""
+    train, val = said.train_split or "train", said.val_split or "val"
+    if dataset is not None:
+        if said.usable("train_split"):
+            with mistakes.at(said.nodes.get("train_split", said.nodes["dataset"])):
+                dataset.check_split(train)
+        if said.val_split is not None:
+            with mistakes.at(said.nodes["val_split"]):
+                dataset.check_split(val)
+    return train, val
+
+
+def _bounds(
+    said: File,
+    dataset: Dataset | None,
+    split: str,
+    grid: tuple[int, int],
+    lam: float,
+    mistakes: Mistakes,
+) -> Bounds | None:
+    section = said.upper_bound
+    if section is None:
+        return None
+    split = section.split or split
+    if dataset is not None and section.usable("split"):
+        with mistakes.at(section.nodes.get("split", section.node)):
+            dataset.check_split(split)
+    return Bounds(
+        split,
+        tuple(section.resolutions or ()),
+        tuple(section.grids or (grid,)),
+        tuple(section.lambdas or (lam,)),
+        section.limit,
+    )
+
+
+def _evaluated(said: File, dataset: Dataset | None, split: str, mistakes: Mistakes) -> tuple[str, ...]:
+    trained = "base" in said.nodes
+    if "evaluate" not in said.nodes:
+        return (split,) if trained and dataset is not None and split in dataset.splits else ()
+    node = said.nodes["evaluate"]
+    if dataset is not None and said.evaluate:
+        for item in node.items():
+            with mistakes.at(item):
+                dataset.check_split(item.text())
+    if said.evaluate and not trained:
+        mistakes.note(node.mistake("there is no base network to evaluate: add the section base"))
+    return tuple(dict.fromkeys(said.evaluate or ()))
 
 
 def _word(node: YamlNode) -> str:
@@ -256,14 +370,8 @@ def _word(node: YamlNode) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _path(node: YamlNode | None) -> Path | None:
-    return node.file_path() if node else None
-
-
-def _workspace(node: YamlNode | None) -> Path:
+def _workspace(node: YamlNode) -> Path:
     """A folder, or one that can be made."""
-    if node is None:
-        return DEFAULT_WORKSPACE
     path = node.file_path()
     there = next((p for p in (path, *path.parents) if os.path.lexists(p)), Path())
     if not os.path.isdir(there):
@@ -271,72 +379,12 @@ def _workspace(node: YamlNode | None) -> Path:
     return path
 
 
-def _validates(dataset: Dataset, splits: tuple[str, str]) -> bool:
-    return splits[1] in dataset.splits and splits[1] != splits[0]
-
-
-def _check_runs(said: Mapping[str, YamlNode], trainings: Sequence[Request]) -> None:
-    """Refuse what no network can be made of, or no folder."""
-    section = next((said[key] for key in ("base", "auxiliary") if key in said), said["dataset"])
-    for request in trainings:
-        size, side = request.auxiliary.resolution, max(request.auxiliary.grid)
-        predicts = request.networks == ("auxiliary",) or request.base.kind.needs_network
-        if predicts and side > size:
-            said.get("grid", section).fail(
-                f"an auxiliary network of resolution {size} cannot predict a grid of "
-                f"{'x'.join(map(str, request.auxiliary.grid))}: give a smaller grid, or a resolution of at "
-                f"least {side} in the section auxiliary (aux_resolution in base)"
-            )
-        name = request.run_name(request.networks[0])
-        if len(name.encode()) > MAX_RUN_NAME:
-            said.get("tag", section).fail(
-                f"the run {short(name)} would have a name of more than {MAX_RUN_NAME} bytes: "
-                f"give a shorter tag or factory"
-            )
-
-
-def _precision(node: YamlNode | None) -> Precision:
-    """Of all networks; `auxiliary`, `base` and a resolution may say another."""
-    return cast(Precision, node.choice(typing.get_args(Precision))) if node else "auto"
-
-
-def _tag(node: YamlNode | None) -> str | None:
-    if node is None:
-        return None
+def _tag(node: YamlNode) -> str:
     word = _word(node)
     try:
         return check_component("tag", word)
     except AdaprepError as error:
         node.fail(str(error))
-
-
-def _splits(said: Mapping[str, YamlNode], dataset: Dataset) -> tuple[str, str]:
-    """To train on and to validate on; the second need not be there where it is not said."""
-    train, val = (said[key].text() if key in said else key[:-6] for key in ("train_split", "val_split"))
-    _check_split(said.get("train_split", said["dataset"]), train, dataset)
-    if "val_split" in said:
-        _check_split(said["val_split"], val, dataset)
-    return train, val
-
-
-def _check_split(node: YamlNode, name: str, dataset: Dataset) -> None:
-    try:
-        dataset.check_split(name)
-    except AdaprepError as error:
-        node.fail(str(error))
-
-
-def _generate(node: YamlNode | None, dataset: YamlNode) -> Generate | None:
-    if node is None:
-        return None
-    if dataset.text() != "demo":
-        node.fail("only the data set demo is generated")
-    said = node.mapping((), ("train", "val"))
-    return Generate(**{key: value.integer(1, MAX_SCENES) for key, value in said.items()})
-
-
-def _check(node: YamlNode | None) -> int | None:
-    return node.mapping(("limit",), ())["limit"].integer(1, MOST) if node else None
 
 
 def _grid(node: YamlNode) -> tuple[int, int]:
@@ -352,32 +400,53 @@ def _grid(node: YamlNode) -> tuple[int, int]:
     return height, width
 
 
-def _bounds(
-    node: YamlNode | None, dataset: Dataset, split: str, grid: tuple[int, int], lam: float
-) -> Bounds | None:
-    if node is None:
-        return None
-    said = node.mapping(("resolutions",), ("grids", "lambdas", "limit", "split"))
-    split = said["split"].text() if "split" in said else split
-    _check_split(said.get("split", node), split, dataset)
-    return Bounds(
-        split,
-        tuple(item.integer(2, MAX_RESOLUTION) for item in filled(said["resolutions"])),
-        tuple(_grid(item) for item in filled(said["grids"])) if "grids" in said else (grid,),
-        tuple(item.number(0, MAX_LAMBDA) for item in filled(said["lambdas"]))
-        if "lambdas" in said
-        else (lam,),
-        said["limit"].integer(1, MOST) if "limit" in said else None,
-    )
+SideLength = Annotated[int, taken(Base, "resolution")]
+GridSize = Annotated[tuple[int, int], read_with(_grid)]
+Lambda = Annotated[float, taken(Base, "lam")]
+Count = Annotated[int, whole(1, MOST)]
+Scenes = Annotated[int | None, whole(1, MAX_SCENES)]
+Words = Annotated[list[Text] | None, FILLED]
 
 
-def _evaluated(node: YamlNode | None, dataset: Dataset, split: str, trained: bool) -> tuple[str, ...]:
-    if node is None:
-        return (split,) if trained and split in dataset.splits else ()
-    names = []
-    for item in node.items():
-        _check_split(item, item.text(), dataset)
-        names.append(item.text())
-    if names and not trained:
-        node.fail("there is no base network to evaluate: add the section base")
-    return tuple(dict.fromkeys(names))
+class GenerateSection(YamlModel):
+    train: Scenes = None
+    val: Scenes = None
+
+
+class CheckSection(YamlModel):
+    limit: Count
+
+
+class BoundsSection(YamlModel):
+    resolutions: Annotated[list[SideLength], FILLED]
+    grids: Annotated[list[GridSize] | None, FILLED] = None
+    lambdas: Annotated[list[Lambda] | None, FILLED] = None
+    limit: Count | None = None
+    split: Text | None = None
+
+
+class File(YamlModel):
+    """The whole of a recipe."""
+
+    dataset: Text
+    root: FilePath | None = None
+    workspace: Annotated[Path | None, read_with(_workspace)] = None
+    device: Annotated[Device | None, taken(Request, "device")] = None
+    precision: Annotated[Precision | None, taken(Request, "precision")] = None
+    targets: Words = None
+    settings: Annotated[dict[Any, Annotated[str, read_with(_word)]] | None, KEYS] = None
+    train_split: Text | None = None
+    val_split: Text | None = None
+    tag: Annotated[str | None, read_with(_tag)] = None
+    grid: GridSize | None = None
+    lam: Lambda | None = Field(default=None, alias="lambda")
+    crops: Annotated[int | None, whole(1, MAX_CROPS)] = None
+    generate: GenerateSection | None = None
+    check: CheckSection | None = None
+    upper_bound: BoundsSection | None = None
+    auxiliary: Annotated[
+        Any, PlainValidator(lambda node, info: AuxiliarySection.read(node, collected(info)))
+    ] = None
+    base: Annotated[Any, PlainValidator(lambda node, info: BaseSection.read(node, collected(info)))] = None
+    evaluate: Annotated[list[Text] | None, ITEMS] = None
+    report: Switch | None = None

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import os
-import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from itertools import product
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import yaml
+from pydantic import BeforeValidator, Field, ValidationInfo, create_model
 
 from pipeline import doors
 from pipeline.datasets.limits import short
-from pipeline.datasets.yaml_nodes import YamlNode
+from pipeline.datasets.yaml_models import FILLED, Mistakes, YamlModel, collected, read_with, whole
+from pipeline.datasets.yaml_nodes import Mistake, YamlNode
 from pipeline.samplers import registry
+from pipeline.settings import Entry, Setting, entries
 from pipeline.train.settings import Auxiliary, Base, Request
 
 MOST = 10**9
@@ -31,17 +34,14 @@ MAX_RATE = 100.0
 MAX_RUNS = 10_000
 """Trainings of a recipe: resolutions x seeds x samplers."""
 
-RANGES = {"resolution": (2, MAX_RESOLUTION), "features": (1, 4096)}
-"""Of whole numbers, by the name of the field; others begin at 1."""
+MOSTS = {"resolution": MAX_RESOLUTION, "features": 4096, "rate": MAX_RATE, "lam": MAX_LAMBDA}
+"""Upper limits by setting; all else that a recipe says of one is where the setting is."""
 
 WITH_BACKBONE = ("pspnet", "deeplabv3plus")
 """Networks that take pretrained weights, beside factories."""
 
-SCHEDULE = ("rate", "epochs", "batch_size", "weight_decay", "validate_every", "precision", "augment")
-"""Keys of `auxiliary` and `base` that are fields of `Request`; those that it has not are no keys."""
-
-OWN = {"auxiliary": ("grid", "lam"), "base": ("grid", "lam", "sampler", "resolution", "arguments")}
-"""Fields of `Auxiliary` and `Base` that are no keys of their sections: they are said elsewhere."""
+SCHEDULE = ("learning_rate", "epochs", "batch_size", "weight_decay", "validate_every", "precision", "augment")
+"""Keys of `auxiliary` and `base` that are settings of `Request`."""
 
 NETWORKS = ("unet", "pspnet", "deeplabv3plus")
 AUGMENTATIONS = ("flip", "brightness", "contrast", "salt_and_pepper")
@@ -50,19 +50,170 @@ AUGMENTATIONS = ("flip", "brightness", "contrast", "salt_and_pepper")
 PROBABILITIES = ("flip", "salt_and_pepper")
 MAX_STRENGTH = 100.0
 
-CHOICES = {"filter": ("area", "nearest")}
-"""Of fields whose type is only "text"."""
+NAMING = (
+    *("resolution", "filter", "loss", "features", "lam"),
+    *("architecture", "samplers", "seeds", "aux_resolution", "resolutions"),
+)
+"""Fields that the names of runs are made of: none of these can be guessed where it is wrong."""
 
 
-def read_trainings(auxiliary: YamlNode | None, base: YamlNode | None, common: Request) -> tuple[Request, ...]:
+def key_of(entry: Entry) -> str:
+    """A setting's key in recipes: its option, without what tells two networks apart."""
+    return entry.flag.removeprefix("--").removeprefix("aux-").replace("-", "_")
+
+
+def taken(owner: type, name: str) -> BeforeValidator:
+    """How a recipe's value of a setting is read: by the setting's type, limits and choices."""
+    return _validator(next(entry for entry in entries(owner) if entry.name == name))
+
+
+def _validator(entry: Entry) -> BeforeValidator:
+    if entry.name in SPECIAL:
+        return SPECIAL[entry.name]
+    about, kind = entry.setting, entry.kind
+    choices = about.choices or (typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ())
+    if choices:
+        return read_with(lambda node: node.choice(choices))
+    if kind is int:
+        return whole(int(about.low or 0), int(MOSTS.get(entry.name, MOST)))
+    if kind is float:
+        return read_with(lambda node: _number(node, about, MOSTS.get(entry.name, math.inf)))
+    return read_with(YamlNode.text)
+
+
+def _number(node: YamlNode, about: Setting, high: float) -> float:
+    value = node.number(about.low or 0, high)
+    if about.above is not None and value <= about.above:
+        node.fail(f"must be a number above {about.above:g}, found {value:g}")
+    return value
+
+
+def _sampler(node: YamlNode) -> str:
+    """One of the known names, or the user's own."""
+    name = node.value() if node.is_scalar() else None
+    return str(name) if doors.is_door(name) else node.choice(registry.names())
+
+
+def _architecture(node: YamlNode) -> str:
+    """One of the known names, or a factory, which is imported where networks are made, and not before."""
+    name = node.text()
+    if ":" in name and not doors.is_door(name):
+        node.fail(f"must be package.module:factory, found {short(name)}")
+    return name if ":" in name else node.choice((*NETWORKS, "package.module:factory"))
+
+
+def _weights(node: YamlNode) -> str:
+    path = node.file_path()
+    if not os.path.isfile(path):
+        node.fail(f"no such file: {path}")
+    return str(path)
+
+
+def _strength(name: str) -> Any:
+    high = 1 if name in PROBABILITIES else MAX_STRENGTH
+    return Annotated[float | None, read_with(lambda node: node.number(0, high))], None
+
+
+Augment = create_model("Augment", __base__=YamlModel, **{name: _strength(name) for name in AUGMENTATIONS})
+
+SPECIAL = {
+    "architecture": read_with(_architecture),
+    "pretrained": read_with(_weights),
+    "augmentation": BeforeValidator(lambda node, info: Augment.read(node, collected(info)).given()),
+}
+"""Settings whose values need more than a type."""
+
+
+def _fields(owner: type, *keys: str) -> dict[str, Any]:
+    """Fields of a model, made of the settings that have these keys in recipes."""
+    by_key = {key_of(entry): entry for entry in entries(owner)}
+    return {
+        by_key[key].name: (Annotated[Any, _validator(by_key[key])], Field(default=None, alias=key))
+        for key in keys
+    }
+
+
+class Section(YamlModel):
+    """Of the networks of one kind."""
+
+    formerly: ClassVar[Mapping[str, str]] = {
+        old.removeprefix("--").replace("-", "_"): key_of(entry)
+        for entry in entries(Request)
+        for old in entry.setting.formerly
+    }
+
+
+_Samplers = Annotated[
+    list[Annotated[str, read_with(_sampler)]] | None,
+    FILLED,
+]
+_Seeds = Annotated[list[Annotated[int, whole(0, MOST)]] | None, FILLED]
+_BASE: dict[str, Any] = {
+    **_fields(Base, "architecture", "pretrained"),
+    **_fields(Request, *SCHEDULE),
+    "samplers": (_Samplers, None),
+    "seeds": (_Seeds, None),
+    "aux_resolution": (Annotated[int | None, taken(Auxiliary, "resolution")], None),
+}
+BaseOfResolution = create_model("BaseOfResolution", __base__=Section, **_BASE)
+
+
+def _resolutions(node: YamlNode, info: ValidationInfo) -> dict[int, Section | None]:
+    """Of a list of resolutions, or of resolutions as keys with what is special about each."""
+    if isinstance(node.node, yaml.SequenceNode):
+        return {item.integer(2, MAX_RESOLUTION): None for item in node.filled()}
+    if not isinstance(node.node, yaml.MappingNode) or not node.node.value:
+        node.fail("must be a list such as [32, 64], or resolutions as keys, such as 32: {epochs: 100}")
+    mistakes = collected(info)
+    found: dict[int, Section | None] = {}
+    for value in node.any_mapping(mistakes.note).values():
+        own = None
+        if not (value.is_scalar() and value.value() is None):
+            own = BaseOfResolution.read(value, mistakes)
+        try:
+            resolution = replace(value, node=value.said or value.node).integer(2, MAX_RESOLUTION)
+            if resolution in found:
+                value.fail(f"the resolution {resolution} was given before")
+            found[resolution] = own
+        except Mistake as mistake:
+            mistakes.note(mistake, node)
+    return found
+
+
+AuxiliarySection = create_model(
+    "AuxiliarySection",
+    __base__=Section,
+    **_fields(Auxiliary, "resolution", "filter", "loss", "features"),
+    **_fields(Request, *SCHEDULE),
+    **_fields(Auxiliary, "lambda"),
+)
+BaseSection = create_model(
+    "BaseSection",
+    __base__=Section,
+    resolutions=(Annotated[Any, BeforeValidator(_resolutions)], ...),
+    **_BASE,
+)
+
+
+def read_trainings(
+    auxiliary: Section | None, base: Any, common: Request, mistakes: Mistakes
+) -> tuple[Request, ...]:
     """Auxiliary networks first, then base networks from the smallest resolution up.
 
-    A base network with the sampler `auxiliary` has an auxiliary network of its own seed.
+    A base network with the sampler `auxiliary` has an auxiliary network of its own seed. There are none where
+    what their names are made of is wrong.
     """
-    if auxiliary is None and base is None:
+    sections = [section for section in (auxiliary, base) if section]
+    overrides = list(base.resolutions.values()) if base and base.usable("resolutions") else []
+    if not all(section.usable(*NAMING) for section in (*sections, *overrides) if section):
+        return ()
+    if not sections:
         return ()
     shared = replace(_auxiliary(common, auxiliary), networks=("auxiliary",))
-    bases = [request for part in _resolutions(base, common, shared) for request in part]
+    bases: list[Request] = []
+    if base is not None:
+        with mistakes.at(base.node):
+            bases = [request for part in _by_resolution(base, common, shared) for request in part]
     wanted = [
         replace(shared, auxiliary=request.auxiliary, seed=request.seed)
         for request in bases
@@ -73,24 +224,20 @@ def read_trainings(auxiliary: YamlNode | None, base: YamlNode | None, common: Re
     return tuple({request.run_name("auxiliary"): request for request in wanted}.values()) + tuple(bases)
 
 
-def _resolutions(node: YamlNode | None, common: Request, auxiliary: Request) -> list[list[Request]]:
-    if node is None:
-        return []
-    lists = ("samplers", "seeds", "aux_resolution")
-    said = node.mapping(("resolutions",), _keys("base") + lists)
+def _by_resolution(base: Any, common: Request, auxiliary: Request) -> list[list[Request]]:
     parts = []
-    for resolution, own in _by_resolution(said["resolutions"]).items():
-        mine = own.mapping((), _keys("base") + lists) if own else {}
-        merged = {**said, **mine}
-        request = _filled_in(common, "base", {k: v for k, v in merged.items() if k in _keys("base")})
+    for resolution, own in base.resolutions.items():
+        values = {**base.given(), **(own.given() if own else {})}
+        nodes = {**base.nodes, **(own.nodes if own else {})}
+        request = _filled_in(common, "base", values)
         helper = auxiliary.auxiliary
-        if "aux_resolution" in merged:
-            helper = replace(helper, resolution=merged["aux_resolution"].integer(2, MAX_RESOLUTION))
+        if "aux_resolution" in values:
+            helper = replace(helper, resolution=values["aux_resolution"])
         if request.base.pretrained and not _takes_weights(request.base.architecture):
-            merged["pretrained"].fail(f"{request.base.architecture} takes no pretrained weights")
-        parts.append((resolution, _runs(request, helper, resolution, merged)))
+            nodes["pretrained"].fail(f"{request.base.architecture} takes no pretrained weights")
+        parts.append((resolution, _runs(request, helper, resolution, values, nodes)))
         if sum(len(runs) for _, runs in parts) > MAX_RUNS:
-            node.fail(f"more than {MAX_RUNS} trainings: resolutions x seeds x samplers")
+            base.node.fail(f"more than {MAX_RUNS} trainings: resolutions x seeds x samplers")
     return [runs for _, runs in sorted(parts, key=lambda part: part[0])]
 
 
@@ -99,16 +246,18 @@ def _takes_weights(architecture: str) -> bool:
 
 
 def _runs(
-    request: Request, helper: Auxiliary, resolution: int, said: Mapping[str, YamlNode]
+    request: Request,
+    helper: Auxiliary,
+    resolution: int,
+    values: Mapping[str, Any],
+    nodes: Mapping[str, YamlNode],
 ) -> list[Request]:
     """One resolution with every seed and sampler."""
-    samplers = (
-        [_sampler(item) for item in filled(said["samplers"])] if "samplers" in said else registry.usual()
-    )
-    seeds = [item.integer(0, MOST) for item in filled(said["seeds"])] if "seeds" in said else [0]
+    samplers: Sequence[str] = values.get("samplers", registry.usual())
+    seeds: Sequence[int] = values.get("seeds", [0])
     requests = []
     if len(set(seeds)) * len(set(samplers)) > MAX_RUNS:
-        said["seeds"].fail(f"more than {MAX_RUNS} trainings: seeds x samplers")
+        nodes["seeds"].fail(f"more than {MAX_RUNS} trainings: seeds x samplers")
     for seed, sampler in product(dict.fromkeys(seeds), dict.fromkeys(samplers)):
         predicted = registry.kind(sampler).needs_network
         lam = helper.lam if predicted else request.base.lam
@@ -124,107 +273,17 @@ def _runs(
     return requests
 
 
-def _by_resolution(node: YamlNode) -> dict[int, YamlNode | None]:
-    """Of a list of resolutions, or of resolutions as keys with what is special about each."""
-    if isinstance(node.node, yaml.SequenceNode):
-        return {item.integer(2, MAX_RESOLUTION): None for item in filled(node)}
-    if not isinstance(node.node, yaml.MappingNode) or not node.node.value:
-        node.fail("must be a list such as [32, 64], or resolutions as keys, such as 32: {epochs: 100}")
-    found: dict[int, YamlNode | None] = {}
-    for value in node.any_mapping().values():
-        resolution = replace(value, node=value.said or value.node).integer(2, MAX_RESOLUTION)
-        if resolution in found:
-            value.fail(f"the resolution {resolution} was given before")
-        found[resolution] = None if value.is_scalar() and value.value() is None else value
-    return found
-
-
-def _auxiliary(common: Request, node: YamlNode | None) -> Request:
+def _auxiliary(common: Request, section: Section | None) -> Request:
     """The section `auxiliary`; its proposals may have a lambda of their own."""
-    said = node.mapping((), (*_keys("auxiliary"), "lambda")) if node else {}
-    lam = said["lambda"].number(0, MAX_LAMBDA) if "lambda" in said else common.auxiliary.lam
-    rest = {key: value for key, value in said.items() if key != "lambda"}
-    filled_in = _filled_in(common, "auxiliary", rest)
-    return replace(
-        filled_in, auxiliary=replace(filled_in.auxiliary, lam=lam), base=replace(filled_in.base, lam=lam)
-    )
+    filled_in = _filled_in(common, "auxiliary", section.given() if section else {})
+    return replace(filled_in, base=replace(filled_in.base, lam=filled_in.auxiliary.lam))
 
 
-def _filled_in(common: Request, section: str, said: Mapping[str, YamlNode]) -> Request:
-    """The request with a section's keys in the fields of the same names."""
-    owner = Auxiliary if section == "auxiliary" else Base
-    own: dict[str, Any] = {k: _read(node, owner, k) for k, node in said.items() if k in _own_keys(section)}
-    rest: dict[str, Any] = {k: _read(node, Request, k) for k, node in said.items() if k not in own}
-    if "augment" in rest:
-        rest["augmentation"] = rest.pop("augment")
-    changed: dict[str, Any] = {section: replace(getattr(common, section), **own), **rest}
-    return replace(common, **changed)
-
-
-def _keys(section: str) -> tuple[str, ...]:
-    there = {f.name for f in fields(Request)} | {"augment"}
-    return _own_keys(section) + tuple(key for key in SCHEDULE if key in there)
-
-
-def _own_keys(section: str) -> tuple[str, ...]:
-    owner = Auxiliary if section == "auxiliary" else Base
-    return tuple(f.name for f in fields(owner) if f.name not in OWN[section])
-
-
-def _read(node: YamlNode, owner: type, name: str) -> Any:
-    """A value of the type that a dataclass gives its field."""
-    if name == "augment":
-        return _strengths(node)
-    if name == "architecture":
-        return _architecture(node)
-    if name == "pretrained":
-        path = node.file_path()
-        if not os.path.isfile(path):
-            node.fail(f"no such file: {path}")
-        return str(path)
-    if name == "rate" and node.number(0, MAX_RATE) == 0:
-        node.fail("must be a number above 0, found 0")
-    if name in CHOICES:
-        return node.choice(CHOICES[name])
-    return _value(node, typing.get_type_hints(owner)[name], RANGES.get(name, (1, MOST)))
-
-
-def _value(node: YamlNode, kind: Any, bounds: tuple[int, int]) -> Any:
-    if typing.get_origin(kind) in (typing.Union, types.UnionType):
-        kind = next(k for k in typing.get_args(kind) if k is not types.NoneType)
-    if typing.get_origin(kind) is typing.Literal:
-        return node.choice(typing.get_args(kind))
-    if kind is bool:
-        return node.switch()
-    if kind is int:
-        return node.integer(*bounds)
-    return node.number() if kind is float else node.text()
-
-
-def _architecture(node: YamlNode) -> str:
-    """One of the known names, or a factory, which is imported where networks are made, and not before."""
-    name = node.text()
-    if ":" in name and not doors.is_door(name):
-        node.fail(f"must be package.module:factory, found {short(name)}")
-    return name if ":" in name else node.choice((*NETWORKS, "package.module:factory"))
-
-
-def _sampler(node: YamlNode) -> str:
-    """One of the known names, or the user's own."""
-    name = node.value() if node.is_scalar() else None
-    return str(name) if doors.is_door(name) else node.choice(registry.names())
-
-
-def _strengths(node: YamlNode) -> dict[str, float]:
-    return {
-        key: value.number(0, 1 if key in PROBABILITIES else MAX_STRENGTH)
-        for key, value in node.mapping((), AUGMENTATIONS).items()
-    }
-
-
-def filled(node: YamlNode) -> list[YamlNode]:
-    """The values of a list that has some."""
-    items = node.items()
-    if not items:
-        node.fail("must not be an empty list")
-    return items
+def _filled_in(common: Request, name: str, values: Mapping[str, Any]) -> Request:
+    """The request with a section's values in the fields of the same names."""
+    owner = getattr(common, name)
+    mine = {f.name for f in fields(owner)}
+    there = {f.name for f in fields(Request)}
+    own = {key: value for key, value in values.items() if key in mine}
+    rest = {key: value for key, value in values.items() if key in there and key not in mine}
+    return replace(common, **{name: replace(owner, **own), **rest})

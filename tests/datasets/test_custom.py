@@ -325,6 +325,47 @@ def test_complaints_name_the_line_and_the_key(tmp_path: Path, text: str, problem
         assert said == problem
 
 
+def test_all_mistakes_of_a_file_are_named_each_with_its_line(tmp_path: Path) -> None:
+    text = """\
+name: a/b
+tilte: Cars
+classes:
+  - {id: 0, name: ground}
+  - {id: 0, name: car, color: [1, 300, 3]}
+  - {id: many, name: dog}
+targets: [cart]
+splits:
+  runs: {images: i, labels: l}
+  train: {images: i}
+"""
+    path = describe(tmp_path, text)
+    with pytest.raises(AdaprepError) as error:
+        Custom(path)
+    said = [line.removeprefix(f"{path}, ") for line in str(error.value).splitlines()]
+    assert [line.split(". ")[0] for line in said] == [
+        "line 1: name: the name of a data set 'a/b' cannot be used: it holds '/'",
+        "line 2: tilte: unknown key; did you mean 'title'? Known here: classes, splits, name, title, root, "
+        "void, targets, training_splits, license",
+        "line 5: classes[1].color[1]: must be a whole number in 0..255, found 300",
+        "line 5: classes[1].id: the id 0 was given before, in line 4",
+        f"line 6: classes[2].id: {WHOLE}, found 'many'",
+        "line 7: targets[0]: no class 'cart' to make a target of; did you mean 'car'? "
+        "The classes are: ground, car, dog",
+        "line 9: splits.runs: no split can be called runs: workspaces have a folder of this name for "
+        "something else",
+        "line 10: splits.train: missing key 'labels'",
+    ]
+
+
+def test_no_more_than_twenty_mistakes_are_shown(tmp_path: Path) -> None:
+    rows = "".join(f"  - {{id: x{i}, name: a{i}}}\n" for i in range(33))
+    path = describe(tmp_path, f"classes:\n{rows}{SPLITS}")
+    lines = complaint(path).splitlines()
+    assert len(lines) == 21
+    assert lines[0] == f"line 2: classes[0].id: {WHOLE}, found 'x0'"
+    assert lines[-1] == "... and 13 more"
+
+
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     with pytest.raises(AdaprepError, match=r"/mine\.yaml: no such file$"):

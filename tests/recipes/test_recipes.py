@@ -300,6 +300,51 @@ def test_recipes_that_make_no_sense(
     assert said in message
 
 
+def test_all_mistakes_of_a_recipe_are_named_each_with_its_line(make_blobs: MakeBlobs, tmp_path: Path) -> None:
+    text = f"""\
+dataset: {make_blobs()}
+device: gpu
+tag: a/b
+crops: 2
+targets: [tree]
+auxiliary: {{learning_rate: 0}}
+base:
+  epoch: 3
+  samplers: [unifrom]
+  resolutions:
+    32: {{epochs: 0}}
+evaluate: [test]
+"""
+    path = write(tmp_path, text)
+    with pytest.raises(AdaprepError) as error:
+        schema.load(path)
+    said = [line.removeprefix(f"{path}, ") for line in str(error.value).splitlines()]
+    begun = (
+        "line 2: device: must be one of auto, cpu, cuda, found 'gpu'",
+        "line 3: tag: the tag 'a/b' cannot be used: it holds '/'",
+        "line 4: crops: must be odd where networks are trained, found 2",
+        "line 5: targets: no class named 'tree' to make a target of",
+        "line 6: auxiliary.learning_rate: must be a number above 0, found 0",
+        "line 8: base.epoch: unknown key; did you mean 'epochs'?",
+        "line 9: base.samplers[0]: must be one of uniform, auxiliary, proposal, found 'unifrom'",
+        "line 11: base.resolutions.32.epochs: must be a whole number in 1..1000000000, found 0",
+        "line 12: evaluate[0]: blobs has no split 'test'; it has: train, val",
+    )
+    assert len(said) == len(begun)
+    assert all(line.startswith(start) for line, start in zip(said, begun, strict=True)), said
+
+
+def test_an_older_key_works_with_a_note_and_not_beside_the_new_one(tiny: Path) -> None:
+    recipe = schema.load(tiny)
+    assert {request.rate for request in recipe.trainings} == {1e-3}
+    assert recipe.notes == (
+        f"note: {tiny}, line 7: rate is now called learning_rate; the old name goes away",
+    )
+    tiny.write_text(tiny.read_text().replace("  rate: 1e-3\n", "  learning_rate: 1e-3\n  rate: 1e-3\n"))
+    with pytest.raises(AdaprepError, match=r"base\.rate: this key was given before, as learning_rate"):
+        schema.load(tiny)
+
+
 def test_a_file_that_cannot_be_read_is_listed_and_the_rest_goes_on(tiny: Path, make_blobs: MakeBlobs) -> None:
     needs_torch()
     label = make_blobs(train=8, val=3).parent / "labels" / "train" / "0001.png"
