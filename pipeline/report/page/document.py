@@ -106,6 +106,11 @@ class _Parts:
     table: paper.PaperTable | None
 
     @property
+    def compared(self) -> list[Gain]:
+        """Those at the same resolution whose systems were trained alike."""
+        return [gain for gain in self.gains if not gain.differing]
+
+    @property
     def every_gain(self) -> list[Gain]:
         """At the same resolution, each followed by that at the same cost."""
         return sorted([*self.gains, *self.at_cost], key=lambda gain: self.systems.index(gain.ours))
@@ -134,7 +139,7 @@ def build(facts: Facts, examples: Sequence[Example] = (), damaged: Sequence[str]
     damaged
         Sentences about what could not be used.
     """
-    found = systems(facts.evaluations)
+    found = systems(facts.evaluations, facts.trainings)
     parts = _Parts(facts, found, gains(found), gains_at_cost(found), paper.table_for(facts.dataset.name))
     sections = (
         _results(parts),
@@ -233,7 +238,7 @@ def _cost(parts: _Parts) -> Section:
 
 
 def _boundaries(parts: _Parts) -> Section:
-    title, drawn = "Accuracy around boundaries", charts.trimap_gain(parts.gains)
+    title, drawn = "Accuracy around boundaries", charts.trimap_gain(parts.compared)
     if not drawn:
         return Section("boundaries", title, (Block(missing=parts.unmeasured),))
     text = (
@@ -245,7 +250,7 @@ def _boundaries(parts: _Parts) -> Section:
 
 def _objects(parts: _Parts) -> Section:
     title = "Objects by size"
-    if not parts.systems or not any(s.rows[0]["recall_by_size"] for s in parts.systems):
+    if not parts.systems or not any(s.first["recall_by_size"] for s in parts.systems):
         return Section("objects", title, (Block(missing=parts.unmeasured),))
     source = parts.facts.evaluations[0]["objects_from"]
     kind = {
@@ -259,10 +264,11 @@ def _objects(parts: _Parts) -> Section:
     )
     blocks = [Block(text=text), Block(table=tables.recall_by_size(parts.systems))]
     if parts.gains:
-        targets = parts.facts.targets
         blocks.insert(1, Block(charts=charts.recall(parts.gains, parts.systems)))
-        blocks.append(Block(charts=charts.recall_by_class(parts.gains, targets)))
-        blocks.append(Block(folded=("By class and size", tables.recall_by_class(parts.gains, targets))))
+    if parts.compared:
+        targets = parts.facts.targets
+        blocks.append(Block(charts=charts.recall_by_class(parts.compared, targets)))
+        blocks.append(Block(folded=("By class and size", tables.recall_by_class(parts.compared, targets))))
     return Section("objects", title, tuple(b for b in blocks if b != Block()))
 
 
