@@ -69,15 +69,10 @@ def run(options: Options) -> bool:
 
 
 def state(options: Options) -> State:
-    """Done once the page is newer than all figures there are."""
+    """Done once the page shows the figures that there are now."""
     from pipeline.report import page
-    from pipeline.workspace import results
 
     space = opening.open_workspace(options.workspace)
     name = space.folders(options.dataset, [options.split])[0].dataset
-    runs = results.runs_folder(space, name)
-    shown = [*runs.glob("*/result.json"), *runs.glob(f"*/{results.evaluation_path(Path(), options.split)}")]
-    shown.append(results.upper_bound_path(space, name, options.split))
-    newest = max((path.stat().st_mtime for path in shown if path.exists()), default=0.0)
-    path = (options.output or page.default_folder(space, name, options.split)) / "index.html"
-    return "done" if path.exists() and path.stat().st_mtime >= newest else "to do"
+    folder = options.output or page.default_folder(space, name, options.split)
+    return "done" if page.is_current(folder, space, name, options.split) else "to do"

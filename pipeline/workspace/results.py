@@ -11,6 +11,7 @@ WORKSPACE/DATASET/
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -82,6 +83,23 @@ def evaluation(run: Path, split: str) -> dict[str, Any] | None:
     if found["run"] != run.name:
         raise AdaprepError(f"{path} is of another run, {found['run']}. Delete it: adaprep evaluate makes it.")
     return found
+
+
+def digest(space: stores.Workspace, dataset: str, split: str) -> str:
+    """SHA-256 of every figure that a report on a split shows: measurements, and how runs were trained.
+
+    Of the files' content and names, so that the time of a file and the workspace's place do not count.
+    """
+    runs, names = runs_folder(space, dataset), ("settings.json", "history.csv", "result.json")
+    shown = [
+        path for name in (*names, evaluation_path(Path(), split).name) for path in runs.glob(f"*/{name}")
+    ]
+    shown.append(upper_bound_path(space, dataset, split))
+    found = hashlib.sha256(f"{dataset}/{split}".encode("utf-8", "backslashreplace"))
+    for path in sorted(path for path in shown if path.is_file()):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        found.update(repr((path.parent.name, path.name, content)).encode())
+    return found.hexdigest()
 
 
 def upper_bound_path(space: stores.Workspace, dataset: str, split: str) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import os
 import re
 import shutil
 from html.parser import HTMLParser
@@ -17,6 +18,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from cli import main
+from pipeline.commands import report
 from pipeline.errors import AdaprepError
 from pipeline.evaluation import comparison
 from pipeline.report import page
@@ -417,6 +419,33 @@ def test_names_from_data_cannot_become_markup(space: stores.Workspace) -> None:
 def test_writing_again_gives_the_same_page(trained: Written, tmp_path: Path) -> None:
     again = page.write(trained.space, None, "val", tmp_path).read_text(encoding="utf-8")
     assert again == trained.text
+
+
+def test_a_report_is_done_while_it_shows_the_figures_that_there_are(space: stores.Workspace) -> None:
+    options = report.Options(workspace=space.path)
+    assert report.state(options) == "to do"
+    run = add_run(space, "uniform", 16, 0, 0.4, 0.3)
+    path = read(space).folder / "index.html"
+    os.utime(path, (0, 0))
+    assert report.state(options) == "done"
+    moved = space.path.rename(space.path.with_name("moved"))
+    assert report.state(report.Options(workspace=moved)) == "done"
+    moved.rename(space.path)
+    for name in ("evaluation-val.json", "result.json", "history.csv", "settings.json"):
+        before = (run / name).read_bytes()
+        (run / name).write_bytes(before + b"\n")
+        os.utime(run / name, (0, 0))
+        assert report.state(options) == "to do", name
+        (run / name).write_bytes(before)
+    assert report.state(options) == "done"
+    assert report.state(report.Options(workspace=space.path, split="train")) == "to do"
+
+
+def test_a_page_without_a_digest_is_made_again(space: stores.Workspace) -> None:
+    folder = read(space).folder
+    text = (folder / "index.html").read_text(encoding="utf-8")
+    (folder / "index.html").write_text(text.replace("adaprep-shown", "other"), encoding="utf-8")
+    assert report.state(report.Options(workspace=space.path)) == "to do"
 
 
 def evaluations(space: stores.Workspace) -> list[dict[str, Any]]:
