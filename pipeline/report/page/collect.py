@@ -105,8 +105,13 @@ class Facts:
     @property
     def option(self) -> str:
         """What commands need to find the data set: nothing where the workspace holds no other."""
+        return f" --dataset {shlex.quote(self.named)}" if self.named else ""
+
+    @property
+    def named(self) -> str | None:
+        """The data set as commands name it; None where the workspace holds no other."""
         names = {path.parent.parent.name for path in self.space.path.glob("*/*/dataset.json")}
-        return f" --dataset {shlex.quote(self.dataset.name)}" if len(names) > 1 else ""
+        return self.dataset.name if len(names) > 1 else None
 
     @property
     def trainings(self) -> dict[str, results.Training]:

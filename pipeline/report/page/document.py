@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipeline import advice
 from pipeline.errors import FileError
 from pipeline.names import printable
 from pipeline.report.page import charts, commands, findings, paper, scenes, tables
@@ -119,14 +120,23 @@ class _Parts:
     def unmeasured(self) -> Missing:
         """The next step to evaluations: training, or evaluating what is trained."""
         if any(run.network == "base" and run.result for run in self.facts.runs):
-            return Missing("no evaluation", f"adaprep evaluate --split {self.facts.split}{self.facts.option}")
+            return Missing("no evaluation", _to_evaluate(self.facts))
         return Missing("no trained base network", _to_train(self.facts))
 
 
 def _to_train(facts: Facts) -> str:
     """From where the workspace is to a pair of systems."""
-    tensors = "" if all(part.tensors for part in facts.splits) else f"adaprep solve-tensors{facts.option} && "
-    return f"{tensors}adaprep train{facts.option} && adaprep train --sampler uniform{facts.option}"
+    steps = [
+        advice.command("train", dataset=facts.named),
+        advice.command("train", sampler="uniform", dataset=facts.named),
+    ]
+    if not all(part.tensors for part in facts.splits):
+        steps.insert(0, advice.command("solve-tensors", dataset=facts.named))
+    return " && ".join(steps)
+
+
+def _to_evaluate(facts: Facts) -> str:
+    return advice.command("evaluate", split=(facts.split,), dataset=facts.named)
 
 
 def build(facts: Facts, examples: Sequence[Example] = (), damaged: Sequence[str] = ()) -> Document:
@@ -203,7 +213,7 @@ def _results(parts: _Parts) -> Section:
     if parts.every_gain:
         blocks.append(Block(table=tables.gains(parts.every_gain)))
     else:
-        command = f"{_to_train(parts.facts)} && adaprep evaluate{parts.facts.option}"
+        command = f"{_to_train(parts.facts)} && {_to_evaluate(parts.facts)}"
         blocks.append(Block(missing=Missing("no pair of a predicted and a uniform system", command)))
     blocks.append(Block(table=tables.overall(parts.systems)))
     notes = {note for found in parts.facts.evaluations for note in found["notes"]}
@@ -327,8 +337,13 @@ def _swatches(facts: Facts) -> list[tuple[str, str, bool]]:
 
 def _bound(parts: _Parts) -> Section:
     title, found = "Upper bound and lambda", parts.facts.bound
-    option = parts.facts.option
-    command = f"adaprep upper-bound --split {parts.facts.split}{option} --lambda 0.1,0.3,1,3,10 --save"
+    command = advice.command(
+        "upper-bound",
+        split=(parts.facts.split,),
+        dataset=parts.facts.named,
+        lambda_=(0.1, 0.3, 1.0, 3.0, 10.0),
+        save=True,
+    )
     if found is None:
         return Section("upper-bound", title, (Block(missing=Missing("no upper bound", command)),))
     text = (

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline import advice
 from pipeline.report.page import paper
 from pipeline.report.page.compare import Gain, System
 from pipeline.report.page.tables import kind_of, paper_gains, signed
@@ -173,7 +174,9 @@ def alone(systems: Sequence[System], gains: Sequence[Gain]) -> list[Finding]:
         missing = "auxiliary" if group.sampler == "uniform" else "uniform"
         miou = system.spread("target_miou")
         value = f"mIoU on targets {miou.mean:.3f}. " if miou else ""
-        command = f"adaprep train --sampler {missing} --resolution {group.resolution}"
+        command = advice.command(
+            "train", architecture=group.architecture, sampler=missing, resolution=group.resolution
+        )
         text = f"{value}Nothing to compare with yet: {command}"
         found.append(Finding(f"{group.architecture}, {system.sampler}, at {group.resolution} px", text))
     return found
