@@ -13,9 +13,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pipeline.evaluation import comparison
+from pipeline.evaluation.comparison import Group, Spread
 from pipeline.report.page import compare
 from pipeline.workspace import disk, results, stores
-from pipeline.workspace.results import Group, Spread
 
 DATASET, SPLIT = "camvid", "val"
 LONGEST = 64
@@ -182,7 +183,7 @@ def carried(found: list[Group], targets: list[str]) -> str:
     for gain in compare.gains(systems):
         classes = []
         for name in targets:
-            base, ours = (s.spread(compare.class_iou(name)) for s in (gain.baseline, gain.ours))
+            base, ours = (s.spread(comparison.class_iou(name)) for s in (gain.baseline, gain.ours))
             if base is not None and ours is not None:
                 classes.append(f"{name} {base.mean:.2f} and {ours.mean:.2f}")
         where = f"{gain.ours.group.resolution} x {gain.ours.group.resolution}"
@@ -195,28 +196,24 @@ def class_table(found: list[Group], targets: list[str]) -> str:
     chosen = [g for g in found if g.sampler != "proposal"]
     names = list(chosen[0].evaluations[0]["systems"][0]["iou"])
     heads = ["network", "samples", *(f"**{n}**" if n in targets else n for n in names)]
-    rows = []
-    for group in chosen:
-        cells = []
-        for name in names:
-            values = [e["systems"][0]["iou"][name] for e in group.evaluations]
-            cells.append("-" if None in values else f"{sum(values) / len(values):.2f}")
-        rows.append([f"{group.architecture} {group.resolution}", samples(group), *cells])
-    return table(heads, rows)
+    return table(heads, means(chosen, [comparison.class_iou(name) for name in names], 2))
 
 
 def recall_table(found: list[Group]) -> str:
     bins = found[0].evaluations[0]["systems"][0]["recall_by_size"]
     heads = ["network", "samples"]
     heads += [f"{b['pixels'][0]:,} to {b['pixels'][1]:,} pixels ({b['objects']})" for b in bins]
+    return table(heads, means(found, list(map(comparison.size_recall, range(len(bins)))), 3))
+
+
+def means(found: list[Group], names: list[str], digits: int) -> list[list[str]]:
+    """A row per group: what it is, and its figures."""
     rows = []
     for group in found:
-        cells = []
-        for k in range(len(bins)):
-            values = [e["systems"][0]["recall_by_size"][k]["recall"] for e in group.evaluations]
-            cells.append("-" if None in values else f"{sum(values) / len(values):.3f}")
+        spreads = map(group.figure, names)
+        cells = ["-" if spread is None else f"{spread.mean:.{digits}f}" for spread in spreads]
         rows.append([f"{group.architecture} {group.resolution}", samples(group), *cells])
-    return table(heads, rows)
+    return rows
 
 
 def trial_table(space: stores.Workspace, bound: dict[str, Any]) -> str:
@@ -352,7 +349,7 @@ def main() -> None:
     space = stores.Workspace(Path(sys.argv[1]))
     bound = json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))[0]
     training = json.loads(Path(sys.argv[3]).read_text(encoding="utf-8"))
-    found = results.groups(results.evaluations(space, DATASET, SPLIT))
+    found = comparison.groups(results.evaluations(space, DATASET, SPLIT))
     long = [group for group in found if group.architecture == "unet" and group.resolution <= LONGEST]
     facts = long[0].evaluations[0]
     text = TEXT.format(

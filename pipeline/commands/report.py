@@ -75,12 +75,10 @@ def run(options: Options) -> bool:
 
 
 def state(options: Options) -> State:
-    """Done once the page is newer than all figures there are."""
+    """Done once the page shows the figures that there are now."""
+    from pipeline.report import page
+
     space = opening.open_workspace(options.workspace)
     name = space.folders(options.dataset, [options.split])[0].dataset
-    runs = space.runs(name)
-    shown = [path for run in runs for path in (run.result_file, run.evaluation_file(options.split))]
-    shown.append(space.upper_bound_file(name, options.split))
-    newest = max((path.stat().st_mtime for path in shown if path.exists()), default=0.0)
-    path = (options.output or space.report_folder(name, options.split)) / "index.html"
-    return "done" if path.exists() and path.stat().st_mtime >= newest else "to do"
+    folder = options.output or space.report_folder(name, options.split)
+    return "done" if page.is_current(folder, space, name, options.split) else "to do"

@@ -39,6 +39,7 @@ class Evaluations:
     failures: list[Failure] = field(default_factory=list)
     incomplete: list[str] = field(default_factory=list)  # runs that are not over, and so left out
     refused: list[Failure] = field(default_factory=list)  # runs that cannot be evaluated, and why
+    trainings: dict[str, results.Training] = field(default_factory=dict)  # of the runs, by name
 
     @property
     def ok(self) -> bool:
@@ -109,7 +110,8 @@ def run_all(
     damaged: list[str] = []
     kept = [one for one in results.evaluations(space, folder.dataset, split, damaged) if one["run"] in runs]
     refused += [Failure(0, "evaluation", problem) for problem in damaged]
-    return Evaluations(folder.dataset, split, kept, len(todo), failures, incomplete, refused)
+    trainings = results.trainings(candidate.run for candidate in complete)
+    return Evaluations(folder.dataset, split, kept, len(todo), failures, incomplete, refused, trainings)
 
 
 def _candidates(space: stores.Workspace, dataset: str) -> tuple[list[_Candidate], list[str], list[Failure]]:

@@ -10,9 +10,9 @@ from rich.table import Table
 from pipeline.names import one_line
 from pipeline.report.console import console, print_failures
 from pipeline.samplers.uniform import Uniform
-from pipeline.workspace import results
 
 if TYPE_CHECKING:
+    from pipeline.evaluation.comparison import Pair, Spread
     from pipeline.evaluation.evaluate import Report
     from pipeline.evaluation.evaluations import Evaluations
 
@@ -57,7 +57,7 @@ def print_evaluations(every: Evaluations) -> None:
         )
         if not out.is_terminal:
             out.width = WIDTH
-        out.print(_groups(results.groups(every.found)))
+        out.print(_groups(every))
         out.print("  ± standard deviation over seeds; points: against uniform, means over seeds")
         out.print(f"  targets: {', '.join(facts['targets'])}", soft_wrap=True)
     if every.incomplete:
@@ -74,7 +74,10 @@ def _sides(facts: Mapping[str, Any]) -> str:
     return f"{low}" if low == high else f"{low} to {high}"
 
 
-def _groups(found: Sequence[results.Group]) -> Table:
+def _groups(every: Evaluations) -> Table:
+    from pipeline.evaluation import comparison
+
+    found = comparison.groups(every.found, every.trainings)
     heads = (
         "network",
         "samples",
@@ -87,10 +90,12 @@ def _groups(found: Sequence[results.Group]) -> Table:
         "\npoints",
         "trimap\n4 px",
         "object\nrecall",
+        "training",
     )
     table = _table(*heads, left=(0, 1))
-    for group, word in zip(found, results.words(found), strict=True):
-        beside = None if group.kind.role == Uniform.role else results.baseline(group, found)
+    for group, word in zip(found, comparison.words(found), strict=True):
+        base = None if group.kind.role == Uniform.role else comparison.baseline(group, found)
+        pair = comparison.Pair(group, base) if base else None
         table.add_row(
             one_line(group.architecture),
             one_line(f"{group.kind.word} ({word})" if word else group.kind.word),
@@ -98,32 +103,35 @@ def _groups(found: Sequence[results.Group]) -> Table:
             str(len(group.seeds)),
             f"{group.gmacs:.3g}",
             _spread(group.figure("miou")),
-            _gain(group, beside, "miou"),
+            _gain(pair, "miou"),
             _spread(group.figure("target_miou")),
-            _gain(group, beside, "target_miou"),
+            _gain(pair, "target_miou"),
             _mean(group.figure("trimap_4")),
             _mean(group.figure("object_recall")),
+            group.improving,
         )
     return table
 
 
-def _spread(figure: results.Spread | None) -> str:
+def _spread(figure: Spread | None) -> str:
     if figure is None:
         return "-"
     around = "" if figure.deviation is None else f" ±{figure.deviation:.3f}"
     return f"{figure.mean:.3f}{around}"
 
 
-def _mean(figure: results.Spread | None) -> str:
+def _mean(figure: Spread | None) -> str:
     return _show(None if figure is None else figure.mean)
 
 
-def _gain(group: results.Group, beside: results.Group | None, name: str) -> str:
-    """Points gained over uniform sampling at the same resolution."""
-    ours, theirs = group.figure(name), beside.figure(name) if beside else None
-    if ours is None or theirs is None:
+def _gain(pair: Pair | None, name: str) -> str:
+    """Points gained over uniform sampling at the same resolution, or why there are none."""
+    if pair is None:
         return ""
-    return f"{100 * (ours.mean - theirs.mean):+.1f}"
+    if pair.differing:
+        return "\n".join(map(one_line, pair.differing))
+    ours, theirs = pair.ours.figure(name), pair.base.figure(name)
+    return "" if ours is None or theirs is None else f"{100 * (ours.mean - theirs.mean):+.1f}"
 
 
 def print_costs(rows: Iterable[dict[str, Any]]) -> None:

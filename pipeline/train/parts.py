@@ -9,9 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pipeline import advice
 from pipeline.errors import AdaprepError
 from pipeline.networks import checkpoint
-from pipeline.samplers.base import proposal_name
 from pipeline.stages.outputs import Output, Sampled
 from pipeline.train import prepare, settings
 from pipeline.train.auxiliary_task import AuxiliaryTask
@@ -22,7 +22,7 @@ from pipeline.train.prepare import Splits
 from pipeline.train.settings import Request, Schedule
 from pipeline.workspace import stores
 from pipeline.workspace.runs import Run
-from pipeline.workspace.stores import RunFolder, lambda_name
+from pipeline.workspace.stores import RunFolder
 
 
 @dataclass
@@ -148,13 +148,22 @@ class BasePart(Part):
         if not self.request.base.kind.needs_network:
             return prepare.base_output(self.splits, self.request.base)
         if not self.ready():
-            chosen = self.request.auxiliary
-            options = f"--aux-resolution {chosen.resolution} --seed {self.request.seed}"
-            if proposal_name(chosen.grid, chosen.lam):
-                options += f" --grid {chosen.grid[0]}x{chosen.grid[1]} --lambda {lambda_name(chosen.lam)}"
+            chosen, asked = self.request.auxiliary, self.request
+            command = advice.command(
+                "train",
+                network=("auxiliary",),
+                aux_resolution=chosen.resolution,
+                aux_filter=chosen.filter,
+                aux_loss=chosen.loss,
+                aux_features=chosen.features,
+                grid=chosen.grid,
+                lambda_=chosen.lam,
+                seed=asked.seed,
+                tag=asked.tag,
+            )
             raise AdaprepError(
                 f"no auxiliary network has been trained in {self.auxiliary.parent}. "
-                f"Run: adaprep train --network auxiliary {options}   or give --checkpoint FILE"
+                f"Run: {command}   or give --checkpoint FILE"
             )
         about = self.splits.about()
         found = checkpoint.load(self.auxiliary, "auxiliary")

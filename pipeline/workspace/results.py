@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +12,11 @@ from typing import Any
 
 from pipeline.errors import AdaprepError
 from pipeline.samplers import registry
-from pipeline.samplers.base import Sampler
-from pipeline.samplers.uniform import Uniform
 from pipeline.workspace import disk, records, stores
 from pipeline.workspace.folders import RunFolder
+
+RISE = 0.005
+"""Of mIoU towards the end of a training, above which a run is still improving."""
 
 
 def complete_runs(space: stores.Workspace, dataset: str) -> list[RunFolder]:
@@ -62,6 +63,24 @@ def evaluation(run: RunFolder, split: str) -> dict[str, Any] | None:
     return found
 
 
+def digest(space: stores.Workspace, dataset: str, split: str) -> str:
+    """SHA-256 of every figure that a report on a split shows: measurements, and how runs were trained.
+
+    Of the files' content and names, so that the time of a file and the workspace's place do not count.
+    """
+    shown = [
+        path
+        for run in space.runs(dataset)
+        for path in (run.settings_file, run.history_file, run.result_file, run.evaluation_file(split))
+    ]
+    shown.append(space.upper_bound_file(dataset, split))
+    found = hashlib.sha256(f"{dataset}/{split}".encode("utf-8", "backslashreplace"))
+    for path in sorted(path for path in shown if path.is_file()):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        found.update(repr((path.parent.name, path.name, content)).encode())
+    return found.hexdigest()
+
+
 def write(path: Path, facts: Mapping[str, Any]) -> None:
     """Keep what was measured, whole or not at all."""
     disk.write_json(path, facts)
@@ -92,7 +111,7 @@ def evaluations(
             damaged.append(str(error))
             continue
         found += [kept] if kept else []
-    return sorted(found, key=_order)
+    return sorted(found, key=order)
 
 
 def upper_bound(space: stores.Workspace, dataset: str, split: str) -> dict[str, Any] | None:
@@ -146,96 +165,56 @@ def _is_number(value: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Spread:
-    """One figure over several seeds."""
+class Training:
+    """What is known of how a run was trained beside its settings."""
 
-    values: tuple[float, ...]
-
-    @property
-    def mean(self) -> float:
-        return statistics.fmean(self.values)
-
-    @property
-    def deviation(self) -> float | None:
-        """Standard deviation of the sample; None for a single seed."""
-        return statistics.stdev(self.values) if len(self.values) > 1 else None
+    precision: str | None = None
+    improving: bool = False
 
 
-@dataclass(frozen=True)
-class Group:
-    """Runs that differ in nothing but their seeds."""
-
-    architecture: str
-    sampler: str
-    resolution: int
-    variant: str  # the runs' name without the seed
-    tag: str  # that was given with --tag, or nothing
-    seeds: tuple[int, ...]
-    gmacs: float
-    evaluations: tuple[dict[str, Any], ...]
-
-    @property
-    def kind(self) -> type[Sampler]:
-        """What is known of their sampler."""
-        return registry.kind(self.sampler)
-
-    def figure(self, name: str) -> Spread | None:
-        """A figure of the systems' rows, "trimap_N" that of width N; None where a run has none."""
-        rows = [found["systems"][0] for found in self.evaluations]
-        kind, _, width = name.partition("_")
-        values = [row["trimap"].get(width) if kind == "trimap" else row.get(name) for row in rows]
-        return None if None in values else Spread(tuple(map(float, values)))
+def trainings(runs: Iterable[RunFolder]) -> dict[str, Training]:
+    """By name; nothing of runs whose files are damaged."""
+    known = {}
+    for run in runs:
+        try:
+            machine = about_run(run).get("machine", {})
+            rows = read_history(run.history_file)
+            known[run.name] = Training(machine.get("precision"), still_improving(result_of(run), rows))
+        except AdaprepError:
+            continue
+    return known
 
 
-def groups(found: Iterable[Mapping[str, Any]]) -> list[Group]:
-    """Evaluations that measured something and differ in nothing but the seed, together."""
-    together: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for evaluation in sorted((one for one in found if one["systems"]), key=_order):
-        together.setdefault(_order(evaluation)[:-1], []).append(dict(evaluation))
-    return [_group(members) for members in together.values()]
+def still_improving(result: Mapping[str, Any] | None, history: Sequence[Mapping[str, str]]) -> bool:
+    """Whether more epochs may have made a run that is over better.
 
-
-def baseline(group: Group, found: Iterable[Group]) -> Group | None:
-    """What a group is compared with: uniform samples for the same architecture at the same resolution.
-
-    Of the same tag, else the only one, else the one without a tag; None where there is no such group.
+    So it is where the best epoch is the last, or where validation mIoU still rises: the mean of the last
+    fifth of the validations, at least two, is more than half a point above that of as many before. A run
+    without any validation is not judged.
     """
-    place = (group.architecture, group.resolution)
-    beside = [g for g in found if g.kind.role == Uniform.role and (g.architecture, g.resolution) == place]
-    same = [g for g in beside if g.tag == group.tag]
-    plain = beside if len(beside) == 1 else [g for g in beside if not g.tag]
-    return next(iter(same or plain), None)
+    if result is None:
+        return False
+    checked = [row for row in history if row.get("miou") or row.get("validation_loss")]
+    if history and not checked:
+        return False
+    last = max((int(row["epoch"]) for row in checked), default=int(result["epochs"]))
+    return bool(result["best_epoch"] >= last) or _rises([row.get("miou") or "nan" for row in checked])
 
 
-def words(found: Sequence[Group]) -> list[str]:
-    """What tells each group from others of its architecture, sampler and resolution; empty where none is."""
-    places = [(g.architecture, g.sampler, g.resolution) for g in found]
-    rests = [g.variant.partition(f"-{g.resolution}")[2].strip("-") or "default" for g in found]
-    return [rest if places.count(place) > 1 else "" for rest, place in zip(rests, places, strict=True)]
+def _rises(values: Sequence[str]) -> bool:
+    count = max(2, len(values) // 5)
+    late, before = (sum(map(float, part)) for part in (values[-count:], values[-2 * count : -count]))
+    return len(values) >= 2 * count and late - before > RISE * count
 
 
-def _group(members: list[dict[str, Any]]) -> Group:
-    chosen, system = members[0]["settings"], members[0]["systems"][0]
-    seeds = tuple(int(member["settings"]["seed"]) for member in members)
-    return Group(
-        chosen["architecture"],
-        chosen["sampler"],
-        int(chosen["resolution"]),
-        _variant(members[0]),
-        str(members[0]["run"]).partition(f"-seed{seeds[0]}")[2].removeprefix("-"),
-        seeds,
-        float(system["gmacs"]),
-        tuple(members),
-    )
-
-
-def _order(evaluation: Mapping[str, Any]) -> tuple[Any, ...]:
+def order(evaluation: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Of evaluations in tables: by architecture, resolution, sampler, the rest of the name, and seed."""
     chosen = evaluation["settings"]
     sampler = registry.place(chosen["sampler"])
-    return chosen["architecture"], int(chosen["resolution"]), sampler, _variant(evaluation), chosen["seed"]
+    return chosen["architecture"], int(chosen["resolution"]), sampler, variant(evaluation), chosen["seed"]
 
 
-def _variant(evaluation: Mapping[str, Any]) -> str:
+def variant(evaluation: Mapping[str, Any]) -> str:
     """The run's name without its seed: what else is the same differs in it."""
     name, _, end = str(evaluation["run"]).partition(f"-seed{evaluation['settings']['seed']}")
     return name + end

@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch")
 
 from dataclasses import replace  # noqa: E402
 
+from pipeline.evaluation import comparison  # noqa: E402
 from pipeline.networks import checkpoint  # noqa: E402
 from pipeline.train import command, settings  # noqa: E402
 from pipeline.workspace import stores  # noqa: E402
@@ -111,7 +112,7 @@ def test_other_weights_are_measured_again(space: stores.Workspace) -> None:
 
 def test_seeds_are_put_together(space: stores.Workspace) -> None:
     evaluate(space)
-    groups = results.groups(results.evaluations(space, "blobs", "val"))
+    groups = comparison.groups(results.evaluations(space, "blobs", "val"))
     assert [(g.sampler, g.seeds) for g in groups] == [
         ("uniform", (0, 1)),
         ("auxiliary", (0,)),
@@ -167,9 +168,9 @@ def test_a_tagged_variant_is_told_apart_and_keeps_its_baseline(space: stores.Wor
     status, printed = evaluate(space)
     assert status == 0, printed
     assert "uniform (other)" in printed
-    groups = results.groups(results.evaluations(space, "blobs", "val"))
+    groups = comparison.groups(results.evaluations(space, "blobs", "val"))
     predicted = next(g for g in groups if g.sampler == "auxiliary")
-    beside = results.baseline(predicted, groups)
+    beside = comparison.baseline(predicted, groups)
     assert beside is not None
     assert (beside.tag, beside.seeds) == ("", (0, 1))
 

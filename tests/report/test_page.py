@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import os
 import re
 import shutil
 from html.parser import HTMLParser
@@ -17,7 +18,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from cli import main
+from pipeline.commands import report
 from pipeline.errors import AdaprepError
+from pipeline.evaluation import comparison
 from pipeline.report import page
 from pipeline.report.page import charts, collect, compare, findings, paper, tables
 from pipeline.workspace import disk, results, stores
@@ -352,7 +355,7 @@ def test_beside_other_data_sets_commands_name_this_one(space: stores.Workspace) 
 def test_runs_without_evaluation_ask_for_it(space: stores.Workspace) -> None:
     add_run(space, "uniform", 16, 0, 0.4, 0.3, evaluated=False)
     said = read(space).words
-    assert "no evaluation: adaprep evaluate --split val" in said
+    assert "no evaluation: adaprep evaluate " in said
     assert "Validation mIoU, unet at 16 px" in said
 
 
@@ -418,6 +421,33 @@ def test_writing_again_gives_the_same_page(trained: Written, tmp_path: Path) -> 
     assert again == trained.text
 
 
+def test_a_report_is_done_while_it_shows_the_figures_that_there_are(space: stores.Workspace) -> None:
+    options = report.Options(workspace=space.path)
+    assert report.state(options) == "to do"
+    run = add_run(space, "uniform", 16, 0, 0.4, 0.3)
+    path = read(space).folder / "index.html"
+    os.utime(path, (0, 0))
+    assert report.state(options) == "done"
+    moved = space.path.rename(space.path.with_name("moved"))
+    assert report.state(report.Options(workspace=moved)) == "done"
+    moved.rename(space.path)
+    for name in ("evaluation-val.json", "result.json", "history.csv", "settings.json"):
+        before = (run / name).read_bytes()
+        (run / name).write_bytes(before + b"\n")
+        os.utime(run / name, (0, 0))
+        assert report.state(options) == "to do", name
+        (run / name).write_bytes(before)
+    assert report.state(options) == "done"
+    assert report.state(report.Options(workspace=space.path, split="train")) == "to do"
+
+
+def test_a_page_without_a_digest_is_made_again(space: stores.Workspace) -> None:
+    folder = read(space).folder
+    text = (folder / "index.html").read_text(encoding="utf-8")
+    (folder / "index.html").write_text(text.replace("adaprep-shown", "other"), encoding="utf-8")
+    assert report.state(report.Options(workspace=space.path)) == "to do"
+
+
 def evaluations(space: stores.Workspace) -> list[dict[str, Any]]:
     return results.evaluations(space, "blobs", "val")
 
@@ -425,7 +455,7 @@ def evaluations(space: stores.Workspace) -> list[dict[str, Any]]:
 def test_gains_are_taken_seed_by_seed(trained: Written) -> None:
     found = compare.gains(compare.systems(evaluations(trained.space)))
     assert [gain.ours.group.resolution for gain in found] == [16, 32]
-    spread = found[1].difference(compare.figure("target_miou"))
+    spread = found[1].difference("target_miou")
     assert found[1].paired
     assert spread is not None
     assert spread.values == pytest.approx((0.01, -0.02))
@@ -436,7 +466,7 @@ def test_other_seeds_are_compared_by_their_means(space: stores.Workspace) -> Non
     for seed in (5, 6):
         add_run(space, "auxiliary", 16, seed, 0.4, 0.4 + seed / 100)
     (gain,) = compare.gains(compare.systems(evaluations(space)))
-    spread = gain.difference(compare.figure("target_miou"))
+    spread = gain.difference("target_miou")
     assert not gain.paired
     assert spread is not None
     assert spread.values == pytest.approx((0.155,))
@@ -448,7 +478,7 @@ def test_tagged_runs_are_compared_with_the_baseline_of_their_tag(space: stores.W
         add_run(space, "uniform", 16, 0, 0.4, base, tag=tag)
         add_run(space, "auxiliary", 16, 0, 0.4, base + 0.1, tag=tag)
     found = compare.gains(compare.systems(evaluations(space)))
-    spreads = [gain.difference(compare.figure("target_miou")) for gain in found]
+    spreads = [gain.difference("target_miou") for gain in found]
     assert [s.mean for s in spreads if s] == pytest.approx([0.1, 0.1])
     assert len({gain.ours.sampler for gain in found}) == 2
 
@@ -473,13 +503,35 @@ def test_larger_uniform_images_of_the_same_cost_are_compared_with(space: stores.
     assert "mIoU on targets 0.320. Nothing to compare" not in found.words
 
 
+def test_systems_trained_unequally_print_no_points(space: stores.Workspace) -> None:
+    add_run(space, "auxiliary", 16, 0, 0.42, 0.35)
+    folder = add_run(space, "uniform", 16, 0, 0.40, 0.30)
+    for path in (folder / "settings.json", folder / "evaluation-val.json"):
+        results.write(
+            path, disk.read_json(path) | {"settings": disk.read_json(path)["settings"] | {"epochs": 40}}
+        )
+    found = read(space)
+    (cells,) = found.page.cells["table-gains"][1:]
+    assert cells[4:8] == ["epochs 2 / 40"] * 4
+    assert "unet, 16 x 16: not compared" in found.words
+    assert "no difference is taken (predicted / uniform): epochs 2 / 40." in found.words
+    assert "points on targets" not in found.words
+    assert "table-recall-by-class" not in found.page.cells
+
+
+def test_a_run_still_improving_says_so(trained: Written) -> None:
+    assert all(cells[-1] == "still improving" for cells in trained.page.cells["table-systems"][1:])
+    assert "Trained too briefly (predicted: still improving; uniform: still improving)." in trained.words
+    assert all(cells[6] == "2still improving" for cells in trained.page.cells["table-runs"][1:])
+
+
 def test_a_baseline_of_another_cost_is_none_of_the_same_cost(trained: Written) -> None:
     assert compare.gains_at_cost(compare.systems(evaluations(trained.space))) == []
 
 
 def test_a_figure_that_is_nowhere_is_a_dash(trained: Written) -> None:
     found = compare.systems(evaluations(trained.space))
-    assert found[0].spread(compare.class_iou("stick")) is None
+    assert found[0].spread(comparison.class_iou("stick")) is None
     assert tables.mean(None).exact == ""
     assert tables.number(float("nan")).text == "–"
 

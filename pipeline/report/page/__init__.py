@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from pipeline import marks
 from pipeline.errors import AdaprepError
 from pipeline.marks import Writer
-from pipeline.workspace import stores
+from pipeline.workspace import results, stores
 
 if TYPE_CHECKING:
     from pipeline.datasets.base import Dataset, Frame
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from pipeline.report.page.scenes import Panel
 
 PAGE = "index.html"
+
+SHOWN = re.compile(rb'<meta name="adaprep-shown" content="([0-9a-f]{64})">')
+"""Digest of the figures that a page shows (`pipeline.workspace.results.digest`)."""
+
+HEAD = 4096
+"""Bytes at the start of a page that hold it."""
 
 
 def write(
@@ -69,16 +76,17 @@ def write(
     """
     from pipeline.report.page import collect, document
 
+    shows = results.digest(space, space.folders(dataset, (split,))[0].dataset, split)
     facts = collect.collect(space, dataset, split, root)
     lost = damaged if damaged is not None else []
     lost += [problem for problem in facts.damaged if problem not in lost]
     made = document.build(facts, examples or (), lost)
     folder = output or space.report_folder(facts.dataset.name, split)
-    _write_all(folder, made, writer or Writer())
+    _write_all(folder, made, shows, writer or Writer())
     return folder / PAGE
 
 
-def _write_all(folder: Path, made: Document, writer: Writer) -> None:
+def _write_all(folder: Path, made: Document, shows: str, writer: Writer) -> None:
     """Tables and figures, then the page; nothing before it is known that all of them may be written."""
     files: dict[Path, bytes] = {}
     for table in made.tables:
@@ -87,7 +95,7 @@ def _write_all(folder: Path, made: Document, writer: Writer) -> None:
         files[folder / "figures" / f"{chart.name}.png"] = chart.png
     for panel in made.panels:
         files[folder / "figures" / panel.name] = panel.data
-    files[folder / PAGE] = _encoded(_render(made))
+    files[folder / PAGE] = _encoded(_render(made, shows))
     ours = check_folder(folder, writer)
     for path in files:
         writer.check(path, ours and not path.parent.is_symlink())
@@ -100,6 +108,16 @@ def _write_all(folder: Path, made: Document, writer: Writer) -> None:
 def _encoded(text: str) -> bytes:
     """UTF-8; what is not Unicode in names is escaped."""
     return text.encode("utf-8", "backslashreplace")
+
+
+def is_current(folder: Path, space: stores.Workspace, dataset: str, split: str) -> bool:
+    """Whether a folder holds a page that shows the figures that there are now."""
+    path = folder / PAGE
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        told = SHOWN.search(file.read(HEAD))
+    return told is not None and told[1].decode() == results.digest(space, dataset, split)
 
 
 def check_folder(folder: Path, writer: Writer) -> bool:
@@ -135,7 +153,7 @@ def shown(
     return found.dataset, collect.frames_to_show(folder, found)
 
 
-def _render(made: Document) -> str:
+def _render(made: Document, shows: str) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -150,6 +168,7 @@ def _render(made: Document) -> str:
         split=made.facts.split,
         style=Markup((here / "style.css").read_text(encoding="utf-8")),
         version=stores.adaprep_version(),
+        shown=shows,
         date=time.strftime("%Y-%m-%d"),
         source=paper.SOURCE,
         license=made.facts.dataset.license.rstrip("."),

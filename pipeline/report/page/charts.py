@@ -6,16 +6,16 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from pipeline.evaluation.comparison import Spread, size_recall, trimap
 from pipeline.names import safe_component
 from pipeline.report.page import paper
 from pipeline.report.page.collect import Facts, Run
-from pipeline.report.page.compare import Gain, System, figure, size_recall, trimap
+from pipeline.report.page.compare import Gain, System
 from pipeline.report.page.drawing import Axes, Chart, Line, draw_bars, draw_lines
-from pipeline.report.page.tables import BINS, is_uniform, kind_of, relative
+from pipeline.report.page.tables import BINS, is_uniform, kind_of
 from pipeline.samplers import registry
 from pipeline.samplers.predicted import Predicted
 from pipeline.samplers.uniform import Uniform
-from pipeline.workspace.results import Spread
 
 MEASURES = (("target_miou", "target classes", "targets"), ("miou", "all classes", "all"))
 
@@ -52,7 +52,7 @@ def cost(systems: Sequence[System]) -> list[Chart]:
     for key, title, short in MEASURES:
         lines = []
         for line in dict.fromkeys(s.line for s in systems):
-            found = [(s, spread) for s in systems if s.line == line and (spread := s.spread(figure(key)))]
+            found = [(s, spread) for s in systems if s.line == line and (spread := s.spread(key))]
             if not found:
                 continue
             found.sort(key=lambda pair: pair[0].group.gmacs)
@@ -129,7 +129,7 @@ def trimap_gain(gains: Sequence[Gain]) -> list[Chart]:
     """Accuracy of ours less baseline's within bands around boundaries, a curve a resolution."""
     lines = []
     for k, gain in enumerate(gains):
-        widths = list(gain.ours.rows[0]["trimap"])
+        widths = list(gain.ours.first["trimap"])
         found = [(int(w), d) for w in widths if (d := gain.difference(trimap(w)))]
         if found:
             spreads = [d for _, d in found]
@@ -157,7 +157,7 @@ def _gain_name(gain: Gain, gains: Sequence[Gain]) -> str:
 
 
 def _bin_names(system: System) -> list[str]:
-    bins = system.rows[0]["recall_by_size"]
+    bins = system.first["recall_by_size"]
     return [f"{i}\n≤ {_pixels(b['pixels'][1])}" for i, b in enumerate(bins, 1)]
 
 
@@ -201,7 +201,7 @@ def recall(gains: Sequence[Gain], systems: Sequence[System]) -> list[Chart]:
 def _relative_recall(gains: Sequence[Gain]) -> list[Chart]:
     lines = []
     for k, gain in enumerate(gains):
-        values = [relative(gain, size_recall(i)) for i in range(BINS)]
+        values = [gain.pair.ratio(size_recall(i)) for i in range(BINS)]
         known = [(i, v) for i, v in enumerate(values, 1) if v is not None]
         if known:
             lines.append(Line(_gain_name(gain, gains), [i for i, _ in known], [v for _, v in known], style=k))
@@ -217,13 +217,13 @@ def recall_by_class(gains: Sequence[Gain], names: Sequence[str]) -> list[Chart]:
     if not gains:
         return []
     gain = min(gains, key=lambda g: abs(g.ours.group.resolution - 64))
-    found = gain.ours.rows[0].get("recall_by_class", {})
-    shown = [n for n in names if n in found and any(relative(gain, size_recall(i, n)) for i in range(BINS))]
+    found = gain.ours.first.get("recall_by_class", {})
+    shown = [n for n in names if n in found and any(gain.pair.ratio(size_recall(i, n)) for i in range(BINS))]
     if not shown:
         return []
     bars = []
     for i in range(BINS):
-        values = [(k, relative(gain, size_recall(i, name))) for k, name in enumerate(shown)]
+        values = [(k, gain.pair.ratio(size_recall(i, name))) for k, name in enumerate(shown)]
         known = [(k, v) for k, v in values if v is not None]
         label = f"bin {i + 1}" + (" (smallest)" if i == 0 else " (largest)" if i == BINS - 1 else "")
         bars.append(Line(label, [k for k, _ in known], [v for _, v in known]))

@@ -40,6 +40,11 @@ class Run:
         """What was trained: auxiliary or base."""
         return str(self.settings["network"])
 
+    @property
+    def improving(self) -> bool:
+        """Whether more epochs may have made it better."""
+        return results.still_improving(self.result, self.history)
+
     def curve(self, column: str) -> list[tuple[float, float]]:
         """(epoch, value) where the column has one that is finite."""
         found = [(float(row["epoch"]), float(row[column])) for row in self.history if row.get(column)]
@@ -100,8 +105,17 @@ class Facts:
     @property
     def option(self) -> str:
         """What commands need to find the data set: nothing where the workspace holds no other."""
-        several = len(self.space.datasets()) > 1
-        return f" --dataset {shlex.quote(self.dataset.name)}" if several else ""
+        return f" --dataset {shlex.quote(self.named)}" if self.named else ""
+
+    @property
+    def named(self) -> str | None:
+        """The data set as commands name it; None where the workspace holds no other."""
+        return self.dataset.name if len(self.space.datasets()) > 1 else None
+
+    @property
+    def trainings(self) -> dict[str, results.Training]:
+        """How the runs were trained, by name."""
+        return {run.name: results.Training(run.machine.get("precision"), run.improving) for run in self.runs}
 
     @property
     def targets(self) -> list[str]:

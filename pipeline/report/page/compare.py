@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+from pipeline.evaluation import comparison
+from pipeline.evaluation.comparison import Group, Pair, Spread
 from pipeline.samplers import registry
 from pipeline.samplers.predicted import Predicted
 from pipeline.samplers.uniform import Uniform
-from pipeline.workspace import results
-from pipeline.workspace.results import Group, Spread
-
-Measure = Callable[[dict[str, Any]], float | None]
-"""One figure of an evaluation's row; None where there is nothing to measure."""
+from pipeline.workspace.results import Training
 
 SAME_COST = 0.05
 """Systems whose costs differ by no larger part cost the same."""
@@ -46,15 +45,14 @@ class System:
         return f"{self.group.architecture}, {self.sampler}"
 
     @property
-    def rows(self) -> list[dict[str, Any]]:
-        """The figures of each seed."""
-        return [found["systems"][0] for found in self.group.evaluations]
+    def first(self) -> dict[str, Any]:
+        """The figures of the first seed, for what is the same in all: objects, widths."""
+        found: dict[str, Any] = self.group.evaluations[0]["systems"][0]
+        return found
 
-    def spread(self, measure: Measure) -> Spread | None:
+    def spread(self, name: str) -> Spread | None:
         """A figure over the seeds; None where any of them has none."""
-        values = [measure(row) for row in self.rows]
-        known = [value for value in values if value is not None]
-        return Spread(tuple(known)) if known and len(known) == len(values) else None
+        return self.group.figure(name)
 
 
 @dataclass(frozen=True)
@@ -64,16 +62,19 @@ class Gain:
     ours: System
     baseline: System
 
-    def difference(self, measure: Measure) -> Spread | None:
-        """Ours less baseline: seed by seed where both have the same seeds, else of the two means."""
-        ours, base = self.ours.spread(measure), self.baseline.spread(measure)
-        if ours is None or base is None:
-            return None
-        if self.paired:
-            mine = dict(zip(self.ours.group.seeds, ours.values, strict=True))
-            theirs = dict(zip(self.baseline.group.seeds, base.values, strict=True))
-            return Spread(tuple(mine[seed] - theirs[seed] for seed in sorted(mine)))
-        return Spread((ours.mean - base.mean,))
+    @cached_property
+    def pair(self) -> Pair:
+        """The two as groups of runs."""
+        return Pair(self.ours.group, self.baseline.group)
+
+    @property
+    def differing(self) -> str:
+        """Why no difference is taken; empty where one is."""
+        return "; ".join(self.pair.differing)
+
+    def difference(self, name: str) -> Spread | None:
+        """Ours less baseline; None where the two may not be compared."""
+        return self.pair.difference(name)
 
     @property
     def at_cost(self) -> bool:
@@ -88,43 +89,13 @@ class Gain:
     @property
     def paired(self) -> bool:
         """Whether both were trained with the same seeds."""
-        mine, theirs = self.ours.group.seeds, self.baseline.group.seeds
-        return sorted(mine) == sorted(theirs) and len(set(mine)) == len(mine)
+        return self.pair.paired
 
 
-def figure(name: str) -> Measure:
-    """A figure that stands in the row itself: "miou", "target_miou", "object_recall"."""
-    return lambda row: _number(row.get(name))
-
-
-def class_iou(name: str) -> Measure:
-    """IoU of one class."""
-    return lambda row: _number(row["iou"].get(name))
-
-
-def trimap(width: str) -> Measure:
-    """Accuracy within so many pixels of a boundary."""
-    return lambda row: _number(row["trimap"].get(width))
-
-
-def size_recall(number: int, name: str | None = None) -> Measure:
-    """Recall in one of the bins by size: of all objects, or of those of a class."""
-
-    def measure(row: dict[str, Any]) -> float | None:
-        bins = row["recall_by_size"] if name is None else row.get("recall_by_class", {}).get(name, [])
-        return _number(bins[number]["recall"]) if number < len(bins) else None
-
-    return measure
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
-
-
-def systems(found: Iterable[dict[str, Any]]) -> list[System]:
-    """The evaluations that measured something, by architecture and resolution; ours above the baseline."""
-    groups = results.groups(e for e in found if e["systems"])
-    chosen = [System(*pair) for pair in zip(groups, results.words(groups), strict=True)]
+def systems(found: Iterable[dict[str, Any]], trainings: Mapping[str, Training] | None = None) -> list[System]:
+    """The evaluations that measured something, by architecture and resolution; the baseline last."""
+    groups = comparison.groups(found, trainings)
+    chosen = [System(*pair) for pair in zip(groups, comparison.words(groups), strict=True)]
     return sorted(
         chosen, key=lambda s: (*s.key, s.role == Uniform.role, registry.place(s.group.sampler), s.word)
     )
@@ -135,7 +106,7 @@ def gains(of: Sequence[System], role: str = Predicted.role) -> list[Gain]:
     by_group = {id(system.group): system for system in of}
     found = []
     for system in of:
-        beside = results.baseline(system.group, [s.group for s in of])
+        beside = comparison.baseline(system.group, [s.group for s in of])
         if system.role == role and beside is not None:
             found.append(Gain(system, by_group[id(beside)]))
     return found
@@ -144,15 +115,20 @@ def gains(of: Sequence[System], role: str = Predicted.role) -> list[Gain]:
 def gains_at_cost(of: Sequence[System]) -> list[Gain]:
     """Every predicted system beside the larger uniform one of the same cost, where there is one.
 
-    Of several the nearest in cost, of the same tag before others.
+    Of several the nearest in cost; before that counts whether it was trained alike, and whether its tag is
+    the same.
     """
     found = []
     for ours in (s for s in of if s.role == Predicted.role):
         larger = [Gain(ours, s) for s in of if _larger_baseline(ours, s)]
         same = [gain for gain in larger if abs(gain.extra) <= SAME_COST]
-        same.sort(key=lambda gain: (gain.baseline.group.tag != ours.group.tag, abs(gain.extra)))
+        same.sort(key=_preference)
         found.extend(same[:1])
     return found
+
+
+def _preference(gain: Gain) -> tuple[Any, ...]:
+    return bool(gain.differing), gain.baseline.group.tag != gain.ours.group.tag, abs(gain.extra)
 
 
 def _larger_baseline(ours: System, other: System) -> bool:

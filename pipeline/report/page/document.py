@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipeline import advice
 from pipeline.errors import FileError
 from pipeline.names import printable
 from pipeline.report.page import charts, commands, findings, paper, scenes, tables
@@ -107,6 +108,11 @@ class _Parts:
     table: paper.PaperTable | None
 
     @property
+    def compared(self) -> list[Gain]:
+        """Those at the same resolution whose systems were trained alike."""
+        return [gain for gain in self.gains if not gain.differing]
+
+    @property
     def every_gain(self) -> list[Gain]:
         """At the same resolution, each followed by that at the same cost."""
         return sorted([*self.gains, *self.at_cost], key=lambda gain: self.systems.index(gain.ours))
@@ -115,14 +121,23 @@ class _Parts:
     def unmeasured(self) -> Missing:
         """The next step to evaluations: training, or evaluating what is trained."""
         if any(run.network == "base" and run.result for run in self.facts.runs):
-            return Missing("no evaluation", f"adaprep evaluate --split {self.facts.split}{self.facts.option}")
+            return Missing("no evaluation", _to_evaluate(self.facts))
         return Missing("no trained base network", _to_train(self.facts))
 
 
 def _to_train(facts: Facts) -> str:
     """From where the workspace is to a pair of systems."""
-    tensors = "" if all(part.tensors for part in facts.splits) else f"adaprep solve-tensors{facts.option} && "
-    return f"{tensors}adaprep train{facts.option} && adaprep train --sampler uniform{facts.option}"
+    steps = [
+        advice.command("train", dataset=facts.named),
+        advice.command("train", sampler="uniform", dataset=facts.named),
+    ]
+    if not all(part.tensors for part in facts.splits):
+        steps.insert(0, advice.command("solve-tensors", dataset=facts.named))
+    return " && ".join(steps)
+
+
+def _to_evaluate(facts: Facts) -> str:
+    return advice.command("evaluate", split=(facts.split,), dataset=facts.named)
 
 
 def build(facts: Facts, examples: Sequence[Example] = (), damaged: Sequence[str] = ()) -> Document:
@@ -135,7 +150,7 @@ def build(facts: Facts, examples: Sequence[Example] = (), damaged: Sequence[str]
     damaged
         Sentences about what could not be used.
     """
-    found = systems(facts.evaluations)
+    found = systems(facts.evaluations, facts.trainings)
     parts = _Parts(facts, found, gains(found), gains_at_cost(found), paper.table_for(facts.dataset.name))
     sections = (
         _results(parts),
@@ -199,7 +214,7 @@ def _results(parts: _Parts) -> Section:
     if parts.every_gain:
         blocks.append(Block(table=tables.gains(parts.every_gain)))
     else:
-        command = f"{_to_train(parts.facts)} && adaprep evaluate{parts.facts.option}"
+        command = f"{_to_train(parts.facts)} && {_to_evaluate(parts.facts)}"
         blocks.append(Block(missing=Missing("no pair of a predicted and a uniform system", command)))
     blocks.append(Block(table=tables.overall(parts.systems)))
     notes = {note for found in parts.facts.evaluations for note in found["notes"]}
@@ -234,7 +249,7 @@ def _cost(parts: _Parts) -> Section:
 
 
 def _boundaries(parts: _Parts) -> Section:
-    title, drawn = "Accuracy around boundaries", charts.trimap_gain(parts.gains)
+    title, drawn = "Accuracy around boundaries", charts.trimap_gain(parts.compared)
     if not drawn:
         return Section("boundaries", title, (Block(missing=parts.unmeasured),))
     text = (
@@ -246,7 +261,7 @@ def _boundaries(parts: _Parts) -> Section:
 
 def _objects(parts: _Parts) -> Section:
     title = "Objects by size"
-    if not parts.systems or not any(s.rows[0]["recall_by_size"] for s in parts.systems):
+    if not parts.systems or not any(s.first["recall_by_size"] for s in parts.systems):
         return Section("objects", title, (Block(missing=parts.unmeasured),))
     source = parts.facts.evaluations[0]["objects_from"]
     kind = {
@@ -260,10 +275,11 @@ def _objects(parts: _Parts) -> Section:
     )
     blocks = [Block(text=text), Block(table=tables.recall_by_size(parts.systems))]
     if parts.gains:
-        targets = parts.facts.targets
         blocks.insert(1, Block(charts=charts.recall(parts.gains, parts.systems)))
-        blocks.append(Block(charts=charts.recall_by_class(parts.gains, targets)))
-        blocks.append(Block(folded=("By class and size", tables.recall_by_class(parts.gains, targets))))
+    if parts.compared:
+        targets = parts.facts.targets
+        blocks.append(Block(charts=charts.recall_by_class(parts.compared, targets)))
+        blocks.append(Block(folded=("By class and size", tables.recall_by_class(parts.compared, targets))))
     return Section("objects", title, tuple(b for b in blocks if b != Block()))
 
 
@@ -322,8 +338,13 @@ def _swatches(facts: Facts) -> list[tuple[str, str, bool]]:
 
 def _bound(parts: _Parts) -> Section:
     title, found = "Upper bound and lambda", parts.facts.bound
-    option = parts.facts.option
-    command = f"adaprep upper-bound --split {parts.facts.split}{option} --lambda 0.1,0.3,1,3,10 --save"
+    command = advice.command(
+        "upper-bound",
+        split=(parts.facts.split,),
+        dataset=parts.facts.named,
+        lambda_=(0.1, 0.3, 1.0, 3.0, 10.0),
+        save=True,
+    )
     if found is None:
         return Section("upper-bound", title, (Block(missing=Missing("no upper bound", command)),))
     text = (

@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline import advice
 from pipeline.report.page import paper
-from pipeline.report.page.compare import Gain, Measure, System, figure
+from pipeline.report.page.compare import Gain, System
 from pipeline.report.page.tables import is_uniform, paper_gains, signed
 from pipeline.samplers.predicted import Predicted
 from pipeline.samplers.uniform import Uniform
 
 NOTHING = 0.05
 """Points below which a difference is called none: half of the last digit that is shown."""
+
+UNEQUAL = "Trained unequally, so that no difference is taken (predicted / uniform): {}."
 
 
 @dataclass(frozen=True)
@@ -34,22 +37,24 @@ def _of_gain(gain: Gain, table: paper.PaperTable | None) -> Finding:
     about = f"{group.architecture}, {group.resolution} x {group.resolution}"
     about += f", {gain.ours.word}" if gain.ours.word else ""
     about += ", at the same cost" if gain.at_cost else ""
-    about += f": {', '.join(_headline(gain))}"
+    about += f": {', '.join(_headline(gain)) or 'not compared'}"
     parts = [
-        _part(gain, figure("target_miou"), "on the target classes"),
-        _part(gain, figure("miou"), "over all classes"),
+        _part(gain, "target_miou", "on the target classes"),
+        _part(gain, "miou", "over all classes"),
     ]
+    if gain.differing:
+        return Finding(about, UNEQUAL.format(gain.differing))
     side = gain.baseline.group.resolution
     uniform = f"uniform sampling at {side} x {side}" if gain.at_cost else "uniform sampling"
     text = f"Against {uniform}, predicted sampling {' and '.join(part for part in parts if part)}"
-    text += f", {_cost(gain)}. {_seeds(gain)}"
+    text += f", {_cost(gain)}. {_seeds(gain)}{_improving(gain)}"
     beside = "" if gain.at_cost else _paper(group.architecture, group.resolution, table)
     return Finding(about, f"{text} {beside}".strip())
 
 
-def _part(gain: Gain, measure: Measure, where: str) -> str:
-    spread = gain.difference(measure)
-    ours, base = gain.ours.spread(measure), gain.baseline.spread(measure)
+def _part(gain: Gain, name: str, where: str) -> str:
+    spread = gain.difference(name)
+    ours, base = gain.ours.spread(name), gain.baseline.spread(name)
     if spread is None or ours is None or base is None:
         return ""
     low, high = 100 * min(spread.values), 100 * max(spread.values)
@@ -61,8 +66,8 @@ def _part(gain: Gain, measure: Measure, where: str) -> str:
 def _headline(gain: Gain) -> list[str]:
     """The differences alone."""
     found = (
-        ("points on targets", gain.difference(figure("target_miou"))),
-        ("over all", gain.difference(figure("miou"))),
+        ("points on targets", gain.difference("target_miou")),
+        ("over all", gain.difference("miou")),
     )
     return [f"{signed(100 * spread.mean)} {where}" for where, spread in found if spread is not None]
 
@@ -89,10 +94,20 @@ def _seeds(gain: Gain) -> str:
         return f"Means of {mine} and {theirs} seeds, not the same ones."
     if mine == 1:
         return "One seed each: how much of it is the luck of the seed is not known."
-    spread = gain.difference(figure("target_miou")) or gain.difference(figure("miou"))
+    spread = gain.difference("target_miou") or gain.difference("miou")
     if spread is not None and min(spread.values) < 0 < max(spread.values):
         return f"The {mine} seeds disagree on the sign for the target classes: it may be luck."
     return f"Mean of {mine} seeds, which agree on the sign for the target classes."
+
+
+def _improving(gain: Gain) -> str:
+    """What more training may change."""
+    told = [
+        f"{word}: {group.improving}"
+        for word, group in (("predicted", gain.ours.group), ("uniform", gain.baseline.group))
+        if group.improving
+    ]
+    return f" Trained too briefly ({'; '.join(told)})." if told else ""
 
 
 def _paper(architecture: str, resolution: int, table: paper.PaperTable | None) -> str:
@@ -111,8 +126,10 @@ def of_reference(gains: Sequence[Gain]) -> list[Finding]:
     for architecture in dict.fromkeys(g.ours.group.architecture for g in gains):
         parts = []
         for gain in (g for g in gains if g.ours.group.architecture == architecture):
-            on_targets, over_all = (gain.difference(figure(k)) for k in ("target_miou", "miou"))
-            if on_targets is not None and over_all is not None:
+            on_targets, over_all = (gain.difference(k) for k in ("target_miou", "miou"))
+            if gain.differing:
+                parts.append(f"not compared at {gain.ours.group.resolution} px ({gain.differing})")
+            elif on_targets is not None and over_all is not None:
                 differences = (signed(100 * on_targets.mean), signed(100 * over_all.mean))
                 parts.append(_two(*differences, gain.ours.group.resolution))
         if parts:
@@ -157,9 +174,14 @@ def alone(systems: Sequence[System], gains: Sequence[Gain]) -> list[Finding]:
     found = []
     for system in left:
         group = system.group
-        miou = system.spread(figure("target_miou"))
+        miou = system.spread("target_miou")
         value = f"mIoU on targets {miou.mean:.3f}. " if miou else ""
-        command = f"adaprep train --sampler {missing[system.role]} --resolution {group.resolution}"
+        command = advice.command(
+            "train",
+            architecture=group.architecture,
+            sampler=missing[system.role],
+            resolution=group.resolution,
+        )
         text = f"{value}Nothing to compare with yet: {command}"
         found.append(Finding(f"{group.architecture}, {system.sampler}, at {group.resolution} px", text))
     return found

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.evaluation.comparison import Pair, Spread, class_iou, size_recall, trimap
 from pipeline.names import printable
 from pipeline.report.page import paper
-from pipeline.report.page.collect import Facts
-from pipeline.report.page.compare import Gain, Measure, System, class_iou, figure, size_recall
+from pipeline.report.page.collect import Facts, Run
+from pipeline.report.page.compare import Gain, System
 from pipeline.samplers.uniform import Uniform
 from pipeline.workspace.disk import plain
-from pipeline.workspace.results import Spread
 
 BINS = 4
 SPREAD = "±: standard deviation of the sample over the seeds"
@@ -119,13 +119,12 @@ def _breaks(keys: Sequence[Any]) -> tuple[int, ...]:
     return tuple(i for i in range(1, len(keys)) if keys[i] != keys[i - 1])
 
 
-def _best(systems: Sequence[System], system: System, measure: Measure, digits: int = 3) -> bool:
-    """Whether no other of its architecture and resolution shows a higher mean, and some a lower one."""
-    same = [
-        round(spread.mean, digits) for s in systems if s.key == system.key and (spread := s.spread(measure))
-    ]
-    mine = system.spread(measure)
-    return mine is not None and round(mine.mean, digits) == max(same) > min(same)
+def _best(systems: Sequence[System], system: System, name: str, digits: int = 3) -> bool:
+    """Whether no other of its place, trained alike, shows a higher mean, and some a lower one."""
+    alike = [s for s in systems if s.key == system.key and not Pair(system.group, s.group).differing]
+    same = [round(spread.mean, digits) for s in alike if (spread := s.spread(name))]
+    mine = system.spread(name)
+    return mine is not None and bool(same) and round(mine.mean, digits) == max(same) > min(same)
 
 
 def _lead(system: System) -> tuple[Cell, ...]:
@@ -146,21 +145,25 @@ LEAD = (*words("network", "sampling"), *numbers("resolution", "seeds", "GMACs"))
 def overall(systems: Sequence[System]) -> Table:
     """One row a system: the figures of the whole split."""
     shown = (
-        ("mIoU all", figure("miou")),
-        ("mIoU targets", figure("target_miou")),
-        ("accuracy", figure("accuracy")),
-        ("trimap 4 px", lambda row: row["trimap"].get("4")),
-        ("object recall", figure("object_recall")),
+        ("mIoU all", "miou"),
+        ("mIoU targets", "target_miou"),
+        ("accuracy", "accuracy"),
+        ("trimap 4 px", trimap(4)),
+        ("object recall", "object_recall"),
     )
     rows = tuple(
         (
             *_lead(system),
-            *(mean(system.spread(measure), _best(systems, system, measure)) for _, measure in shown),
+            *(mean(system.spread(name), _best(systems, system, name)) for _, name in shown),
+            Cell(system.group.improving),
         )
         for system in systems
     )
-    columns = (*LEAD, *numbers(*(title for title, _ in shown)))
-    caption = f"Means over seeds; {SPREAD}. Bold: the highest of its network and resolution."
+    columns = (*LEAD, *numbers(*(title for title, _ in shown)), *words("training"))
+    caption = (
+        f"Means over seeds; {SPREAD}. Bold: the highest of its network and resolution among those trained "
+        f"alike. Still improving: the best epoch was the last, or validation mIoU still rose."
+    )
     return Table("systems", caption, columns, rows, _breaks([s.key for s in systems]))
 
 
@@ -172,9 +175,9 @@ def classes(facts: Facts, systems: Sequence[System]) -> Table:
     rows = tuple(
         (
             *(_lead(system)[k] for k in kept),
-            *(_short(system.spread(class_iou(name)), systems, system, class_iou(name)) for name in ordered),
-            _short(system.spread(figure("miou")), systems, system, figure("miou")),
-            _short(system.spread(figure("target_miou")), systems, system, figure("target_miou")),
+            *(_short(systems, system, class_iou(name)) for name in ordered),
+            _short(systems, system, "miou"),
+            _short(systems, system, "target_miou"),
         )
         for system in systems
     )
@@ -193,19 +196,20 @@ def classes(facts: Facts, systems: Sequence[System]) -> Table:
     )
 
 
-def _short(spread: Spread | None, systems: Sequence[System], system: System, measure: Measure) -> Cell:
+def _short(systems: Sequence[System], system: System, name: str) -> Cell:
+    spread = system.spread(name)
     if spread is None:
         return Cell("–")
-    return Cell(f"{spread.mean:.2f}", spread.mean, _best(systems, system, measure, 2))
+    return Cell(f"{spread.mean:.2f}", spread.mean, _best(systems, system, name, 2))
 
 
 def gains(found: Sequence[Gain]) -> Table:
     """Ours less baseline, in points."""
     shown = (
-        ("targets", figure("target_miou")),
-        ("all classes", figure("miou")),
-        ("trimap 4 px", lambda row: row["trimap"].get("4")),
-        ("object recall", figure("object_recall")),
+        ("targets", "target_miou"),
+        ("all classes", "miou"),
+        ("trimap 4 px", trimap(4)),
+        ("object recall", "object_recall"),
     )
     larger = any(gain.at_cost for gain in found)
     rows = tuple(
@@ -215,7 +219,7 @@ def gains(found: Sequence[Gain]) -> Table:
             Cell(str(gain.ours.group.resolution), gain.ours.group.resolution),
             *([Cell(str(gain.baseline.group.resolution), gain.baseline.group.resolution)] if larger else []),
             Cell(_seeds(gain)),
-            *(points(gain.difference(measure)) for _, measure in shown),
+            *(Cell(gain.differing) if gain.differing else points(gain.difference(name)) for _, name in shown),
             Cell(_percent(gain), gain.extra),
         )
         for gain in found
@@ -227,6 +231,8 @@ def gains(found: Sequence[Gain]) -> Table:
         ),
     )
     caption = f"Difference to uniform sampling in points (hundredths); {SPREAD}, taken seed by seed."
+    if any(gain.differing for gain in found):
+        caption += " Where the two were trained unequally, what differs stands in place of the points."
     if larger:
         caption += " Where uniform sampling has the larger resolution, both systems cost the same."
     return Table("gains", caption, columns, rows)
@@ -292,7 +298,7 @@ def paper_gains(table: paper.PaperTable) -> list[tuple[str, int, float, float | 
 
 def recall_by_size(systems: Sequence[System]) -> Table:
     """All objects in four bins: recall of each system."""
-    some = systems[0].rows[0]["recall_by_size"]
+    some = systems[0].first["recall_by_size"]
     heads = numbers(*(f"{b['pixels'][0]:,} to {b['pixels'][1]:,} px" for b in some))
     rows = tuple(
         (*_lead(system), *(mean(system.spread(size_recall(i))) for i in range(len(some))))
@@ -308,8 +314,8 @@ def recall_by_class(found: Sequence[Gain], names: Sequence[str]) -> Table:
     rows = []
     for gain in found:
         for name in names:
-            cells = [_relative(gain, size_recall(i, name)) for i in range(BINS)]
-            bins = gain.ours.rows[0].get("recall_by_class", {}).get(name)
+            cells = [number(gain.pair.ratio(size_recall(i, name)), 2) for i in range(BINS)]
+            bins = gain.ours.first.get("recall_by_class", {}).get(name)
             if bins is None:
                 continue
             total = sum(b["objects"] for b in bins)
@@ -336,17 +342,6 @@ def recall_by_class(found: Sequence[Gain], names: Sequence[str]) -> Table:
     )
     keys = [(row[0].text, row[1].text, row[2].text) for row in rows]
     return Table("recall-by-class", caption, columns, tuple(rows), _breaks(keys))
-
-
-def _relative(gain: Gain, measure: Measure) -> Cell:
-    value = relative(gain, measure)
-    return Cell("–") if value is None else Cell(f"{value:.2f}", value)
-
-
-def relative(gain: Gain, measure: Measure) -> float | None:
-    """Mean of ours over mean of the baseline; None where the baseline is at nothing."""
-    ours, base = gain.ours.spread(measure), gain.baseline.spread(measure)
-    return None if ours is None or base is None or base.mean <= 0 else ours.mean / base.mean
 
 
 def kind_of(row: dict[str, Any]) -> str:
@@ -412,6 +407,12 @@ def shares(facts: Facts) -> Table:
     return Table("classes", caption, (*words("class", ""), *numbers(*heads)), rows)
 
 
+def _best_epoch(run: Run) -> Cell:
+    if run.result is None:
+        return Cell(f"not over: {len(run.history)} epochs")
+    return Cell(str(run.result["best_epoch"]), note="still improving" if run.improving else "")
+
+
 def runs(facts: Facts) -> Table:
     """Every training run, how it was made and how it ended."""
     shown = ("seed", "epochs", "rate", "batch_size", "weight_decay")
@@ -423,7 +424,7 @@ def runs(facts: Facts) -> Table:
             (
                 Cell(run.name),
                 *(Cell(str(run.settings.get(k, "")), run.settings.get(k, "")) for k in shown),
-                Cell(str(run.result["best_epoch"]) if run.result else f"not over: {len(run.history)} epochs"),
+                _best_epoch(run),
                 Cell(ended),
             )
         )
