@@ -46,9 +46,9 @@ def main(images: int, resolution: int, rounds: int, as_json: bool) -> None:
         demo.generate(root, train=images, val=1, size=(2710, 3384))
         data = demo.Demo(root)
         folder = Workspace(Path(name) / "w").folder("demo", "train")
-        found, todo = boundaries.prepare(folder, data, "train", boundaries.Options())
+        found, todo = boundaries.prepare(folder, data, "train", boundaries.BoundaryOptions())
         boundaries.run(folder, found, todo, where)
-        tensors.run(folder, tensors.plan(folder, tensors.Options()), where)
+        tensors.run(folder, tensors.plan(folder, tensors.TensorOptions()), where)
         wanted: list[outputs.Output] = [outputs.Sampled(resolution, Proposals())]
         samples.run(folder, found, wanted, samples.plan(folder, wanted), where)
         path = samples.folder_of(folder) / f"{wanted[0].name}.zarr"

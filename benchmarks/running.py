@@ -33,7 +33,7 @@ from pipeline.workspace.stores import Workspace
 root, space, threads, limit = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 data = registry.load("apolloscape", Path(root))
 folder = Workspace(space).folder("apolloscape", "train")
-found, todo = boundaries.prepare(folder, data, "train", boundaries.Options(), limit=limit)
+found, todo = boundaries.prepare(folder, data, "train", boundaries.BoundaryOptions(), limit=limit)
 # modules and compiled code are loaded before the clock starts
 boundaries.process_frame(data, found.frames[0], (8, 8), 5)
 engine.run([lambda: engine.BlockResult(0, 1)], engine.Scheduler(threads=threads), "")

@@ -85,7 +85,7 @@ def _stores(root: Path, resolution: int) -> tuple[Any, Any]:
     demo.generate(root / "data", train=8, val=1, size=(360, 480))
     data = demo.Demo(root / "data")
     folder = Workspace(root / "w").folder("demo", "train")
-    found, todo = boundaries.prepare(folder, data, "train", boundaries.Options())
+    found, todo = boundaries.prepare(folder, data, "train", boundaries.BoundaryOptions())
     boundaries.run(folder, found, todo, where)
     wanted: list[outputs.Output] = [outputs.Sampled(resolution, Uniform())]
     samples.run(folder, found, wanted, samples.plan(folder, wanted), where)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from pipeline.datasets import registry
 from pipeline.evaluation import boundary_error as stage
-from pipeline.evaluation.boundary_error import Group, Report
+from pipeline.evaluation.boundary_error import ErrorGroup, ErrorReport
 from pipeline.report import boundary_error as tables
 
 HERE = Path(__file__).parent
@@ -104,7 +104,7 @@ that the tensors do.
 """
 
 
-def table(group: Group) -> str:
+def table(group: ErrorGroup) -> str:
     """One group as Markdown."""
     lines = [
         f"**{tables.describe(group)}**",
@@ -116,19 +116,19 @@ def table(group: Group) -> str:
     return "\n".join(lines)
 
 
-def final(group: Group, method: str) -> float:
+def final(group: ErrorGroup, method: str) -> float:
     """Slope over the upper half of N."""
     slope = group.find(method).final_slope()
     assert slope is not None
     return slope
 
 
-def at(group: Group, method: str, samples: int) -> float:
+def at(group: ErrorGroup, method: str, samples: int) -> float:
     """Error at one N, pixels."""
     return next(p.error for p in group.find(method).points if p.samples == samples)
 
 
-def gain(group: Group) -> float:
+def gain(group: ErrorGroup) -> float:
     """How many times less than a uniform grid a tensor of lambda 0.1 errs at the most samples."""
     return at(group, "uniform", 16384) / at(group, stage.method(0.1), 16384)
 
@@ -137,7 +137,7 @@ def listed(values: list[float | None], digits: int = 2) -> str:
     return ", ".join("none" if v is None else f"{v:.{digits}f}" for v in values)
 
 
-def fill(shapes: Report, outlines: Report, targets: str) -> str:
+def fill(shapes: ErrorReport, outlines: ErrorReport, targets: str) -> str:
     """The page's text."""
     smooth, (raw, by_4, by_16) = shapes.groups[:3], outlines.groups
     lobes, traced = shapes.groups[2:4]

@@ -26,7 +26,7 @@ def test_images_done_failures_and_the_time_left_are_said(capsys: pytest.CaptureF
 
 
 def test_epoch_loss_and_validation_are_said(capsys: pytest.CaptureFixture[str]) -> None:
-    heard = progress.LogLines(every=0.0)
+    heard = progress.FitLogLines(every=0.0)
     heard.started("base-unet", epochs=10, steps=80, done=40)
     heard.advanced(6, 8, 360, 0.5)
     heard.validated({"miou": 0.25, "target_miou": 0.1})
@@ -42,7 +42,7 @@ def test_the_time_left_is_of_the_steps_of_this_run(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter([0.0, 100.0, 100.0])
-    heard = progress.LogLines()
+    heard = progress.FitLogLines()
     monkeypatch.setattr(progress.time, "perf_counter", lambda: next(clock))
     heard.started("base-unet", epochs=10, steps=100, done=80)
     heard.advanced(9, 10, 100, 0.5)

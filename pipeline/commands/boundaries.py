@@ -51,7 +51,10 @@ def run(options: Options) -> bool:
     from pipeline.stages.inputs import existing_splits
 
     data, where = opening.open_dataset(options.data), opening.open_scheduler(options.scheduling)
-    space, shape = opening.open_workspace(options.workspace), stage.Options(options.grid, options.crops)
+    space, shape = (
+        opening.open_workspace(options.workspace),
+        stage.BoundaryOptions(options.grid, options.crops),
+    )
     ok = True
     for split in existing_splits(data, options.splits):
         folder = space.folder(data.name, split)
@@ -71,7 +74,10 @@ def state(options: Options) -> State:
     from pipeline.stages.inputs import existing_splits
 
     data = opening.open_dataset(options.data)
-    space, shape = opening.open_workspace(options.workspace), stage.Options(options.grid, options.crops)
+    space, shape = (
+        opening.open_workspace(options.workspace),
+        stage.BoundaryOptions(options.grid, options.crops),
+    )
     states: set[State] = set()
     for split in existing_splits(data, options.splits):
         _, todo = stage.prepare(space.folder(data.name, split), data, split, shape, limit=options.limit)

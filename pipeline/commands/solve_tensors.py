@@ -51,7 +51,9 @@ def run(options: Options) -> bool:
     ok = True
     for folder in space.folders(options.dataset, options.splits):
         for lam in options.lambdas:
-            todo = stage.plan(folder, stage.Options(lam, options.grid, options.crops), options.overwrite)
+            todo = stage.plan(
+                folder, stage.TensorOptions(lam, options.grid, options.crops), options.overwrite
+            )
             if options.dry_run:
                 console.print_plan(todo, where, options.block_size, stage.estimate(folder, todo, where))
                 continue
@@ -68,6 +70,6 @@ def state(options: Options) -> State:
     states: set[State] = set()
     for folder in opening.open_workspace(options.workspace).folders(options.dataset, options.splits):
         for lam in options.lambdas:
-            todo = stage.plan(folder, stage.Options(lam, options.grid, options.crops))
+            todo = stage.plan(folder, stage.TensorOptions(lam, options.grid, options.crops))
             states.add(of_plan(todo.images, todo.action))
     return together(states)

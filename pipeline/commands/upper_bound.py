@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipeline.datasets.base import Dataset
-    from pipeline.evaluation.upper_bound import Report
+    from pipeline.evaluation.upper_bound import BoundReport
     from pipeline.workspace.stores import Workspace
 
 
@@ -96,7 +96,7 @@ def run(options: Options) -> bool:
     return all(report.ok for report in reports)
 
 
-def _keep(options: Options, reports: Sequence[Report]) -> None:
+def _keep(options: Options, reports: Sequence[BoundReport]) -> None:
     """Write the figures into the workspace."""
     from pipeline.workspace import results
 

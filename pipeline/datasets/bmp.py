@@ -19,7 +19,7 @@ HEAD_BYTES = 64
 PLAIN, BITFIELDS = 0, 3
 
 
-class Header(NamedTuple):
+class BmpHeader(NamedTuple):
     """What is said of the pixels."""
 
     height: int
@@ -40,7 +40,7 @@ class Header(NamedTuple):
         return self.bits <= 8
 
 
-def parse_header(head: bytes, file_bytes: int, path: Path) -> Header:
+def parse_header(head: bytes, file_bytes: int, path: Path) -> BmpHeader:
     """The header of a file of so many bytes.
 
     Raises
@@ -67,7 +67,7 @@ def parse_header(head: bytes, file_bytes: int, path: Path) -> Header:
             f"of {bits} bits, compression {compression}"
         )
     colors = (min(colors, 2**bits) or 2**bits) if bits <= 8 else 0
-    found = Header(abs(height), width, bits, height < 0, start, 14 + size, entry, colors)
+    found = BmpHeader(abs(height), width, bits, height < 0, start, 14 + size, entry, colors)
     if found.palette + entry * colors > start:
         raise FileError(f"{path}: its palette and its pixels overlap: the file is damaged")
     if start + found.height * found.row_bytes > file_bytes:
@@ -75,14 +75,14 @@ def parse_header(head: bytes, file_bytes: int, path: Path) -> Header:
     return found
 
 
-def decode_indices(data: bytes, header: Header) -> NDArray[np.uint8]:
+def decode_indices(data: bytes, header: BmpHeader) -> NDArray[np.uint8]:
     """(H, W) indices into the palette."""
     rows = np.frombuffer(data, np.uint8, header.height * header.row_bytes, header.start)
     stored = unpack(rows.reshape(header.height, -1), header.bits, header.width)
     return np.ascontiguousarray(stored if header.top_down else stored[::-1])
 
 
-def decode_indexed_rgb(data: bytes, header: Header, path: Path) -> NDArray[np.uint8]:
+def decode_indexed_rgb(data: bytes, header: BmpHeader, path: Path) -> NDArray[np.uint8]:
     """(H, W, 3) colours of a file with a palette. Raises FileError."""
     table = np.frombuffer(data, np.uint8, header.colors * header.entry, header.palette)
     return look_up(decode_indices(data, header), table.reshape(-1, header.entry)[:, 2::-1], path)

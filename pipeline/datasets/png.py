@@ -40,7 +40,7 @@ FEED_BYTES = 1 << 16
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
 
-class Header(NamedTuple):
+class PngHeader(NamedTuple):
     """The IHDR chunk."""
 
     height: int
@@ -101,7 +101,7 @@ def png_header(path: Path) -> tuple[int, int, int, int]:
     return parse_header(read_bytes(path, HEADER_BYTES), path)[:4]
 
 
-def check_plausible(header: Header, file_bytes: int, path: Path) -> None:
+def check_plausible(header: PngHeader, file_bytes: int, path: Path) -> None:
     """Raise FileError if no file of so many bytes can hold the picture."""
     if header.stream_bytes > MOST_EXPANSION * file_bytes:
         raise FileError(
@@ -131,7 +131,7 @@ def decode(data: bytes, path: Path) -> Pixels:
     return decode_all(data, path)[0]
 
 
-def decode_all(data: bytes, path: Path) -> tuple[Pixels, Header, dict[bytes, bytes]]:
+def decode_all(data: bytes, path: Path) -> tuple[Pixels, PngHeader, dict[bytes, bytes]]:
     """`decode`, the header, and the content of the chunks `PLTE` and `sBIT` where the file has them."""
     header = parse_header(data, path)
     compressed, others = _chunks(data, path)
@@ -140,7 +140,7 @@ def decode_all(data: bytes, path: Path) -> tuple[Pixels, Header, dict[bytes, byt
     return pixels, header, others
 
 
-def _pass(stream: _Inflater, header: Header, path: Path) -> Pixels:
+def _pass(stream: _Inflater, header: PngHeader, path: Path) -> Pixels:
     """All rows of a picture, or of one pass of it."""
     if header.bit_depth == 16:
         wide = np.empty((header.height, header.row_bytes // 2), np.uint16)
@@ -155,7 +155,7 @@ def _pass(stream: _Inflater, header: Header, path: Path) -> Pixels:
     return _shaped(out if header.bit_depth == 8 else _unpack(out, header), header)
 
 
-def _interlaced(stream: _Inflater, header: Header, path: Path) -> Pixels:
+def _interlaced(stream: _Inflater, header: PngHeader, path: Path) -> Pixels:
     channels = () if header.channels == 1 else (header.channels,)
     kind = np.uint16 if header.bit_depth == 16 else np.uint8
     out: Pixels = np.empty((header.height, header.width, *channels), kind)
@@ -165,7 +165,7 @@ def _interlaced(stream: _Inflater, header: Header, path: Path) -> Pixels:
     return out
 
 
-def parse_header(data: bytes, path: Path) -> Header:
+def parse_header(data: bytes, path: Path) -> PngHeader:
     """The header at the beginning of a file's bytes.
 
     Raises
@@ -187,7 +187,7 @@ def parse_header(data: bytes, path: Path) -> Header:
             f"{path}: the header makes no sense: {width} x {height} pixels of {depth} bits, "
             f"colour type {color}, compression {compression}, filter {filtering}, interlace {interlace}"
         )
-    return Header(height, width, depth, color, interlace == 1)
+    return PngHeader(height, width, depth, color, interlace == 1)
 
 
 def _chunks(data: bytes, path: Path) -> tuple[memoryview, dict[bytes, bytes]]:
@@ -229,7 +229,7 @@ def _check_sum(chunk: memoryview, kind: bytes, path: Path) -> None:
         raise FileError(f"{path}: checksum of a data chunk is wrong: the file is damaged")
 
 
-def _fill(out: NDArray[np.uint8], stream: _Inflater, header: Header, path: Path) -> None:
+def _fill(out: NDArray[np.uint8], stream: _Inflater, header: PngHeader, path: Path) -> None:
     """Inflate the (H, N) bytes of all rows, a strip at a time, and undo their filters."""
     from pipeline.datasets.png_filters import unfilter
 
@@ -252,7 +252,7 @@ class _Inflater:
     each other in.
     """
 
-    def __init__(self, compressed: memoryview, header: Header, path: Path) -> None:
+    def __init__(self, compressed: memoryview, header: PngHeader, path: Path) -> None:
         lead = int.from_bytes(compressed[:2], "big")
         if len(compressed) < 6 or lead % 31 or lead >> 8 & 15 != 8 or lead & 32:
             raise FileError(f"{path}: its image data are no zlib stream: the file is damaged")
@@ -289,7 +289,7 @@ class _Inflater:
         return None if not piece and not fed else piece
 
 
-def _unpack(packed: NDArray[np.uint8], header: Header) -> NDArray[np.uint8]:
+def _unpack(packed: NDArray[np.uint8], header: PngHeader) -> NDArray[np.uint8]:
     """(H, W) samples of 1, 2 or 4 bits, the first in the high bits."""
     depth = header.bit_depth
     shifts = np.arange(8 - depth, -1, -depth, dtype=np.uint8)
@@ -297,6 +297,6 @@ def _unpack(packed: NDArray[np.uint8], header: Header) -> NDArray[np.uint8]:
     return np.ascontiguousarray(samples.reshape(header.height, -1)[:, : header.width])
 
 
-def _shaped(samples: Pixels, header: Header) -> Pixels:
+def _shaped(samples: Pixels, header: PngHeader) -> Pixels:
     shape = (header.height, header.width)
     return samples.reshape(shape if header.channels == 1 else (*shape, header.channels))

@@ -19,7 +19,7 @@ TOKEN = re.compile(rb"(?:[ \t\r\n\v\f]|#[^\r\n]*[\r\n])*([0-9]{1,10})")
 COMMENT = re.compile(rb"#[^\r\n]*")
 
 
-class Header(NamedTuple):
+class PnmHeader(NamedTuple):
     """What stands before the pixels."""
 
     kind: int  # the digit of P1 to P6
@@ -44,7 +44,7 @@ class Header(NamedTuple):
         return self.width * self.channels * (1 if self.most < 256 and self.kind > 3 else 2)
 
 
-def parse_header(head: bytes, file_bytes: int, path: Path) -> Header:
+def parse_header(head: bytes, file_bytes: int, path: Path) -> PnmHeader:
     """The header of a file of so many bytes.
 
     Raises
@@ -60,7 +60,7 @@ def parse_header(head: bytes, file_bytes: int, path: Path) -> Header:
         numbers.append(int(match[1]))
         position = match.end()
     width, height, most = (*numbers, 1)[:3]
-    found = Header(kind, height, width, most, position + 1)
+    found = PnmHeader(kind, height, width, most, position + 1)
     if not width or not height or not 0 < most < 65536 or not head[position : position + 1].isspace():
         raise FileError(f"{path}: the header makes no sense: {width} x {height} pixels up to {most}")
     if height * found.row_bytes > file_bytes - found.end + (kind < 4):
@@ -68,7 +68,7 @@ def parse_header(head: bytes, file_bytes: int, path: Path) -> Header:
     return found
 
 
-def decode(data: bytes, path: Path) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], Header]:
+def decode(data: bytes, path: Path) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], PnmHeader]:
     """(H, W) or (H, W, 3) values as stored, and the header. In bitmaps 1 is black. Raises FileError."""
     header = parse_header(data, len(data), path)
     if header.kind <= 3:
@@ -83,7 +83,7 @@ def decode(data: bytes, path: Path) -> tuple[NDArray[np.uint8] | NDArray[np.uint
     return values.reshape(shape if header.channels == 1 else (*shape, 3)), header
 
 
-def _text(data: bytes, header: Header, path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def _text(data: bytes, header: PnmHeader, path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
     content = data[header.end :]
     if b"#" in content:
         content = COMMENT.sub(b"", content)
@@ -103,7 +103,7 @@ def _text(data: bytes, header: Header, path: Path) -> NDArray[np.uint8] | NDArra
     return values.astype(np.uint8) if header.most < 256 else values.astype(np.uint16)
 
 
-def _check_values(values: NDArray[np.generic], header: Header, path: Path) -> None:
+def _check_values(values: NDArray[np.generic], header: PnmHeader, path: Path) -> None:
     if (largest := int(values.max())) > header.most:
         raise FileError(
             f"{path}: holds {largest}, above its largest value {header.most}: the file is damaged"

@@ -114,7 +114,7 @@ class Series:
 
 
 @dataclass(frozen=True)
-class Group:
+class ErrorGroup:
     """Curves of one kind and what was measured on them."""
 
     name: str
@@ -139,11 +139,11 @@ class Group:
 
 
 @dataclass
-class Report:
+class ErrorReport:
     """All groups."""
 
     title: str
-    groups: list[Group]
+    groups: list[ErrorGroup]
     failures: list[Failure] = field(default_factory=list)
 
     @property
@@ -301,7 +301,7 @@ def method(lam: float) -> str:
     return f"{GRID[0]}x{GRID[1]}, lambda {lam:g}"
 
 
-def measure(name: str, curves: Sequence[Curve], lambdas: Sequence[float] = LAMBDAS) -> Group:
+def measure(name: str, curves: Sequence[Curve], lambdas: Sequence[float] = LAMBDAS) -> ErrorGroup:
     """Measure curves of one kind, of crops of one size, in every way that they allow."""
     errors = np.array([[chord_errors(curve, m) for m in SEGMENTS] for curve in curves])
     means = np.exp(np.log(np.maximum(errors, np.finfo(float).tiny)).mean(axis=0))
@@ -317,7 +317,7 @@ def measure(name: str, curves: Sequence[Curve], lambdas: Sequence[float] = LAMBD
     if len(kappas) == len(curves):
         most = np.array([BOUND * k * c.length**2 for k, c in zip(kappas, curves, strict=True)])
         bound = float((errors[..., 0] * np.square(samples) / most[:, None]).max())
-    return Group(
+    return ErrorGroup(
         name,
         len(curves),
         curves[0].side,
@@ -350,12 +350,12 @@ def _mean_points(rows: Sequence[Sequence[float | None]]) -> Iterable[Measured]:
             yield Measured(n * n, mean, len(found), len(column) - len(found))
 
 
-def run_shapes(lambdas: Sequence[float] = LAMBDAS, side: int = SIDE) -> Report:
+def run_shapes(lambdas: Sequence[float] = LAMBDAS, side: int = SIDE) -> ErrorReport:
     """Measure smooth curves, and a circle that is known by its pixels alone."""
     groups = [measure(name, [shape(name, shift, side) for shift in SHIFTS], lambdas) for name in SHAPES]
     traced = [traced_circle(shift) for shift in SHIFTS]
     groups.append(measure(traced[0].name, traced, lambdas))
-    return Report("boundary error on smooth curves", groups)
+    return ErrorReport("boundary error on smooth curves", groups)
 
 
 def traced_circle(shift: tuple[float, float] = (0.0, 0.0)) -> Curve:
@@ -367,7 +367,7 @@ def traced_circle(shift: tuple[float, float] = (0.0, 0.0)) -> Curve:
 
 def run_dataset(
     dataset: Dataset, split: str, frames: Sequence[Frame], lambdas: Sequence[float] = LAMBDAS
-) -> Report:
+) -> ErrorReport:
     """Measure the longest target outline of every frame, as it is and smoothed.
 
     Raises
@@ -397,4 +397,4 @@ def run_dataset(
     groups = [measure("outlines as annotated", curves, lambdas)]
     for sigma in SMOOTHED:
         groups.append(measure(f"smoothed by {sigma:g} px", [smoothed(c, sigma) for c in curves], lambdas))
-    return Report(f"boundary error, {place}, {len(curves)} outlines", groups, failures)
+    return ErrorReport(f"boundary error, {place}, {len(curves)} outlines", groups, failures)

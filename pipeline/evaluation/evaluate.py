@@ -28,7 +28,7 @@ MEASURED_AT = "full resolution of the central square crop"
 
 
 @dataclass
-class Report:
+class EvaluationReport:
     """All systems over a split."""
 
     dataset: Dataset
@@ -146,7 +146,7 @@ def run(
     systems: Sequence[System],
     notes: Sequence[str] = (),
     listener: engine.Listener | None = None,
-) -> Report:
+) -> EvaluationReport:
     """Score every system over the given frames of a split. A file that cannot be used is in the report."""
     tasks = [
         engine.Block(
@@ -163,7 +163,7 @@ def run(
         for name, score in part.items():
             scores[name] = scores[name] + score if name in scores else score
     sides = [side for _, side in found] or [0]
-    return Report(
+    return EvaluationReport(
         dataset,
         split,
         systems,
@@ -199,10 +199,10 @@ def costs(classes: int | None = None) -> Iterator[dict[str, Any]]:
         unknown = macs.PaperFigure(name, classes, side, math.nan, "")
         paper = figures.get((name, classes, side), unknown)
         cost = macs.macs(networks[name], (3, side, side))
-        yield _cost(macs.Row(paper, macs.parameters(networks[name]), cost))
+        yield _cost(macs.CostRow(paper, macs.parameters(networks[name]), cost))
 
 
-def _cost(row: macs.Row) -> dict[str, Any]:
+def _cost(row: macs.CostRow) -> dict[str, Any]:
     return {
         "network": row.paper.network,
         "classes": row.paper.classes or None,

@@ -41,7 +41,7 @@ WIDTHS = (1, 2, 4, 8, 16, 32, 64)
 
 
 @dataclass(frozen=True, order=True)
-class Setting:
+class BoundSetting:
     """One way to sample."""
 
     resolution: int
@@ -64,7 +64,7 @@ def settings(
     grids: Sequence[tuple[int, int]],
     lambdas: Sequence[float],
     auxiliaries: Sequence[str] = (),
-) -> list[Setting]:
+) -> list[BoundSetting]:
     """Every resolution: uniform, then every grid with every lambda, then auxiliary networks by name.
 
     Raises
@@ -78,9 +78,9 @@ def settings(
         setting
         for r in resolutions
         for setting in (
-            Setting(r),
-            *(Setting(r, grid, lam) for grid in grids for lam in lambdas),
-            *(Setting(r, auxiliary=name) for name in auxiliaries),
+            BoundSetting(r),
+            *(BoundSetting(r, grid, lam) for grid in grids for lam in lambdas),
+            *(BoundSetting(r, auxiliary=name) for name in auxiliaries),
         )
     ]
 
@@ -103,7 +103,7 @@ class Score:
         )
 
 
-Scores = dict[Setting, Score]
+Scores = dict[BoundSetting, Score]
 
 
 def total(parts: Iterable[Scores]) -> Scores:
@@ -116,7 +116,7 @@ def total(parts: Iterable[Scores]) -> Scores:
 
 
 @dataclass
-class Report:
+class BoundReport:
     """All settings over a split."""
 
     dataset: Dataset
@@ -202,7 +202,7 @@ def score_labels(
 
 
 def tensors_of(
-    boundary: NDArray[np.bool_], wanted: Sequence[Setting]
+    boundary: NDArray[np.bool_], wanted: Sequence[BoundSetting]
 ) -> dict[tuple[tuple[int, int] | None, float | None], NDArray[np.float64]]:
     """The sampling tensor (2, h, w) of every grid and lambda for one crop; uniform is 2 x 2."""
     from pipeline.geometry.nearest import nearest_boundary
@@ -232,7 +232,7 @@ def predicted(
 
 
 def score_frame(
-    dataset: Dataset, frame: Frame, wanted: Sequence[Setting], predictors: Mapping[str, Predictor]
+    dataset: Dataset, frame: Frame, wanted: Sequence[BoundSetting], predictors: Mapping[str, Predictor]
 ) -> Scores:
     """All settings on one frame. Raises FileError."""
     from pipeline.geometry.boundaries import target_boundaries
@@ -260,7 +260,7 @@ def score_frames(
     dataset: Dataset,
     start: int,
     frames: Sequence[Frame],
-    wanted: Sequence[Setting],
+    wanted: Sequence[BoundSetting],
     predictors: Mapping[str, Predictor],
 ) -> BlockResult:
     """One task."""
@@ -279,11 +279,11 @@ def run(
     dataset: Dataset,
     split: str,
     frames: Sequence[Frame],
-    wanted: Sequence[Setting],
+    wanted: Sequence[BoundSetting],
     scheduler: engine.Scheduler | None = None,
     listener: engine.Listener | None = None,
     predictors: Mapping[str, Predictor] | None = None,
-) -> Report:
+) -> BoundReport:
     """Score every setting over the given frames of a split; `predictors` by the names settings use."""
     tasks = [
         engine.Block(
@@ -295,4 +295,4 @@ def run(
     title = f"upper bound of {dataset.name}/{split}"
     summary = engine.run(tasks, scheduler or engine.Scheduler(), title, listener, len(frames))
     used = summary.images - len(summary.failures)
-    return Report(dataset, split, total(summary.values), used, summary.failures, summary.seconds)
+    return BoundReport(dataset, split, total(summary.values), used, summary.failures, summary.seconds)

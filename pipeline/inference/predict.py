@@ -27,7 +27,7 @@ JPEG_QUALITY = 92
 
 
 @dataclass(frozen=True)
-class Job:
+class PredictionJob:
     """One image and what is written of it."""
 
     image: Path
@@ -35,7 +35,7 @@ class Job:
     overlay: Path
 
 
-def plan(images: Sequence[Path], folder: Path, writer: Writer | None = None) -> list[Job]:
+def plan(images: Sequence[Path], folder: Path, writer: Writer | None = None) -> list[PredictionJob]:
     """Where every image's results go: labels/NAME.png and overlays/NAME.jpg.
 
     Raises
@@ -43,7 +43,7 @@ def plan(images: Sequence[Path], folder: Path, writer: Writer | None = None) -> 
     AdaprepError
         Two images have one name, a result would replace an image, or anything that `writer` refuses.
     """
-    jobs: dict[str, Job] = {}
+    jobs: dict[str, PredictionJob] = {}
     sources = {image.resolve() for image in images}
     for image in dict.fromkeys(images):
         name = image.stem
@@ -52,7 +52,7 @@ def plan(images: Sequence[Path], folder: Path, writer: Writer | None = None) -> 
                 f"{jobs[name].image} and {image} would both be written to {jobs[name].labels}: "
                 f"give them in two runs with two folders."
             )
-        job = Job(image, folder / LABELS / f"{name}.png", folder / OVERLAYS / f"{name}.jpg")
+        job = PredictionJob(image, folder / LABELS / f"{name}.png", folder / OVERLAYS / f"{name}.jpg")
         if replaced := {job.labels.resolve(), job.overlay.resolve()} & sources:
             raise AdaprepError(f"{replaced.pop()} would be replaced by a result: give another folder to -o.")
         if writer is not None:
@@ -100,7 +100,7 @@ def raw_ids(classes: ClassTable) -> NDArray[np.uint8] | NDArray[np.uint16]:
     return ids.astype(np.uint8) if ids.max() <= 255 else ids
 
 
-def predict(system: System, job: Job, classes: ClassTable, writer: Writer | None = None) -> None:
+def predict(system: System, job: PredictionJob, classes: ClassTable, writer: Writer | None = None) -> None:
     """Label one image and write the results, each whole or not at all.
 
     Raises
@@ -127,7 +127,7 @@ def overlay(image: NDArray[np.uint8], labels: NDArray[np.uint8], classes: ClassT
 
 def run(
     system: System,
-    jobs: Sequence[Job],
+    jobs: Sequence[PredictionJob],
     classes: ClassTable,
     listener: engine.Listener | None = None,
     writer: Writer | None = None,
@@ -137,7 +137,9 @@ def run(
     return engine.run(tasks, engine.Scheduler(), "predictions", listener, len(jobs))
 
 
-def _task(system: System, index: int, job: Job, classes: ClassTable, writer: Writer | None) -> BlockResult:
+def _task(
+    system: System, index: int, job: PredictionJob, classes: ClassTable, writer: Writer | None
+) -> BlockResult:
     engine.check_stop()
     try:
         with engine.one_image(job.image):

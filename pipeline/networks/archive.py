@@ -34,7 +34,7 @@ GLOBALS = re.compile(
 )
 
 
-class DamagedError(Exception):
+class DamagedArchiveError(Exception):
     """The archive is not whole, or not one that PyTorch wrote."""
 
 
@@ -75,15 +75,15 @@ def check(content: bytes) -> Storages:
             infos, comment = sorted(archive.infolist(), key=lambda i: i.header_offset), archive.comment
         start = _check_layout(content, infos, comment)
     except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError, OverflowError) as error:
-        raise DamagedError(str(error)) from error
+        raise DamagedArchiveError(str(error)) from error
     for info in infos:
         if zlib.crc32(_bytes(content, start, info)) != info.CRC:
-            raise DamagedError(f"the checksum of {info.filename} does not fit")
+            raise DamagedArchiveError(f"the checksum of {info.filename} does not fit")
     named = {info.filename.partition("/")[2]: info for info in infos}
     if "data.pkl" not in named:
-        raise DamagedError("there is no data.pkl")
+        raise DamagedArchiveError("there is no data.pkl")
     if "byteorder" in named and bytes(_bytes(content, start, named["byteorder"])) != sys.byteorder.encode():
-        raise DamagedError(f"it was not written on a {sys.byteorder}-endian machine")
+        raise DamagedArchiveError(f"it was not written on a {sys.byteorder}-endian machine")
     _check_pickle(bytes(_bytes(content, start, named["data.pkl"])))
     return frozenset((info.file_size, info.CRC) for name, info in named.items() if name.startswith("data/"))
 
@@ -91,30 +91,30 @@ def check(content: bytes) -> Storages:
 def _check_layout(content: bytes, infos: list[zipfile.ZipInfo], comment: bytes) -> dict[str, int]:
     """Where each entry's bytes begin, by name."""
     if not infos or comment or content[-22:-18] != b"PK\x05\x06" or infos[0].header_offset != 0:
-        raise DamagedError("it does not begin with its first entry and end with its directory")
+        raise DamagedArchiveError("it does not begin with its first entry and end with its directory")
     if len({info.filename.partition("/")[0] for info in infos}) > 1:
-        raise DamagedError("its entries lie in several folders")
+        raise DamagedArchiveError("its entries lie in several folders")
     start: dict[str, int] = {}
     end = 0
     for info in infos:
         folder, _, name = info.orig_filename.partition("/")
         if info.orig_filename in start or not folder or not ENTRIES.fullmatch(name):
-            raise DamagedError("an entry is there twice, or is not one of PyTorch's")
+            raise DamagedArchiveError("an entry is there twice, or is not one of PyTorch's")
         if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
-            raise DamagedError("an entry is compressed")
+            raise DamagedArchiveError("an entry is compressed")
         if info.external_attr & 0xFFFF or info.internal_attr or info.flag_bits not in FLAGS or info.volume:
-            raise DamagedError("an entry is no plain file")
+            raise DamagedArchiveError("an entry is no plain file")
         if not 0 <= info.header_offset - end <= DESCRIPTOR:
-            raise DamagedError("its entries do not follow each other")
+            raise DamagedArchiveError("its entries do not follow each other")
         fields = LOCAL.unpack_from(content, info.header_offset)
         name_at = info.header_offset + LOCAL.size
         begin = name_at + fields[9] + fields[10]
         named = content[name_at : name_at + fields[9]]
         if fields[0] != b"PK\x03\x04" or named != info.orig_filename.encode() or fields[3] != 0:
-            raise DamagedError("an entry is not what the directory says")
+            raise DamagedArchiveError("an entry is not what the directory says")
         start[info.orig_filename], end = begin, begin + info.file_size
         if end > len(content):
-            raise DamagedError("an entry is cut short")
+            raise DamagedArchiveError("an entry is cut short")
     return start
 
 
@@ -133,4 +133,4 @@ def _check_pickle(pickle: bytes) -> None:
             if opcode.name in ("STACK_GLOBAL", "INST", "OBJ", "EXT1", "EXT2", "EXT4", "BYTEARRAY8"):
                 raise ForeignError("it makes something else than tensors")
     except (ValueError, OverflowError) as error:
-        raise DamagedError(str(error)) from error
+        raise DamagedArchiveError(str(error)) from error

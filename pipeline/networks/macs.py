@@ -62,7 +62,7 @@ PAPER = (
 
 
 @dataclass(frozen=True)
-class Row:
+class CostRow:
     """A network at one resolution.
 
     Attributes
@@ -114,7 +114,7 @@ def parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 
-def table() -> Iterator[Row]:
+def table() -> Iterator[CostRow]:
     """Every figure of the paper beside our network's own, in the order of `PAPER`."""
     networks: dict[tuple[str, int], nn.Module] = {}
     for paper in PAPER:
@@ -122,7 +122,7 @@ def table() -> Iterator[Row]:
         if key not in networks:
             networks[key] = _network(paper)
         network, side = networks[key], paper.resolution
-        yield Row(paper, parameters(network), macs(network, (3, side, side)))
+        yield CostRow(paper, parameters(network), macs(network, (3, side, side)))
 
 
 def _network(figure: PaperFigure) -> nn.Module:

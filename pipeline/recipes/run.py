@@ -26,7 +26,7 @@ MAX_TRIED = 128
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedStep:
     """What a dry run says of one step."""
 
     step: Step
@@ -37,7 +37,7 @@ class Planned:
         return f"{self.state:<6} {self.step.title}\n       {self.step.command}"
 
 
-def plan(recipe: Recipe, chosen: Sequence[Step], every: Sequence[Step]) -> list[Planned]:
+def plan(recipe: Recipe, chosen: Sequence[Step], every: Sequence[Step]) -> list[PlannedStep]:
     """The state of the chosen steps; nothing is written.
 
     A step is looked at only where all that it needs is done: until then it is to do.
@@ -57,7 +57,7 @@ def plan(recipe: Recipe, chosen: Sequence[Step], every: Sequence[Step]) -> list[
     for step in every:
         waits = any(states.get(title, "done") != "done" for title in step.needs)
         states[step.title] = "to do" if waits else step.state()
-    return [Planned(step, states[step.title]) for step in chosen]
+    return [PlannedStep(step, states[step.title]) for step in chosen]
 
 
 def run(recipe: Recipe, chosen: Sequence[Step], say: Callable[[str], None], jobs: int = 1) -> bool:

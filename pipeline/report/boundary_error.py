@@ -12,7 +12,7 @@ from pipeline.report import canvas
 from pipeline.report.console import console, print_failures
 
 if TYPE_CHECKING:
-    from pipeline.evaluation.boundary_error import Group, Measured, Report, Series
+    from pipeline.evaluation.boundary_error import ErrorGroup, ErrorReport, Measured, Series
 
 NAMES = {
     "chords": "N / 3 chords, largest",
@@ -31,7 +31,7 @@ _OTHERS = ("tab:blue", "tab:cyan", "tab:purple", "tab:green")
 _ACROSS = 4  # panels a row
 
 
-def print_errors(report: Report) -> None:
+def print_errors(report: ErrorReport) -> None:
     """A table a group: errors in pixels at the least and the most samples, and the slopes between."""
     out = console()
     out.print(report.title, soft_wrap=True)
@@ -64,7 +64,7 @@ def row(series: Series) -> list[str]:
     ]
 
 
-def describe(group: Group) -> str:
+def describe(group: ErrorGroup) -> str:
     """One line: how many curves, of what length and curvature, how near the bound is."""
     many = "1 curve" if group.curves == 1 else f"{group.curves} curves"
     text = f"{group.name}: {many} in crops of {group.side} px, mean length {group.length:.0f} px"
@@ -81,7 +81,7 @@ def _slope(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 
 
-def plot(reports: Report | list[Report], path: Path, writer: Writer | None = None) -> None:
+def plot(reports: ErrorReport | list[ErrorReport], path: Path, writer: Writer | None = None) -> None:
     """A panel a group: errors in pixels against N, both logarithmic, with guides of slope -1/2 and -2."""
     listed = reports if isinstance(reports, list) else [reports]
     groups = [group for report in listed for group in report.groups]
@@ -105,7 +105,7 @@ def plot(reports: Report | list[Report], path: Path, writer: Writer | None = Non
     canvas.save(figure, path, writer)
 
 
-def _panel(axes: Any, group: Group) -> None:
+def _panel(axes: Any, group: ErrorGroup) -> None:
     """The curves of one group."""
     adaptive = iter(_OTHERS * len(group.series))
     for series in group.series:
@@ -130,7 +130,7 @@ def _panel(axes: Any, group: Group) -> None:
     axes.tick_params(labelsize=7)
 
 
-def _guide(axes: Any, group: Group, method: str, exponent: float) -> None:
+def _guide(axes: Any, group: ErrorGroup, method: str, exponent: float) -> None:
     """A thin line of given slope, twice as high as the first point of a series, with the slope beside it."""
     found = next((series for series in group.series if series.method == method), None)
     if found is None or not found.points:

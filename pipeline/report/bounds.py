@@ -16,10 +16,10 @@ from pipeline.report.console import console, print_failures
 from pipeline.samplers.uniform import Uniform
 
 if TYPE_CHECKING:
-    from pipeline.evaluation.upper_bound import Report
+    from pipeline.evaluation.upper_bound import BoundReport
 
 
-def print_bounds(report: Report) -> None:
+def print_bounds(report: BoundReport) -> None:
     """One row a setting; the best figures of each resolution stand in bold."""
     facts = report.as_dict()
     rows = facts["settings"]
@@ -60,7 +60,7 @@ FIGURES: tuple[Callable[[dict[str, Any]], float | None], ...] = (
 """Of a row, in the order of the columns; None where there is nothing to measure."""
 
 
-def plot(report: Report, path: Path, writer: Writer | None = None) -> None:
+def plot(report: BoundReport, path: Path, writer: Writer | None = None) -> None:
     """Two panels: all classes and target classes."""
     figure = canvas.figure(10, 4.2)
     rows = report.rows()

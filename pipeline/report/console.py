@@ -21,7 +21,7 @@ from pipeline.units import human_bytes, human_seconds
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipeline.stages.check import Report
+    from pipeline.stages.check import CheckReport
     from pipeline.stages.damage import Finding
     from pipeline.stages.engine import Failure, Listener, Scheduler, Summary
     from pipeline.stages.plan import Estimate, Plan
@@ -179,7 +179,7 @@ def print_datasets(rows: Sequence[dict[str, Any]]) -> None:
     console().print(table)
 
 
-def print_check(report: Report) -> None:
+def print_check(report: CheckReport) -> None:
     """The pre-flight as a table."""
     facts = report.as_dict()
     out = console()

@@ -13,14 +13,14 @@ from pipeline.samplers.uniform import Uniform
 
 if TYPE_CHECKING:
     from pipeline.evaluation.comparison import Pair, Spread
-    from pipeline.evaluation.evaluate import Report
+    from pipeline.evaluation.evaluate import EvaluationReport
     from pipeline.evaluation.evaluations import Evaluations
 
 WIDTH = 130
 """Columns of the table of all networks where there is no terminal: no figure is broken over two lines."""
 
 
-def print_evaluation(report: Report) -> None:
+def print_evaluation(report: EvaluationReport) -> None:
     """The systems beside each other: figures of the whole split, then by class, then by size of objects."""
     facts = report.as_dict()
     rows = facts["systems"]

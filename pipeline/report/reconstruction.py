@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.datasets.base import VOID, Dataset
 from pipeline.marks import Writer
 from pipeline.report import canvas
-from pipeline.report.show import Scene
+from pipeline.report.show import ShownScene
 from pipeline.workspace.stores import lambda_name
 
 WRONG, WRONG_VOID = (214, 39, 40), (0, 0, 0)
@@ -19,7 +19,7 @@ WRONG, WRONG_VOID = (214, 39, 40), (0, 0, 0)
 
 def draw(
     dataset: Dataset,
-    scene: Scene,
+    scene: ShownScene,
     path: Path,
     grid: tuple[int, int],
     lam: float,
@@ -56,7 +56,7 @@ def draw(
 
 
 def _panels(
-    dataset: Dataset, scene: Scene, phi: NDArray[np.float64], resolution: int
+    dataset: Dataset, scene: ShownScene, phi: NDArray[np.float64], resolution: int
 ) -> list[tuple[str, NDArray[np.uint8], NDArray[np.float64] | None]]:
     from pipeline.geometry.interpolation import interpolate_label_map
     from pipeline.geometry.sampling import sample
@@ -77,7 +77,7 @@ def _panels(
     ]
 
 
-def _errors(scene: Scene, wrong: NDArray[np.bool_]) -> NDArray[np.uint8]:
+def _errors(scene: ShownScene, wrong: NDArray[np.bool_]) -> NDArray[np.uint8]:
     gray: NDArray[Any] = scene.picture.mean(axis=-1, keepdims=True)
     picture = np.broadcast_to(120 + gray * 0.5, scene.picture.shape).astype(np.uint8).copy()
     picture[wrong] = WRONG

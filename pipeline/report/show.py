@@ -17,7 +17,7 @@ from pipeline.workspace.stores import lambda_name
 
 
 @dataclass(frozen=True)
-class Scene:
+class ShownScene:
     """One crop of one frame."""
 
     frame: Frame
@@ -35,7 +35,7 @@ def load_scene(
     crop: int = 0,
     crops: int = 1,
     labels_only: bool = False,
-) -> Scene:
+) -> ShownScene:
     """Read one frame and find its boundaries; `labels_only` shows class colours in place of the image."""
     from pipeline.geometry.boundaries import target_boundaries
     from pipeline.geometry.crops import offsets
@@ -56,12 +56,12 @@ def load_scene(
     else:
         picture = dataset.read_image(frame)[window]
     title = f"{frame.name}, crop {crop} of {crops}" if crops > 1 else frame.name
-    return Scene(frame, title, train, boundary, picture, nearest_boundary(boundary, grid))
+    return ShownScene(frame, title, train, boundary, picture, nearest_boundary(boundary, grid))
 
 
 def draw_points(
     dataset: Dataset,
-    scene: Scene,
+    scene: ShownScene,
     path: Path,
     lambdas: Sequence[float],
     grid: tuple[int, int] = (8, 8),
@@ -79,13 +79,13 @@ def draw_points(
     draw(scene.picture, scene.boundary, rows, path, scene.title, writer)
 
 
-def _tensor(scene: Scene, grid: tuple[int, int], lam: float) -> NDArray[np.float64]:
+def _tensor(scene: ShownScene, grid: tuple[int, int], lam: float) -> NDArray[np.float64]:
     from pipeline.geometry.proposal import of_nearest
 
     return of_nearest(scene.b, grid, lam)
 
 
-def _coarse(scene: Scene, grid: tuple[int, int], lam: float) -> Panel:
+def _coarse(scene: ShownScene, grid: tuple[int, int], lam: float) -> Panel:
     from pipeline.geometry.energy import energy
     from pipeline.geometry.tensors import folded_cells
 
@@ -96,7 +96,7 @@ def _coarse(scene: Scene, grid: tuple[int, int], lam: float) -> Panel:
     return Panel(f"{grid[0]} x {grid[1]}, lambda {lambda_name(lam)}: {note}", phi)
 
 
-def _fine(scene: Scene, grid: tuple[int, int], lam: float, size: int) -> Panel:
+def _fine(scene: ShownScene, grid: tuple[int, int], lam: float, size: int) -> Panel:
     from pipeline.geometry.tensors import resize
 
     phi = _tensor(scene, grid, lam)

@@ -26,7 +26,7 @@ from pipeline.workspace import disk, stores
 
 
 @dataclass(frozen=True)
-class Options:
+class BoundaryOptions:
     """What shapes the boundary store of one split."""
 
     grid: tuple[int, int] = (8, 8)
@@ -63,7 +63,7 @@ def arrays(
 
 
 @dataclass(frozen=True)
-class Job:
+class BoundaryJob:
     """What every task of a run shares; small, since it travels to each of them."""
 
     dataset: Dataset
@@ -73,7 +73,7 @@ class Job:
     oversized: Mapping[int, str] = field(default_factory=dict)  # what to say of images there is no room for
 
 
-def run_blocks(job: Job, blocks: Sequence[tuple[int, int]], frames: Sequence[Frame]) -> BlockResult:
+def run_blocks(job: BoundaryJob, blocks: Sequence[tuple[int, int]], frames: Sequence[Frame]) -> BlockResult:
     """One task: the given blocks, whose frames follow each other in `frames`."""
     store = stores.open_in_task(job.path)
     failures: list[Failure] = []
@@ -90,7 +90,7 @@ def run_blocks(job: Job, blocks: Sequence[tuple[int, int]], frames: Sequence[Fra
 
 
 def _run_block(
-    job: Job, store: stores.Store, start: int, frames: Sequence[Frame]
+    job: BoundaryJob, store: stores.Store, start: int, frames: Sequence[Frame]
 ) -> tuple[list[Failure], sources.Stamps]:
     failures = []
     stamps = np.zeros((len(frames), sources.COLUMNS), np.uint64)
@@ -110,7 +110,7 @@ def _run_block(
     return failures, stamps
 
 
-def _process(job: Job, store: stores.Store, index: int, frame: Frame) -> FrameBoundaries:
+def _process(job: BoundaryJob, store: stores.Store, index: int, frame: Frame) -> FrameBoundaries:
     """One label map. Raises FileError for whatever its file brings about."""
     if index in job.oversized:
         raise FileError(job.oversized[index])
@@ -125,7 +125,7 @@ def _process(job: Job, store: stores.Store, index: int, frame: Frame) -> FrameBo
     return found
 
 
-def parameters(dataset: Dataset, split: str, options: Options) -> dict[str, Any]:
+def parameters(dataset: Dataset, split: str, options: BoundaryOptions) -> dict[str, Any]:
     """Everything that shapes the store, by name, as plain data."""
     plain: dict[str, Any] = json.loads(
         json.dumps(
@@ -147,7 +147,7 @@ def prepare(
     folder: stores.SplitFolder,
     dataset: Dataset,
     split: str,
-    options: Options,
+    options: BoundaryOptions,
     overwrite: bool = False,
     limit: int | None = None,
 ) -> tuple[Inputs, Plan]:
@@ -197,7 +197,7 @@ def _known(folder: stores.SplitFolder, dataset: Dataset, store: stores.Store | N
 def plan(
     folder: stores.SplitFolder,
     found: Inputs,
-    options: Options,
+    options: BoundaryOptions,
     known: Inputs | None = None,
     overwrite: bool = False,
 ) -> Plan:
@@ -263,7 +263,9 @@ def run(
         grid = todo.parameters["grid"]
         height, columns = store["packed"].shape[2:]
         oversized = found.too_large_for(height, 8 * columns)
-        job = Job(found.dataset, folder.boundaries.resolve(), (int(grid[0]), int(grid[1])), crops, oversized)
+        job = BoundaryJob(
+            found.dataset, folder.boundaries.resolve(), (int(grid[0]), int(grid[1])), crops, oversized
+        )
         tasks = [_task(job, blocks, found) for blocks in todo.tasks(images_per_task)]
         failures: list[Failure] = []
         with _stamps_kept(folder, todo) as keep:
@@ -280,7 +282,7 @@ def run(
         return summary
 
 
-def _task(job: Job, blocks: Sequence[tuple[int, int]], found: Inputs) -> engine.Block:
+def _task(job: BoundaryJob, blocks: Sequence[tuple[int, int]], found: Inputs) -> engine.Block:
     frames = [frame for start, stop in blocks for frame in found.frames[start:stop]]
     return engine.Block(partial(run_blocks, job, blocks, frames), engine.listed([f.name for f in frames]))
 
@@ -337,7 +339,7 @@ def estimate(found: Inputs, todo: Plan, scheduler: engine.Scheduler) -> Estimate
             inputs = {"count": images, "sha256": ""}
             stores.create(trial, todo.arrays, todo.parameters, todo.layout, inputs)
             empty = disk.bytes_below(trial)
-            job = Job(found.dataset, trial, grid, int(todo.parameters["crops"]))
+            job = BoundaryJob(found.dataset, trial, grid, int(todo.parameters["crops"]))
             _warm_up(job, frames)
             begun = time.perf_counter()
             run_blocks(job, [(0, images)], frames)
@@ -354,7 +356,7 @@ def estimate(found: Inputs, todo: Plan, scheduler: engine.Scheduler) -> Estimate
     )
 
 
-def _warm_up(job: Job, frames: Sequence[Frame]) -> None:
+def _warm_up(job: BoundaryJob, frames: Sequence[Frame]) -> None:
     """Load compiled code before the clock starts; a frame that cannot be read is met again on the clock."""
     with suppress(FileError):
         process_frame(job.dataset, frames[0], job.grid, job.crops)

@@ -35,7 +35,7 @@ class FrameCheck:
 
 
 @dataclass
-class Report:
+class CheckReport:
     """All of a split, added up."""
 
     dataset: Dataset
@@ -204,7 +204,7 @@ def run(
     scheduler: engine.Scheduler | None = None,
     listener: engine.Listener | None = None,
     decode: bool = False,
-) -> Report:
+) -> CheckReport:
     """Check a split; with `decode`, images are decoded whole. Raises AdaprepError when there is none."""
     frames = dataset.frames(split)[:limit]
     tasks = [
@@ -217,4 +217,4 @@ def run(
     title = f"checking {dataset.name}/{split}"
     summary = engine.run(tasks, scheduler or engine.Scheduler(), title, listener, len(frames))
     checked = [frame for value in summary.values for frame in value]
-    return Report(dataset, split, checked, summary.failures, dataset.notes(split))
+    return CheckReport(dataset, split, checked, summary.failures, dataset.notes(split))

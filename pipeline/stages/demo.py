@@ -33,12 +33,12 @@ def run(
     ok = True
     for split in ("train", "val"):
         folder = workspace.folder(dataset.name, split)
-        found, todo = boundaries.prepare(folder, dataset, split, boundaries.Options())
+        found, todo = boundaries.prepare(folder, dataset, split, boundaries.BoundaryOptions())
         summary = boundaries.run(folder, found, todo, scheduler, listener)
         show_summary(summary, folder.boundaries)
         ok &= summary.ok
         for lam in LAMBDAS:
-            solve = tensors.plan(folder, tensors.Options(lam))
+            solve = tensors.plan(folder, tensors.TensorOptions(lam))
             summary = tensors.run(folder, solve, scheduler, listener)
             show_summary(summary, solve.path)
             ok &= summary.ok

@@ -30,7 +30,7 @@ from pipeline.workspace import disk, stores
 
 
 @dataclass(frozen=True)
-class Job:
+class SampleJob:
     """What every task of a run shares."""
 
     dataset: Dataset
@@ -41,7 +41,7 @@ class Job:
     tensors: dict[tuple[Grid, float], Path]  # tensor stores by grid and lambda
 
 
-def run_block(job: Job, start: int, frames: Sequence[Frame], names: frozenset[str]) -> BlockResult:
+def run_block(job: SampleJob, start: int, frames: Sequence[Frame], names: frozenset[str]) -> BlockResult:
     """One task: the named outputs of one block of images."""
     source = stores.open_in_task(job.boundaries, mode="r")
     status = source["status"][start : start + len(frames)]
@@ -77,7 +77,7 @@ def run_block(job: Job, start: int, frames: Sequence[Frame], names: frozenset[st
 
 
 def _make(
-    job: Job, frame: Frame, outputs: Sequence[Output], proposals: Stored
+    job: SampleJob, frame: Frame, outputs: Sequence[Output], proposals: Stored
 ) -> list[dict[str, NDArray[Any]]]:
     """The arrays of every output for one frame. Raises FileError for whatever its files bring about."""
     with engine.one_image(frame.image):
@@ -275,7 +275,7 @@ def wanted(outputs: Sequence[Output], plans: Sequence[Plan]) -> dict[tuple[int, 
     return dict(sorted(blocks.items()))
 
 
-def make_job(folder: stores.SplitFolder, dataset: Dataset, outputs: Sequence[Output]) -> Job:
+def make_job(folder: stores.SplitFolder, dataset: Dataset, outputs: Sequence[Output]) -> SampleJob:
     source = stores.open_store(folder.boundaries, mode="r")
     tensors = {
         key: folder.tensors(*key).resolve()
@@ -284,7 +284,7 @@ def make_job(folder: stores.SplitFolder, dataset: Dataset, outputs: Sequence[Out
         for key in output.sampler.proposals
     }
     crops = int(source.parameters["crops"])
-    return Job(
+    return SampleJob(
         dataset, folder.boundaries.resolve(), folder_of(folder).resolve(), crops, tuple(outputs), tensors
     )
 

@@ -20,7 +20,7 @@ from pipeline.workspace import disk, stores
 
 
 @dataclass(frozen=True)
-class Options:
+class TensorOptions:
     """What shapes one tensor store. `grid` and `crops` default to the boundary store's own."""
 
     lam: float = 1.0
@@ -81,7 +81,7 @@ def arrays(crops: int, grid: tuple[int, int]) -> dict[str, stores.ArraySpec]:
     }
 
 
-def plan(folder: stores.SplitFolder, options: Options, overwrite: bool = False) -> Plan:
+def plan(folder: stores.SplitFolder, options: TensorOptions, overwrite: bool = False) -> Plan:
     """What is left to solve for one split and one lambda; nothing is written.
 
     Raises
@@ -115,7 +115,7 @@ def plan(folder: stores.SplitFolder, options: Options, overwrite: bool = False) 
 
 
 @dataclass(frozen=True)
-class Job:
+class TensorJob:
     """What every task of a run shares."""
 
     boundaries: Path
@@ -123,7 +123,7 @@ class Job:
     lam: float
 
 
-def run_blocks(job: Job, blocks: Sequence[tuple[int, int]]) -> BlockResult:
+def run_blocks(job: TensorJob, blocks: Sequence[tuple[int, int]]) -> BlockResult:
     """One task: solve the given blocks."""
     source, store = stores.open_in_task(job.boundaries, mode="r"), stores.open_in_task(job.path)
     folded = 0
@@ -134,7 +134,7 @@ def run_blocks(job: Job, blocks: Sequence[tuple[int, int]]) -> BlockResult:
     return BlockResult(blocks[0][0], blocks[0][0] + count, (), folded)
 
 
-def _run_block(job: Job, source: stores.Store, store: stores.Store, start: int, stop: int) -> int:
+def _run_block(job: TensorJob, source: stores.Store, store: stores.Store, start: int, stop: int) -> int:
     b, has = nearest_of(source, start, stop, store["b"].shape[1:])
     solved = solve_block(b, has, job.lam)
     store.write_block(
@@ -195,7 +195,7 @@ def run(
         status = np.zeros(todo.total, np.uint8)
         status[: source.count] = source.status()
         ready = [(i, j) for i, j in todo.todo if (status[i:j] != stores.TODO).all()]
-        job = Job(folder.boundaries.resolve(), todo.path.resolve(), float(todo.parameters["lambda"]))
+        job = TensorJob(folder.boundaries.resolve(), todo.path.resolve(), float(todo.parameters["lambda"]))
         ready_plan = replace(todo, todo=tuple(ready))
         tasks = [_task(job, blocks) for blocks in ready_plan.tasks(images_per_task)]
         summary = engine.run(tasks, scheduler, todo.title, listener, ready_plan.images)
@@ -205,7 +205,7 @@ def run(
     return summary
 
 
-def _task(job: Job, blocks: Sequence[tuple[int, int]]) -> engine.Block:
+def _task(job: TensorJob, blocks: Sequence[tuple[int, int]]) -> engine.Block:
     numbers = ", ".join(f"{start} to {stop - 1}" for start, stop in blocks)
     return engine.Block(partial(run_blocks, job, blocks), f"images {numbers} of {job.boundaries}")
 

@@ -35,14 +35,14 @@ class Hooks:
     """How the command line hears of what happens; all silent by default, and in processes but the first."""
 
     sampling: Callable[[], engine.Listener] = engine.Silent
-    fitting: Callable[[], progress.Listener] = progress.Silent
+    fitting: Callable[[], progress.FitListener] = progress.SilentFit
     sampled: Callable[[Summary, Path], None] = lambda summary, path: None
     trained: Callable[[Result], None] = lambda result: None
     waiting: Callable[[str], None] = lambda message: None
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedRun:
     """What a dry run says of one network."""
 
     name: str
@@ -95,7 +95,7 @@ def run(
 
 def plan(
     space: stores.Workspace, dataset: str | None, request: Request, root: Path | None = None
-) -> list[Planned]:
+) -> list[PlannedRun]:
     """What `run` would do; nothing is written. Raises as `run`."""
     check(request)
     splits = prepare.open_splits(space, dataset, request.splits, root)
@@ -109,13 +109,13 @@ def plan(
         )
         if network == "base" and "auxiliary" in request.wanted and not part.ready():
             note = "samples with the auxiliary network, once that is trained"
-            planned.append(Planned(part.name, part.path, "new", part.schedule, note=note))
+            planned.append(PlannedRun(part.name, part.path, "new", part.schedule, note=note))
             continue
         todo = prepare.plan(splits, part.outputs())
         state: State = "new"
         if not any(sampling.images for sampling in todo):
             state = part.run().state(request.overwrite)
-        planned.append(Planned(part.name, part.path, state, part.schedule, todo))
+        planned.append(PlannedRun(part.name, part.path, state, part.schedule, todo))
     return planned
 
 

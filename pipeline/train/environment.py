@@ -16,7 +16,7 @@ MAX_PROCESSES = 1 << 16
 
 
 @dataclass(frozen=True)
-class Place:
+class ProcessPlace:
     """Which of the processes that train together this one is."""
 
     rank: int = 0
@@ -39,7 +39,7 @@ def local_size(environment: Mapping[str, str] | None = None) -> int:
     return _number(given, "LOCAL_WORLD_SIZE", count, 1, count, "") if count > 1 else 1
 
 
-def read(environment: Mapping[str, str] | None = None) -> Place:
+def read(environment: Mapping[str, str] | None = None) -> ProcessPlace:
     """The place that WORLD_SIZE, RANK and so on name; alone where WORLD_SIZE is not set, empty, or 1.
 
     Raises
@@ -50,7 +50,7 @@ def read(environment: Mapping[str, str] | None = None) -> Place:
     given = os.environ if environment is None else environment
     count = size(given)
     if count == 1:
-        return Place()
+        return ProcessPlace()
     start = (
         f"WORLD_SIZE={count} says that {count} processes train together. To train in this one alone: "
         f"unset WORLD_SIZE. To train in {count}: torchrun --nproc-per-node {count} -m cli train ..."
@@ -62,7 +62,7 @@ def read(environment: Mapping[str, str] | None = None) -> Place:
     _number(given, "MASTER_PORT", 0, 0, 65535, start)
     local = _number(given, "LOCAL_RANK", 0, 0, count - 1, start)
     seconds = _number(given, "ADAPREP_PROCESSES_TIMEOUT", int(JOINING), 1, 10**7, "Give seconds.")
-    return Place(rank, count, local, local_size(given), float(seconds))
+    return ProcessPlace(rank, count, local, local_size(given), float(seconds))
 
 
 def _number(given: Mapping[str, str], name: str, usual: int, least: int, most: int, advice: str) -> int:

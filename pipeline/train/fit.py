@@ -29,7 +29,7 @@ from pipeline.train.data import Augmentation, Batch, StoreDataset, loader
 from pipeline.train.history import History
 from pipeline.train.memory import explained
 from pipeline.train.processes import Processes
-from pipeline.train.progress import Listener, Silent
+from pipeline.train.progress import FitListener, SilentFit
 from pipeline.train.settings import Schedule
 from pipeline.train.validation import NotNumbersError
 from pipeline.workspace.runs import Result, Run
@@ -85,7 +85,9 @@ class Where:
     bfloat16: bool = False  # in the forward pass; losses, weights and their updates stay in float32
 
 
-def fit(task: Task, schedule: Schedule, run: Run, where: Where, listener: Listener | None = None) -> Result:
+def fit(
+    task: Task, schedule: Schedule, run: Run, where: Where, listener: FitListener | None = None
+) -> Result:
     """Fit a network from where its run's folder says, to the end.
 
     Parameters
@@ -112,14 +114,14 @@ def fit(task: Task, schedule: Schedule, run: Run, where: Where, listener: Listen
         The loss is no longer a number, memory is short, the batch does not suit the data or the processes,
         or `last.pt` belongs to something else. What was saved before is kept.
     """
-    return _Fit(task, schedule, run, where, listener or Silent()).run_all()
+    return _Fit(task, schedule, run, where, listener or SilentFit()).run_all()
 
 
 class _Fit:
-    def __init__(self, task: Task, schedule: Schedule, run: Run, where: Where, listener: Listener) -> None:
+    def __init__(self, task: Task, schedule: Schedule, run: Run, where: Where, listener: FitListener) -> None:
         self.task, self.schedule, self.run, self.where = task, schedule, run, where
         self.processes, self.device = where.processes, where.device
-        self.listener: Listener = listener if self.processes.first else Silent()
+        self.listener: FitListener = listener if self.processes.first else SilentFit()
         self.augmentation = Augmentation(**schedule.augmentation)
         self.batches = share_out(task.data, schedule, self.processes)
         self.steps = len(self.batches) * schedule.epochs

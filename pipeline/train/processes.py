@@ -18,7 +18,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from pipeline.errors import AdaprepError
 from pipeline.train import environment
-from pipeline.train.environment import Place
+from pipeline.train.environment import ProcessPlace
 
 PATIENCE = timedelta(days=14)
 """How long processes wait while the first one samples images."""
@@ -98,7 +98,7 @@ def started(device: str) -> Iterator[tuple[Processes, torch.device]]:
         distributed.destroy_process_group()
 
 
-def _join(place: Place, backend: str) -> None:
+def _join(place: ProcessPlace, backend: str) -> None:
     """Wait for the other processes, for minutes at most; once joined they wait for each other for long."""
     where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
     about = f"process {place.rank + 1} of {place.size} (WORLD_SIZE={place.size}, RANK={place.rank})"

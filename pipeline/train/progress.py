@@ -15,7 +15,7 @@ EVERY = 60.0
 """Seconds between the lines of a log."""
 
 
-class Listener(Protocol):
+class FitListener(Protocol):
     """Hears how a fit goes on."""
 
     def started(self, title: str, epochs: int, steps: int, done: int) -> None: ...
@@ -24,7 +24,7 @@ class Listener(Protocol):
     def finished(self) -> None: ...
 
 
-class Silent:
+class SilentFit:
     """A listener that says nothing."""
 
     def started(self, title: str, epochs: int, steps: int, done: int) -> None: ...
@@ -49,7 +49,7 @@ class _Words:
         self.figures = f" {name.replace('_', ' ')} {value:.4f}"
 
 
-class ProgressLine(_Words):
+class FitProgressLine(_Words):
     """A bar with the words and the time left."""
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class ProgressLine(_Words):
         self.progress.remove_task(self.task)
 
 
-class LogLines(_Words):
+class FitLogLines(_Words):
     """The same in words, a line a minute: nothing of what is over sooner."""
 
     def __init__(self, every: float = EVERY) -> None:
@@ -101,6 +101,6 @@ class LogLines(_Words):
     def finished(self) -> None: ...
 
 
-def listener() -> Listener:
+def listener() -> FitListener:
     """A progress line on a terminal, a line a minute elsewhere."""
-    return ProgressLine() if sys.stderr.isatty() else LogLines()
+    return FitProgressLine() if sys.stderr.isatty() else FitLogLines()

@@ -15,7 +15,7 @@ from cli import main
 from pipeline.datasets import registry
 from pipeline.errors import AdaprepError
 from pipeline.evaluation import upper_bound
-from pipeline.evaluation.upper_bound import Setting
+from pipeline.evaluation.upper_bound import BoundSetting
 from pipeline.stages import engine
 from tests.conftest import shared
 
@@ -114,7 +114,7 @@ def test_uniform_on_camvid_agrees_with_an_independent_computation() -> None:
 
 def test_camvid_figures_stay_as_documented() -> None:
     dataset = registry.load("camvid", shared("camvid"))
-    wanted = [Setting(64), Setting(64, (8, 8), 1.0)]
+    wanted = [BoundSetting(64), BoundSetting(64, (8, 8), 1.0)]
     uniform, adaptive = upper_bound.run(dataset, "val", dataset.frames("val"), wanted).rows()
     assert uniform["miou"] == pytest.approx(0.832, abs=0.002)
     assert uniform["target_miou"] == pytest.approx(0.816, abs=0.002)

@@ -155,7 +155,7 @@ def test_the_sound_lines_of_a_history_are_kept(tmp_path: Path, data: bytes, rows
     path.write_bytes(data)
     found, lost = results.parse_history(path)
     assert (len(found), lost) == (rows, dropped)
-    run = collect.Run("r", {"network": "base"}, {}, {}, found, None)
+    run = collect.RunFacts("r", {"network": "base"}, {}, {}, found, None)
     assert all(np.isfinite(value) for _, value in run.curve("loss"))
 
 

@@ -27,22 +27,22 @@ def run_boundaries(
     space: Path,
     dataset: Dataset,
     split: str = "train",
-    options: boundaries.Options | None = None,
+    options: boundaries.BoundaryOptions | None = None,
     where: engine.Scheduler = ONE,
     limit: int | None = None,
     overwrite: bool = False,
     block_size: int | None = None,
 ) -> tuple[stores.SplitFolder, engine.Summary]:
     folder = stores.Workspace(space).folder(dataset.name, split)
-    chosen = options or boundaries.Options()
+    chosen = options or boundaries.BoundaryOptions()
     found, todo = boundaries.prepare(folder, dataset, split, chosen, overwrite, limit)
     return folder, boundaries.run(folder, found, todo, where, images_per_task=block_size)
 
 
 def run_tensors(
-    folder: stores.SplitFolder, options: tensors.Options | None = None, where: engine.Scheduler = ONE
+    folder: stores.SplitFolder, options: tensors.TensorOptions | None = None, where: engine.Scheduler = ONE
 ) -> tuple[stores.Store, engine.Summary]:
-    todo = tensors.plan(folder, options or tensors.Options())
+    todo = tensors.plan(folder, options or tensors.TensorOptions())
     summary = tensors.run(folder, todo, where)
     return stores.open_store(todo.path), summary
 
@@ -74,7 +74,7 @@ def test_tensors_minimise_the_energy_and_are_uniform_without_boundary(
     Image.new("L", (56, 40), 0).save(yaml.parent / "labels" / "train" / "0004.png")
     dataset = registry.load(str(yaml))
     folder, _ = run_boundaries(tmp_path / "w", dataset)
-    store, summary = run_tensors(folder, tensors.Options(0.5))
+    store, summary = run_tensors(folder, tensors.TensorOptions(0.5))
     assert summary.images == 9
     phi, has, b = store["phi"][:], store["has_boundary"][:], store["b"][:]
     assert not has[4].any()
@@ -97,11 +97,11 @@ def test_another_grid_and_crop_count_need_no_label_map(
 ) -> None:
     yaml = make_blobs(train=6, size=size)
     dataset = registry.load(str(yaml))
-    direct, _ = run_boundaries(tmp_path / "direct", dataset, options=boundaries.Options((5, 11), 3))
+    direct, _ = run_boundaries(tmp_path / "direct", dataset, options=boundaries.BoundaryOptions((5, 11), 3))
     folder, _ = run_boundaries(tmp_path / "w", dataset)
     for path in (yaml.parent / "labels").rglob("*.png"):
         path.unlink()
-    again, _ = run_tensors(folder, tensors.Options(1.0, (5, 11), 3))
+    again, _ = run_tensors(folder, tensors.TensorOptions(1.0, (5, 11), 3))
     expected, _ = run_tensors(direct)
     for name in ("phi", "b", "has_boundary", "data", "smoothness", "folded"):
         assert np.array_equal(again[name][:], expected[name][:], equal_nan=name == "b"), name
@@ -122,12 +122,12 @@ def test_a_second_run_does_nothing(make_blobs: MakeBlobs, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (boundaries.Options((4, 4)), r"grid: \[8, 8\] in the store, \[4, 4\] asked for"),
-        (boundaries.Options(crops=2), "crops: 5 in the store, 2 asked for"),
+        (boundaries.BoundaryOptions((4, 4)), r"grid: \[8, 8\] in the store, \[4, 4\] asked for"),
+        (boundaries.BoundaryOptions(crops=2), "crops: 5 in the store, 2 asked for"),
     ],
 )
 def test_changed_options_are_refused(
-    make_blobs: MakeBlobs, tmp_path: Path, options: boundaries.Options, message: str
+    make_blobs: MakeBlobs, tmp_path: Path, options: boundaries.BoundaryOptions, message: str
 ) -> None:
     dataset = registry.load(str(make_blobs()))
     run_boundaries(tmp_path / "w", dataset)
@@ -195,7 +195,7 @@ def test_a_label_map_that_changed_is_done_again(make_blobs: MakeBlobs, tmp_path:
     labels = np.zeros((40, 56), np.uint8)
     labels[10:30, 20:40] = 1
     Image.fromarray(labels).save(yaml.parent / "labels" / "train" / "0009.png")
-    todo = boundaries.prepare(folder, dataset, "train", boundaries.Options())[1]
+    todo = boundaries.prepare(folder, dataset, "train", boundaries.BoundaryOptions())[1]
     assert todo.todo == ((8, 10),)
     assert "1 changed on disk since and are done again" in todo.reasons
     run_boundaries(tmp_path / "w", dataset)
@@ -227,8 +227,8 @@ def test_tensors_wait_for_boundaries(make_blobs: MakeBlobs, tmp_path: Path) -> N
     dataset = registry.load(str(make_blobs(train=19)))
     folder = stores.Workspace(tmp_path / "w").folder(dataset.name, "train")
     with pytest.raises(AdaprepError, match="no boundaries to solve from. Run: adaprep boundaries --dataset"):
-        tensors.plan(folder, tensors.Options())
-    found, todo = boundaries.prepare(folder, dataset, "train", boundaries.Options())
+        tensors.plan(folder, tensors.TensorOptions())
+    found, todo = boundaries.prepare(folder, dataset, "train", boundaries.BoundaryOptions())
     boundaries.run(folder, found, replace(todo, todo=todo.todo[:1]), ONE)
     store, summary = run_tensors(folder)
     assert summary.images == 8

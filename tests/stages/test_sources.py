@@ -29,14 +29,14 @@ ONE = engine.Scheduler(threads=1)
 def prepare(space: Path, yaml: Path) -> tuple[stores.SplitFolder, listing.Inputs, boundaries.Plan]:
     dataset = registry.load(str(yaml))
     folder = stores.Workspace(space).folder(dataset.name, "train")
-    return folder, *boundaries.prepare(folder, dataset, "train", boundaries.Options())
+    return folder, *boundaries.prepare(folder, dataset, "train", boundaries.BoundaryOptions())
 
 
 def run_all(space: Path, yaml: Path) -> tuple[stores.SplitFolder, engine.Summary]:
     """Boundaries, tensors and samples; the summary is that of the boundaries."""
     folder, found, todo = prepare(space, yaml)
     summary = boundaries.run(folder, found, todo, ONE)
-    tensors.run(folder, tensors.plan(folder, tensors.Options()), ONE)
+    tensors.run(folder, tensors.plan(folder, tensors.TensorOptions()), ONE)
     wanted: list[outputs.Output] = [outputs.Sampled(16, Proposals())]
     samples.run(folder, found, wanted, samples.plan(folder, wanted), ONE)
     return folder, summary
@@ -327,7 +327,7 @@ def test_an_overwrite_that_was_killed_does_not_mix_lists(make_blobs: MakeBlobs, 
     listing.list_inputs(dataset, "train").save(folder)  # and killed before the store was replaced
     with pytest.raises(AdaprepError, match=r"inputs: .*are not the 10 in the store(.|\n)*--overwrite"):
         prepare(tmp_path / "w", yaml)
-    again, todo = boundaries.prepare(folder, dataset, "train", boundaries.Options(), overwrite=True)
+    again, todo = boundaries.prepare(folder, dataset, "train", boundaries.BoundaryOptions(), overwrite=True)
     boundaries.run(folder, again, todo, ONE)
     assert all(f.ok for f in verify.run(folder, None))
 
@@ -339,9 +339,9 @@ def test_a_lost_list_is_made_again_of_a_store_that_holds_the_first_images_only(
     dataset = registry.load(str(yaml))
     folder = stores.Workspace(tmp_path / "w").folder(dataset.name, "train")
     for limit in (12, 5, 16):
-        found, todo = boundaries.prepare(folder, dataset, "train", boundaries.Options(), limit=limit)
+        found, todo = boundaries.prepare(folder, dataset, "train", boundaries.BoundaryOptions(), limit=limit)
         boundaries.run(folder, found, todo, ONE)
         folder.inputs.unlink()
         shutil.rmtree(folder.spare)
-    found, todo = boundaries.prepare(folder, dataset, "train", boundaries.Options(), limit=3)
+    found, todo = boundaries.prepare(folder, dataset, "train", boundaries.BoundaryOptions(), limit=3)
     assert (len(found), todo.todo, todo.action) == (16, (), "resume")

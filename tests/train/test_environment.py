@@ -17,12 +17,12 @@ FOUND = {"RANK": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
 
 @pytest.mark.parametrize("given", [{}, {"WORLD_SIZE": ""}, {"WORLD_SIZE": "1"}, {"RANK": "3"}])
 def test_alone_unless_several_are_named(given: dict[str, str]) -> None:
-    assert environment.read(given) == environment.Place()
+    assert environment.read(given) == environment.ProcessPlace()
 
 
 def test_torchrun_names_all() -> None:
     given = {**FOUND, "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2", "LOCAL_RANK": "1"}
-    assert environment.read(given) == environment.Place(1, 4, 1, 2)
+    assert environment.read(given) == environment.ProcessPlace(1, 4, 1, 2)
 
 
 def test_all_share_a_machine_where_nothing_says_otherwise() -> None:

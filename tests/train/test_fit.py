@@ -26,7 +26,7 @@ from pipeline.evaluation.upper_bound import load_truth  # noqa: E402
 from pipeline.networks import checkpoint  # noqa: E402
 from pipeline.networks.unet import UNet  # noqa: E402
 from pipeline.train import command, prepare, settings  # noqa: E402
-from pipeline.train.progress import Silent  # noqa: E402
+from pipeline.train.progress import SilentFit  # noqa: E402
 from pipeline.workspace import results  # noqa: E402
 
 MakeBlobs = Callable[..., Path]
@@ -166,7 +166,7 @@ class Stop(Exception):
     pass
 
 
-class Interrupting(Silent):
+class Interrupting(SilentFit):
     """Raises at its n-th look at the losses."""
 
     def __init__(self, looks: int) -> None:

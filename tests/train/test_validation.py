@@ -35,7 +35,7 @@ def sampled_split(
     make_blobs: MakeBlobs, space: Path, output: outputs.Sampled, crops: int | None = None
 ) -> tuple[stores.SplitFolder, StoreDataset]:
     dataset = registry.load(str(make_blobs(val=5)))
-    folder, _ = run_boundaries(space, dataset, "val", boundaries.Options(crops=crops))
+    folder, _ = run_boundaries(space, dataset, "val", boundaries.BoundaryOptions(crops=crops))
     run_tensors(folder)
     run_samples(folder, [output])
     return folder, StoreDataset(sampled(folder.path / "samples" / f"{output.name}.zarr"))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pipeline.datasets.base import Dataset, Frame
     from pipeline.evaluation.examples import Example
     from pipeline.report.page.document import Document
-    from pipeline.report.page.scenes import Panel
+    from pipeline.report.page.scenes import PagePanel
 
 PAGE = "index.html"
 
@@ -175,5 +175,5 @@ def _render(made: Document, shows: str) -> str:
     )
 
 
-def _data_uri(panel: Panel) -> str:
+def _data_uri(panel: PagePanel) -> str:
     return f"data:{panel.kind};base64,{base64.b64encode(panel.data).decode()}"

@@ -9,8 +9,8 @@ from typing import Any
 from pipeline.evaluation.comparison import Spread, size_recall, trimap
 from pipeline.names import safe_component
 from pipeline.report.page import paper
-from pipeline.report.page.collect import Facts, Run
-from pipeline.report.page.compare import Gain, System
+from pipeline.report.page.collect import Facts, RunFacts
+from pipeline.report.page.compare import ComparedSystem, Gain
 from pipeline.report.page.drawing import Axes, Chart, Line, draw_bars, draw_lines
 from pipeline.report.page.tables import BINS, is_uniform, kind_of
 from pipeline.samplers import registry
@@ -30,7 +30,7 @@ def _bounds(spreads: Sequence[Spread], scale: float = 1.0) -> dict[str, Any]:
     }
 
 
-def _look(system: System, others: Sequence[System]) -> dict[str, Any]:
+def _look(system: ComparedSystem, others: Sequence[ComparedSystem]) -> dict[str, Any]:
     """Of a line: colour by sampler; dashes and marker too while each sampler has one line, else by place."""
     lines = dict.fromkeys((s.line, s.group.sampler) for s in others)
     family = system.group.kind.style
@@ -39,14 +39,14 @@ def _look(system: System, others: Sequence[System]) -> dict[str, Any]:
     return {"style": family if alone else place, "family": family}
 
 
-def _name(system: System, systems: Sequence[System]) -> str:
+def _name(system: ComparedSystem, systems: Sequence[ComparedSystem]) -> str:
     several = len({s.group.architecture for s in systems}) > 1
     return (
         f"{system.group.architecture},\n{system.sampler}" if several else system.sampler.replace(" (", "\n(")
     )
 
 
-def cost(systems: Sequence[System]) -> list[Chart]:
+def cost(systems: Sequence[ComparedSystem]) -> list[Chart]:
     """MIoU against multiply-adds of the whole system, a curve a sampler, a point a resolution."""
     charts = []
     for key, title, short in MEASURES:
@@ -156,7 +156,7 @@ def _gain_name(gain: Gain, gains: Sequence[Gain]) -> str:
     return "\n".join([*gain.ours.line.split(", "), pixels]) if several else pixels
 
 
-def _bin_names(system: System) -> list[str]:
+def _bin_names(system: ComparedSystem) -> list[str]:
     bins = system.first["recall_by_size"]
     return [f"{i}\n≤ {_pixels(b['pixels'][1])}" for i, b in enumerate(bins, 1)]
 
@@ -167,7 +167,7 @@ def _pixels(count: int) -> str:
     )
 
 
-def recall(gains: Sequence[Gain], systems: Sequence[System]) -> list[Chart]:
+def recall(gains: Sequence[Gain], systems: Sequence[ComparedSystem]) -> list[Chart]:
     """Recall by size of objects: absolute, a chart a resolution; then all relative to the baseline."""
     charts = []
     for key in dict.fromkeys(gain.ours.key for gain in gains):
@@ -314,7 +314,7 @@ def training(facts: Facts) -> list[Chart]:
     return charts + _auxiliary_losses(facts.runs)
 
 
-def _curves(runs: Sequence[Run], column: str, word: Any) -> list[Line]:
+def _curves(runs: Sequence[RunFacts], column: str, word: Any) -> list[Line]:
     """A thin line a run; the first of each sampler bears the name."""
     lines: list[Line] = []
     for run in runs:
@@ -331,7 +331,7 @@ def _thin(label: str, points: Sequence[tuple[float, float]], style: int) -> Line
     return Line(label, [x for x, _ in points], [y for _, y in points], style=style, thin=True)
 
 
-def _auxiliary_losses(runs: Sequence[Run]) -> list[Chart]:
+def _auxiliary_losses(runs: Sequence[RunFacts]) -> list[Chart]:
     """Losses of the auxiliary networks on validation, beside what always predicting u would lose."""
     lines: list[Line] = []
     for run in (r for r in runs if r.network == "auxiliary"):

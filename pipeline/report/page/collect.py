@@ -25,7 +25,7 @@ COUNTED = 60
 
 
 @dataclass(frozen=True)
-class Run:
+class RunFacts:
     """One training run, complete or not."""
 
     name: str
@@ -93,7 +93,7 @@ class Facts:
     splits: tuple[SplitFacts, ...]  # the reported one among them
     evaluations: list[dict[str, Any]]
     bound: dict[str, Any] | None
-    runs: list[Run]
+    runs: list[RunFacts]
     shares: dict[str, Shares]  # by split; without those whose label maps cannot be read
     damaged: tuple[str, ...] = ()  # a sentence for every file of the workspace that cannot be used
 
@@ -243,7 +243,7 @@ def _bound(space: stores.Workspace, dataset: str, split: str, damaged: list[str]
         return None
 
 
-def _runs(space: stores.Workspace, dataset: str, damaged: list[str]) -> list[Run]:
+def _runs(space: stores.Workspace, dataset: str, damaged: list[str]) -> list[RunFacts]:
     """All runs; what of them is damaged is left out, and a sentence about it goes to `damaged`."""
     found = []
     for folder in space.runs(dataset):
@@ -259,7 +259,7 @@ def _runs(space: stores.Workspace, dataset: str, damaged: list[str]) -> list[Run
     return found
 
 
-def _run(folder: stores.RunFolder, damaged: list[str]) -> Run:
+def _run(folder: stores.RunFolder, damaged: list[str]) -> RunFacts:
     """One run; without its history if that is damaged. Raises AdaprepError where anything else is."""
     about, ended = results.about_run(folder), results.result_of(folder)
     rows: list[dict[str, str]] = []
@@ -270,7 +270,7 @@ def _run(folder: stores.RunFolder, damaged: list[str]) -> Run:
     except AdaprepError as error:
         damaged.append(str(error))
     versions, machine = about.get("versions", {}), about.get("machine", {})
-    return Run(folder.name, about["settings"], versions, machine, rows, ended)
+    return RunFacts(folder.name, about["settings"], versions, machine, rows, ended)
 
 
 def seeds(facts: Sequence[dict[str, Any]]) -> list[int]:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.report.page.collect import Facts, Run
+from pipeline.report.page.collect import Facts, RunFacts
 from pipeline.samplers import registry
 from pipeline.workspace.stores import lambda_name
 
@@ -74,11 +74,11 @@ def _bound(facts: Facts) -> str:
     return f"adaprep upper-bound --split {facts.split} --resolution {resolutions}{chosen} --save"
 
 
-def _ordered(runs: Sequence[Run]) -> list[Run]:
+def _ordered(runs: Sequence[RunFacts]) -> list[RunFacts]:
     return sorted(runs, key=lambda r: (r.network, r.settings["seed"], int(r.settings["resolution"]), r.name))
 
 
-def _train(run: Run, facts: Facts) -> str:
+def _train(run: RunFacts, facts: Facts) -> str:
     """The command of one run; options at their defaults that never change are left out."""
     about = run.settings
     parts = [f"adaprep train --network {run.network}"]
@@ -108,12 +108,12 @@ def _train(run: Run, facts: Facts) -> str:
     return " ".join(parts)
 
 
-def _usual(run: Run) -> str:
+def _usual(run: RunFacts) -> str:
     """The precision that `--precision auto` chose on the run's device."""
     return "float32" if run.machine.get("device") == "cpu" else "bfloat16"
 
 
-def _sampled_by(run: Run, facts: Facts) -> str:
+def _sampled_by(run: RunFacts, facts: Facts) -> str:
     """The auxiliary network that sampled for a base network; its checkpoint, where names do not say which."""
     wanted = run.settings["auxiliary"]
     found = [r for r in facts.runs if r.network == "auxiliary" and (r.result or {}).get("weights") == wanted]
@@ -126,7 +126,7 @@ def _sampled_by(run: Run, facts: Facts) -> str:
     return options
 
 
-def _end(run: Run) -> str:
+def _end(run: RunFacts) -> str:
     """Seed and tag."""
     return f"seed{run.settings['seed']}" + run.name.partition(f"-seed{run.settings['seed']}")[2]
 

@@ -19,7 +19,7 @@ SAME_COST = 0.05
 
 
 @dataclass(frozen=True)
-class System:
+class ComparedSystem:
     """Runs that differ in nothing but their seeds, with the words that stand for them."""
 
     group: Group
@@ -59,8 +59,8 @@ class System:
 class Gain:
     """A system beside the uniform baseline of the same architecture, of the same resolution or cost."""
 
-    ours: System
-    baseline: System
+    ours: ComparedSystem
+    baseline: ComparedSystem
 
     @cached_property
     def pair(self) -> Pair:
@@ -92,16 +92,18 @@ class Gain:
         return self.pair.paired
 
 
-def systems(found: Iterable[dict[str, Any]], trainings: Mapping[str, Training] | None = None) -> list[System]:
+def systems(
+    found: Iterable[dict[str, Any]], trainings: Mapping[str, Training] | None = None
+) -> list[ComparedSystem]:
     """The evaluations that measured something, by architecture and resolution; the baseline last."""
     groups = comparison.groups(found, trainings)
-    chosen = [System(*pair) for pair in zip(groups, comparison.words(groups), strict=True)]
+    chosen = [ComparedSystem(*pair) for pair in zip(groups, comparison.words(groups), strict=True)]
     return sorted(
         chosen, key=lambda s: (*s.key, s.role == Uniform.role, registry.place(s.group.sampler), s.word)
     )
 
 
-def gains(of: Sequence[System], role: str = Predicted.role) -> list[Gain]:
+def gains(of: Sequence[ComparedSystem], role: str = Predicted.role) -> list[Gain]:
     """Every system of a role that has a baseline: of the same tag, else the only one or the untagged."""
     by_group = {id(system.group): system for system in of}
     found = []
@@ -112,7 +114,7 @@ def gains(of: Sequence[System], role: str = Predicted.role) -> list[Gain]:
     return found
 
 
-def gains_at_cost(of: Sequence[System]) -> list[Gain]:
+def gains_at_cost(of: Sequence[ComparedSystem]) -> list[Gain]:
     """Every predicted system beside the larger uniform one of the same cost, where there is one.
 
     Of several the nearest in cost; before that counts whether it was trained alike, and whether its tag is
@@ -131,7 +133,7 @@ def _preference(gain: Gain) -> tuple[Any, ...]:
     return bool(gain.differing), gain.baseline.group.tag != gain.ours.group.tag, abs(gain.extra)
 
 
-def _larger_baseline(ours: System, other: System) -> bool:
+def _larger_baseline(ours: ComparedSystem, other: ComparedSystem) -> bool:
     mine, theirs = ours.group, other.group
     alike = theirs.kind.role == Uniform.role and theirs.architecture == mine.architecture
     return alike and theirs.resolution > mine.resolution

@@ -11,10 +11,10 @@ from pipeline import advice
 from pipeline.errors import FileError
 from pipeline.names import printable
 from pipeline.report.page import charts, commands, findings, paper, scenes, tables
-from pipeline.report.page.collect import Facts, Run, frames_to_show, seeds
-from pipeline.report.page.compare import Gain, System, gains, gains_at_cost, systems
+from pipeline.report.page.collect import Facts, RunFacts, frames_to_show, seeds
+from pipeline.report.page.compare import ComparedSystem, Gain, gains, gains_at_cost, systems
 from pipeline.report.page.drawing import Chart
-from pipeline.report.page.scenes import Panel, Pictured
+from pipeline.report.page.scenes import PagePanel, Pictured
 from pipeline.report.page.tables import Table
 from pipeline.samplers.proposal import Proposals
 
@@ -34,7 +34,7 @@ class Missing:
 
 
 @dataclass(frozen=True)
-class Block:
+class PageBlock:
     """A part of a section: exactly one of these is given."""
 
     text: str = ""
@@ -53,7 +53,7 @@ class Section:
 
     anchor: str
     title: str
-    blocks: tuple[Block, ...]
+    blocks: tuple[PageBlock, ...]
 
     @property
     def missing(self) -> list[Missing]:
@@ -67,7 +67,7 @@ class Document:
 
     facts: Facts
     summary: str  # what was measured, how
-    findings: tuple[findings.Finding, ...]
+    findings: tuple[findings.PageFinding, ...]
     sections: tuple[Section, ...]
 
     @property
@@ -91,7 +91,7 @@ class Document:
         return [chart for section in self.sections for block in section.blocks for chart in block.charts]
 
     @property
-    def panels(self) -> list[Panel]:
+    def panels(self) -> list[PagePanel]:
         """All pictures, in order."""
         blocks = [block for section in self.sections for block in section.blocks]
         return [panel for b in blocks if b.pictured for row in b.pictured.rows for panel in row.panels]
@@ -102,7 +102,7 @@ class _Parts:
     """What several sections look at."""
 
     facts: Facts
-    systems: list[System]
+    systems: list[ComparedSystem]
     gains: list[Gain]  # of auxiliary networks, at the same resolution
     at_cost: list[Gain]  # of auxiliary networks, over larger uniform images
     table: paper.PaperTable | None
@@ -164,7 +164,7 @@ def build(facts: Facts, examples: Sequence[Example] = (), damaged: Sequence[str]
         _data(parts),
         _parameters(parts),
         *_damaged(damaged),
-        Section("commands", "The commands that make it again", (Block(code=commands.again(facts)),)),
+        Section("commands", "The commands that make it again", (PageBlock(code=commands.again(facts)),)),
     )
     return Document(facts, _summary(parts), tuple(_findings(parts)), sections)
 
@@ -190,11 +190,11 @@ def _summary(parts: _Parts) -> str:
 
 def _damaged(problems: Sequence[str]) -> list[Section]:
     """What is left out of the report; no section where nothing is."""
-    blocks = tuple(Block(text=printable(problem)) for problem in problems)
+    blocks = tuple(PageBlock(text=printable(problem)) for problem in problems)
     return [Section("damaged", "Left out: damaged files", blocks)] if blocks else []
 
 
-def _findings(parts: _Parts) -> Iterable[findings.Finding]:
+def _findings(parts: _Parts) -> Iterable[findings.PageFinding]:
     yield from findings.of_gains(parts.every_gain, parts.table)
     yield from findings.of_reference(gains(parts.systems, Proposals.role))
     yield from findings.alone(parts.systems, parts.every_gain)
@@ -202,67 +202,67 @@ def _findings(parts: _Parts) -> Iterable[findings.Finding]:
         yield from findings.of_bound(parts.facts.bound)
 
 
-def _paper_block(parts: _Parts) -> list[Block]:
-    return [Block(table=tables.of_paper(parts.table))] if parts.table else []
+def _paper_block(parts: _Parts) -> list[PageBlock]:
+    return [PageBlock(table=tables.of_paper(parts.table))] if parts.table else []
 
 
 def _results(parts: _Parts) -> Section:
     title = "Results"
     if not parts.systems:
-        return Section("results", title, (Block(missing=parts.unmeasured),))
+        return Section("results", title, (PageBlock(missing=parts.unmeasured),))
     blocks = []
     if parts.every_gain:
-        blocks.append(Block(table=tables.gains(parts.every_gain)))
+        blocks.append(PageBlock(table=tables.gains(parts.every_gain)))
     else:
         command = f"{_to_train(parts.facts)} && {_to_evaluate(parts.facts)}"
-        blocks.append(Block(missing=Missing("no pair of a predicted and a uniform system", command)))
-    blocks.append(Block(table=tables.overall(parts.systems)))
+        blocks.append(PageBlock(missing=Missing("no pair of a predicted and a uniform system", command)))
+    blocks.append(PageBlock(table=tables.overall(parts.systems)))
     notes = {note for found in parts.facts.evaluations for note in found["notes"]}
     unseen = {name for found in parts.facts.evaluations for name in found["classes_never_seen"]}
     if unseen:
         notes.add(
             f"Without a true pixel in the split, and so left out of every mean: {', '.join(sorted(unseen))}."
         )
-    return Section("results", title, (*blocks, *(Block(text=note) for note in sorted(notes))))
+    return Section("results", title, (*blocks, *(PageBlock(text=note) for note in sorted(notes))))
 
 
 def _classes(parts: _Parts) -> Section:
     if not parts.systems:
-        own = [Block(missing=parts.unmeasured)]
+        own = [PageBlock(missing=parts.unmeasured)]
     else:
-        own = [Block(table=tables.classes(parts.facts, parts.systems))]
+        own = [PageBlock(table=tables.classes(parts.facts, parts.systems))]
     return Section("classes", "IoU by class", (*own, *_paper_block(parts)))
 
 
 def _cost(parts: _Parts) -> Section:
     own = charts.cost(parts.systems)
-    blocks = [Block(charts=own) if own else Block(missing=parts.unmeasured)]
+    blocks = [PageBlock(charts=own) if own else PageBlock(missing=parts.unmeasured)]
     if own:
         text = (
             "Below the axis: the cost of uniform systems, and the side of their sampled image. Bars: lowest "
             "and highest seed. At the same cost, the higher curve is the better system."
         )
-        blocks.insert(0, Block(text=text))
+        blocks.insert(0, PageBlock(text=text))
     if parts.table:
-        blocks.append(Block(charts=charts.cost_of_paper(parts.table)))
+        blocks.append(PageBlock(charts=charts.cost_of_paper(parts.table)))
     return Section("cost", "Cost and performance", tuple(blocks))
 
 
 def _boundaries(parts: _Parts) -> Section:
     title, drawn = "Accuracy around boundaries", charts.trimap_gain(parts.compared)
     if not drawn:
-        return Section("boundaries", title, (Block(missing=parts.unmeasured),))
+        return Section("boundaries", title, (PageBlock(missing=parts.unmeasured),))
     text = (
         "Share of right pixels within so many pixels of a boundary between any two classes: predicted "
         "sampling less uniform sampling. Bars: lowest and highest seed."
     )
-    return Section("boundaries", title, (Block(text=text), Block(charts=drawn)))
+    return Section("boundaries", title, (PageBlock(text=text), PageBlock(charts=drawn)))
 
 
 def _objects(parts: _Parts) -> Section:
     title = "Objects by size"
     if not parts.systems or not any(s.first["recall_by_size"] for s in parts.systems):
-        return Section("objects", title, (Block(missing=parts.unmeasured),))
+        return Section("objects", title, (PageBlock(missing=parts.unmeasured),))
     source = parts.facts.evaluations[0]["objects_from"]
     kind = {
         "instances": "annotated instances of target classes",
@@ -273,14 +273,16 @@ def _objects(parts: _Parts) -> Section:
         f"An object's recall is the share of its pixels that get its class. Objects are "
         f"{kind.get(source, source)}, in four bins of equally many by area."
     )
-    blocks = [Block(text=text), Block(table=tables.recall_by_size(parts.systems))]
+    blocks = [PageBlock(text=text), PageBlock(table=tables.recall_by_size(parts.systems))]
     if parts.gains:
-        blocks.insert(1, Block(charts=charts.recall(parts.gains, parts.systems)))
+        blocks.insert(1, PageBlock(charts=charts.recall(parts.gains, parts.systems)))
     if parts.compared:
         targets = parts.facts.targets
-        blocks.append(Block(charts=charts.recall_by_class(parts.compared, targets)))
-        blocks.append(Block(folded=("By class and size", tables.recall_by_class(parts.compared, targets))))
-    return Section("objects", title, tuple(b for b in blocks if b != Block()))
+        blocks.append(PageBlock(charts=charts.recall_by_class(parts.compared, targets)))
+        blocks.append(
+            PageBlock(folded=("By class and size", tables.recall_by_class(parts.compared, targets)))
+        )
+    return Section("objects", title, tuple(b for b in blocks if b != PageBlock()))
 
 
 def _pictures(parts: _Parts, examples: Sequence[Example]) -> Section:
@@ -290,7 +292,7 @@ def _pictures(parts: _Parts, examples: Sequence[Example]) -> Section:
     lambdas = known if len(known) > 1 else sorted({*USUAL_LAMBDAS, *known})
     grid = _grid(facts)
     resolution = examples[0].resolution if examples else 64
-    blocks: list[Block] = []
+    blocks: list[PageBlock] = []
     folder = facts.space.folder(facts.dataset.name, facts.split)
     for number, frame in enumerate(frames_to_show(folder, facts.reported.found), 1):
         shown = lambdas if number == 1 else [min(lambdas, key=lambda lam: abs(lam - 1))]
@@ -299,20 +301,20 @@ def _pictures(parts: _Parts, examples: Sequence[Example]) -> Section:
                 facts.dataset, frame, number, grid, shown, resolution, by_name.get(frame.name)
             )
         except FileError as error:
-            blocks.append(Block(text=f"Left out: {error}"))
+            blocks.append(PageBlock(text=f"Left out: {error}"))
             continue
-        blocks.append(Block(pictured=drawn))
+        blocks.append(PageBlock(pictured=drawn))
     if not any(block.pictured for block in blocks):
         root = facts.dataset.root
         blocks.append(
-            Block(missing=Missing(f"no image that can be read in {root}", "adaprep report --root FOLDER"))
+            PageBlock(missing=Missing(f"no image that can be read in {root}", "adaprep report --root FOLDER"))
         )
     elif not examples:
-        blocks.append(Block(missing=parts.unmeasured if not parts.systems else _no_examples()))
+        blocks.append(PageBlock(missing=parts.unmeasured if not parts.systems else _no_examples()))
     if examples:
         runs = ", ".join(examples[0].runs)
-        blocks.insert(0, Block(text=f"Predictions are those of {runs}: {_seen(facts)}."))
-    return Section("pictures", "Pictures", (Block(swatches=_swatches(facts)), *blocks))
+        blocks.insert(0, PageBlock(text=f"Predictions are those of {runs}: {_seen(facts)}."))
+    return Section("pictures", "Pictures", (PageBlock(swatches=_swatches(facts)), *blocks))
 
 
 def _seen(facts: Facts) -> str:
@@ -346,53 +348,57 @@ def _bound(parts: _Parts) -> Section:
         save=True,
     )
     if found is None:
-        return Section("upper-bound", title, (Block(missing=Missing("no upper bound", command)),))
+        return Section("upper-bound", title, (PageBlock(missing=Missing("no upper bound", command)),))
     text = (
         f"What would be left if every sample were classified perfectly, on {found['images']:,} images at the "
         f"{found['measured_at']}: no network at that resolution and sampling can do better than by luck."
     )
-    blocks = [Block(text=text), Block(charts=charts.bound(found))]
+    blocks = [PageBlock(text=text), PageBlock(charts=charts.bound(found))]
     if drawn := charts.trade_off(found):
         blocks.append(
-            Block(text="A small lambda draws points to the target boundaries, a large one leaves them even:")
+            PageBlock(
+                text="A small lambda draws points to the target boundaries, a large one leaves them even:"
+            )
         )
-        blocks.append(Block(charts=drawn))
+        blocks.append(PageBlock(charts=drawn))
     else:
-        blocks.append(Block(missing=Missing("no trade-off between several lambdas", command)))
-    return Section("upper-bound", title, (*blocks, Block(table=tables.bound(found))))
+        blocks.append(PageBlock(missing=Missing("no trade-off between several lambdas", command)))
+    return Section("upper-bound", title, (*blocks, PageBlock(table=tables.bound(found))))
 
 
 def _training(parts: _Parts) -> Section:
     drawn = charts.training(parts.facts)
     if not drawn:
         missing = Missing("no training run", _to_train(parts.facts))
-        return Section("training", "Training", (Block(missing=missing),))
+        return Section("training", "Training", (PageBlock(missing=missing),))
     text = (
         "A curve a run; several of a kind are seeds. Validation mIoU is over all classes, at the full "
         "resolution of the central square crop. Losses of base networks are not comparable between "
         "samplings: they are taken at the samples. 'uniform' beside the auxiliary networks is the loss of "
         "always predicting the uniform tensor."
     )
-    blocks = [Block(text=text), Block(charts=drawn)]
+    blocks = [PageBlock(text=text), PageBlock(charts=drawn)]
     unfinished = [run.name for run in parts.facts.runs if run.result is None]
     if unfinished:
-        blocks.append(Block(text=f"Not over: {', '.join(unfinished)}. The same command goes on with them."))
-    blocks.append(Block(folded=("All runs", tables.runs(parts.facts))))
+        blocks.append(
+            PageBlock(text=f"Not over: {', '.join(unfinished)}. The same command goes on with them.")
+        )
+    blocks.append(PageBlock(folded=("All runs", tables.runs(parts.facts))))
     return Section("training", "Training", tuple(blocks))
 
 
 def _data(parts: _Parts) -> Section:
     facts = parts.facts
-    blocks = [Block(table=_splits(facts))]
+    blocks = [PageBlock(table=_splits(facts))]
     if facts.shares:
-        blocks.append(Block(table=tables.shares(facts)))
+        blocks.append(PageBlock(table=tables.shares(facts)))
     else:
         text = (
             f"No label map can be read in {facts.dataset.root}, so the shares of the classes are not known."
         )
-        blocks.append(Block(text=text))
+        blocks.append(PageBlock(text=text))
     blocks += [
-        Block(text=f"{part.split}: {note}")
+        PageBlock(text=f"{part.split}: {note}")
         for part in facts.splits
         for note in facts.dataset.notes(part.split)
     ]
@@ -439,17 +445,17 @@ def _parameters(parts: _Parts) -> Section:
     facts = parts.facts
     stores = [(f"{p.split}: boundaries", p.store) for p in facts.splits if p.store]
     stores += [(f"{p.split}: {_tensor_name(t)}", t) for p in facts.splits for t in p.tensors]
-    blocks = [Block(table=_stores(stores))]
+    blocks = [PageBlock(table=_stores(stores))]
     for network in ("auxiliary", "base"):
         runs = [run for run in facts.runs if run.network == network]
         if runs:
             same, different = _settings(runs)
-            blocks.append(Block(folded=(f"What all {network} runs share", _shared(network, same))))
+            blocks.append(PageBlock(folded=(f"What all {network} runs share", _shared(network, same))))
             if different:
                 blocks.append(
-                    Block(folded=(f"Where {network} runs differ", _differing(network, runs, different)))
+                    PageBlock(folded=(f"Where {network} runs differ", _differing(network, runs, different)))
                 )
-    blocks.append(Block(table=_versions(stores, facts.runs)))
+    blocks.append(PageBlock(table=_versions(stores, facts.runs)))
     return Section("parameters", "Parameters and versions", tuple(blocks))
 
 
@@ -491,7 +497,7 @@ def _stores(stores: Sequence[tuple[str, dict[str, Any] | None]]) -> Table:
     return Table("stores", caption, tables.words("store", *keys), rows)
 
 
-def _settings(runs: Sequence[Run]) -> tuple[dict[str, Any], list[str]]:
+def _settings(runs: Sequence[RunFacts]) -> tuple[dict[str, Any], list[str]]:
     """What all runs share, and the names of what differs."""
     keys = list(dict.fromkeys(key for run in runs for key in run.settings))
     first = runs[0].settings
@@ -505,7 +511,7 @@ def _shared(network: str, same: dict[str, Any]) -> Table:
     return Table(f"settings-{network}", caption, tables.words("setting", "value"), rows)
 
 
-def _differing(network: str, runs: Sequence[Run], keys: Sequence[str]) -> Table:
+def _differing(network: str, runs: Sequence[RunFacts], keys: Sequence[str]) -> Table:
     rows = tuple(
         (tables.Cell(run.name), *(tables.Cell(_plain(run.settings.get(k))) for k in keys)) for run in runs
     )
@@ -513,7 +519,7 @@ def _differing(network: str, runs: Sequence[Run], keys: Sequence[str]) -> Table:
     return Table(f"settings-{network}-differing", caption, tables.words("run", *keys), rows)
 
 
-def _versions(stores: Sequence[tuple[str, dict[str, Any] | None]], runs: Sequence[Run]) -> Table:
+def _versions(stores: Sequence[tuple[str, dict[str, Any] | None]], runs: Sequence[RunFacts]) -> Table:
     wrote: dict[str, list[str]] = {}
     for name, versions in [(n, s["versions"]) for n, s in stores if s] + [(r.name, r.versions) for r in runs]:
         wrote.setdefault(", ".join(f"{k} {v}" for k, v in versions.items()), []).append(name)

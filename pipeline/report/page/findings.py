@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline import advice
 from pipeline.report.page import paper
-from pipeline.report.page.compare import Gain, System
+from pipeline.report.page.compare import ComparedSystem, Gain
 from pipeline.report.page.tables import is_uniform, paper_gains, signed
 from pipeline.samplers.predicted import Predicted
 from pipeline.samplers.uniform import Uniform
@@ -20,19 +20,19 @@ UNEQUAL = "Trained unequally, so that no difference is taken (predicted / unifor
 
 
 @dataclass(frozen=True)
-class Finding:
+class PageFinding:
     """One finding: what it is about, and the sentence."""
 
     about: str
     text: str
 
 
-def of_gains(gains: Sequence[Gain], table: paper.PaperTable | None) -> list[Finding]:
+def of_gains(gains: Sequence[Gain], table: paper.PaperTable | None) -> list[PageFinding]:
     """One a system with an auxiliary network: its gain on targets and over all classes."""
     return [_of_gain(gain, table) for gain in gains]
 
 
-def _of_gain(gain: Gain, table: paper.PaperTable | None) -> Finding:
+def _of_gain(gain: Gain, table: paper.PaperTable | None) -> PageFinding:
     group = gain.ours.group
     about = f"{group.architecture}, {group.resolution} x {group.resolution}"
     about += f", {gain.ours.word}" if gain.ours.word else ""
@@ -43,13 +43,13 @@ def _of_gain(gain: Gain, table: paper.PaperTable | None) -> Finding:
         _part(gain, "miou", "over all classes"),
     ]
     if gain.differing:
-        return Finding(about, UNEQUAL.format(gain.differing))
+        return PageFinding(about, UNEQUAL.format(gain.differing))
     side = gain.baseline.group.resolution
     uniform = f"uniform sampling at {side} x {side}" if gain.at_cost else "uniform sampling"
     text = f"Against {uniform}, predicted sampling {' and '.join(part for part in parts if part)}"
     text += f", {_cost(gain)}. {_seeds(gain)}{_improving(gain)}"
     beside = "" if gain.at_cost else _paper(group.architecture, group.resolution, table)
-    return Finding(about, f"{text} {beside}".strip())
+    return PageFinding(about, f"{text} {beside}".strip())
 
 
 def _part(gain: Gain, name: str, where: str) -> str:
@@ -120,7 +120,7 @@ def _paper(architecture: str, resolution: int, table: paper.PaperTable | None) -
     return ""
 
 
-def of_reference(gains: Sequence[Gain]) -> list[Finding]:
+def of_reference(gains: Sequence[Gain]) -> list[PageFinding]:
     """What the ground truth's own proposals would gain, in one sentence an architecture."""
     found = []
     for architecture in dict.fromkeys(g.ours.group.architecture for g in gains):
@@ -134,7 +134,7 @@ def of_reference(gains: Sequence[Gain]) -> list[Finding]:
                 parts.append(_two(*differences, gain.ours.group.resolution))
         if parts:
             text = f"With the ground truth's own proposals in place of predictions: {'; '.join(parts)}."
-            found.append(Finding(f"{architecture}, a perfect auxiliary network", text))
+            found.append(PageFinding(f"{architecture}, a perfect auxiliary network", text))
     return found
 
 
@@ -142,7 +142,7 @@ def _two(on_targets: str, over_all: str, resolution: int) -> str:
     return f"{on_targets} on targets and {over_all} over all at {resolution} px"
 
 
-def of_bound(found: dict[str, Any]) -> list[Finding]:
+def of_bound(found: dict[str, Any]) -> list[PageFinding]:
     """What sampling alone would allow, at the lambda nearest to 1."""
     parts = []
     for resolution in dict.fromkeys(r["resolution"] for r in found["settings"]):
@@ -163,10 +163,10 @@ def of_bound(found: dict[str, Any]) -> list[Finding]:
         f"If every sample were classified perfectly, {name} would keep, in points of mIoU against uniform "
         f"sampling: {'; '.join(parts)}."
     )
-    return [Finding("Upper bound", text)]
+    return [PageFinding("Upper bound", text)]
 
 
-def alone(systems: Sequence[System], gains: Sequence[Gain]) -> list[Finding]:
+def alone(systems: Sequence[ComparedSystem], gains: Sequence[Gain]) -> list[PageFinding]:
     """Evaluated systems that no gain is known of, named with what is missing."""
     known = {id(s) for gain in gains for s in (gain.ours, gain.baseline)}
     missing = {Predicted.role: Uniform.kind, Uniform.role: Predicted.kind}
@@ -183,5 +183,5 @@ def alone(systems: Sequence[System], gains: Sequence[Gain]) -> list[Finding]:
             resolution=group.resolution,
         )
         text = f"{value}Nothing to compare with yet: {command}"
-        found.append(Finding(f"{group.architecture}, {system.sampler}, at {group.resolution} px", text))
+        found.append(PageFinding(f"{group.architecture}, {system.sampler}, at {group.resolution} px", text))
     return found

@@ -22,7 +22,7 @@ DECIMALS = 2
 
 
 @dataclass(frozen=True)
-class Entry:
+class PaperEntry:
     """One row of a table of the paper."""
 
     network: str
@@ -46,7 +46,7 @@ class PaperTable:
     dataset: str  # beginning of the data set's name here
     number: int
     title: str
-    entries: tuple[Entry, ...]
+    entries: tuple[PaperEntry, ...]
     classes: tuple[str, ...] = ()
     note: str = ""
 
@@ -85,21 +85,21 @@ b 512 79.68 .97 .47 .55 .20 .68 .67 .54 .83 .59 .36 .00 .87 .94 .94 .90 .21 .49 
 """o: ours, b: baseline; resolution, GMACs, 22 classes, "all classes", "target classes", as printed."""
 
 
-def _table_2() -> tuple[Entry, ...]:
+def _table_2() -> tuple[PaperEntry, ...]:
     entries = []
     for line in _TABLE_2.split("\n")[1:-1]:
         who, resolution, gmacs, *values = line.split()
         *iou, _, target = map(float, values)
         entries.append(
-            Entry("unet", who == "o", int(resolution), float(gmacs), fmean(iou), target, tuple(iou))
+            PaperEntry("unet", who == "o", int(resolution), float(gmacs), fmean(iou), target, tuple(iou))
         )
     return tuple(entries)
 
 
-def _pairs(network: str, rows: tuple[tuple[float, ...], ...]) -> tuple[Entry, ...]:
+def _pairs(network: str, rows: tuple[tuple[float, ...], ...]) -> tuple[PaperEntry, ...]:
     """Rows of (resolution, GMACs and mIoU of ours, GMACs and mIoU of the baseline)."""
     return tuple(
-        Entry(network, ours, int(row[0]), gmacs, miou)
+        PaperEntry(network, ours, int(row[0]), gmacs, miou)
         for row in rows
         for ours, (gmacs, miou) in ((True, row[1:3]), (False, row[3:5]))
     )
@@ -143,14 +143,14 @@ TABLES = (
         4,
         "Synthia",
         (
-            Entry("unet", True, 32, 0.38, 0.67, 0.61),
-            Entry("unet", False, 32, 0.31, 0.65, 0.58),
-            Entry("unet", True, 64, 1.40, 0.77, 0.73),
-            Entry("unet", False, 64, 1.23, 0.76, 0.71),
-            Entry("unet", True, 128, 5.49, 0.86, 0.83),
-            Entry("unet", False, 128, 4.93, 0.84, 0.81),
-            Entry("unet", True, 256, 21.85, 0.92, 0.91),
-            Entry("unet", False, 256, 19.74, 0.91, 0.89),
+            PaperEntry("unet", True, 32, 0.38, 0.67, 0.61),
+            PaperEntry("unet", False, 32, 0.31, 0.65, 0.58),
+            PaperEntry("unet", True, 64, 1.40, 0.77, 0.73),
+            PaperEntry("unet", False, 64, 1.23, 0.76, 0.71),
+            PaperEntry("unet", True, 128, 5.49, 0.86, 0.83),
+            PaperEntry("unet", False, 128, 4.93, 0.84, 0.81),
+            PaperEntry("unet", True, 256, 21.85, 0.92, 0.91),
+            PaperEntry("unet", False, 256, 19.74, 0.91, 0.89),
         ),
     ),
     PaperTable(
@@ -158,16 +158,16 @@ TABLES = (
         5,
         "Supervisely Person, 2 classes",
         (
-            Entry("unet", True, 16, 0.15, 0.73, 0.62, (0.84, 0.62)),
-            Entry("unet", False, 16, 0.07, 0.69, 0.56, (0.81, 0.56)),
-            Entry("unet", True, 32, 0.35, 0.76, 0.67, (0.86, 0.67)),
-            Entry("unet", False, 32, 0.30, 0.76, 0.66, (0.85, 0.66)),
-            Entry("unet", True, 64, 1.39, 0.83, 0.76, (0.90, 0.76)),
-            Entry("unet", False, 64, 1.22, 0.80, 0.71, (0.88, 0.71)),
-            Entry("unet", True, 128, 5.42, 0.87, 0.82, (0.93, 0.82)),
-            Entry("unet", False, 128, 4.90, 0.85, 0.79, (0.91, 0.79)),
-            Entry("unet", True, 256, 20.11, 0.90, 0.86, (0.94, 0.86)),
-            Entry("unet", False, 256, 19.59, 0.89, 0.84, (0.93, 0.84)),
+            PaperEntry("unet", True, 16, 0.15, 0.73, 0.62, (0.84, 0.62)),
+            PaperEntry("unet", False, 16, 0.07, 0.69, 0.56, (0.81, 0.56)),
+            PaperEntry("unet", True, 32, 0.35, 0.76, 0.67, (0.86, 0.67)),
+            PaperEntry("unet", False, 32, 0.30, 0.76, 0.66, (0.85, 0.66)),
+            PaperEntry("unet", True, 64, 1.39, 0.83, 0.76, (0.90, 0.76)),
+            PaperEntry("unet", False, 64, 1.22, 0.80, 0.71, (0.88, 0.71)),
+            PaperEntry("unet", True, 128, 5.42, 0.87, 0.82, (0.93, 0.82)),
+            PaperEntry("unet", False, 128, 4.90, 0.85, 0.79, (0.91, 0.79)),
+            PaperEntry("unet", True, 256, 20.11, 0.90, 0.86, (0.94, 0.86)),
+            PaperEntry("unet", False, 256, 19.59, 0.89, 0.84, (0.93, 0.84)),
         ),
         ("background", "person"),
     ),

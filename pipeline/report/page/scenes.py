@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from pipeline.datasets.base import VOID, Dataset, Frame
 from pipeline.report.pictures import reduce_mask
-from pipeline.report.show import Scene, load_scene
+from pipeline.report.show import ShownScene, load_scene
 from pipeline.workspace.stores import lambda_name
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ RED, BLUE, WHITE = (255, 62, 44), (96, 190, 255), (255, 255, 255)
 
 
 @dataclass(frozen=True)
-class Panel:
+class PagePanel:
     """One picture of a row."""
 
     name: str  # of its file, with the suffix
@@ -45,7 +45,7 @@ class Row:
     """Panels that belong together."""
 
     title: str
-    panels: tuple[Panel, ...]
+    panels: tuple[PagePanel, ...]
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def picture(
     return Pictured(frame.name, tuple(rows))
 
 
-def _sampling(pen: _Pen, grid: tuple[int, int], lam: float) -> list[Panel]:
+def _sampling(pen: _Pen, grid: tuple[int, int], lam: float) -> list[PagePanel]:
     from pipeline.geometry.tensors import resize
 
     phi = pen.tensor(lam)
@@ -115,14 +115,14 @@ def _sampling(pen: _Pen, grid: tuple[int, int], lam: float) -> list[Panel]:
     ]
 
 
-def _lambdas(pen: _Pen, lambdas: Sequence[float]) -> list[Panel]:
+def _lambdas(pen: _Pen, lambdas: Sequence[float]) -> list[PagePanel]:
     return [
         pen.points(f"lambda-{lambda_name(lam)}", f"lambda {lambda_name(lam)}", pen.tensor(lam))
         for lam in lambdas
     ]
 
 
-def _kept(pen: _Pen, lam: float, resolution: int) -> list[Panel]:
+def _kept(pen: _Pen, lam: float, resolution: int) -> list[PagePanel]:
     from pipeline.geometry.interpolation import interpolate_label_map
     from pipeline.geometry.sampling import sample
     from pipeline.geometry.tensors import resize, uniform
@@ -142,7 +142,7 @@ def _kept(pen: _Pen, lam: float, resolution: int) -> list[Panel]:
     return panels
 
 
-def _predicted(pen: _Pen, example: Example) -> list[Panel]:
+def _predicted(pen: _Pen, example: Example) -> list[PagePanel]:
     panels = []
     if example.phi is not None:
         panels.append(pen.points("predicted-tensor", "tensor of the auxiliary network", example.phi))
@@ -161,7 +161,7 @@ def _predicted(pen: _Pen, example: Example) -> list[Panel]:
 class _Pen:
     """Draws the panels of one scene at the size of a page."""
 
-    def __init__(self, dataset: Dataset, scene: Scene, grid: tuple[int, int], name: str) -> None:
+    def __init__(self, dataset: Dataset, scene: ShownScene, grid: tuple[int, int], name: str) -> None:
         self.dataset, self.scene, self.grid, self.name = dataset, scene, grid, name
 
     def tensor(self, lam: float) -> NDArray[np.float64]:
@@ -176,21 +176,21 @@ class _Pen:
         share = float((labels != self.scene.train)[known].mean()) if known.any() else 0.0
         return f"{100 * share:.1f} % of the pixels wrong"
 
-    def photo(self, name: str, title: str, alt: str) -> Panel:
+    def photo(self, name: str, title: str, alt: str) -> PagePanel:
         return self._jpeg(name, title, alt, _fit(self.scene.picture, Image.Resampling.BOX))
 
-    def sampled(self, name: str, title: str, pixels: NDArray[np.uint8]) -> Panel:
+    def sampled(self, name: str, title: str, pixels: NDArray[np.uint8]) -> PagePanel:
         return self._jpeg(
             name, title, "the sampled image, samples side by side", _fit(pixels, Image.Resampling.NEAREST)
         )
 
-    def labels(self, name: str, title: str, labels: NDArray[np.uint8], alt: str) -> Panel:
+    def labels(self, name: str, title: str, labels: NDArray[np.uint8], alt: str) -> PagePanel:
         """Class colours, as a palette PNG."""
         shown = Image.fromarray(labels).resize((SIDE, SIDE), Image.Resampling.NEAREST)
         shown.putpalette(self.dataset.classes.colors.tobytes())
         data = io.BytesIO()
         shown.save(data, "png", optimize=True)
-        return Panel(
+        return PagePanel(
             f"{self.name}-{name}.png", title, f"{self.scene.frame.name}: {alt}, {title}", data.getvalue()
         )
 
@@ -200,7 +200,7 @@ class _Pen:
         title: str,
         phi: NDArray[np.floating[Any]],
         fine: NDArray[np.floating[Any]] | None = None,
-    ) -> Panel:
+    ) -> PagePanel:
         """White boundaries over the darkened image, a tensor over them; with `fine`, crosses over dots."""
         scale = 2  # drawn twice as large, then reduced: smooth edges
         picture = self._dark().resize((scale * SIDE, scale * SIDE), Image.Resampling.BILINEAR)
@@ -224,10 +224,10 @@ class _Pen:
         shown[np.asarray(thin)] = 255
         return Image.fromarray(shown.astype(np.uint8))
 
-    def _jpeg(self, name: str, title: str, alt: str, picture: Image.Image) -> Panel:
+    def _jpeg(self, name: str, title: str, alt: str, picture: Image.Image) -> PagePanel:
         data = io.BytesIO()
         picture.convert("RGB").save(data, "jpeg", quality=82, optimize=True)
-        return Panel(
+        return PagePanel(
             f"{self.name}-{name}.jpg", title, f"{self.scene.frame.name}: {alt}, {title}", data.getvalue()
         )
 

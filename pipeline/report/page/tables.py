@@ -12,8 +12,8 @@ from typing import Any
 from pipeline.evaluation.comparison import Pair, Spread, class_iou, size_recall, trimap
 from pipeline.names import printable
 from pipeline.report.page import paper
-from pipeline.report.page.collect import Facts, Run
-from pipeline.report.page.compare import Gain, System
+from pipeline.report.page.collect import Facts, RunFacts
+from pipeline.report.page.compare import ComparedSystem, Gain
 from pipeline.samplers.uniform import Uniform
 from pipeline.workspace.disk import plain
 
@@ -119,7 +119,7 @@ def _breaks(keys: Sequence[Any]) -> tuple[int, ...]:
     return tuple(i for i in range(1, len(keys)) if keys[i] != keys[i - 1])
 
 
-def _best(systems: Sequence[System], system: System, name: str, digits: int = 3) -> bool:
+def _best(systems: Sequence[ComparedSystem], system: ComparedSystem, name: str, digits: int = 3) -> bool:
     """Whether no other of its place, trained alike, shows a higher mean, and some a lower one."""
     alike = [s for s in systems if s.key == system.key and not Pair(system.group, s.group).differing]
     same = [round(spread.mean, digits) for s in alike if (spread := s.spread(name))]
@@ -127,7 +127,7 @@ def _best(systems: Sequence[System], system: System, name: str, digits: int = 3)
     return mine is not None and bool(same) and round(mine.mean, digits) == max(same) > min(same)
 
 
-def _lead(system: System) -> tuple[Cell, ...]:
+def _lead(system: ComparedSystem) -> tuple[Cell, ...]:
     group = system.group
     seeds = ", ".join(map(str, group.seeds))
     return (
@@ -142,7 +142,7 @@ def _lead(system: System) -> tuple[Cell, ...]:
 LEAD = (*words("network", "sampling"), *numbers("resolution", "seeds", "GMACs"))
 
 
-def overall(systems: Sequence[System]) -> Table:
+def overall(systems: Sequence[ComparedSystem]) -> Table:
     """One row a system: the figures of the whole split."""
     shown = (
         ("mIoU all", "miou"),
@@ -167,7 +167,7 @@ def overall(systems: Sequence[System]) -> Table:
     return Table("systems", caption, columns, rows, _breaks([s.key for s in systems]))
 
 
-def classes(facts: Facts, systems: Sequence[System]) -> Table:
+def classes(facts: Facts, systems: Sequence[ComparedSystem]) -> Table:
     """Like the paper's Table 2: IoU by class, target classes last and in bold."""
     names = [n for n in facts.dataset.classes.names if n not in facts.targets]
     ordered = [*names, *facts.targets]
@@ -196,7 +196,7 @@ def classes(facts: Facts, systems: Sequence[System]) -> Table:
     )
 
 
-def _short(systems: Sequence[System], system: System, name: str) -> Cell:
+def _short(systems: Sequence[ComparedSystem], system: ComparedSystem, name: str) -> Cell:
     spread = system.spread(name)
     if spread is None:
         return Cell("–")
@@ -266,7 +266,7 @@ def of_paper(table: paper.PaperTable) -> Table:
     return Table(f"paper-table-{table.number}", caption, columns, rows, _breaks(keys))
 
 
-def _paper_row(entry: paper.Entry) -> tuple[Cell, ...]:
+def _paper_row(entry: paper.PaperEntry) -> tuple[Cell, ...]:
     return (
         Cell(entry.network),
         Cell(entry.sampler.word, note=entry.sampler.role),
@@ -296,7 +296,7 @@ def paper_gains(table: paper.PaperTable) -> list[tuple[str, int, float, float | 
     return found
 
 
-def recall_by_size(systems: Sequence[System]) -> Table:
+def recall_by_size(systems: Sequence[ComparedSystem]) -> Table:
     """All objects in four bins: recall of each system."""
     some = systems[0].first["recall_by_size"]
     heads = numbers(*(f"{b['pixels'][0]:,} to {b['pixels'][1]:,} px" for b in some))
@@ -407,7 +407,7 @@ def shares(facts: Facts) -> Table:
     return Table("classes", caption, (*words("class", ""), *numbers(*heads)), rows)
 
 
-def _best_epoch(run: Run) -> Cell:
+def _best_epoch(run: RunFacts) -> Cell:
     if run.result is None:
         return Cell(f"not over: {len(run.history)} epochs")
     return Cell(str(run.result["best_epoch"]), note="still improving" if run.improving else "")
