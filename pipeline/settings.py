@@ -23,7 +23,6 @@ Grid = tuple[int, int]
 Picture = NewType("Picture", Path)
 """A file that a picture is written to: its suffix says the format."""
 
-AuxiliaryLoss = Literal["proposal", "energy"]
 Filter = Literal["area", "nearest"]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16"]

@@ -73,7 +73,7 @@ def _validator(entry: Entry) -> BeforeValidator:
     about, kind = entry.setting, entry.kind
     choices = about.choices or (typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ())
     if choices:
-        return read_with(lambda node: node.choice(choices))
+        return read_with(lambda node: _choice(node, choices, about.door))
     if kind is int:
         return whole(int(about.low or 0), int(MOSTS.get(entry.name, MOST)))
     if kind is float:
@@ -88,10 +88,14 @@ def _number(node: YamlNode, about: Setting, high: float) -> float:
     return value
 
 
-def _sampler(node: YamlNode) -> str:
+def _choice(node: YamlNode, known: Sequence[str], door: bool) -> str:
     """One of the known names, or the user's own."""
-    name = node.value() if node.is_scalar() else None
-    return str(name) if doors.is_door(name) else node.choice(registry.names())
+    name = node.value() if door and node.is_scalar() else None
+    return str(name) if doors.is_door(name) else node.choice(known)
+
+
+def _sampler(node: YamlNode) -> str:
+    return _choice(node, registry.names(), True)
 
 
 def _architecture(node: YamlNode) -> str:

@@ -12,9 +12,8 @@ from torch import Tensor, nn
 
 from pipeline.geometry.tensors import uniform
 from pipeline.networks.auxiliary import AuxiliaryNetwork
-from pipeline.train import settings
+from pipeline.train import losses, settings
 from pipeline.train.data import Batch, Source, StoreDataset
-from pipeline.train.losses import energy, squared_distance
 from pipeline.train.processes import Processes
 
 VALIDATION_BATCH = 256
@@ -49,6 +48,7 @@ class AuxiliaryTask:
         in_memory: bool | None = None,
     ) -> None:
         self.chosen = chosen
+        self.compare = losses.auxiliary(chosen.loss)
         self.data = StoreDataset(_sources(*train), in_memory)
         self.validation = StoreDataset(_sources(*validation), in_memory) if validation else None
         self.arguments: dict[str, Any] = {
@@ -97,9 +97,7 @@ class AuxiliaryTask:
         }
 
     def _compare(self, phi: Tensor, batch: Batch) -> Tensor:
-        if self.chosen.loss == "energy":
-            return energy(phi, batch["b"], self.chosen.lam)
-        return squared_distance(phi, batch["phi"])
+        return self.compare(phi, batch, self.chosen.lam)
 
 
 def _sources(images: Path, tensors: Path) -> dict[str, Source]:

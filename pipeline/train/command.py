@@ -13,7 +13,7 @@ from pipeline.errors import AdaprepError
 from pipeline.networks.factory import ARCHITECTURES, try_out
 from pipeline.stages import engine
 from pipeline.stages.engine import Summary
-from pipeline.train import prepare, progress
+from pipeline.train import losses, prepare, progress
 from pipeline.train.data import Augmentation
 from pipeline.train.fit import Task, Where, fit
 from pipeline.train.memory import explained
@@ -139,6 +139,8 @@ def check(request: Request) -> None:
             f"learning rate {request.rate}, weight decay {request.weight_decay} and lambda "
             f"{request.auxiliary.lam} must be numbers from 0 to {MAX_RATE:g}, the rate above 0"
         )
+    if "auxiliary" in request.wanted:
+        losses.auxiliary(request.auxiliary.loss)
     if request.checkpoint and (request.wanted != ("base",) or not request.base.kind.needs_network):
         raise AdaprepError(
             "--checkpoint names the auxiliary network to sample with: "

@@ -1,9 +1,12 @@
 """What training makes small. Each is a mean: over crops, or over pixels that have a class."""
 
+from collections.abc import Callable, Mapping
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pipeline import doors
 from pipeline.datasets.base import VOID
 from pipeline.geometry.tensors import uniform
 
@@ -66,3 +69,31 @@ def cross_entropy(scores: Tensor, labels: Tensor) -> Tensor:
     """
     total = functional.cross_entropy(scores.float(), labels.long(), ignore_index=VOID, reduction="sum")
     return total / (labels != VOID).sum().clamp(min=1)
+
+
+Loss = Callable[[Tensor, Mapping[str, Tensor], float], Tensor]
+"""Of predicted tensors (B, 2, h, w), a batch, and lambda: a number. The batch holds `image` (B, 3, r, r), the
+proposals `phi` and the nearest boundaries `b`, both (B, 2, h, w); NaN in `b` where a crop has no boundary."""
+
+
+def _to_proposal(phi: Tensor, batch: Mapping[str, Tensor], lam: float) -> Tensor:
+    return squared_distance(phi, batch["phi"])
+
+
+def _of_energy(phi: Tensor, batch: Mapping[str, Tensor], lam: float) -> Tensor:
+    return energy(phi, batch["b"], lam)
+
+
+AUXILIARY: dict[str, Loss] = {"proposal": _to_proposal, "energy": _of_energy}
+"""The auxiliary network's, by the names that --aux-loss takes."""
+
+
+def auxiliary(name: str) -> Loss:
+    """A loss of the auxiliary network: one of adaprep's, or the user's own as ``package.module:function``.
+
+    Raises
+    ------
+    AdaprepError
+        There is none of that name, or the user's own cannot be imported.
+    """
+    return AUXILIARY.get(name) or doors.opened(name, "loss of the auxiliary network", AUXILIARY)

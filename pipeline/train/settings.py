@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.errors import AdaprepError
-from pipeline.names import check_component
+from pipeline.names import check_component, safe_component
 from pipeline.samplers import registry
 from pipeline.samplers.base import Sampler, proposal_name
 from pipeline.settings import (
@@ -23,7 +23,6 @@ from pipeline.settings import (
     OVERWRITE,
     PRECISION,
     RESOLUTION,
-    AuxiliaryLoss,
     Device,
     Filter,
     Grid,
@@ -62,6 +61,9 @@ OTHER_PACE = Pace(1e-4, 500)
 FINAL_FACTOR = 0.01
 """Share of the learning rate that is left at the end. The paper says "exponential" and no more."""
 
+LOSSES = ("proposal", "energy")
+"""Of the auxiliary network, as in `pipeline.train.losses`, which needs PyTorch."""
+
 VALIDATIONS = 50
 """About how often a run is validated, where that is less than once an epoch."""
 
@@ -94,8 +96,12 @@ class Auxiliary:
     filter: Filter = FILTER()
     grid: Grid = GRID()
     lam: float = LAMBDA(help="Of proposals.")
-    loss: AuxiliaryLoss = setting(
-        "proposal", "What the auxiliary network is compared with.", flag="--aux-loss"
+    loss: str = setting(
+        "proposal",
+        "What the auxiliary network is compared with.",
+        flag="--aux-loss",
+        choices=LOSSES,
+        door=True,
     )
     features: int = setting(256, "Width of the auxiliary network's layers.", flag="--aux-features", low=2)
 
@@ -103,7 +109,7 @@ class Auxiliary:
     def name(self) -> str:
         """Of its runs, without the seed."""
         features = "" if self.features == 256 else f"-features{self.features}"
-        loss = "" if self.loss == "proposal" else f"-{self.loss}"
+        loss = "" if self.loss == "proposal" else f"-{safe_component(self.loss)}"
         area = "" if self.filter == "area" else f"-{self.filter}"
         return f"auxiliary-{self.resolution}{area}{proposal_name(self.grid, self.lam)}{loss}{features}"
 

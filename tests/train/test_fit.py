@@ -236,6 +236,15 @@ def test_a_complete_run_is_skipped_and_changed_settings_are_refused_by_name(spac
     assert json.loads((folder / "settings.json").read_text())["settings"]["rate"] == 1e-4
 
 
+def test_a_loss_of_the_users_own_trains(space: stores.Workspace) -> None:
+    chosen = replace(TINY.auxiliary, loss="tests.train.test_losses:absolute")
+    trained: list[Any] = []
+    request = replace(TINY, networks=("auxiliary",), auxiliary=chosen, epochs=1)
+    assert command.run(space, None, request, command.Hooks(trained=trained.append))
+    assert "tests.train.test_losses-absolute" in trained[0].name
+    assert checkpoint.load(trained[0].path / "best.pt").about["loss"] == chosen.loss
+
+
 def test_other_data_under_the_same_name_are_refused(space: stores.Workspace) -> None:
     request = replace(TINY, networks=("auxiliary",))
     command.run(space, None, request)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import settings as tries
 from hypothesis import strategies as st
 
+from pipeline.errors import AdaprepError
 from pipeline.geometry import energy as exact
 from pipeline.geometry.tensors import uniform
 
 torch = pytest.importorskip("torch")
 
+from pipeline.train import losses  # noqa: E402
 from pipeline.train.losses import cross_entropy, energy, hold_sides, squared_distance  # noqa: E402
 
 
@@ -78,3 +82,21 @@ def test_a_batch_of_void_alone_has_no_loss() -> None:
     assert float(loss.detach()) == 0
     assert scores.grad is not None
     assert not scores.grad.any()
+
+
+def test_the_names_of_losses_are_those_of_the_settings() -> None:
+    from pipeline.train import settings
+
+    assert tuple(losses.AUXILIARY) == settings.LOSSES
+
+
+def test_a_loss_of_the_users_own_is_named_and_used() -> None:
+    batch = {"phi": torch.zeros(2, 2, 4, 4), "b": torch.full((2, 2, 4, 4), torch.nan)}
+    own = losses.auxiliary("tests.train.test_losses:absolute")
+    assert float(own(torch.ones(2, 2, 4, 4), batch, 1.0)) == 1.0
+    with pytest.raises(AdaprepError, match="there is no module no_such"):
+        losses.auxiliary("no_such:loss")
+
+
+def absolute(phi: torch.Tensor, batch: Mapping[str, torch.Tensor], lam: float) -> torch.Tensor:
+    return (phi - batch["phi"]).abs().mean()
