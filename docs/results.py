@@ -137,7 +137,7 @@ MISSING = """\
   are, whatever their number; rare classes are learned late and at a high rate. Predicted samples show them sooner.
 - **More training** moves the figures, those of uniform sampling most (see the first table). The rows have not been
   retrained with more epochs yet.
-- **A fixed warp**, the mean tensor for every image, needs no auxiliary network and is not among the samplers here.
+- **A fixed warp**, the mean tensor for every image, needs no auxiliary network (`--sampler mean`) and is not among these runs.
 - **One clip**: the 101 validation images are successive frames of one drive, so they say little about other streets.
 - **Equal cost** is shown at 32 x 32 alone. At 64 x 64 the auxiliary network adds a seventh to the cost, at 128 a thirtieth.
 - **Proposals as a reference**: those of the table have lambda 1, the paper's; predictions were learned from lambda 0.5,

@@ -23,7 +23,7 @@ MOVED = {
     "pipeline.train.label_maps": "pipeline.inference.predict",
     "pipeline.train.macs": "pipeline.networks.macs",
     "pipeline.train.networks": "pipeline.networks",
-    "pipeline.train.predict": "pipeline.inference.predictor",
+    "pipeline.train.predict": "pipeline.samplers.predicted",
     "pipeline.train.runs": "pipeline.workspace.runs",
     "pipeline.train.segmenter": "pipeline.inference.segmenter",
     "pipeline.train.systems": "pipeline.inference.systems",

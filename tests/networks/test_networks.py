@@ -396,7 +396,7 @@ class TestBuild:
             build("segformer", 4)
         assert str(caught.value) == (
             "no base network is called 'segformer'. Give one of unet, pspnet, deeplabv3plus, or your own as "
-            "package.module:function."
+            "package.module:factory."
         )
 
     def test_no_such_module(self) -> None:

@@ -326,7 +326,7 @@ evaluate: [test]
         "line 5: targets: no class named 'tree' to make a target of",
         "line 6: auxiliary.learning_rate: must be a number above 0, found 0",
         "line 8: base.epoch: unknown key; did you mean 'epochs'?",
-        "line 9: base.samplers[0]: must be one of uniform, auxiliary, proposal, found 'unifrom'",
+        "line 9: base.samplers[0]: must be one of uniform, auxiliary, proposal, mean, found 'unifrom'",
         "line 11: base.resolutions.32.epochs: must be a whole number in 1..1000000000, found 0",
         "line 12: evaluate[0]: blobs has no split 'test'; it has: train, val",
     )

@@ -188,8 +188,7 @@ def test_another_auxiliary_network_than_the_one_that_sampled_is_noted(
 def test_examples_are_sampled_by_the_auxiliary_network_of_their_base_network(
     space: stores.Workspace, sampled_by: dict[str, Path], make_blobs: MakeBlobs
 ) -> None:
-    from pipeline.samplers.predicted import Predictor
-    from pipeline.stages.outputs import predict
+    from pipeline.samplers.predicted import Predictor, predict
 
     dataset = registry.load(str(make_blobs(train=5, val=3)))
     frame = dataset.frames("val")[0]
