@@ -11,20 +11,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import FileError
-from pipeline.evaluation.upper_bound import FRAMES_PER_TASK, WIDTHS, Score, score_labels
+from pipeline.evaluation import scoring
+from pipeline.evaluation.scoring import FRAMES_PER_TASK, MEASURED_AT, Score, score_labels
 from pipeline.geometry.crops import central_crop
 from pipeline.inference.systems import System
-from pipeline.metrics import SizeBin, recall_by_size
 from pipeline.networks import macs
 from pipeline.stages import engine
 from pipeline.stages.engine import BlockResult, Failure
-
-MEASURED_AT = "full resolution of the central square crop"
+from pipeline.workspace.disk import plain
 
 
 @dataclass
@@ -50,9 +48,6 @@ class EvaluationReport:
         return [self._row(system, self.scores[system.name]) for system in self.systems if self.scores]
 
     def _row(self, system: System, score: Score) -> dict[str, Any]:
-        recalls = score.objects.recalls
-        bins, by_class = recall_by_size(score.objects)
-        names = self.dataset.classes.names
         return {
             "name": system.name,
             "sampler": system.sampler.describe(),
@@ -60,21 +55,11 @@ class EvaluationReport:
             "gmacs": (system.base_macs + system.auxiliary_macs) / 1e9,
             "auxiliary_gmacs": system.auxiliary_macs / 1e9,
             "parameters": system.parameters,
-            "miou": _number(score.confusion.miou()),
-            "target_miou": _number(score.confusion.target_miou()),
-            "accuracy": _number(score.confusion.accuracy()),
-            "iou": _by_name(names, score.confusion.iou()),
-            "trimap": _by_name(list(map(str, WIDTHS)), score.trimap.accuracy()),
-            "object_recall": _number(recalls.mean()) if len(recalls) else None,
-            "recall_by_size": _bins(bins),
-            "recall_by_class": {names[label]: _bins(parts) for label, parts in by_class.items()},
-            "folded_cells": score.folded,
+            **scoring.figures(score, self.dataset.classes),
         }
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for --json."""
-        some = next(iter(self.scores.values()), None)
-        classes = self.dataset.classes
         return {
             "dataset": self.dataset.name,
             "split": self.split,
@@ -82,27 +67,11 @@ class EvaluationReport:
             "measured_at": MEASURED_AT,
             "crop_sides": list(self.sides),
             "gmacs_at": "resolution of the sampled image, and of the auxiliary network's input; one image",
-            "targets": [classes.names[t] for t in classes.targets],
-            "objects_from": some.objects.source if some else None,
-            "classes_never_seen": list(some.confusion.unseen) if some else [],
+            **scoring.facts(self.scores.values(), self.dataset.classes),
             "systems": self.rows(),
             "notes": self.notes,
             "failures": [{"name": f.name, "reason": f.reason} for f in self.failures],
         }
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)
-
-
-def _bins(bins: Sequence[SizeBin]) -> list[dict[str, Any]]:
-    return [
-        {"objects": b.count, "pixels": [b.smallest, b.largest], "recall": _number(b.recall)} for b in bins
-    ]
-
-
-def _by_name(names: Sequence[str], values: NDArray[np.float64]) -> dict[str, float | None]:
-    return {name: _number(value) for name, value in zip(names, values.tolist(), strict=True)}
 
 
 def score_frame(dataset: Dataset, frame: Frame, systems: Sequence[System]) -> tuple[dict[str, Score], int]:
@@ -121,7 +90,7 @@ def score_frame(dataset: Dataset, frame: Frame, systems: Sequence[System]) -> tu
     for system in systems:
         phi = system.tensor(crop, truth, dataset.classes.targets)
         folded = int(folded_cells(phi).sum())
-        scores[system.name] = score_labels(dataset, truth, system.labels(crop, phi), inside, folded)
+        scores[system.name] = score_labels(truth, system.labels(crop, phi), inside, dataset.classes, folded)
     return scores, len(crop)
 
 
@@ -158,16 +127,12 @@ def run(
     title = f"evaluation on {dataset.name}/{split}"
     summary = engine.run(tasks, engine.Scheduler(), title, listener, len(frames))
     found = [one for block in summary.values for one in block]
-    scores: dict[str, Score] = {}
-    for part, _ in found:
-        for name, score in part.items():
-            scores[name] = scores[name] + score if name in scores else score
     sides = [side for _, side in found] or [0]
     return EvaluationReport(
         dataset,
         split,
         systems,
-        scores,
+        scoring.total(part for part, _ in found),
         len(found),
         (min(sides), max(sides)),
         summary.failures,
@@ -209,6 +174,6 @@ def _cost(row: macs.CostRow) -> dict[str, Any]:
         "resolution": row.paper.resolution,
         "parameters": row.parameters,
         "gmacs": row.macs / 1e9,
-        "paper_gmacs": _number(row.paper.giga),
+        "paper_gmacs": plain(row.paper.giga),
         "source": row.paper.source,
     }

@@ -6,8 +6,8 @@ resolution, grid and lambda, known before anything is trained.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,28 +16,17 @@ from numpy.typing import NDArray
 
 from pipeline.datasets.base import UNKNOWN, Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
+from pipeline.evaluation import scoring
+from pipeline.evaluation.scoring import FRAMES_PER_TASK, MEASURED_AT, Score, score_labels, total
 from pipeline.geometry.crops import central_crop
-from pipeline.metrics import (
-    ConfusionMatrix,
-    ObjectRecall,
-    TrimapCounts,
-    object_recall,
-    recall_by_size,
-    trimap_accuracy,
-)
 from pipeline.samplers.uniform import Uniform
 from pipeline.stages import engine
 from pipeline.stages.engine import BlockResult, Failure
 from pipeline.stages.frame import read_instances, read_label_map
-from pipeline.workspace.disk import plain
 from pipeline.workspace.stores import lambda_name
 
 if TYPE_CHECKING:
     from pipeline.samplers.predicted import Predictor
-
-FRAMES_PER_TASK = 4
-WIDTHS = (1, 2, 4, 8, 16, 32, 64)
-"""Trimap widths in pixels."""
 
 
 @dataclass(frozen=True, order=True)
@@ -85,34 +74,7 @@ def settings(
     ]
 
 
-@dataclass(frozen=True)
-class Score:
-    """What one setting reaches on one or more images; add those of several."""
-
-    confusion: ConfusionMatrix
-    trimap: TrimapCounts
-    objects: ObjectRecall
-    folded: int = 0
-
-    def __add__(self, other: Score) -> Score:
-        return Score(
-            self.confusion + other.confusion,
-            self.trimap + other.trimap,
-            self.objects + other.objects,
-            self.folded + other.folded,
-        )
-
-
 Scores = dict[BoundSetting, Score]
-
-
-def total(parts: Iterable[Scores]) -> Scores:
-    """Scores of all parts together; empty when there are none."""
-    summed: Scores = {}
-    for part in parts:
-        for setting, score in part.items():
-            summed[setting] = summed[setting] + score if setting in summed else score
-    return summed
 
 
 @dataclass
@@ -132,42 +94,42 @@ class BoundReport:
 
     def rows(self) -> list[dict[str, Any]]:
         """One row a setting, plain data; None where there is nothing to measure."""
-        return [
-            plain(
-                {
-                    "resolution": setting.resolution,
-                    "sampler": setting.sampler,
-                    "grid": list(setting.grid) if setting.grid else None,
-                    "lambda": setting.lam,
-                    "auxiliary": setting.auxiliary,
-                    "miou": score.confusion.miou(),
-                    "target_miou": score.confusion.target_miou(),
-                    "iou": dict(zip(self.dataset.classes.names, score.confusion.iou().tolist(), strict=True)),
-                    "trimap": dict(zip(map(str, WIDTHS), score.trimap.accuracy().tolist(), strict=True)),
-                    "object_recall": float(score.objects.recalls.mean())
-                    if len(score.objects.recalls)
-                    else None,
-                    "object_recall_by_size": [asdict(b) for b in recall_by_size(score.objects)[0]],
-                    "folded_cells": score.folded,
-                }
-            )
-            for setting, score in self.scores.items()
-        ]
+        return [self._row(setting, score) for setting, score in self.scores.items()]
+
+    def _row(self, setting: BoundSetting, score: Score) -> dict[str, Any]:
+        figures = scoring.figures(score, self.dataset.classes)
+        return {
+            "resolution": setting.resolution,
+            "sampler": setting.sampler,
+            "grid": list(setting.grid) if setting.grid else None,
+            "lambda": setting.lam,
+            "auxiliary": setting.auxiliary,
+            **figures,
+            "object_recall_by_size": [_as_before(part) for part in figures["recall_by_size"]],
+        }
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for --json. Figures are at the full resolution of the central square crop."""
-        some = next(iter(self.scores.values()), None)
         return {
             "dataset": self.dataset.name,
             "split": self.split,
             "images": self.images,
-            "measured_at": "full resolution of the central square crop",
-            "targets": [self.dataset.classes.names[t] for t in self.dataset.classes.targets],
-            "objects_from": some.objects.source if some else None,
-            "classes_never_seen": list(some.confusion.unseen) if some else [],
+            "measured_at": MEASURED_AT,
+            **scoring.facts(self.scores.values(), self.dataset.classes),
             "settings": self.rows(),
             "failures": [{"name": f.name, "reason": f.reason} for f in self.failures],
         }
+
+
+def _as_before(part: Mapping[str, Any]) -> dict[str, Any]:
+    """A part of `recall_by_size` as files of earlier versions have it in `object_recall_by_size`."""
+    smallest, largest = part["pixels"]
+    return {
+        "count": part["objects"],
+        "smallest": smallest,
+        "largest": largest,
+        "recall": part["recall"],
+    }
 
 
 def load_truth(dataset: Dataset, frame: Frame) -> NDArray[np.uint8]:
@@ -183,22 +145,6 @@ def truth_of(dataset: Dataset, frame: Frame, labels: NDArray[Any]) -> NDArray[np
         unknown = ", ".join(str(i) for i in np.unique(raw[train == UNKNOWN]))
         raise FileError(f"{frame.label}: id {unknown} is not in the class table of {dataset.name}")
     return np.asarray(train)
-
-
-def score_labels(
-    dataset: Dataset,
-    truth: NDArray[np.uint8],
-    prediction: NDArray[np.uint8],
-    instances: NDArray[np.int32] | None,
-    folded: int = 0,
-) -> Score:
-    """Compare one prediction (S, S) of train ids with the truth; `instances` as from `read_instances`."""
-    classes = dataset.classes
-    confusion = ConfusionMatrix(classes.names, classes.targets)
-    confusion.update(truth, prediction)
-    trimap = trimap_accuracy(truth, prediction, WIDTHS)
-    objects = object_recall(truth, prediction, instances, classes.targets)
-    return Score(confusion, trimap, objects, folded)
 
 
 def tensors_of(
@@ -252,7 +198,7 @@ def score_frame(
         phi = tensors[setting.grid, setting.lam] if named is None else guesses[named].astype(np.float64)
         fine = resize(phi, (setting.resolution, setting.resolution))
         back = interpolate_label_map(sample(truth, fine), fine, truth.shape)
-        scores[setting] = score_labels(dataset, truth, back, inside, int(folded_cells(phi).sum()))
+        scores[setting] = score_labels(truth, back, inside, dataset.classes, int(folded_cells(phi).sum()))
     return scores
 
 

@@ -1,13 +1,19 @@
 """Intersection over union from one confusion matrix over a whole split."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.metrics.base import Metric
 from pipeline.metrics.labels import VOID, paired
+
+if TYPE_CHECKING:
+    from pipeline.datasets.base import ClassTable
 
 
 class ConfusionMatrix:
@@ -119,6 +125,31 @@ class ConfusionMatrix:
 
     def _seen(self) -> NDArray[np.bool_]:
         return np.asarray(self.counts.sum(axis=1) > 0)
+
+
+class Overlap(Metric[ConfusionMatrix]):
+    """IoU by class and its means, and the share of pixels that are right."""
+
+    name = "overlap"
+
+    def count(
+        self,
+        truth: NDArray[np.uint8],
+        prediction: NDArray[np.uint8],
+        instances: NDArray[np.int32] | None,
+        classes: ClassTable,
+    ) -> ConfusionMatrix:
+        matrix = ConfusionMatrix(classes.names, classes.targets)
+        matrix.update(truth, prediction)
+        return matrix
+
+    def figures(self, counts: ConfusionMatrix, classes: ClassTable) -> dict[str, Any]:
+        return {
+            "miou": counts.miou(),
+            "target_miou": counts.target_miou(),
+            "accuracy": counts.accuracy(),
+            "iou": dict(zip(counts.names, counts.iou(), strict=True)),
+        }
 
 
 def _mean(values: NDArray[np.float64]) -> float:

@@ -1,13 +1,19 @@
 """Recall of single objects (section 4.4 and Figs. 12 and 14 of the paper)."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.metrics.base import Metric
 from pipeline.metrics.labels import VOID, paired
+
+if TYPE_CHECKING:
+    from pipeline.datasets.base import ClassTable
 
 Source = Literal["instances", "components", "mixed"]
 
@@ -42,6 +48,10 @@ class SizeBin:
     smallest: int  # area of the smallest and largest object in pixels, 0 in an empty bin
     largest: int
     recall: float  # mean over the objects, NaN in an empty bin
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {"objects": self.count, "pixels": [self.smallest, self.largest], "recall": self.recall}
 
 
 def object_recall(
@@ -131,6 +141,31 @@ def recall_by_size(objects: ObjectRecall, bins: int = 4) -> tuple[list[SizeBin],
         for label in np.unique(objects.classes)
     }
     return _bins(objects.areas, objects.recalls, bins), by_class
+
+
+class Objects(Metric[ObjectRecall]):
+    """Recall of single objects: its mean, by size, and by class and size."""
+
+    name = "objects"
+
+    def count(
+        self,
+        truth: NDArray[np.uint8],
+        prediction: NDArray[np.uint8],
+        instances: NDArray[np.int32] | None,
+        classes: ClassTable,
+    ) -> ObjectRecall:
+        return object_recall(truth, prediction, instances, classes.targets)
+
+    def figures(self, counts: ObjectRecall, classes: ClassTable) -> dict[str, Any]:
+        bins, by_class = recall_by_size(counts)
+        return {
+            "object_recall": counts.recalls.mean() if len(counts.recalls) else None,
+            "recall_by_size": [part.as_dict() for part in bins],
+            "recall_by_class": {
+                classes.names[label]: [part.as_dict() for part in parts] for label, parts in by_class.items()
+            },
+        }
 
 
 def _check_ids(instances: NDArray[np.integer[Any]]) -> None:

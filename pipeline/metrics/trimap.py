@@ -1,14 +1,20 @@
 """Accuracy in bands around semantic boundaries (section 4.3 and Fig. 13 of the paper, after its [31])."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.metrics.base import Metric
 from pipeline.metrics.labels import VOID, paired
+
+if TYPE_CHECKING:
+    from pipeline.datasets.base import ClassTable
 
 WIDTHS = tuple(range(1, 65))
 """Widths of the bands in pixels."""
@@ -80,6 +86,25 @@ def trimap_accuracy(
     counts = _count_by_distance(labels, predicted, void, min(max(exact), most))
     correct, total = counts.cumsum(axis=1)[:, squares]
     return TrimapCounts(exact, correct, total)
+
+
+class Trimap(Metric[TrimapCounts]):
+    """Accuracy near boundaries, by width of the band."""
+
+    name = "trimap"
+    widths = (1, 2, 4, 8, 16, 32, 64)
+
+    def count(
+        self,
+        truth: NDArray[np.uint8],
+        prediction: NDArray[np.uint8],
+        instances: NDArray[np.int32] | None,
+        classes: ClassTable,
+    ) -> TrimapCounts:
+        return trimap_accuracy(truth, prediction, self.widths)
+
+    def figures(self, counts: TrimapCounts, classes: ClassTable) -> dict[str, Any]:
+        return {"trimap": dict(zip(counts.widths, counts.accuracy(), strict=True))}
 
 
 @numba.njit(nogil=True, cache=True)

@@ -279,6 +279,21 @@ def test_changed_json_ends_in_named_errors_alone(space: stores.Workspace, data: 
     mutate(space, data)
 
 
+def test_figures_of_metrics_that_are_not_known_here_do_no_harm(space: stores.Workspace) -> None:
+    run = space.runs_folder("blobs") / "base-unet-auxiliary-32-seed0"
+    for path, key in (
+        (space.upper_bound_file("blobs", "val"), "settings"),
+        (run / "evaluation-val.json", "systems"),
+    ):
+        content = json.loads(path.read_text())
+        for row in content[key]:
+            row |= {"pixels": 7, "boundary_f": {"car": None, "road": [0.5, "x"]}}
+        path.write_text(json.dumps(content))
+    facts = collect.collect(space, "blobs", "val")
+    assert facts.damaged == ()
+    assert document.build(facts, (), facts.damaged).sections
+
+
 @pytest.mark.fuzz
 @settings(LIGHT, max_examples=int(os.environ.get("ADAPREP_FUZZ", "100000")))
 @given(st.data())
