@@ -53,7 +53,7 @@ def read(environment: Mapping[str, str] | None = None) -> ProcessPlace:
         return ProcessPlace()
     start = (
         f"WORLD_SIZE={count} says that {count} processes train together. To train in this one alone: "
-        f"unset WORLD_SIZE. To train in {count}: torchrun --nproc-per-node {count} -m cli train ..."
+        f"unset WORLD_SIZE. To train in {count}: torchrun --nproc-per-node {count} -m adaprep train ..."
     )
     for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
         if not given.get(name, "").strip():

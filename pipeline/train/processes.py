@@ -126,7 +126,7 @@ def _join(place: ProcessPlace, backend: str) -> None:
         raise AdaprepError(
             f"the other processes did not come to {where} within {place.joining:.0f} s, or cannot be "
             f"reached: this is {about}. To train in this process alone: unset WORLD_SIZE. To train in "
-            f"{place.size}: torchrun --nproc-per-node {place.size} -m cli train ...  ({said})"
+            f"{place.size}: torchrun --nproc-per-node {place.size} -m adaprep train ...  ({said})"
         ) from error
     finally:
         waiting.cancel()
