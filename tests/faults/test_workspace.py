@@ -73,7 +73,6 @@ def test_a_workspace_moves_between_commands(tmp_path: Path) -> None:
     assert_whole(world, world.at("unmoved").prepare(*WRITING))
 
 
-@pytest.mark.xfail(strict=False, reason="dataset.json names the YAML file by its absolute path")
 def test_data_and_workspace_move_together(world: World, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     for name in ("data", "space"):
