@@ -248,7 +248,8 @@ def _loaded(path: Path) -> Any:
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
-TIMES_IN_PAGES = rb"\d{4}-\d\d-\d\d \d\d:\d\d|[\d.]+ (s|ms|min)\b"
+TIMES_IN_PAGES = rb"\d{4}-\d\d-\d\d \d\d:\d\d|[\d.]+ (s|ms|min)\b|adaprep-shown\" content=\"[0-9a-f]{64}"
+"""The digest of what a page shows is of files that hold times."""
 TIMES = ("seconds", "time", "created", "images_per_second", "when")
 
 
