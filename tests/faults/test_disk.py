@@ -14,6 +14,7 @@ from tests.faults.harness import (
     assert_whole,
     finished,
     limit_file_size,
+    make_world,
     resize_disk,
     small_disk,
 )
@@ -45,6 +46,42 @@ def test_a_disk_that_fills_ends_in_a_sentence_and_later_in_the_same_bytes(
     assert TRACEBACK not in full.output
     assert "Error: " in full.output
     assert any(words in full.text for words in ("disk is full", "make room", "No space left")), full.text
+
+
+RECIPE = """\
+dataset: {yaml}
+workspace: {space}
+grid: 4
+upper_bound: {{resolutions: [8]}}
+report: false
+"""
+
+
+@pytest.mark.slow
+def test_a_recipe_on_a_disk_that_fills_ends_in_a_sentence_and_later_in_the_same_workspace(
+    tmp_path: Path,
+) -> None:
+    world = make_world(tmp_path)
+    undisturbed = world.at("undisturbed")
+    assert finished(recipe(undisturbed)).code == 0
+    with small_disk(tmp_path / "small", "256m") as disk:
+        small = World(world.folder, disk / "space")
+        resize_disk(disk, f"{used(disk) + 64 * 1024}")
+        full = finished(recipe(small))
+        resize_disk(disk, "256m")
+        done = finished(recipe(small))
+        assert done.code == 0, done.output
+        assert_whole(small, undisturbed)
+    assert full.code == 1, full.output
+    assert TRACEBACK not in full.output
+    assert "run the recipe again" in full.text
+    assert any(words in full.text for words in ("disk is full", "make room", "No space left")), full.text
+
+
+def recipe(world: World) -> list[str]:
+    path = world.folder / f"disk-{world.space.parent.name}.yaml"
+    path.write_text(RECIPE.format(yaml=world.yaml, space=world.space), encoding="utf-8")
+    return ["run", str(path)]
 
 
 def used(disk: Path) -> int:
