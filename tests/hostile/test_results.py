@@ -330,3 +330,14 @@ def test_charts_of_changed_json_can_be_drawn(space: stores.Workspace, data: st.D
 def test_anything_that_is_no_record_is_a_value_error(value: Any, check: records.Check) -> None:
     with suppress(ValueError):
         check(value, "")
+
+
+def test_an_auxiliary_network_that_is_no_run_of_the_workspace_is_named_as_a_checkpoint(
+    space: stores.Workspace,
+) -> None:
+    path = space.upper_bound_file("blobs", "val")
+    content = json.loads(path.read_text())
+    content["settings"][0]["auxiliary"] = "elsewhere/best.pt"
+    path.write_text(json.dumps(content))
+    lines = document.commands.again(collect.collect(space, "blobs", "val"))
+    assert any("upper-bound" in line and "--auxiliary CHECKPOINT" in line for line in lines)

@@ -66,9 +66,10 @@ def _bound(facts: Facts) -> str:
     lambdas = sorted({row["lambda"] for row in rows if row["lambda"] is not None})
     chosen = "".join(f" --grid {grid}" for grid in grids)
     chosen += f" --lambda {_numbers(lambdas)}" if lambdas else ""
+    held = {run.path.name: run.best for run in facts.space.runs(facts.dataset.name)}
     for name in dict.fromkeys(row["auxiliary"] for row in rows if row.get("auxiliary")):
-        path = facts.space.run(facts.dataset.name, name).best
-        chosen += f" --auxiliary {shlex.quote(str(path)) if path.exists() else 'CHECKPOINT'}"
+        path = held.get(name)
+        chosen += f" --auxiliary {shlex.quote(str(path)) if path and path.exists() else 'CHECKPOINT'}"
     if facts.option:
         chosen += f" {_dataset(facts)}"
     return f"adaprep upper-bound --split {facts.split} --resolution {resolutions}{chosen} --save"
