@@ -305,8 +305,9 @@ def _outsized(sizes: NDArray[np.int32]) -> list[int]:
 def _proven_size(dataset: Dataset, frame: Frame) -> tuple[int, int]:
     """The size of a label map once it has been read whole: a header can claim any."""
     try:
-        height, width = dataset.read_labels(frame).shape
-    except FileError:
+        with engine.one_image(frame.label):
+            height, width = dataset.read_labels(frame).shape
+    except FileError:  # told when it is read, and costs no other
         return 0, 0
     return height, width
 

@@ -303,6 +303,29 @@ def test_one_size_beyond_reason_costs_its_file_alone(
     assert summary.failures == []
 
 
+def test_a_large_map_that_cannot_be_read_costs_its_file_alone(
+    make_blobs: MakeBlobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yaml = make_blobs(train=8)
+    kind = type(registry.load(str(yaml)))
+    honest, read = kind.label_size, kind.decode_labels
+
+    def size(self: Dataset, frame: Frame) -> tuple[int, int]:
+        return (9000, 9000) if "0003" in frame.name else honest(self, frame)
+
+    def decode(self: Dataset, data: bytes, frame: Frame) -> object:
+        if "0003" in frame.name:
+            raise MemoryError
+        return read(self, data, frame)
+
+    monkeypatch.setattr(kind, "label_size", size)
+    monkeypatch.setattr(kind, "decode_labels", decode)
+    folder, summary = run_all(tmp_path / "w", yaml)
+    assert [f.index for f in summary.failures] == [3]
+    assert "memory ran out" in summary.failures[0].reason
+    assert stores.open_store(folder.boundaries)["packed"].shape == (8, 2, 40, 7)
+
+
 def test_sizes_that_differ_within_reason_share_a_store(make_blobs: MakeBlobs) -> None:
     dataset = registry.load(str(make_blobs(train=3)))
     sizes = np.array([[40, 56], [4000, 6000], [30_000, 30_000]], np.int32)
