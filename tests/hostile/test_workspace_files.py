@@ -152,6 +152,9 @@ ADVICE = re.compile(
 )
 
 
+SOMEONE_ELSES = re.compile(r"Error: (?P<file>/\S+) is not a lock of adaprep.*Move it away", re.S)
+
+
 def advised(text: str, root: Path, own: list[str]) -> list[list[str]]:
     """What a text says to run, in its order; the base command where it says 'again' or 'as before'."""
     usual = {command[0]: command for command in commands(root)}
@@ -175,6 +178,9 @@ def make_whole(root: Path) -> None:
             result = invoke(root, command)
             if result.exit_code:
                 content = False
+                if foreign := SOMEONE_ELSES.search(result.output):
+                    Path(foreign["file"]).rename(root / "moved-away")
+                    continue
                 advice = advised(result.output, root, command)
                 assert advice, f"nothing is advised: {result.output}"
                 for step in advice:
