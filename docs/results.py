@@ -120,8 +120,9 @@ rows do. So these are hints, not findings:
 LIMITS = """\
 **No gain can be read off this table.** The networks are not converged, which holds the uniform ones back most: after 200
 to 300 epochs uniform sampling reaches 0.29 on targets at 32 x 32 and 0.426 at 64 x 64. The validation images are one
-clip. And there is no baseline with a fixed warp, the mean tensor for every image. Independent converged runs measured +2
-to +5 points of mIoU on target classes at 32 and 64 px and none at 128; a fixed warp gets most of that."""
+clip. And there is no baseline with a fixed warp, the mean tensor for every image. Converged runs made outside this
+repository measured +2 to +5 points of mIoU on target classes at 32 and 64 px and none at 128; a fixed warp gets most of
+that. They came without intervals, and no command here repeats them yet."""
 
 MISSING = """\
 - **256 pixels**: no seed was trained; on two CPU cores an epoch takes about five minutes. On a GPU: the recipe with
