@@ -333,10 +333,16 @@ def open_workspace(path: Path) -> Workspace:
 
 
 def open_held(chosen: settings.Held, workspace: Path) -> tuple[Dataset, dict[str, list[Frame]]]:
-    """A data set and its frames by split: the one named, or else the one that the workspace holds."""
+    """A data set and its frames by split: the one named, or else the one that the workspace holds.
+
+    The name of a data set of the user's own says nothing without its YAML file: it is the workspace's.
+    """
+    from pipeline.datasets import registry
     from pipeline.stages import inputs
 
-    if chosen.dataset is None:
-        return inputs.held_frames(open_workspace(workspace), chosen.splits, chosen.root, chosen.targets)
-    data = open_dataset(settings.Data(dataset=chosen.dataset, root=chosen.root, targets=chosen.targets))
+    name, place = chosen.dataset, open_workspace(workspace)
+    own = name not in registry.names() and name in place.datasets() and not Path(str(name)).is_file()
+    if name is None or own:
+        return inputs.held_frames(place, chosen.splits, chosen.root, chosen.targets, name)
+    data = open_dataset(settings.Data(dataset=name, root=chosen.root, targets=chosen.targets))
     return data, {split: data.frames(split) for split in inputs.existing_splits(data, chosen.splits)}

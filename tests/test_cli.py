@@ -227,6 +227,28 @@ def test_file_names_with_spaces_and_other_scripts(make_blobs: MakeBlobs, run: Ru
     assert result.exit_code == 0, result.output
 
 
+def test_of_several_data_sets_in_a_workspace_the_users_own_is_named_as_the_message_says(
+    make_blobs: MakeBlobs, run: Run
+) -> None:
+    yaml = make_blobs()
+    other = make_blobs(seed=1, folder="others")
+    other.write_text(
+        other.read_text(encoding="utf-8").replace("name: blobs", "name: others"), encoding="utf-8"
+    )
+    for own in (yaml, other):
+        assert run("boundaries", "--dataset", own).exit_code == 0
+    result = run("show", "0003")
+    assert result.exit_code == 1
+    assert "several data sets (blobs, others): say which one with --dataset NAME" in result.output
+    for name in ("blobs", "others"):
+        result = run("show", "0003", "--dataset", name, "-o", f"{name}.png")
+        assert result.exit_code == 0, result.output
+    assert Path("blobs.png").read_bytes() != Path("others.png").read_bytes()
+    result = run("show", "0003", "--dataset", "nothing")
+    assert result.exit_code == 1
+    assert "no data set 'nothing'" in result.output
+
+
 def test_an_empty_data_set_says_where_it_looked(make_blobs: MakeBlobs, run: Run) -> None:
     yaml = make_blobs(train=0, val=0)
     result = run("boundaries", "--dataset", yaml)

@@ -162,10 +162,14 @@ def existing_splits(dataset: Dataset, wanted: Sequence[str]) -> list[str]:
 
 
 def held_frames(
-    workspace: stores.Workspace, splits: Sequence[str], root: Path | None = None, targets: str | None = None
+    workspace: stores.Workspace,
+    splits: Sequence[str],
+    root: Path | None = None,
+    targets: str | None = None,
+    name: str | None = None,
 ) -> tuple[Dataset, dict[str, list[Frame]]]:
-    """The data set that the workspace holds and its frames by split."""
-    found = [load(folder, root) for folder in workspace.folders(None, splits)]
+    """The data set that the workspace holds, by name where it holds several, and its frames by split."""
+    found = [load(folder, root) for folder in workspace.folders(name, splits)]
     dataset = found[0].dataset
     if targets:
         dataset.classes = dataset.classes.with_targets(targets.split(","))
