@@ -7,7 +7,8 @@ points of mIoU more than a fixed one, as much as a Delaunay triangulation (bench
 
 Where cells fold over, several triangles cover a pixel. Those that lie right way up cover every pixel by
 themselves, so reversed ones are not shown; among the rest the one with the smallest area wins, on
-equal areas the later in row-major order. Without folds, triangles share only edges, on which they agree.
+equal areas the later in row-major order. Without folds, triangles share only edges, on which they agree,
+unless one is so thin that its corners lie on a pixel together: then the smallest wins, too.
 
 Interpolation commutes with flipping where no diagonals are equally long; equal ones are split along
 `tensors.DIAGONAL`, whose mirror image is the other one.
@@ -41,7 +42,7 @@ class Mesh(NamedTuple):
     turned: NDArray[np.bool_]  # (h - 1, w - 1) which cells are split along the anti-diagonal
     corners: NDArray[np.int64]  # (2 (h - 1)(w - 1), 3) vertices of the triangles, cell by cell
     twins: NDArray[np.int64]  # the half-edge on the other side of each, see `_walk`
-    order: NDArray[np.intp] | None  # of drawing; None if all lie right way up, so that none overlap
+    order: NDArray[np.intp] | None  # of drawing; None if all lie right way up and none is thin: none overlap
     size: tuple[int, int]  # height and width of the crop
 
     @property
@@ -257,9 +258,9 @@ def mesh(
     corners, twins = _walk.link(turned)
     y, x = (exact[0] * (height - 1)).ravel(), (exact[1] * (width - 1)).ravel()
     areas = _triangles.areas(y, x, corners)
-    upright = areas > 0
+    upright, thin = areas > 0, _triangles.NARROW * (height + width)
     # Those that are not come first and are drawn over, then the others from the largest to the smallest.
-    order = None if upright.all() else np.argsort(np.where(upright, -areas, -np.inf), kind="stable")
+    order = None if (areas > thin).all() else np.argsort(np.where(upright, -areas, -np.inf), kind="stable")
     return Mesh(y, x, turned, corners, twins, order, (height, width))
 
 
