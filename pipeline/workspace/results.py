@@ -31,9 +31,20 @@ def finished_runs(space: stores.Workspace, dataset: str, network: str) -> list[R
 
 def is_measured(run: RunFolder, split: str) -> bool:
     """Whether a run, which is over, was evaluated on a split with the weights that it has now."""
-    path = run.evaluation_file(split)
-    weights = disk.read_json(run.result_file).get("weights")
+    path, weights = run.evaluation_file(split), disk.read_json(run.result_file).get("weights")
     return weights is not None and path.exists() and disk.read_json(path).get("weights") == weights
+
+
+def weights_of(run: RunFolder) -> str | None:
+    """Identity of the best weights of a run that is over; None where none is recorded.
+
+    Raises
+    ------
+    AdaprepError
+        The record is damaged.
+    """
+    result = result_of(run)
+    return result.get("weights") if result else None
 
 
 def settings_of(run: RunFolder) -> dict[str, Any]:
