@@ -203,6 +203,10 @@ class Dataset(ABC):
         """(H, W) 0 = no object, else a number unique within the image; None: no instance annotation."""
         return None
 
+    def doubts(self, frame: Frame) -> list[str]:
+        """What may be wrong with a label map that can be read: a sentence each. Raises FileError."""
+        return []
+
     def notes(self, split: str) -> list[str]:
         """Known defects of this split's annotation, and what was decided about it: a sentence each."""
         return []
