@@ -64,7 +64,12 @@ class BaseTask:
         if self.validation:
             central_items(self.validation[0])
         self.arguments: dict[str, Any] = {"classes": classes, **chosen.arguments}
-        self.about = {**about, "resolution": chosen.resolution, "sampler": chosen.sampler}
+        self.about = {
+            **about,
+            "resolution": chosen.resolution,
+            "sampler": chosen.sampler,
+            "filter": chosen.filter,
+        }
 
     def build(self) -> nn.Module:
         """A new network; its random weights are those of PyTorch's generator."""

@@ -23,6 +23,7 @@ from pipeline.settings import (
     OVERWRITE,
     PRECISION,
     RESOLUTION,
+    SAMPLE_FILTER,
     Device,
     Filter,
     Grid,
@@ -130,6 +131,7 @@ class Base:
     resolution: int = RESOLUTION()
     grid: Grid = GRID()  # of proposals
     lam: float = LAMBDA(help="Of proposals.")
+    filter: Filter = SAMPLE_FILTER()
     arguments: Mapping[str, Any] = field(default_factory=dict)  # of the network, beside the classes
     pretrained: str | None = setting(None, "File of the base network's backbone weights.", metavar="FILE")
 
@@ -138,7 +140,8 @@ class Base:
         network = "".join(c if c.isalnum() or c in "_." else "-" for c in self.architecture)
         chosen: Auxiliary | Base = auxiliary if self.kind.needs_network else self
         sampler = self.kind.run_name(self.resolution, chosen.grid, chosen.lam, auxiliary.resolution)
-        return f"base-{network}-{sampler}"
+        filtered = "" if self.filter == "nearest" else f"-{self.filter}"
+        return f"base-{network}-{sampler}{filtered}"
 
     @property
     def kind(self) -> type[Sampler]:
