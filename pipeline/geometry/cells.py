@@ -1,7 +1,7 @@
 """The cell of each sample: the part of an image that it stands for, and the mean of the image over it.
 
-A cell reaches half way to the neighbours above and below along its column of the grid, and half way to those on
-the left and right along its row; the outermost cells reach the image's edge. It is kept as the upright
+A cell reaches half way to the neighbours above and below along its column of the grid, and half way to those
+on the left and right along its row; the outermost cells reach the image's edge. It is kept as the upright
 rectangle through these four places, which for a uniform tensor is the cell itself: uniform cells divide the
 image. Its sides are in units of 1 / `PARTS` of a pixel, so that means are quotients of whole numbers: every
 way to compute them gives the same bytes.
@@ -34,8 +34,9 @@ def boxes(phi: NDArray[np.floating[Any]], size: int | tuple[int, int]) -> NDArra
     -------
     NDArray of int64
         (4, h, w): top, bottom, left, right in units of 1 / `PARTS` of a pixel from the image's upper left
-        corner; pixel r covers `PARTS` * r to `PARTS` * (r + 1). The point itself always lies in its cell, also
-        where cells fold over. A cell without a height or width is given that of the pixel nearest to its point.
+        corner; pixel r covers `PARTS` * r to `PARTS` * (r + 1). The point itself always lies in its cell,
+        also where cells fold over. A cell without a height or width is given that of the pixel nearest to its
+        point.
 
     Raises
     ------

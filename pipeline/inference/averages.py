@@ -1,4 +1,4 @@
-"""Means over the cells of samples on tensors: `pipeline.geometry.cells` where images are, whole batches at once."""
+"""Means over the cells of samples, as `pipeline.geometry.cells`, on tensors: where images are, in batches."""
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ def cell_means(images: Tensor, phi: Tensor) -> Tensor:
         (B, 3, h, w) in the images' dtype; of uint8 images to the bit what `cells.cell_means` gives.
     """
     on_cpu = images.device.type == phi.device.type == "cpu" and images.dtype == torch.uint8
-    if on_cpu and not (torch.jit.is_tracing() or torch.compiler.is_compiling()):
+    if on_cpu and not torch.compiler.is_compiling():
         pixels = images.permute(0, 2, 3, 1).numpy()
         means = [cells.cell_means(*pair) for pair in zip(pixels, phi.detach().numpy(), strict=True)]
         return torch.from_numpy(np.stack(means).transpose(0, 3, 1, 2).copy())
@@ -32,7 +32,7 @@ def cell_means(images: Tensor, phi: Tensor) -> Tensor:
 
 
 def boxes(phi: Tensor, length: int) -> Tensor:
-    """The cells of tensors (B, 2, h, w) in images of `length` pixels a side: (B, 4, h, w) as `cells.boxes`."""
+    """Of tensors (B, 2, h, w) in images of `length` pixels a side: cells (B, 4, h, w) as `cells.boxes`."""
     top, bottom = _ends(phi[:, 0], length)
     left, right = _ends(phi[:, 1].transpose(1, 2), length)
     return torch.stack([top, bottom, left.transpose(1, 2), right.transpose(1, 2)], dim=1)

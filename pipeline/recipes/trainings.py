@@ -16,8 +16,10 @@ from pipeline import doors
 from pipeline.datasets.limits import short
 from pipeline.datasets.yaml_models import FILLED, Mistakes, YamlModel, collected, read_with, whole
 from pipeline.datasets.yaml_nodes import Mistake, YamlNode
+from pipeline.errors import AdaprepError
 from pipeline.samplers import registry
 from pipeline.settings import Entry, Setting, entries
+from pipeline.train import class_weights
 from pipeline.train.settings import Auxiliary, Base, Request
 
 MOST = 10**9
@@ -119,7 +121,20 @@ def _strength(name: str) -> Any:
 
 Augment = create_model("Augment", __base__=YamlModel, **{name: _strength(name) for name in AUGMENTATIONS})
 
+
+def _class_weights(node: YamlNode) -> str:
+    """A word, or numbers by name, as the command line takes them."""
+    if isinstance(node.node, yaml.MappingNode):
+        return ",".join(f"{name}={value.number():g}" for name, value in node.any_mapping().items())
+    try:
+        class_weights.parse(node.text())
+    except AdaprepError as error:
+        node.fail(str(error))
+    return node.text()
+
+
 SPECIAL = {
+    "class_weights": read_with(_class_weights),
     "architecture": read_with(_architecture),
     "pretrained": read_with(_weights),
     "augmentation": BeforeValidator(lambda node, info: Augment.read(node, collected(info)).given()),
@@ -148,7 +163,7 @@ class Section(YamlModel):
 
 _Seeds = Annotated[list[Annotated[int, whole(0, MOST)]] | None, FILLED]
 _BASE: dict[str, Any] = {
-    **_fields(Base, "architecture", "pretrained", "filter"),
+    **_fields(Base, "architecture", "pretrained", "filter", "class_weights"),
     **_fields(Request, *SCHEDULE),
     "seeds": (_Seeds, None),
     "aux_resolution": (Annotated[int | None, taken(Auxiliary, "resolution")], None),

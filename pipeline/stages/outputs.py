@@ -78,8 +78,7 @@ class Sampled:
         size = (self.resolution, self.resolution)
         fine = [resize(tensor.astype(np.float64), size) for tensor in phi]
         images = [
-            sample_image(crop, points, self.filter)
-            for crop, points in zip(view.images(), fine, strict=True)
+            sample_image(crop, points, self.filter) for crop, points in zip(view.images(), fine, strict=True)
         ]
         labels = [sample(crop, points) for crop, points in zip(view.labels(), fine, strict=True)]
         return {"image": np.stack(images), "label": view.train_ids(np.stack(labels)), "phi": phi}

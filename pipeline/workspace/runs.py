@@ -26,7 +26,7 @@ from pipeline.workspace.folders import RunFolder
 
 State = Literal["new", "interrupted", "complete"]
 
-LATER: Mapping[str, Any] = {"filter": "nearest"}
+LATER: Mapping[str, Any] = {"filter": "nearest", "class_weights": "none", "weight_by_class": None}
 """Settings that came later, and what runs that do not record them were trained with."""
 
 _FILES = ("settings.json", "history.csv", "result.json", "last.pt", "best.pt")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +34,9 @@ def slow_ends(points: list[float], k: int, length: int) -> tuple[Fraction, Fract
     return min(marks), max(marks)
 
 
-def slow_mean(image: NDArray[np.uint8], rows: tuple[Fraction, Fraction], cols: tuple[Fraction, Fraction]) -> Any:
+def slow_mean(
+    image: NDArray[np.uint8], rows: tuple[Fraction, Fraction], cols: tuple[Fraction, Fraction]
+) -> list[int]:
     total, area = [Fraction(0)] * 3, (rows[1] - rows[0]) * (cols[1] - cols[0])
     for y in range(int(rows[0]), image.shape[0]):
         tall = min(rows[1], Fraction(y + 1)) - max(rows[0], Fraction(y))
@@ -63,10 +64,11 @@ def test_means_are_those_of_the_exact_parts_of_pixels(strength: float) -> None:
 def test_uniform_cells_divide_the_image(h: int, w: int, height: int, width: int) -> None:
     top, bottom, left, right = boxes(tensors.uniform(h, w), (height, width))
     if max(h / height, w / width) <= 1:
-        assert (top[0] == 0).all() and (bottom[-1] == PARTS * height).all()
-        assert (left[:, 0] == 0).all() and (right[:, -1] == PARTS * width).all()
-        assert np.array_equal(bottom[:-1], top[1:]) and np.array_equal(right[:, :-1], left[:, 1:])
-    assert (bottom > top).all() and (right > left).all()
+        for low, high, length in ((top, bottom, height), (left.T, right.T, width)):
+            assert (low[0] == 0).all()
+            assert (high[-1] == PARTS * length).all()
+            assert np.array_equal(high[:-1], low[1:])
+    assert ((bottom > top) & (right > left)).all()
 
 
 @given(st.integers(0, 1000), st.integers(2, 12), st.integers(2, 30), st.floats(0, 1))
@@ -80,7 +82,8 @@ def test_a_point_lies_in_its_cell_also_where_cells_fold(
     assert ((top - 0.5 <= y) & (y <= bottom + 0.5) & (left - 0.5 <= x) & (x <= right + 0.5))[
         (bottom - top != PARTS) & (right - left != PARTS)
     ].all()
-    assert top.min() >= 0 and left.min() >= 0 and max(bottom.max(), right.max()) <= PARTS * side
+    assert min(top.min(), left.min()) >= 0
+    assert max(bottom.max(), right.max()) <= PARTS * side
 
 
 def test_as_many_samples_as_pixels_are_the_pixels() -> None:
@@ -117,5 +120,6 @@ def test_what_cannot_be_averaged_is_refused() -> None:
     with pytest.raises(ValueError, match="must be area or nearest"):
         sample_image(picture(4, 4), tensors.uniform(2, 2), "mean")
     assert np.array_equal(
-        sample_image(picture(9, 9), tensors.uniform(4, 4)), sampling.sample(picture(9, 9), tensors.uniform(4, 4))
+        sample_image(picture(9, 9), tensors.uniform(4, 4)),
+        sampling.sample(picture(9, 9), tensors.uniform(4, 4)),
     )
