@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 LISTED = 20
 """At most so many failures are printed; the rest are counted."""
+
+HALF = 0.5
+"""Share of the pixels inside the central squares, below which `check` warns whatever the classes."""
 
 EVERY = 60.0
 """Seconds between the lines of a log."""
@@ -194,7 +197,7 @@ def print_check(report: CheckReport) -> None:
     table = Table(box=None, pad_edge=False)
     for head, justify in (("id", "right"), ("class", "left"), ("train id", "right"), ("", "left")):
         table.add_column(head, justify=justify)  # type: ignore[arg-type]
-    for head in ("pixels", "share", "images"):
+    for head in ("pixels", "share", "in square", "images"):
         table.add_column(head, justify="right")
     for row in facts["classes"]:
         void = row["train_id"] == 255
@@ -202,9 +205,11 @@ def print_check(report: CheckReport) -> None:
         train = "" if void or row["train_id"] is None else str(row["train_id"])
         style = "red" if row["train_id"] is None else "bold" if row["target"] else None
         share = f"{100 * row['share']:.3f} %"
-        cells = (str(row["id"]), row["name"], train, kind, f"{row['pixels']:,}", share, str(row["images"]))
-        table.add_row(*map(_cell, cells), style=style)
+        inside = f"{100 * row['central_share']:.1f} %"
+        cells = (str(row["id"]), row["name"], train, kind, f"{row['pixels']:,}", share, inside)
+        table.add_row(*map(_cell, (*cells, row["images"])), style=style)
     out.print(table)
+    _print_region(out, facts)
     out.print(f"  target classes cover {100 * facts['target_share']:.2f} % of the pixels")
     none = facts["without_target"]
     named = f": {', '.join(none[:5])}{' ...' if len(none) > 5 else ''}" if none else ""
@@ -216,6 +221,30 @@ def print_check(report: CheckReport) -> None:
     print_failures(report.failures)
     if report.ok:
         out.print("nothing wrong found", style="green")
+
+
+def _print_region(out: Console, facts: Mapping[str, Any]) -> None:
+    """What of the images is measured, and who loses by it."""
+    out.print(
+        f"  central squares, which evaluate measures: {100 * facts['central_share']:.1f} % of the pixels",
+        soft_wrap=True,
+    )
+    advice = "To measure whole images: adaprep evaluate --whole-image"
+    if facts["lost"]:
+        named = ", ".join(f"{100 * share:.1f} % of {name}" for name, share in facts["lost"].items())
+        out.print(f"  warning: they hold only {named}. {advice}", style="yellow", soft_wrap=True)
+    elif facts["central_share"] < HALF:
+        out.print(
+            f"  warning: they hold less than half of the pixels. {advice}", style="yellow", soft_wrap=True
+        )
+    if facts["uncovered"]:
+        count, some = len(facts["uncovered"]), ", ".join(facts["uncovered"][:5])
+        out.print(
+            f"  warning: {count} images are too long for the crops of training to cover them "
+            f"({some}{' ...' if count > 5 else ''})",
+            style="yellow",
+            soft_wrap=True,
+        )
 
 
 def print_status(rows: Sequence[StoreStatus]) -> None:
