@@ -160,7 +160,7 @@ def shrink(images: Tensor, size: int, filter: str = "area") -> Tensor:
     if filter == "nearest":
         u = torch.tensor(uniform(size, size), device=images.device)
         return sample(images, u.expand(images.shape[0], -1, -1, -1))
-    traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
+    traced = torch.compiler.is_compiling()
     if images.dtype == torch.uint8 and images.device.type == "cpu" and not traced:
         return _box_means_on_cpu(images, size)
     for axis in (-1, -2):
