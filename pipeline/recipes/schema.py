@@ -30,10 +30,10 @@ from pipeline.datasets.yaml_models import (
 from pipeline.datasets.yaml_nodes import YamlNode, read_yaml
 from pipeline.errors import AdaprepError
 from pipeline.names import check_component
+from pipeline.recipes.recipe import Bounds, Generate, Overrides, Recipe
 from pipeline.recipes.trainings import MOST, AuxiliarySection, BaseSection, read_trainings, taken
 from pipeline.settings import DEFAULT_WORKSPACE, Device, Precision
 from pipeline.train.settings import Auxiliary, Base, Request
-from pipeline.workspace.stores import Workspace
 
 PLACES = (
     "root",
@@ -62,97 +62,6 @@ GRID = re.compile(r"([0-9]{1,6})(?:x([0-9]{1,6}))?")
 GUIDE = "workflows/README.md"
 
 
-@dataclass(frozen=True)
-class Generate:
-    """How many street scenes to draw for the data set `demo`."""
-
-    train: int = 24
-    val: int = 8
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """What `adaprep upper-bound` is asked for."""
-
-    split: str
-    resolutions: tuple[int, ...]
-    grids: tuple[tuple[int, int], ...]
-    lambdas: tuple[float, ...]
-    limit: int | None = None  # images
-
-
-@dataclass(frozen=True)
-class Overrides:
-    """What the command line says in place of the recipe; None: what the recipe says."""
-
-    workspace: Path | None = None
-    root: Path | None = None
-    device: Device | None = None
-    precision: Precision | None = None
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A recipe that makes sense. Its trainings are in the order in which they are done."""
-
-    path: Path
-    dataset: Dataset
-    said_dataset: str  # as --dataset takes it
-    said_root: Path | None  # None: found in one of the usual places
-    said_targets: tuple[str, ...]  # empty: the data set's own
-    said_settings: Mapping[str, str]  # as --set takes them
-    workspace: Path
-    splits: tuple[str, str]
-    grid: tuple[int, int]
-    lam: float
-    crops: int | None
-    generate: Generate | None
-    check: int | None  # images a split
-    bounds: Bounds | None
-    trainings: tuple[Request, ...]  # of one network each
-    evaluated: tuple[str, ...]  # splits
-    report: bool
-    device: Device
-    notes: tuple[str, ...] = ()  # of older names that it uses
-
-    @property
-    def space(self) -> Workspace:
-        return Workspace(self.workspace)
-
-    @property
-    def samplers(self) -> tuple[str, ...]:
-        """``package.module:factory`` of the samplers that are not ours."""
-        every = (request.base.sampler for request in self.trainings if request.networks == ("base",))
-        return tuple(dict.fromkeys(name for name in every if ":" in name))
-
-    @property
-    def factories(self) -> tuple[str, ...]:
-        """``package.module:factory`` of the base networks that are not ours."""
-        every = (request.base.architecture for request in self.trainings if request.networks == ("base",))
-        return tuple(dict.fromkeys(name for name in every if ":" in name))
-
-    @property
-    def trained_splits(self) -> list[str]:
-        """What networks are trained and validated on; a data set may have no validation split."""
-        return [split for split in dict.fromkeys(self.splits) if split in self.dataset.splits]
-
-    @property
-    def lambdas(self) -> list[float]:
-        """Of the proposals that are solved for: the recipe's, and that of the auxiliary network."""
-        return list(dict.fromkeys([self.lam, *(request.auxiliary.lam for request in self.trainings)]))
-
-    @property
-    def reported(self) -> list[str]:
-        """Every split that networks are evaluated on; where there is none, the one to validate on."""
-        return list(self.evaluated) or self.trained_splits[-1:]
-
-    @property
-    def all_splits(self) -> list[str]:
-        """Every split that the recipe works on."""
-        bounded = [self.bounds.split] if self.bounds else []
-        return list(dict.fromkeys([*self.trained_splits, *bounded, *self.evaluated]))
-
-
 def load(path: Path, overrides: Overrides | None = None) -> Recipe:
     """Read a recipe and check all that can be checked before it is done.
 
@@ -163,7 +72,7 @@ def load(path: Path, overrides: Overrides | None = None) -> Recipe:
     """
     chosen = overrides or Overrides()
     mistakes = Mistakes()
-    said = File.read(read_yaml(path, GUIDE), mistakes)
+    said = RecipeFile.read(read_yaml(path, GUIDE), mistakes)
     if chosen.device is None:
         chosen = replace(chosen, device=said.device)
     _check_generate(said, mistakes)
@@ -226,12 +135,12 @@ class _Opened:
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
-def _check_generate(said: File, mistakes: Mistakes) -> None:
+def _check_generate(said: RecipeFile, mistakes: Mistakes) -> None:
     if "generate" in said.nodes and said.usable("dataset") and said.dataset != "demo":
         mistakes.note(said.nodes["generate"].mistake("only the data set demo is generated"))
 
 
-def _open(said: File, root: Path | None, mistakes: Mistakes) -> _Opened | None:
+def _open(said: RecipeFile, root: Path | None, mistakes: Mistakes) -> _Opened | None:
     """The data set; None where what is said of it is wrong."""
     if not said.usable("dataset"):
         return None
@@ -276,7 +185,7 @@ def _open(said: File, root: Path | None, mistakes: Mistakes) -> _Opened | None:
     return _Opened(dataset, name, root, targets, values)
 
 
-def _check_runs(said: File, trainings: Sequence[Request], mistakes: Mistakes) -> None:
+def _check_runs(said: RecipeFile, trainings: Sequence[Request], mistakes: Mistakes) -> None:
     """Note what no network can be made of, or no folder."""
     section = next((said.nodes[key] for key in ("base", "auxiliary") if key in said.nodes), said.node)
     for request in trainings:
@@ -299,7 +208,9 @@ def _check_runs(said: File, trainings: Sequence[Request], mistakes: Mistakes) ->
             return
 
 
-def _check_crops(said: File, dataset: Dataset | None, splits: tuple[str, str], mistakes: Mistakes) -> None:
+def _check_crops(
+    said: RecipeFile, dataset: Dataset | None, splits: tuple[str, str], mistakes: Mistakes
+) -> None:
     trained = "auxiliary" in said.nodes or "base" in said.nodes
     validated = dataset is not None and splits[1] in dataset.splits and splits[1] != splits[0]
     if said.crops is not None and said.crops % 2 == 0 and trained and validated:
@@ -310,7 +221,7 @@ def _check_crops(said: File, dataset: Dataset | None, splits: tuple[str, str], m
         mistakes.note(said.nodes["crops"].mistake(problem))
 
 
-def _splits(said: File, dataset: Dataset | None, mistakes: Mistakes) -> tuple[str, str]:
+def _splits(said: RecipeFile, dataset: Dataset | None, mistakes: Mistakes) -> tuple[str, str]:
     """To train on and to validate on; the second need not be there where it is not said."""
     train, val = said.train_split or "train", said.val_split or "val"
     if dataset is not None:
@@ -324,7 +235,7 @@ def _splits(said: File, dataset: Dataset | None, mistakes: Mistakes) -> tuple[st
 
 
 def _bounds(
-    said: File,
+    said: RecipeFile,
     dataset: Dataset | None,
     split: str,
     grid: tuple[int, int],
@@ -347,7 +258,7 @@ def _bounds(
     )
 
 
-def _evaluated(said: File, dataset: Dataset | None, split: str, mistakes: Mistakes) -> tuple[str, ...]:
+def _evaluated(said: RecipeFile, dataset: Dataset | None, split: str, mistakes: Mistakes) -> tuple[str, ...]:
     trained = "base" in said.nodes
     if "evaluate" not in said.nodes:
         return (split,) if trained and dataset is not None and split in dataset.splits else ()
@@ -425,7 +336,7 @@ class BoundsSection(YamlModel):
     split: Text | None = None
 
 
-class File(YamlModel):
+class RecipeFile(YamlModel):
     """The whole of a recipe."""
 
     dataset: Text

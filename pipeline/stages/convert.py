@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from pipeline.datasets.base import Dataset, Frame
-from pipeline.datasets.files import read_bytes
 from pipeline.datasets.yaml_text import flow, pair, relative
 from pipeline.errors import AdaprepError, FileError
 from pipeline.marks import Writer, is_ours, png_info
@@ -64,7 +63,8 @@ def plan(
     """
     plans = []
     every = {split: dataset.frames(split)[:limit] for split in splits}
-    inputs = {os.path.realpath(p) for frames in every.values() for f in frames for p in (f.image, f.label)}
+    files = {p for frames in every.values() for f in frames for p in (f.image, *dataset.label_files(f))}
+    inputs = {os.path.realpath(path) for path in files}
     for split, frames in every.items():
         below = folder / LABELS / check_component("name of a split", split)
         jobs, refused = list[Job](), list[Failure]()
@@ -177,7 +177,7 @@ def convert(dataset: Dataset, job: Job, writer: Writer) -> bool:
     """
     from PIL import Image
 
-    data = read_bytes(job.frame.label)
+    data = dataset.label_bytes(job.frame)
     mark = fingerprint(dataset, data, job.frame)
     if stored_fingerprint(job.path) == mark:
         return False

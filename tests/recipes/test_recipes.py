@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from click.testing import CliRunner, Result
 import cli
 from pipeline.errors import AdaprepError
 from pipeline.recipes import plan, schema, trainings
+from pipeline.recipes.recipe import Overrides
 from pipeline.recipes.steps import Train
 from pipeline.train import settings
 from pipeline.workspace import results, stores
@@ -429,7 +431,7 @@ def test_a_split_without_images_is_named_before_anything_is_done(tiny: Path, tmp
 
 def test_options_stand_for_what_the_recipe_says(tiny: Path, tmp_path: Path) -> None:
     tiny.write_text(tiny.read_text().replace("  rate: 1e-3\n", "  rate: 1e-3\n  precision: float32\n"))
-    recipe = schema.load(tiny, schema.Overrides(tmp_path / "other", tmp_path, "auto", "bfloat16"))
+    recipe = schema.load(tiny, Overrides(tmp_path / "other", tmp_path, "auto", "bfloat16"))
     assert recipe.workspace == tmp_path / "other"
     assert recipe.dataset.root == tmp_path
     assert recipe.device == "auto"
@@ -524,7 +526,7 @@ def test_side_by_side_a_network_that_cannot_go_on_stops_the_rest(
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_the_recipes_that_come_along_make_sense(path: Path, tmp_path: Path) -> None:
-    recipe = schema.load(path, schema.Overrides(root=tmp_path))
+    recipe = schema.load(path, Overrides(root=tmp_path))
     steps = plan.steps(recipe)
     assert len({step.title for step in steps}) == len(steps)
     known = {step.title for step in steps}
@@ -547,7 +549,7 @@ def test_recipes_say_what_the_paper_says(
     tmp_path: Path, name: str, resolutions: list[int], auxiliary: list[int], rate: float, epochs: int
 ) -> None:
     path = next(p for p in WORKFLOWS if p.stem == name)
-    recipe = schema.load(path, schema.Overrides(root=tmp_path))
+    recipe = schema.load(path, Overrides(root=tmp_path))
     adaptive = [r for r in recipe.trainings if r.networks == ("base",) and r.base.sampler == "auxiliary"]
     assert [r.base.resolution for r in adaptive] == resolutions
     assert [r.auxiliary.resolution for r in adaptive] == auxiliary
@@ -571,7 +573,7 @@ def test_the_printed_train_command_asks_for_the_same(
         return True
 
     monkeypatch.setattr(command, "run", capture)
-    recipe = schema.load(path, schema.Overrides(tmp_path / "a space", tmp_path, "cpu"))
+    recipe = schema.load(path, Overrides(tmp_path / "a space", tmp_path, "cpu"))
     wanted = [step for step in plan.steps(recipe) if isinstance(step, Train)]
     for step in wanted:
         result = CliRunner().invoke(cli.main, shlex.split(step.command)[1:])
@@ -618,6 +620,49 @@ def test_the_auxiliary_network_may_learn_from_a_lambda_of_its_own(
     assert result.exit_code == 0, result.output
     stores_made = sorted(p.name for p in (tmp_path / "w" / "blobs" / "train" / "tensors").iterdir())
     assert stores_made == ["8x8-lambda0.5.zarr", "8x8-lambda1.zarr"]
+
+
+def test_a_sampler_may_have_settings_of_its_own(make_blobs: MakeBlobs, tmp_path: Path) -> None:
+    text = (
+        f"dataset: {make_blobs()}\n"
+        "base:\n"
+        "  resolutions: [8]\n"
+        "  epochs: 3\n"
+        "  samplers: [uniform, uniform: {filter: area}, mean: {seeds: [1], epochs: 4}]\n"
+    )
+    found = schema.load(write(tmp_path, text)).trainings
+    assert [(r.base.sampler, r.base.filter, r.seed, r.epochs) for r in found] == [
+        ("uniform", "nearest", 0, 3),
+        ("uniform", "area", 0, 3),
+        ("mean", "nearest", 1, 4),
+    ]
+    assert [r.run_name("base") for r in found][:2] == [
+        "base-unet-uniform-8-seed0",
+        "base-unet-uniform-8-area-seed0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("samplers", "said"),
+    [
+        ("[uniform: {fliter: area}]", "base.samplers[0].uniform.fliter: unknown key; did you mean 'filter'?"),
+        (
+            "[uniform: {filter: box}]",
+            "base.samplers[0].uniform.filter: must be one of area, nearest, found 'box'",
+        ),
+        ("[unifrom: {}]", "base.samplers[0].unifrom: must be one of uniform"),
+        (
+            "[uniform, uniform: {epochs: 9}]",
+            "two different networks would be the run base-unet-uniform-8-seed0",
+        ),
+    ],
+)
+def test_what_a_sampler_cannot_have_is_named(
+    make_blobs: MakeBlobs, tmp_path: Path, samplers: str, said: str
+) -> None:
+    text = f"dataset: {make_blobs()}\nbase:\n  resolutions: [8]\n  samplers: {samplers}\n"
+    with pytest.raises(AdaprepError, match=re.escape(said)):
+        schema.load(write(tmp_path, text))
 
 
 def test_preparing_needs_no_torch(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
