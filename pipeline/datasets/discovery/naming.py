@@ -67,7 +67,7 @@ def read(path: Path) -> tuple[Named, ...]:
         return ()
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     lines = [line for line in lines if not line.startswith("#")]
-    if not lines or len(lines) > MAX_ROWS:
+    if not lines or len(lines) > MAX_ROWS or not all(line.replace("\t", " ").isprintable() for line in lines):
         return ()
     if path.suffix.lower() == ".csv":
         rows = list(csv.reader(io.StringIO("\n".join(lines)), skipinitialspace=True))
