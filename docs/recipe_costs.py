@@ -45,9 +45,10 @@ def _row(name: str, cells: list[str]) -> str:
 def cost(path: Path, images: int) -> tuple[int, float]:
     """Runs of a recipe, and the multiply-adds of their training: one crop of every image an epoch."""
     from pipeline.recipes import schema
+    from pipeline.recipes.recipe import Overrides
 
     with tempfile.TemporaryDirectory() as folder:
-        recipe = schema.load(path, schema.Overrides(root=Path(folder)))
+        recipe = schema.load(path, Overrides(root=Path(folder)))
     classes = len(recipe.dataset.classes.train_classes)
     work = 0.0
     for request in recipe.trainings:

@@ -51,8 +51,9 @@ def command(options: Options) -> None:
     """
     from pipeline.recipes import plan, schema
     from pipeline.recipes import run as running
+    from pipeline.recipes.recipe import Overrides
 
-    overrides = schema.Overrides(options.workspace, options.root, options.device, options.precision)
+    overrides = Overrides(options.workspace, options.root, options.device, options.precision)
     recipe = schema.load(options.path, overrides)
     for note in recipe.notes:
         say(note, err=True)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import AdaprepError
 from pipeline.names import printable
-from pipeline.networks import archive, fields
+from pipeline.networks import archive, fields, plain
 from pipeline.workspace import disk
 
 FORMAT = "adaprep checkpoint"
@@ -154,12 +154,13 @@ class Checkpoint:
         for name, value in wanted.items():
             if name not in recorded:
                 raise AdaprepError(
-                    f"{self.path} does not say its {name}; {name} {_show(value)} is asked for."
+                    f"{self.path} does not say its {name}; {name} {plain.shown(value)} is asked for."
                 )
-            if _plain(recorded[name]) != _plain(value):
+            if plain.as_lists(recorded[name]) != plain.as_lists(value):
+                trained, asked = plain.shown(recorded[name]), plain.shown(value)
                 raise AdaprepError(
-                    f"{self.path} was trained with {name} {_show(recorded[name])}, but {name} {_show(value)} "
-                    f"is asked for. Ask for {_show(recorded[name])}, or train a network for {_show(value)}."
+                    f"{self.path} was trained with {name} {trained}, but {name} {asked} is asked for. "
+                    f"Ask for {trained}, or train a network for {asked}."
                 )
 
     def _ours(self) -> nn.Module:
@@ -239,7 +240,7 @@ def save(
         raise ValueError(f"kind is {kind!r}, must be one of {', '.join(NAMES)}")
     kept = {key: value for key, value in arguments.items() if key not in TRANSIENT}
     for name, values in (("arguments", kept), ("about", about)):
-        _check_plain(values, name)
+        plain.check(values, name)
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -396,32 +397,3 @@ def _read(path: Path) -> tuple[dict[str, Any], archive.Storages]:
             f"{path} is not a checkpoint of adaprep: PyTorch reads it, but it is another program's."
         )
     return content, storages
-
-
-def _check_plain(value: Any, where: str) -> None:
-    """Refuse what would not be read again with ``weights_only``, or reads back as something else."""
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            if type(key) is not str:
-                raise ValueError(f"{where} has the key {key!r} of type {type(key).__name__}, must be str")
-            _check_plain(item, f"{where}[{key!r}]")
-    elif type(value) in (list, tuple):
-        for index, item in enumerate(value):
-            _check_plain(item, f"{where}[{index}]")
-    elif value is not None and type(value) not in (str, int, float, bool):
-        raise ValueError(
-            f"{where} is a {type(value).__name__}, must be plain data: "
-            "str, int, float, bool, None, lists, dicts"
-        )
-
-
-def _plain(value: Any) -> Any:
-    """With tuples and lists alike."""
-    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-def _show(value: Any) -> str:
-    """Sides of a grid as ``8 x 8``."""
-    if isinstance(value, (list, tuple)) and value and all(type(item) is int for item in value):
-        return " x ".join(str(item) for item in value)
-    return str(value)

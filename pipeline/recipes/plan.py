@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from pipeline.datasets.yaml_nodes import did_you_mean
 from pipeline.errors import AdaprepError
-from pipeline.recipes.schema import Recipe
+from pipeline.recipes.recipe import Recipe
 from pipeline.recipes.steps import (
     Boundaries,
     Check,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pipeline.commands.output import State
 from pipeline.errors import AdaprepError
 from pipeline.recipes import side_by_side
-from pipeline.recipes.schema import Recipe
+from pipeline.recipes.recipe import Recipe
 from pipeline.recipes.steps import Boundaries, Check, Step
 from pipeline.train import environment
 from pipeline.train.settings import need_torch

@@ -19,7 +19,7 @@ from pipeline.commands import (
     upper_bound,
 )
 from pipeline.commands.output import State
-from pipeline.recipes.schema import Bounds, Generate, Recipe
+from pipeline.recipes.recipe import Bounds, Generate, Recipe
 from pipeline.train.settings import Request
 
 

@@ -23,6 +23,7 @@ from pipeline.stages import inputs as listing
 from pipeline.stages.inputs import Inputs
 from pipeline.workspace import disk, stores
 from pipeline.workspace.layout import DIGEST
+from pipeline.workspace.metadata import restore_metadata
 
 
 @dataclass
@@ -121,7 +122,7 @@ def _mend(path: Path, repair: bool, command: str, problem: str) -> tuple[stores.
     if not repair:
         return None, [f"{problem}; run: adaprep verify --repair   and then what it says"]
     try:
-        mended = stores.mend(path)
+        mended = restore_metadata(path)
         return stores.open_store(path, mode="r"), [f"{path}: mended: {', '.join(mended)}. Verify once more"]
     except AdaprepError as error:
         return None, [f"{problem}; {error}. Run: {command} --overwrite"]

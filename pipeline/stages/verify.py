@@ -8,7 +8,8 @@ energy (2) from its gradient, which must vanish wherever no constraint holds.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from pipeline.stages import damage, engine
 from pipeline.stages import inputs as listing
 from pipeline.stages.damage import Finding
 from pipeline.stages.frame import FrameBoundaries, process_frame, source_of
-from pipeline.workspace import stores
+from pipeline.workspace import disk, stores
 
 PHI_ROUNDING = 1e-6
 """phi is stored as float32: twice the largest rounding of a number in [0, 1], with room for sums."""
@@ -104,12 +105,38 @@ def run(
     repair
         Read every chunk and every label file. Blocks that are damaged, or whose label file has changed,
         become blocks to do again; lists and descriptions are written again from what is known of them.
+
+    Raises
+    ------
+    BusyError
+        Something is to be repaired while another run is writing. Without `repair` that is not refused: what
+        then seems wrong is said to be undecided.
     """
-    with folder.lock() if repair else nullcontext():
-        files = Files(folder, root, samples is None or repair, repair)
-        if not files.usable:
-            return files.findings
-        return _contents(files, samples, seed)
+    if repair:
+        with folder.lock():
+            return _look(folder, samples, seed, root, repair)
+    findings = _look(folder, samples, seed, root)
+    if all(finding.ok for finding in findings):
+        return findings
+    writer = disk.holder(folder.path)
+    if writer is None:  # one that wrote meanwhile may have ended just now
+        findings, writer = _look(folder, samples, seed, root), disk.holder(folder.path)
+    return findings if writer is None else [_undecided(finding, writer) for finding in findings]
+
+
+def _undecided(finding: Finding, writer: str) -> Finding:
+    """What seems wrong while another run is writing is no finding yet."""
+    if finding.ok:
+        return finding
+    busy = f"cannot be told while another adaprep run is writing ({writer}); verify again when it has ended"
+    return replace(finding, problems=[busy])
+
+
+def _look(
+    folder: stores.SplitFolder, samples: int | None, seed: int, root: Path | None, repair: bool = False
+) -> list[Finding]:
+    files = Files(folder, root, samples is None or repair, repair)
+    return _contents(files, samples, seed) if files.usable else files.findings
 
 
 class Files:
@@ -168,9 +195,11 @@ def _contents(files: Files, samples: int | None, seed: int) -> list[Finding]:
         chosen = np.sort(np.random.default_rng(seed).choice(done, samples, replace=False))
     findings += _boundaries(files, store, [int(i) for i in chosen], [int(i) for i in done])
     for path in folder.tensor_stores():
-        findings += _tensors(files, files.stores[path], store)
+        if path in files.stores:  # others have appeared meanwhile
+            findings += _tensors(files, files.stores[path], store)
     for path in folder.sample_stores():
-        findings.append(_samples(files, files.stores[path], store))
+        if path in files.stores:
+            findings.append(_samples(files, files.stores[path], store))
     return findings
 
 

@@ -234,6 +234,28 @@ def lock(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def holder(folder: Path) -> str | None:
+    """Who is writing to a folder now: process, host, since when. None where nobody is, or it cannot be told.
+
+    Nothing is made or written, so that a workspace that may only be read can be asked.
+    """
+    from filelock import lock_descriptor
+
+    try:
+        handle = os.open(folder / ".lock", os.O_RDONLY | _UNFOLLOWED)
+    except OSError:
+        return None
+    try:
+        found = _first_bytes(handle).decode("utf-8", "replace")
+        # asked only where one was noted: asking takes the lock for a moment
+        held = found.startswith(HOLDER) and not lock_descriptor(handle, blocking=False)
+        return found if held else None
+    except OSError:
+        return None
+    finally:
+        os.close(handle)
+
+
 def _open_lock(path: Path) -> int:
     """Open the lock's file, made if need be, which must be empty or of ours: it will be written over."""
     if path.is_symlink():  # as O_NOFOLLOW says, which Windows has not

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from pipeline.workspace import disk
 
 FORMAT = 1
 """Version of the layout; a store with a larger one is refused."""
@@ -16,6 +20,12 @@ DIGEST = "digest"
 SHARD_BYTES = 32 * 2**20
 MAX_IMAGES = 10**8
 MAX_BLOCK = 2**16
+
+_OURS = re.compile(
+    rf"([A-Za-z_]\w*/)?zarr\.json|[A-Za-z_]\w*/c(/\d+)+|([A-Za-z_]\w*/)?zarr{disk.PARTIAL}"
+    rf"|[A-Za-z_]\w*/c(/\d+)*/\d+{disk.PARTIAL}"
+)
+"""The files of a store."""
 
 
 @dataclass(frozen=True)
@@ -214,3 +224,25 @@ def _spec(name: str, content: Any) -> ArraySpec:
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def is_file_of_store(name: str) -> bool:
+    """Whether a store holds a file of this path, relative to its folder."""
+    return _OURS.fullmatch(name) is not None
+
+
+def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """One line a parameter that differs, by name, for the refusal to mix."""
+    lines = []
+    for name in sorted({*stored, *wanted}):
+        old, new = stored.get(name), wanted.get(name)
+        if old != new:
+            if isinstance(old, list) and isinstance(new, list) and max(len(old), len(new)) > 4:
+                old, new = [x for x in old if x not in new], [x for x in new if x not in old]
+            lines.append(f"{name}: {_as_json(old)} in the store, {_as_json(new)} asked for")
+    return lines
+
+
+def _as_json(value: Any, limit: int = 100) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= limit else text[: limit - 3] + "..."

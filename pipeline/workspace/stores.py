@@ -20,14 +20,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from collections.abc import Mapping, Sequence
-from functools import cache, lru_cache
-from importlib.metadata import PackageNotFoundError, version
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from pipeline.errors import AdaprepError, DamagedError
 from pipeline.names import lambda_name
@@ -43,7 +39,16 @@ from pipeline.workspace.layout import (
     ArraySpec,
     Layout,
     NewerFormatError,
+    differences,
+    is_file_of_store,
     parse,
+)
+from pipeline.workspace.library import (
+    LIBRARY_ERRORS,
+    adaprep_version,
+    fault_of_library,
+    library_error,
+    versions,
 )
 
 __all__ = [
@@ -60,37 +65,18 @@ __all__ = [
     "Store",
     "StoredArray",
     "Workspace",
+    "adaprep_version",
     "create",
     "differences",
     "digest",
     "grow",
     "kept_copy",
     "lambda_name",
-    "mend",
     "open_in_task",
     "open_store",
     "remove",
     "versions",
 ]
-
-_OURS = re.compile(
-    rf"([A-Za-z_]\w*/)?zarr\.json|[A-Za-z_]\w*/c(/\d+)+|([A-Za-z_]\w*/)?zarr{disk.PARTIAL}"
-    rf"|[A-Za-z_]\w*/c(/\d+)*/\d+{disk.PARTIAL}"
-)
-"""The files of a store."""
-
-
-def adaprep_version() -> str:
-    """The installed version, or "unknown" in a checkout that was not installed."""
-    try:
-        return version("adaprep")
-    except PackageNotFoundError:
-        return "unknown"
-
-
-def versions() -> dict[str, str]:
-    """What wrote a store."""
-    return {"adaprep": adaprep_version(), **{name: version(name) for name in ("numpy", "scipy", "zarr")}}
 
 
 def digest(lines: Sequence[str]) -> str:
@@ -184,17 +170,6 @@ def kept_copy(path: Path) -> dict[str, Any] | None:
         return None
 
 
-LIBRARY_ERRORS = (ImportError, AttributeError, TypeError, NotImplementedError)
-
-
-def library_error(path: Path, error: Exception) -> AdaprepError:
-    """What to say when Zarr, not the store, is at fault."""
-    return AdaprepError(
-        f"zarr {version('zarr')} cannot be used for {path} ({type(error).__name__}: {error}). The store is "
-        f"left as it is. Install another: pip install 'zarr>=3.1.6,<4'"
-    )
-
-
 def open_store(path: Path, mode: str = "r+") -> Store:
     """Open a store that is there.
 
@@ -258,11 +233,11 @@ def _open_arrays(path: Path, mode: str, about: About) -> tuple[Any, dict[str, An
         # Zarr's own pipeline asks the array, others ask the configuration as they are made.
         with zarr.config.set({"array.write_empty_chunks": True}):
             group = zarr.open_group(path, mode=mode)  # type: ignore[arg-type]
-            arrays = {name: _open_array(path, group, name, about) for name in _names(path, about)}
+            arrays = {name: open_array(path, group, name, about) for name in _names(path, about)}
     except AdaprepError:
         raise
     except Exception as error:
-        if isinstance(error, LIBRARY_ERRORS) and (fault := _fault_of_library()):
+        if isinstance(error, LIBRARY_ERRORS) and (fault := fault_of_library()):
             raise library_error(path, fault) from error
         raise DamagedError(
             f"{path} is not a store of adaprep, or it is damaged ({_reason(error)}). {_advice(path)}"
@@ -277,7 +252,7 @@ def _names(path: Path, about: About) -> list[str]:
     return sorted({p.name for p in path.iterdir() if p.is_dir()} | {"status"})
 
 
-def _open_array(path: Path, group: Any, name: str, about: About) -> Any:
+def open_array(path: Path, group: Any, name: str, about: About) -> Any:
     """One array of an open group, if it is laid out as the attributes say."""
     spec = about.arrays[name] if about.arrays is not None else None
     problem, cause = "it is laid out otherwise than its store", None
@@ -288,7 +263,7 @@ def _open_array(path: Path, group: Any, name: str, about: About) -> Any:
         if whole and (spec is None or spec.matches(array, about.layout)):
             return array
     except Exception as error:
-        if isinstance(error, LIBRARY_ERRORS) and (fault := _fault_of_library()):
+        if isinstance(error, LIBRARY_ERRORS) and (fault := fault_of_library()):
             raise library_error(path, fault) from error
         problem, cause = _reason(error), error
     if spec is None:
@@ -296,32 +271,6 @@ def _open_array(path: Path, group: Any, name: str, about: About) -> Any:
     else:
         advice = f"Run: adaprep verify --repair --workspace {_workspace(path)}"
     raise DamagedError(f"the array {path / name} is missing or damaged ({problem}). {advice}") from cause
-
-
-@cache
-def _fault_of_library() -> Exception | None:
-    """What goes wrong when an array like ours is made and read in memory: then no store is to blame."""
-    import zarr
-    from zarr.codecs import ZstdCodec
-    from zarr.storage import MemoryStore
-
-    try:
-        group = zarr.create_group(MemoryStore(), zarr_format=3)
-        group.create_array(
-            "a",
-            shape=(2, 3),
-            dtype="uint8",
-            chunks=(1, 3),
-            shards=(2, 3),
-            compressors=ZstdCodec(level=3, checksum=True),
-            fill_value=0,
-        )
-        array = group["a"].with_config({"write_empty_chunks": True})  # type: ignore[union-attr]
-        array[:] = 1
-        np.asarray(array[:])
-    except Exception as error:
-        return error
-    return None
 
 
 def open_in_task(path: Path, mode: str = "r+") -> Store:
@@ -336,23 +285,6 @@ def open_in_task(path: Path, mode: str = "r+") -> Store:
 @lru_cache(maxsize=32)
 def _open_cached(path: Path, mode: str, changed: int, inode: int) -> Store:
     return open_store(path, mode)
-
-
-def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """One line a parameter that differs, by name, for the refusal to mix."""
-    lines = []
-    for name in sorted({*stored, *wanted}):
-        old, new = stored.get(name), wanted.get(name)
-        if old != new:
-            if isinstance(old, list) and isinstance(new, list) and max(len(old), len(new)) > 4:
-                old, new = [x for x in old if x not in new], [x for x in new if x not in old]
-            lines.append(f"{name}: {_short(old)} in the store, {_short(new)} asked for")
-    return lines
-
-
-def _short(value: Any, limit: int = 100) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def remove(path: Path) -> None:
@@ -387,11 +319,6 @@ def check_removable(path: Path) -> None:
         raise AdaprepError(f"{path} is not a store of adaprep: it is left as it is. Move it away.")
 
 
-def is_file_of_store(name: str) -> bool:
-    """Whether a store holds a file of this path, relative to its folder."""
-    return _OURS.fullmatch(name) is not None
-
-
 def grow(store: Store, inputs: Mapping[str, Any]) -> Store:
     """Lengthen every array to a longer input list; what is there stays.
 
@@ -412,65 +339,3 @@ def grow(store: Store, inputs: Mapping[str, Any]) -> Store:
             store.arrays[DIGEST].attrs.update(second_copy(about))
         store.group.attrs["adaprep"] = about
     return open_store(store.path)
-
-
-def mend(path: Path) -> list[str]:
-    """Write attributes and array descriptions that are damaged again, from what is known of them twice.
-
-    Data are not touched: what they are worth is told by their digests.
-
-    Returns
-    -------
-    Names of what was damaged.
-
-    Raises
-    ------
-    AdaprepError
-        It cannot be mended, and why.
-    """
-    copy, own = kept_copy(path), _own_attributes(path)
-    grown = copy is not None and own is not None and own == {**copy, "inputs": own["inputs"]}
-    about = own if copy is None or grown else copy
-    if about is None or (specs := parse(about).arrays) is None:
-        raise AdaprepError(f"{path}: what shaped this store is lost")
-    fresh, mended = partial_of(path), []
-    with disk.writing(path):
-        discard(fresh)
-        lay_out(fresh, specs, parse(about).layout, about)
-        for name in ("", *specs):
-            if not _is_sound(path, name, about):
-                if not (path / name).is_dir():
-                    disk.delete(path / name, path)
-                    (path / name).mkdir()
-                os.replace(fresh / name / "zarr.json", path / name / "zarr.json")
-                mended.append(name or "attributes")
-        discard(fresh)
-    open_store(path)
-    return mended
-
-
-def _own_attributes(path: Path) -> dict[str, Any] | None:
-    """The attributes of a group; None where they are damaged."""
-    try:
-        own = read_attributes(path / "zarr.json")
-        parse(own)
-    except (OSError, ValueError, RecursionError):
-        return None
-    return dict(own)
-
-
-def _is_sound(path: Path, name: str, about: Mapping[str, Any]) -> bool:
-    """Whether the description of an array, or of the group (""), is as these attributes want it."""
-    import zarr
-
-    try:
-        group = zarr.open_group(path, mode="r")
-        if name in ("", DIGEST) and read_attributes(path / name / "zarr.json") != about:
-            return False
-        if name == DIGEST and kept_copy(path) is None:
-            return False
-        if name:
-            _open_array(path, group, name, parse(about))
-    except Exception:
-        return False
-    return True

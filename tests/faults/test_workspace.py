@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pipeline.workspace import stores
+from pipeline.stages import verify
+from pipeline.stages.damage import Finding
+from pipeline.workspace import disk, stores
 from tests.faults.harness import (
     TRACEBACK,
     World,
@@ -97,6 +100,59 @@ def test_a_second_writer_is_refused_in_a_sentence_and_the_first_is_not_disturbed
         assert world.status().code == 0
         assert world.verify().code == 0
         assert contents(world.space) == before
+
+
+def test_what_another_run_is_writing_is_not_called_damaged(world: World) -> None:
+    store = stores.open_store(world.space / "blobs" / "train" / "boundaries.zarr", mode="r+")
+    status = store["status"][:]
+    store.arrays["status"][:] = stores.TODO  # data and digests are there, as a moment before a block is done
+    with stores.SplitFolder(world.space / "blobs" / "train").lock():
+        for options in ((), ("--all",)):
+            meanwhile = world.verify(*options)
+            assert meanwhile.code == 1
+            assert "damaged" not in meanwhile.output
+            assert f"while another adaprep run is writing (process {os.getpid()} on " in meanwhile.text
+            assert "verify again when it has ended" in meanwhile.text
+        refused = world.verify("--repair")
+        assert refused.code == 1
+        assert "another adaprep run is writing to" in refused.text
+    assert "its status is lost, or writing it was interrupted" in world.verify().text
+    store.arrays["status"][:] = status
+    assert world.verify("--all").code == 0
+
+
+def test_a_run_that_ends_while_it_is_verified_is_looked_at_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = stores.SplitFolder(world.space / "blobs" / "train")
+    store = stores.open_store(folder.boundaries, mode="r+")
+    status = store["status"][:]
+    store.arrays["status"][:] = stores.TODO
+    looks = []
+
+    def look(*arguments: Any) -> list[Finding]:
+        findings = original(*arguments)
+        looks.append([finding.ok for finding in findings])
+        store.arrays["status"][:] = status
+        return findings
+
+    original = verify._look
+    monkeypatch.setattr(verify, "_look", look)
+    assert all(finding.ok for finding in verify.run(folder))
+    assert [all(look) for look in looks] == [False, True]
+
+
+def test_who_writes_to_a_folder_can_be_asked_without_touching_it(tmp_path: Path) -> None:
+    assert disk.holder(tmp_path) is None
+    assert disk.holder(tmp_path / "missing") is None
+    with disk.lock(tmp_path):
+        found = disk.holder(tmp_path)
+        assert found is not None
+        assert found.startswith(f"process {os.getpid()} on ")
+    assert disk.holder(tmp_path) is None
+    (tmp_path / ".lock").write_text("process 1 on elsewhere, killed")
+    assert disk.holder(tmp_path) is None
+    assert (tmp_path / ".lock").read_text() == "process 1 on elsewhere, killed"
 
 
 def test_the_other_split_may_be_written_meanwhile(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from cli import main
 from pipeline.errors import AdaprepError
 from pipeline.report import bounds
-from pipeline.report.page import charts, collect, document, findings, tables
+from pipeline.report.page import cells, charts, collect, document, findings, stored, tables
 from pipeline.workspace import disk, records, results, stores
 from tests.report.test_page import add_run, write_blobs
 
@@ -197,8 +197,8 @@ def test_nothing_to_count_is_a_dash_and_never_the_best(capsys: pytest.CaptureFix
 
 @pytest.mark.parametrize("value", [np.float64(0.169), np.float32(0.5), np.int64(3), 2, 0.1])
 def test_a_cell_of_any_number_is_a_plain_number_in_csv(value: Any) -> None:
-    assert float(tables.Cell("x", value).exact) == float(value)
-    assert tables.Cell("x", float("nan")).exact == ""
+    assert float(cells.Cell("x", value).exact) == float(value)
+    assert cells.Cell("x", float("nan")).exact == ""
 
 
 JSON = st.recursive(
@@ -242,9 +242,13 @@ def mutate(space: stores.Workspace, data: st.DataObject) -> None:
         facts = reread(space)
         found = document.systems(facts.evaluations)
         parts = document._Parts(facts, found, document.gains(found), document.gains_at_cost(found), None)
-        for part in (document._results, document._classes, document._parameters):
-            for block in part(parts).blocks:
-                (block.table or (block.folded and block.folded[1]) or tables.Table("x", "", (), ())).csv()
+        for section in (
+            document._results(parts),
+            document._classes(parts),
+            stored.parameters(facts),
+        ):
+            for block in section.blocks:
+                (block.table or (block.folded and block.folded[1]) or cells.Table("x", "", (), ())).csv()
         if facts.bound:
             tables.bound(facts.bound).csv()
         if found:

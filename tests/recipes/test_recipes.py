@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 import cli
 from pipeline.errors import AdaprepError
 from pipeline.recipes import plan, schema, trainings
+from pipeline.recipes.recipe import Overrides
 from pipeline.recipes.steps import Train
 from pipeline.train import settings
 from pipeline.workspace import results, stores
@@ -429,7 +430,7 @@ def test_a_split_without_images_is_named_before_anything_is_done(tiny: Path, tmp
 
 def test_options_stand_for_what_the_recipe_says(tiny: Path, tmp_path: Path) -> None:
     tiny.write_text(tiny.read_text().replace("  rate: 1e-3\n", "  rate: 1e-3\n  precision: float32\n"))
-    recipe = schema.load(tiny, schema.Overrides(tmp_path / "other", tmp_path, "auto", "bfloat16"))
+    recipe = schema.load(tiny, Overrides(tmp_path / "other", tmp_path, "auto", "bfloat16"))
     assert recipe.workspace == tmp_path / "other"
     assert recipe.dataset.root == tmp_path
     assert recipe.device == "auto"
@@ -524,7 +525,7 @@ def test_side_by_side_a_network_that_cannot_go_on_stops_the_rest(
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_the_recipes_that_come_along_make_sense(path: Path, tmp_path: Path) -> None:
-    recipe = schema.load(path, schema.Overrides(root=tmp_path))
+    recipe = schema.load(path, Overrides(root=tmp_path))
     steps = plan.steps(recipe)
     assert len({step.title for step in steps}) == len(steps)
     known = {step.title for step in steps}
@@ -547,7 +548,7 @@ def test_recipes_say_what_the_paper_says(
     tmp_path: Path, name: str, resolutions: list[int], auxiliary: list[int], rate: float, epochs: int
 ) -> None:
     path = next(p for p in WORKFLOWS if p.stem == name)
-    recipe = schema.load(path, schema.Overrides(root=tmp_path))
+    recipe = schema.load(path, Overrides(root=tmp_path))
     adaptive = [r for r in recipe.trainings if r.networks == ("base",) and r.base.sampler == "auxiliary"]
     assert [r.base.resolution for r in adaptive] == resolutions
     assert [r.auxiliary.resolution for r in adaptive] == auxiliary
@@ -571,7 +572,7 @@ def test_the_printed_train_command_asks_for_the_same(
         return True
 
     monkeypatch.setattr(command, "run", capture)
-    recipe = schema.load(path, schema.Overrides(tmp_path / "a space", tmp_path, "cpu"))
+    recipe = schema.load(path, Overrides(tmp_path / "a space", tmp_path, "cpu"))
     wanted = [step for step in plan.steps(recipe) if isinstance(step, Train)]
     for step in wanted:
         result = CliRunner().invoke(cli.main, shlex.split(step.command)[1:])

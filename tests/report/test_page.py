@@ -22,7 +22,7 @@ from pipeline.commands import report
 from pipeline.errors import AdaprepError
 from pipeline.evaluation import comparison
 from pipeline.report import page
-from pipeline.report.page import charts, collect, compare, findings, paper, tables
+from pipeline.report.page import cells, charts, collect, compare, findings, paper, tables
 from pipeline.workspace import disk, results, stores
 from tests.conftest import CLASSES, blobs
 
@@ -293,11 +293,11 @@ def test_figures_in_the_page_are_those_measured(trained: Written) -> None:
         key = (one["settings"]["sampler"], one["settings"]["resolution"])
         measured.setdefault(key, []).append(one["systems"][0]["target_miou"])
     roles = {"predicted": "auxiliary", "uniform": "uniform", "proposals": "proposal"}
-    for cells, exact in zip(shown, kept, strict=True):
+    for texts, exact in zip(shown, kept, strict=True):
         values = measured[roles[exact["sampling"]], int(exact["resolution"])]
         mean = sum(values) / len(values)
         assert float(exact["mIoU targets"]) == pytest.approx(mean, abs=1e-12)
-        assert cells[6].startswith(f"{mean:.3f}")
+        assert texts[6].startswith(f"{mean:.3f}")
         assert exact["GMACs"].startswith("0.")
 
 
@@ -511,8 +511,8 @@ def test_systems_trained_unequally_print_no_points(space: stores.Workspace) -> N
             path, disk.read_json(path) | {"settings": disk.read_json(path)["settings"] | {"epochs": 40}}
         )
     found = read(space)
-    (cells,) = found.page.cells["table-gains"][1:]
-    assert cells[4:8] == ["epochs 2 / 40"] * 4
+    (texts,) = found.page.cells["table-gains"][1:]
+    assert texts[4:8] == ["epochs 2 / 40"] * 4
     assert "unet, 16 x 16: not compared" in found.words
     assert "no difference is taken (predicted / uniform): epochs 2 / 40." in found.words
     assert "points on targets" not in found.words
@@ -520,9 +520,9 @@ def test_systems_trained_unequally_print_no_points(space: stores.Workspace) -> N
 
 
 def test_a_run_still_improving_says_so(trained: Written) -> None:
-    assert all(cells[-1] == "still improving" for cells in trained.page.cells["table-systems"][1:])
+    assert all(texts[-1] == "still improving" for texts in trained.page.cells["table-systems"][1:])
     assert "Trained too briefly (predicted: still improving; uniform: still improving)." in trained.words
-    assert all(cells[6] == "2still improving" for cells in trained.page.cells["table-runs"][1:])
+    assert all(texts[6] == "2still improving" for texts in trained.page.cells["table-runs"][1:])
 
 
 def test_a_baseline_of_another_cost_is_none_of_the_same_cost(trained: Written) -> None:
@@ -532,8 +532,8 @@ def test_a_baseline_of_another_cost_is_none_of_the_same_cost(trained: Written) -
 def test_a_figure_that_is_nowhere_is_a_dash(trained: Written) -> None:
     found = compare.systems(evaluations(trained.space))
     assert found[0].spread(comparison.class_iou("stick")) is None
-    assert tables.mean(None).exact == ""
-    assert tables.number(float("nan")).text == "–"
+    assert cells.mean(None).exact == ""
+    assert cells.number(float("nan")).text == "–"
 
 
 @pytest.mark.parametrize(
@@ -550,7 +550,7 @@ def test_differences_in_words(points: float, words: str) -> None:
 
 
 def test_signs_are_shown_and_no_minus_stands_before_zero() -> None:
-    assert [tables.signed(v) for v in (1.26, -0.34, -0.01)] == ["+1.3", "−0.3", "0.0"]
+    assert [cells.signed(v) for v in (1.26, -0.34, -0.01)] == ["+1.3", "−0.3", "0.0"]
 
 
 def test_spaced_numbers_hold_both_ends() -> None:

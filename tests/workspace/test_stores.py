@@ -17,7 +17,8 @@ import pytest
 from pipeline.errors import AdaprepError, BusyError
 from pipeline.stages import damage
 from pipeline.stages.plan import make_plan
-from pipeline.workspace import disk, stores
+from pipeline.workspace import disk, library, stores
+from pipeline.workspace.metadata import restore_metadata
 from tests.conftest import tree
 
 ARRAYS = {
@@ -278,14 +279,14 @@ def test_attributes_that_cannot_be_are_named_and_mended(
     edit(path / "zarr.json", lambda meta: change(meta["attributes"]["adaprep"]))
     with pytest.raises(AdaprepError, match=rf"{message}(.|\n)*Run: adaprep verify --repair"):
         stores.open_store(path)
-    assert stores.mend(path) == ["attributes"]
+    assert restore_metadata(path) == ["attributes"]
     assert tree(path) == before
     without_digests(path)
     edit(path / "zarr.json", lambda meta: meta["attributes"].update(adaprep=1))
     with pytest.raises(AdaprepError, match="Run its command with --overwrite to make it again"):
         stores.open_store(path)
     with pytest.raises(AdaprepError, match="what shaped this store is lost"):
-        stores.mend(path)
+        restore_metadata(path)
 
 
 def test_attributes_that_differ_from_their_second_copy_are_mended(tmp_path: Path) -> None:
@@ -293,12 +294,12 @@ def test_attributes_that_differ_from_their_second_copy_are_mended(tmp_path: Path
     done(path)
     before = tree(path)
     edit(path / "zarr.json", lambda meta: meta["attributes"]["adaprep"]["parameters"].update(grid=[9, 9]))
-    assert stores.mend(path) == ["attributes"]
+    assert restore_metadata(path) == ["attributes"]
     assert tree(path) == before
     copy = path / "digest" / "zarr.json"
     edit(copy, lambda meta: meta["attributes"]["adaprep"]["parameters"].update(grid=[9, 9]))
     assert stores.kept_copy(path) is None
-    assert stores.mend(path) == ["digest"]
+    assert restore_metadata(path) == ["digest"]
     assert tree(path) == before
 
 
@@ -314,7 +315,7 @@ def test_a_fault_of_zarr_is_not_called_damage(tmp_path: Path, monkeypatch: pytes
 
     done(tmp_path / "s.zarr")
     monkeypatch.delattr(zarr.Array, "with_config")  # as in zarr 3.1.0 to 3.1.5
-    stores._fault_of_library.cache_clear()
+    library.fault_of_library.cache_clear()
     try:
         with pytest.raises(
             AdaprepError, match=r"zarr .* cannot be used for .*s.zarr .*zarr>=3.1.6"
@@ -323,7 +324,7 @@ def test_a_fault_of_zarr_is_not_called_damage(tmp_path: Path, monkeypatch: pytes
         assert "--overwrite" not in str(caught.value)
         assert "damaged" not in str(caught.value)
     finally:
-        stores._fault_of_library.cache_clear()
+        library.fault_of_library.cache_clear()
 
 
 def test_damage_that_looks_like_a_fault_of_zarr_is_called_damage(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from pipeline.workspace import results, stores
 if TYPE_CHECKING:
     from pipeline.datasets.base import Dataset, Frame
     from pipeline.evaluation.examples import Example
-    from pipeline.report.page.document import Document
+    from pipeline.report.page.parts import Document
     from pipeline.report.page.scenes import PagePanel
 
 PAGE = "index.html"

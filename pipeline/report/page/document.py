@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline import advice
 from pipeline.errors import FileError
 from pipeline.names import printable
-from pipeline.report.page import charts, commands, findings, paper, scenes, tables
-from pipeline.report.page.collect import Facts, RunFacts, frames_to_show, seeds
+from pipeline.report.page import charts, commands, findings, paper, scenes, stored, tables
+from pipeline.report.page.cells import Cell, Table, numbers, words
+from pipeline.report.page.collect import Facts, frames_to_show, seeds
 from pipeline.report.page.compare import ComparedSystem, Gain, gains, gains_at_cost, systems
-from pipeline.report.page.drawing import Chart
-from pipeline.report.page.scenes import PagePanel, Pictured
-from pipeline.report.page.tables import Table
+from pipeline.report.page.parts import Document, Missing, PageBlock, Section
 from pipeline.samplers.proposal import Proposals
 
 if TYPE_CHECKING:
@@ -23,78 +21,6 @@ if TYPE_CHECKING:
 
 USUAL_LAMBDAS = (0.1, 1.0, 10.0)
 """Compared in pictures where the workspace holds fewer than two."""
-
-
-@dataclass(frozen=True)
-class Missing:
-    """What is not there yet, and the command that makes it."""
-
-    what: str
-    command: str
-
-
-@dataclass(frozen=True)
-class PageBlock:
-    """A part of a section: exactly one of these is given."""
-
-    text: str = ""
-    missing: Missing | None = None
-    table: Table | None = None
-    charts: Sequence[Chart] = ()
-    pictured: Pictured | None = None
-    code: Sequence[str] = ()
-    folded: tuple[str, Table] | None = None  # a table behind its title
-    swatches: Sequence[tuple[str, str, bool]] = ()  # class, colour, whether a target
-
-
-@dataclass(frozen=True)
-class Section:
-    """One heading of the page and what stands below it."""
-
-    anchor: str
-    title: str
-    blocks: tuple[PageBlock, ...]
-
-    @property
-    def missing(self) -> list[Missing]:
-        """What the section lacks."""
-        return [block.missing for block in self.blocks if block.missing]
-
-
-@dataclass(frozen=True)
-class Document:
-    """A whole report."""
-
-    facts: Facts
-    summary: str  # what was measured, how
-    findings: tuple[findings.PageFinding, ...]
-    sections: tuple[Section, ...]
-
-    @property
-    def missing(self) -> list[Missing]:
-        """What any section lacks, each command once."""
-        first: dict[str, Missing] = {}
-        for section in self.sections:
-            for missing in section.missing:
-                first.setdefault(missing.command, missing)
-        return list(first.values())
-
-    @property
-    def tables(self) -> list[Table]:
-        """All tables, in order."""
-        blocks = [block for section in self.sections for block in section.blocks]
-        return [t for b in blocks for t in (b.table, b.folded and b.folded[1]) if t]
-
-    @property
-    def charts(self) -> list[Chart]:
-        """All charts, in order."""
-        return [chart for section in self.sections for block in section.blocks for chart in block.charts]
-
-    @property
-    def panels(self) -> list[PagePanel]:
-        """All pictures, in order."""
-        blocks = [block for section in self.sections for block in section.blocks]
-        return [panel for b in blocks if b.pictured for row in b.pictured.rows for panel in row.panels]
 
 
 @dataclass(frozen=True)
@@ -162,7 +88,7 @@ def build(facts: Facts, examples: Sequence[Example] = (), damaged: Sequence[str]
         _bound(parts),
         _training(parts),
         _data(parts),
-        _parameters(parts),
+        stored.parameters(parts.facts),
         *_damaged(damaged),
         Section("commands", "The commands that make it again", (PageBlock(code=commands.again(facts)),)),
     )
@@ -415,20 +341,20 @@ def _splits(facts: Facts) -> Table:
         share = part.crops_without / part.crops if part.crops else None
         rows.append(
             (
-                tables.Cell(part.split),
-                tables.Cell(f"{len(part.found):,}", len(part.found)),
-                tables.Cell(named + more),
-                tables.Cell(f"{part.done:,}" + (f", {part.failed} failed" if part.failed else ""), part.done),
-                tables.Cell(f"{part.crops:,}", part.crops),
-                tables.Cell("–") if share is None else tables.Cell(f"{100 * share:.1f} %", share),
-                tables.Cell("–") if not part.crops else _pixels(part.boundary_pixels, part.crops),
+                Cell(part.split),
+                Cell(f"{len(part.found):,}", len(part.found)),
+                Cell(named + more),
+                Cell(f"{part.done:,}" + (f", {part.failed} failed" if part.failed else ""), part.done),
+                Cell(f"{part.crops:,}", part.crops),
+                Cell("–") if share is None else Cell(f"{100 * share:.1f} %", share),
+                Cell("–") if not part.crops else _pixels(part.boundary_pixels, part.crops),
             )
         )
     columns = (
-        *tables.words("split"),
-        *tables.numbers("images"),
-        *tables.words("width x height (images)"),
-        *tables.numbers("boundaries found", "crops", "crops without boundary", "boundary pixels a crop"),
+        *words("split"),
+        *numbers("images"),
+        *words("width x height (images)"),
+        *numbers("boundaries found", "crops", "crops without boundary", "boundary pixels a crop"),
     )
     caption = (
         f"Target classes: {', '.join(facts.targets)}. A crop without target boundary is sampled uniformly."
@@ -436,92 +362,6 @@ def _splits(facts: Facts) -> Table:
     return Table("splits", caption, columns, tuple(rows))
 
 
-def _pixels(counts: dict[str, int], crops: int) -> tables.Cell:
+def _pixels(counts: dict[str, int], crops: int) -> Cell:
     value = sum(counts.values()) / crops
-    return tables.Cell(f"{value:,.0f}", value)
-
-
-def _parameters(parts: _Parts) -> Section:
-    facts = parts.facts
-    stores = [(f"{p.split}: boundaries", p.store) for p in facts.splits if p.store]
-    stores += [(f"{p.split}: {_tensor_name(t)}", t) for p in facts.splits for t in p.tensors]
-    blocks = [PageBlock(table=_stores(stores))]
-    for network in ("auxiliary", "base"):
-        runs = [run for run in facts.runs if run.network == network]
-        if runs:
-            same, different = _settings(runs)
-            blocks.append(PageBlock(folded=(f"What all {network} runs share", _shared(network, same))))
-            if different:
-                blocks.append(
-                    PageBlock(folded=(f"Where {network} runs differ", _differing(network, runs, different)))
-                )
-    blocks.append(PageBlock(table=_versions(stores, facts.runs)))
-    return Section("parameters", "Parameters and versions", tuple(blocks))
-
-
-def _tensor_name(store: dict[str, Any]) -> str:
-    about = store["parameters"]
-    return f"tensors {about['grid'][0]}x{about['grid'][1]}, lambda {about['lambda']:g}"
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, list) and not any(isinstance(v, (list, dict)) for v in value):
-        return ", ".join(map(str, value))
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _stores(stores: Sequence[tuple[str, dict[str, Any] | None]]) -> Table:
-    """One row a store, a column a parameter."""
-    hidden = ("dataset", "split", "classes")
-    found = [
-        (
-            name,
-            {
-                **{k: v for k, v in store["parameters"].items() if k not in hidden and v not in (None, {})},
-                "images": store["inputs"]["count"],
-                "input list": store["inputs"]["sha256"][:16],
-            },
-        )
-        for name, store in stores
-        if store
-    ]
-    keys = sorted({k for _, about in found for k in about}, key=lambda k: (k == "targets", k))
-    rows = tuple(
-        (tables.Cell(name), *(tables.Cell(_plain(about[k]) if k in about else "–") for k in keys))
-        for name, about in found
-    )
-    caption = (
-        "What shaped each store; 'input list' begins the fingerprint of the list of files. The class table "
-        "stands in the store itself."
-    )
-    return Table("stores", caption, tables.words("store", *keys), rows)
-
-
-def _settings(runs: Sequence[RunFacts]) -> tuple[dict[str, Any], list[str]]:
-    """What all runs share, and the names of what differs."""
-    keys = list(dict.fromkeys(key for run in runs for key in run.settings))
-    first = runs[0].settings
-    same = [k for k in keys if all(_plain(r.settings.get(k)) == _plain(first.get(k)) for r in runs)]
-    return {k: first.get(k) for k in same}, [k for k in keys if k not in same]
-
-
-def _shared(network: str, same: dict[str, Any]) -> Table:
-    rows = tuple((tables.Cell(k), tables.Cell(_plain(v))) for k, v in same.items())
-    caption = f"Settings that are the same in all {network} runs."
-    return Table(f"settings-{network}", caption, tables.words("setting", "value"), rows)
-
-
-def _differing(network: str, runs: Sequence[RunFacts], keys: Sequence[str]) -> Table:
-    rows = tuple(
-        (tables.Cell(run.name), *(tables.Cell(_plain(run.settings.get(k))) for k in keys)) for run in runs
-    )
-    caption = f"Settings that are not the same in all {network} runs."
-    return Table(f"settings-{network}-differing", caption, tables.words("run", *keys), rows)
-
-
-def _versions(stores: Sequence[tuple[str, dict[str, Any] | None]], runs: Sequence[RunFacts]) -> Table:
-    wrote: dict[str, list[str]] = {}
-    for name, versions in [(n, s["versions"]) for n, s in stores if s] + [(r.name, r.versions) for r in runs]:
-        wrote.setdefault(", ".join(f"{k} {v}" for k, v in versions.items()), []).append(name)
-    rows = tuple((tables.Cell(v), tables.Cell(", ".join(names))) for v, names in wrote.items())
-    return Table("versions", "What wrote what.", tables.words("versions", "wrote"), rows)
+    return Cell(f"{value:,.0f}", value)

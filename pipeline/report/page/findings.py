@@ -8,8 +8,9 @@ from typing import Any
 
 from pipeline import advice
 from pipeline.report.page import paper
+from pipeline.report.page.cells import signed
 from pipeline.report.page.compare import ComparedSystem, Gain
-from pipeline.report.page.tables import is_uniform, paper_gains, signed
+from pipeline.report.page.tables import is_uniform, paper_gains
 from pipeline.samplers.predicted import Predicted
 from pipeline.samplers.uniform import Uniform
 

@@ -1,122 +1,31 @@
-"""The tables of a report as data: the same cells become HTML and CSV."""
+"""The tables of a report: systems, classes, gains, recall, upper bounds, the paper's own, and runs."""
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.evaluation.comparison import Pair, Spread, class_iou, size_recall, trimap
-from pipeline.names import printable
+from pipeline.evaluation.comparison import Pair, class_iou, size_recall, trimap
 from pipeline.report.page import paper
+from pipeline.report.page.cells import (
+    Cell,
+    Column,
+    Table,
+    breaks,
+    giga,
+    mean,
+    number,
+    numbers,
+    points,
+    signed,
+    words,
+)
 from pipeline.report.page.collect import Facts, RunFacts
 from pipeline.report.page.compare import ComparedSystem, Gain
 from pipeline.samplers.uniform import Uniform
-from pipeline.workspace.disk import plain
 
 BINS = 4
 SPREAD = "±: standard deviation of the sample over the seeds"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One cell: what is shown, and the exact value for the CSV."""
-
-    text: str
-    value: str | float | int | None = None  # None: the text itself
-    bold: bool = False
-    note: str = ""  # small, behind the text: a spread
-
-    @property
-    def exact(self) -> str:
-        """For the CSV: numbers with all their digits, nothing where there is nothing."""
-        if self.value is None:
-            return "" if self.text == "–" else self.text
-        value = plain(self.value)
-        return "" if value is None else str(value)
-
-
-@dataclass(frozen=True)
-class Column:
-    """Head of a column."""
-
-    title: str
-    left: bool = False  # words; numbers stand right
-    bold: bool = False  # a target class
-    upright: bool = False  # long title, written from bottom to top
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table with a name that is also its file's."""
-
-    name: str
-    caption: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    breaks: tuple[int, ...] = field(default=())  # rows that begin a group
-
-    @property
-    def dense(self) -> bool:
-        """Whether it has many narrow columns."""
-        return any(column.upright for column in self.columns)
-
-    def csv(self) -> str:
-        """RFC 4180 but for the line ends; figures with all their digits."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([printable(column.title) for column in self.columns])
-        writer.writerows([[printable(cell.exact) for cell in row] for row in self.rows])
-        return text.getvalue()
-
-
-def words(*titles: str) -> tuple[Column, ...]:
-    """Columns of words."""
-    return tuple(Column(title, left=True) for title in titles)
-
-
-def numbers(*titles: str) -> tuple[Column, ...]:
-    """Columns of numbers."""
-    return tuple(Column(title) for title in titles)
-
-
-def number(value: float | None, digits: int = 3, bold: bool = False) -> Cell:
-    """A figure, or a dash where there is none."""
-    return Cell("–") if value is None or math.isnan(value) else Cell(f"{value:.{digits}f}", value, bold)
-
-
-def mean(spread: Spread | None, bold: bool = False, digits: int = 3) -> Cell:
-    """The mean over seeds, with the standard deviation where there are several."""
-    if spread is None:
-        return Cell("–")
-    note = "" if spread.deviation is None else f"±{spread.deviation:.{digits}f}"
-    return Cell(f"{spread.mean:.{digits}f}", spread.mean, bold, note)
-
-
-def points(spread: Spread | None, digits: int = 1) -> Cell:
-    """A difference in points of a hundred, with its sign."""
-    if spread is None:
-        return Cell("–")
-    note = "" if spread.deviation is None else f"±{100 * spread.deviation:.{digits}f}"
-    return Cell(signed(100 * spread.mean, digits), 100 * spread.mean, False, note)
-
-
-def signed(value: float, digits: int = 1) -> str:
-    """+1.2, −0.3, 0.0: with a real minus sign."""
-    text = f"{value:+.{digits}f}"
-    return text[1:] if float(text) == 0 else text.replace("-", "−")
-
-
-def giga(value: float) -> Cell:
-    """10^9 multiply-adds, three digits."""
-    return Cell(f"{value:.2f}" if value < 100 else f"{value:.0f}", value)
-
-
-def _breaks(keys: Sequence[Any]) -> tuple[int, ...]:
-    return tuple(i for i in range(1, len(keys)) if keys[i] != keys[i - 1])
 
 
 def _best(systems: Sequence[ComparedSystem], system: ComparedSystem, name: str, digits: int = 3) -> bool:
@@ -164,7 +73,7 @@ def overall(systems: Sequence[ComparedSystem]) -> Table:
         f"Means over seeds; {SPREAD}. Bold: the highest of its network and resolution among those trained "
         f"alike. Still improving: the best epoch was the last, or validation mIoU still rose."
     )
-    return Table("systems", caption, columns, rows, _breaks([s.key for s in systems]))
+    return Table("systems", caption, columns, rows, breaks([s.key for s in systems]))
 
 
 def classes(facts: Facts, systems: Sequence[ComparedSystem]) -> Table:
@@ -192,7 +101,7 @@ def classes(facts: Facts, systems: Sequence[ComparedSystem]) -> Table:
         caption,
         (*(LEAD[k] for k in kept), *heads, *last),
         rows,
-        _breaks([s.key for s in systems]),
+        breaks([s.key for s in systems]),
     )
 
 
@@ -263,7 +172,7 @@ def of_paper(table: paper.PaperTable) -> Table:
     )
     caption = f"The paper's Table {table.number}: {table.title}. {table.note}".strip()
     keys = [(entry.network, entry.resolution) for entry in table.entries]
-    return Table(f"paper-table-{table.number}", caption, columns, rows, _breaks(keys))
+    return Table(f"paper-table-{table.number}", caption, columns, rows, breaks(keys))
 
 
 def _paper_row(entry: paper.PaperEntry) -> tuple[Cell, ...]:
@@ -306,7 +215,7 @@ def recall_by_size(systems: Sequence[ComparedSystem]) -> Table:
     )
     counts = ", ".join(str(b["objects"]) for b in some)
     caption = f"Mean recall of objects in bins of equally many ({counts} objects), small to large; {SPREAD}."
-    return Table("recall-by-size", caption, (*LEAD, *heads), rows, _breaks([s.key for s in systems]))
+    return Table("recall-by-size", caption, (*LEAD, *heads), rows, breaks([s.key for s in systems]))
 
 
 def recall_by_class(found: Sequence[Gain], names: Sequence[str]) -> Table:
@@ -341,7 +250,7 @@ def recall_by_class(found: Sequence[Gain], names: Sequence[str]) -> Table:
         "many, bin 1 the smallest. A dash: the baseline finds nothing there, or there are no objects."
     )
     keys = [(row[0].text, row[1].text, row[2].text) for row in rows]
-    return Table("recall-by-class", caption, columns, tuple(rows), _breaks(keys))
+    return Table("recall-by-class", caption, columns, tuple(rows), breaks(keys))
 
 
 def kind_of(row: dict[str, Any]) -> str:
@@ -376,7 +285,7 @@ def bound(found: dict[str, Any]) -> Table:
         *numbers("mIoU all", "mIoU targets", "trimap 4 px", "object recall", "folded cells"),
     )
     caption = "The label maps sampled and interpolated back. Bold: the highest of its resolution."
-    return Table("upper-bound", caption, columns, tuple(rows), _breaks(keys))
+    return Table("upper-bound", caption, columns, tuple(rows), breaks(keys))
 
 
 def _highest(rows: Sequence[dict[str, Any]], key: str) -> float | None:
