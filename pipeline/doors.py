@@ -65,8 +65,8 @@ def opened(path: str, what: str, names: Iterable[str]) -> Callable[..., Any]:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise AdaprepError(f"{path}: importing {module_name} failed: {error}.") from error
         raise AdaprepError(
-            f"{path}: there is no module {error.name}, neither installed nor in {os.getcwd()}. Install it, go to "
-            f"the folder that holds it, or add that folder to PYTHONPATH."
+            f"{path}: there is no module {error.name}, neither installed nor in {os.getcwd()}. Install it, "
+            f"go to the folder that holds it, or add that folder to PYTHONPATH."
         ) from error
     except Exception as error:
         raise AdaprepError(

@@ -1,4 +1,4 @@
-"""The layer between this package and networks of any origin: images of 0 to 255 in, scores of every pixel out."""
+"""What stands between adaprep and networks of any origin: images of 0 to 255 in, scores per pixel out."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,8 +25,8 @@ class BaseNetwork(nn.Module):
     Parameters
     ----------
     network
-        Maps normalised images (B, 3, h, w) to scores (B, classes, h', w'), or to a collection that holds them as
-        ``logits`` or ``["out"]``. Its attributes `mean`, `std` and `multiple` are taken where they are not given.
+        Maps normalised images (B, 3, h, w) to scores (B, classes, h', w'), or to a collection that holds them
+        as ``logits`` or ``["out"]``. It may have the attributes `mean`, `std` and `multiple`.
     mean, std
         The normalisation it expects; ImageNet's by default.
     multiple
@@ -41,7 +41,7 @@ class BaseNetwork(nn.Module):
         multiple: int | None = None,
     ) -> None:
         super().__init__()
-        own = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, "multiple": 1}
+        own: dict[str, Any] = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, "multiple": 1}
         said = {name: getattr(network, name, default) for name, default in own.items()}
         self.normalise = Normalise(
             said["mean"] if mean is None else mean, said["std"] if std is None else std
@@ -113,20 +113,27 @@ def settle(name: str, base: BaseNetwork, images: Tensor, option: str = "--resolu
     side = images.shape[-1]
     refusal = _refusal(base, images)
     if refusal is not None:
-        for multiple in MULTIPLES:
-            base.multiple = multiple
-            if side % multiple and _refusal(base, images) is None:
-                break
-        else:
-            base.multiple = 1
+        found = next((m for m in MULTIPLES if side % m and _asks_for(base, images, m)), None)
+        if found is None:
             raise AdaprepError(_refused(name, base, images, refusal, option))
+        base.multiple = found
     if side % base.multiple == 0:
         return None
     larger = padded_side(side, base.multiple)
     return (
-        f"{name} takes multiples of {base.multiple} pixels: images of {side} x {side} are padded to {larger} x "
-        f"{larger}, at the cost of these; {option} {larger} costs the same"
+        f"{name} takes multiples of {base.multiple} pixels: images of {side} x {side} are padded to "
+        f"{larger} x {larger}, at the cost of these; {option} {larger} costs the same"
     )
+
+
+def _asks_for(base: BaseNetwork, images: Tensor, multiple: int) -> bool:
+    """Whether a network takes sides that are multiples of a number, and refuses one between two of them."""
+
+    def takes(side: int) -> bool:
+        return _refusal(base, images.new_zeros((*images.shape[:2], side, side))) is None
+
+    padded = padded_side(images.shape[-1], multiple)
+    return takes(padded) and takes(3 * multiple) and not takes(3 * multiple + multiple // 2)
 
 
 def _refused(name: str, base: BaseNetwork, images: Tensor, refusal: Exception, option: str) -> str:
@@ -137,7 +144,10 @@ def _refused(name: str, base: BaseNetwork, images: Tensor, refusal: Exception, o
             advice = f" It takes {side} x {side}: give {option} {side}."
             break
     said = str(refusal).strip().rstrip(".")
-    return f"{name} cannot be applied to images of shape {tuple(images.shape)}: {type(refusal).__name__}: {said}.{advice}"
+    h, w = images.shape[-2:]
+    return (
+        f"{name} cannot be applied to images of {h} x {w} pixels: {type(refusal).__name__}: {said}.{advice}"
+    )
 
 
 def _refusal(base: BaseNetwork, images: Tensor) -> Exception | None:

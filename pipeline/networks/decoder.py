@@ -35,7 +35,7 @@ class Decoder(nn.Module):
         self.head = nn.Conv2d(inputs, classes, 1)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """Maps (B, C, h, w) from the finest to the coarsest, to scores (B, classes, h, w) of the finest one's size."""
+        """Maps (B, C, h, w) from the finest to the coarsest, to scores (B, classes, h, w) of the finest."""
         features = maps[-1]
         for block, skip in zip(self.merge, reversed(maps[:-1]), strict=True):
             features = block(torch.cat([resize_to(features, skip), skip], dim=1))

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0, whose ImageNet weights come in a package: an encoder for base and auxiliary networks."""
+"""EfficientNet-Lite0, whose ImageNet weights come in a package: an encoder for both networks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from pipeline.errors import AdaprepError
@@ -67,6 +66,13 @@ class EfficientNetLite0(nn.Module):
         return maps
 
 
+class Coarsest(EfficientNetLite0):
+    """The same, its coarsest map alone: (B, 3, h, w) to (B, C, h', w')."""
+
+    def forward(self, images: Tensor) -> Tensor:  # type: ignore[override]
+        return super().forward(images)[-1]
+
+
 def base_network(classes: int, pretrained: str | os.PathLike[str] | None = None) -> nn.Module:
     """EfficientNet-Lite0 with the decoder of `pipeline.networks.decoder`: (B, 3, h, w) to (B, classes, h, w).
 
@@ -97,7 +103,8 @@ def _weights_file() -> Path:
 def _need(module: str) -> None:
     if importlib.util.find_spec(module) is None:
         raise AdaprepError(
-            f"{NAME} needs {module.replace('_', '-')}, which is not installed. Run: pip install 'adaprep[train]'"
+            f"{NAME} needs {module.replace('_', '-')}, which is not installed. "
+            f"Run: pip install 'adaprep[train]'"
         )
 
 

@@ -59,8 +59,8 @@ def is_registered(name: str) -> bool:
     return name in ARCHITECTURES or libraries.may_stand_in_files(name)
 
 
-def weights_of(architecture: str, pretrained: str | None) -> dict[str, str]:
-    """The arguments of a network that is to be trained: which weights it starts from, asked for or its own."""
+def weights_of(architecture: str, pretrained: str | None) -> dict[str, Any]:
+    """Arguments of a network that is to be trained: which weights it starts from, asked for or its own."""
     known = ARCHITECTURES.get(architecture)
     chosen = pretrained or (known.pretrained if known else None)
     return {} if chosen in libraries.RANDOM else {"pretrained": str(chosen)}
@@ -111,8 +111,15 @@ def _called(name: str, factory: Factory, classes: int, arguments: dict[str, Any]
     """What a factory makes, behind the adapter."""
     try:
         network = factory(classes, **arguments)
-    except TypeError as error:
-        raise AdaprepError(f"{name} cannot be made with {_call(classes, arguments)}: {error}.") from error
+    except (AdaprepError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if "allocate memory" in str(error):
+            raise
+        kind = "" if isinstance(error, TypeError) else f"{type(error).__name__}: "
+        raise AdaprepError(
+            f"{name} cannot be made with {_call(classes, arguments)}: {kind}{error}."
+        ) from error
     if not isinstance(network, nn.Module):
         raise AdaprepError(
             f"{name} returned a {type(network).__name__}, must return a torch.nn.Module that maps "

@@ -1,8 +1,8 @@
 """Base networks of other libraries, by names such as ``smp:Unet:resnet34``.
 
-A name is looked up in the library's own list before anything is made of it, and nothing is downloaded unless
-weights are asked for with ``--pretrained imagenet``. Therefore a checkpoint may name a network of smp, torchvision
-or timm; one of ``hf:FOLDER`` is made of a folder, which only the person at the keyboard names.
+A name is looked up in the library's own list before anything is made of it, and nothing is downloaded
+unless weights are asked for with ``--pretrained imagenet``. Therefore a checkpoint may name a network of smp,
+torchvision or timm; one of ``hf:FOLDER`` is made of a folder, which only the person at the keyboard names.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import importlib
 import importlib.util
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -63,6 +64,16 @@ def split(name: str) -> tuple[str, str] | None:
     return (prefix, rest) if colon and prefix in LIBRARIES else None
 
 
+def alike(name: str, other: str) -> bool:
+    """Whether two names lead to one network: those of folders may differ but for the folder's own name."""
+    if name == other:
+        return True
+    parts, others = split(name), split(other)
+    if parts is None or others is None or parts[0] != others[0] or LIBRARIES[parts[0]].from_files:
+        return False
+    return Path(parts[1]).resolve().name == Path(others[1]).resolve().name
+
+
 def may_stand_in_files(name: str) -> bool:
     """Whether a checkpoint may name this network."""
     parts = split(name)
@@ -84,8 +95,8 @@ def build(name: str, classes: int, pretrained: str | None = None) -> BaseNetwork
     classes
         Score maps.
     pretrained
-        "imagenet" for the library's own weights, which it may download; a file of the encoder's weights; "none" or
-        None for random ones.
+        "imagenet" for the library's own weights, which it may download; a file of the encoder's weights;
+        "none" or None for random ones.
 
     Raises
     ------
@@ -101,11 +112,28 @@ def build(name: str, classes: int, pretrained: str | None = None) -> BaseNetwork
             f"Run: pip install 'adaprep[networks]'"
         )
     try:
-        return library.make(rest, classes, None if pretrained in RANDOM else pretrained)
+        with nullcontext() if pretrained == IMAGENET else _offline():
+            return library.make(rest, classes, None if pretrained in RANDOM else pretrained)
     except (AdaprepError, MemoryError):
         raise
     except Exception as error:
         raise AdaprepError(f"{printable(name)} cannot be made: {type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def _offline() -> Iterator[None]:
+    """See to it that no hub is asked for anything: what is not on this machine is not there."""
+    try:
+        from huggingface_hub import constants
+    except ImportError:
+        yield
+        return
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def _smp(rest: str, classes: int, pretrained: str | None) -> BaseNetwork:
@@ -159,7 +187,7 @@ def _timm(rest: str, classes: int, pretrained: str | None) -> BaseNetwork:
     more: dict[str, Any] = {}
     if pretrained not in (None, IMAGENET):
         more = {"pretrained_cfg_overlay": {"file": pretrained}}
-    encoder = timm.create_model(rest, features_only=True, pretrained=pretrained is not None, **more)
+    encoder: Any = timm.create_model(rest, features_only=True, pretrained=pretrained is not None, **more)
     mean, std = _normalisation_of_timm(rest)
     return BaseNetwork(Encoded(encoder, encoder.feature_info.channels(), classes, mean, std))
 
@@ -167,12 +195,15 @@ def _timm(rest: str, classes: int, pretrained: str | None) -> BaseNetwork:
 def _hf(rest: str, classes: int, pretrained: str | None) -> BaseNetwork:
     """A folder with the config.json, and the weights if there are any, of a semantic segmentation network."""
     from transformers import AutoConfig, AutoModelForSemanticSegmentation
+    from transformers.utils import logging
 
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     folder = Path(rest).expanduser()
     if not (folder / "config.json").is_file():
         raise AdaprepError(
-            f"hf:{rest}: there is no {folder / 'config.json'}. Give a folder that holds a network of transformers, "
-            f"such as one written by save_pretrained or by `hf download NAME --local-dir FOLDER`."
+            f"hf:{rest}: there is no {folder / 'config.json'}. Give a folder that holds a network of "
+            f"transformers, as save_pretrained or `hf download NAME --local-dir FOLDER` writes it."
         )
     if pretrained is not None:
         raise AdaprepError(
