@@ -1,7 +1,7 @@
 """Comparison of runs: one tidy frame with a row per evaluation, groups of it over seeds, and differences.
 
 What may be compared with what is decided here alone: runs that were trained alike, on the same data, and
-measured on as many images (`Pair.differing`).
+measured on as many images and the same region of them (`Pair.differing`).
 """
 
 from __future__ import annotations
@@ -97,6 +97,11 @@ class Group:
         return str(self._shared("tag"))
 
     @property
+    def region(self) -> str:
+        """What of the images was measured."""
+        return str(self._shared("region"))
+
+    @property
     def gmacs(self) -> float:
         return float(self._shared("gmacs"))
 
@@ -126,9 +131,10 @@ def frame(
 ) -> pd.DataFrame:
     """One row per evaluation that measured something, in the order of tables.
 
-    Columns: run, architecture, sampler, resolution, seed, variant, tag, gmacs, improving; the figures miou,
-    target_miou, accuracy, object_recall, trimap_WIDTH, iou_CLASS, recall_BIN, recall_CLASS_BIN, NaN where
-    there is nothing to measure; how it was trained, each beginning with `TRAINED`; and the evaluation itself.
+    Columns: run, architecture, sampler, resolution, seed, variant, tag, gmacs, improving, region; the figures
+    miou, target_miou, accuracy, object_recall, trimap_WIDTH, iou_CLASS, recall_BIN, recall_CLASS_BIN, NaN
+    where there is nothing to measure; how it was trained, each beginning with `TRAINED`; and the evaluation
+    itself.
 
     Parameters
     ----------
@@ -154,6 +160,7 @@ def _about(one: Mapping[str, Any], training: Training) -> dict[str, Any]:
     named = strengths if isinstance(strengths, Mapping) else {"": strengths}
     trained |= {f"augmentation {name}".strip(): value for name, value in named.items()}
     trained |= {"precision": training.precision, "images measured": one["images"]}
+    trained |= {"region measured": results.region_of(one)}
     return {
         "run": one["run"],
         "architecture": chosen["architecture"],
@@ -164,6 +171,7 @@ def _about(one: Mapping[str, Any], training: Training) -> dict[str, Any]:
         "tag": str(one["run"]).partition(f"-seed{seed}")[2].removeprefix("-"),
         "gmacs": float(one["systems"][0]["gmacs"]),
         "improving": training.improving,
+        "region": results.region_of(one),
         **{TRAINED + word: _told(value) for word, value in trained.items() if value is not None},
         "evaluation": dict(one),
     }
@@ -207,21 +215,23 @@ def size_recall(number: int, name: str | None = None) -> str:
 def groups(
     found: Iterable[Mapping[str, Any]], trainings: Mapping[str, Training] | None = None
 ) -> list[Group]:
-    """Evaluations that measured something and differ in nothing but the seed, together."""
+    """Evaluations of one region that measured something and differ in nothing but the seed, together."""
     table = frame(found, trainings)
     if table.empty:
         return []
-    keys = ["architecture", "resolution", "sampler", "variant"]
+    keys = ["architecture", "resolution", "sampler", "variant", "region"]
     return [Group(rows) for _, rows in table.groupby(keys, sort=False)]
 
 
 def baseline(group: Group, found: Iterable[Group]) -> Group | None:
-    """What a group is compared with: uniform samples for the same architecture at the same resolution.
+    """What a group is compared with: uniform samples for the same architecture at the same resolution,
+    measured on the same region of the images.
 
     Of the same tag, else the only one, else the one without a tag; None where there is no such group.
     """
-    place = (group.architecture, group.resolution)
-    beside = [g for g in found if g.kind.role == Uniform.role and (g.architecture, g.resolution) == place]
+    place = (group.architecture, group.resolution, group.region)
+    uniform = [g for g in found if g.kind.role == Uniform.role]
+    beside = [g for g in uniform if (g.architecture, g.resolution, g.region) == place]
     same = [g for g in beside if g.tag == group.tag]
     plain = beside if len(beside) == 1 else [g for g in beside if not g.tag]
     return next(iter(same or plain), None)
@@ -281,7 +291,7 @@ def _values(group: Group, column: str) -> list[str]:
 
 def words(found: Sequence[Group]) -> list[str]:
     """What tells each group from others of its architecture, sampler and resolution; empty where none is."""
-    places = [(g.architecture, g.sampler, g.resolution) for g in found]
+    places = [(g.architecture, g.sampler, g.resolution, g.region) for g in found]
     rests = [g.variant.partition(f"-{g.resolution}")[2].strip("-") or "default" for g in found]
     return [rest if places.count(place) > 1 else "" for rest, place in zip(rests, places, strict=True)]
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor, nn
 
 from pipeline.geometry.interpolation import interpolate_labels
@@ -138,8 +139,9 @@ def shrink(images: Tensor, size: int, filter: str = "area") -> Tensor:
     size
         Side of the result.
     filter
-        "area": means over boxes of equal size, their edges rounded to whole pixels; of uint8 images to
-        the bit what Pillow's box filter gives where `size` is a power of two.
+        "area": means over boxes of equal size, their edges rounded to whole pixels. Of uint8 images on the
+        CPU Pillow's box filter, as for stored samples; elsewhere, and where it is exported, the same to the
+        bit by a product of matrices.
         "nearest": operator (1) with the uniform tensor.
 
     Returns
@@ -158,6 +160,9 @@ def shrink(images: Tensor, size: int, filter: str = "area") -> Tensor:
     if filter == "nearest":
         u = torch.tensor(uniform(size, size), device=images.device)
         return sample(images, u.expand(images.shape[0], -1, -1, -1))
+    traced = torch.compiler.is_compiling()
+    if images.dtype == torch.uint8 and images.device.type == "cpu" and not traced:
+        return _box_means_on_cpu(images, size)
     for axis in (-1, -2):
         images = _box_means(images, size, axis)
     return images
@@ -224,19 +229,36 @@ def _stretch(values: Tensor, count: int, axis: int) -> Tensor:
 
 
 def _box_means(values: Tensor, size: int, axis: int) -> Tensor:
-    """Means over `size` neighbouring boxes of one axis."""
-    edges = (2 * values.shape[axis] * torch.arange(size + 1, device=values.device) + size) // (2 * size)
-    box = torch.bucketize(torch.arange(values.shape[axis], device=values.device), edges[1:-1], right=True)
-    shape = list(values.shape)
-    shape[axis] = size
-    counts = edges.diff()[:, None] if axis == -2 else edges.diff()
+    """Means over `size` neighbouring boxes of one axis, by a product: sums of bytes are exact in it."""
+    member = _members(values.shape[axis], size, values.device)
+    counts = member.sum(0)
+    with torch.autocast(values.device.type, enabled=False):
+        whole = values if values.is_floating_point() else values.float()
+        product = whole.mT @ member.to(whole.dtype) if axis == -2 else whole @ member.to(whole.dtype)
     if values.is_floating_point():
-        means: Tensor = values.new_zeros(shape).index_add(axis, box, values) / counts
-        return means
-    sums = values.new_zeros(shape, dtype=torch.int32).index_add(axis, box, values.int())
+        means: Tensor = product / counts
+        return means.mT if axis == -2 else means
     shares = (0.5 + 2**_PRECISION / counts.double()).int()
-    rounded: Tensor = (sums * shares + 2 ** (_PRECISION - 1)) >> _PRECISION
-    return rounded.to(values.dtype)
+    rounded: Tensor = ((product.int() * shares + 2 ** (_PRECISION - 1)) >> _PRECISION).to(values.dtype)
+    return rounded.mT if axis == -2 else rounded
+
+
+def _members(length: int, size: int, device: torch.device) -> Tensor:
+    """(length, size) which of the boxes a pixel belongs to: Pillow's operations, in its order."""
+    scale = length / size
+    pixel = torch.arange(length, dtype=torch.float64, device=device)[:, None]
+    centre = (torch.arange(size, dtype=torch.float64, device=device) + 0.5) * scale
+    place = (pixel - centre + 0.5) * (1 / scale)
+    first, end = ((centre + side * 0.5 * scale + 0.5).floor() for side in (-1, 1))
+    return (place > -0.5) & (place <= 0.5) & (pixel >= first) & (pixel < end)
+
+
+def _box_means_on_cpu(images: Tensor, size: int) -> Tensor:
+    """The same of uint8 images by Pillow, plane by plane: the sums take a tenth of the time."""
+    planes = images.numpy().reshape(-1, *images.shape[-2:])
+    box = Image.Resampling.BOX
+    means = [np.asarray(Image.fromarray(plane).resize((size, size), box)) for plane in planes]
+    return torch.from_numpy(np.stack(means)).reshape(*images.shape[:-2], size, size)
 
 
 def _labels_on_cpu(scores: Tensor, phi: Tensor, size: int) -> Tensor:

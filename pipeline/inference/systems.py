@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from pipeline.samplers.base import Grid, Sampler
 from pipeline.samplers.predicted import Predicted, Predictor
 from pipeline.samplers.proposal import Proposals
 from pipeline.samplers.uniform import Uniform
+from pipeline.workspace import results
 from pipeline.workspace.stores import RunFolder
 
 _APPLYING = threading.Lock()  # a network uses all cores or the GPU by itself; decoding goes on meanwhile
@@ -102,14 +103,50 @@ def load_base(path: Path) -> Checkpoint:
 def auxiliary_networks(runs: Iterable[RunFolder]) -> dict[str, Path]:
     """Best checkpoints of the auxiliary networks among some runs, by the identity of their weights.
 
-    Those that cannot be read are left out: a run that needs one of them is told that it is not there.
+    A run that is over has that in its result; only weights of other runs are read for it. Those that cannot
+    be read are left out: a run that needs one of them is told that it is not there.
     """
     found = {}
     for run in runs:
         if run.name.startswith("auxiliary-") and run.best.exists():
             with suppress(AdaprepError):
-                found[checkpoint.load(run.best, "auxiliary").identity] = run.best
+                identity = results.weights_of(run) or checkpoint.load(run.best, "auxiliary").identity
+                found[identity] = run.best
     return found
+
+
+def open_recorded(
+    base: Checkpoint, auxiliaries: Mapping[str, Path], device: torch.device, factories: Sequence[str] = ()
+) -> System:
+    """A base network with the auxiliary network whose weights sampled for its training.
+
+    Parameters
+    ----------
+    auxiliaries
+        As from `auxiliary_networks`.
+    factories
+        As for `Checkpoint.build`.
+
+    Raises
+    ------
+    AdaprepError
+        The auxiliary network is not among those given, or its file holds other weights by now.
+    """
+    wanted = base.about.get("auxiliary") if kind_of(base).needs_network else None
+    if wanted is None:
+        return open_system(base, None, device, factories=factories)[0]
+    if wanted not in auxiliaries:
+        raise AdaprepError(
+            f"{base.path} was trained on samples of the auxiliary network {wanted}, which no run beside it "
+            f"holds: evaluate it by itself, adaprep evaluate {base.path} --auxiliary FILE, or move it away."
+        )
+    system, notes = open_system(base, auxiliaries[wanted], device, factories=factories)
+    if notes:
+        raise AdaprepError(
+            f"{auxiliaries[wanted]} holds other weights than its run recorded ({wanted}): put the file back, "
+            f"or train that network again with --overwrite."
+        )
+    return system
 
 
 def check_classes(found: Checkpoint, dataset: str, names: Sequence[str]) -> None:

@@ -141,7 +141,7 @@ def _fields(owner: type, *keys: str) -> dict[str, Any]:
     }
 
 
-class Section(YamlModel):
+class NetworkSection(YamlModel):
     """Of the networks of one kind."""
 
     formerly: ClassVar[Mapping[str, str]] = {
@@ -163,17 +163,17 @@ _BASE: dict[str, Any] = {
     "seeds": (_Seeds, None),
     "aux_resolution": (Annotated[int | None, taken(Auxiliary, "resolution")], None),
 }
-BaseOfResolution = create_model("BaseOfResolution", __base__=Section, **_BASE)
+BaseOfResolution = create_model("BaseOfResolution", __base__=NetworkSection, **_BASE)
 
 
-def _resolutions(node: YamlNode, info: ValidationInfo) -> dict[int, Section | None]:
+def _resolutions(node: YamlNode, info: ValidationInfo) -> dict[int, NetworkSection | None]:
     """Of a list of resolutions, or of resolutions as keys with what is special about each."""
     if isinstance(node.node, yaml.SequenceNode):
         return {item.integer(2, MAX_RESOLUTION): None for item in node.filled()}
     if not isinstance(node.node, yaml.MappingNode) or not node.node.value:
         node.fail("must be a list such as [32, 64], or resolutions as keys, such as 32: {epochs: 100}")
     mistakes = collected(info)
-    found: dict[int, Section | None] = {}
+    found: dict[int, NetworkSection | None] = {}
     for value in node.any_mapping(mistakes.note).values():
         own = None
         if not (value.is_scalar() and value.value() is None):
@@ -190,21 +190,21 @@ def _resolutions(node: YamlNode, info: ValidationInfo) -> dict[int, Section | No
 
 AuxiliarySection = create_model(
     "AuxiliarySection",
-    __base__=Section,
+    __base__=NetworkSection,
     **_fields(Auxiliary, "resolution", "filter", "loss", "features", "encoder"),
     **_fields(Request, *SCHEDULE),
     **_fields(Auxiliary, "lambda"),
 )
 BaseSection = create_model(
     "BaseSection",
-    __base__=Section,
+    __base__=NetworkSection,
     resolutions=(Annotated[Any, BeforeValidator(_resolutions)], ...),
     **_BASE,
 )
 
 
 def read_trainings(
-    auxiliary: Section | None, base: Any, common: Request, mistakes: Mistakes
+    auxiliary: NetworkSection | None, base: Any, common: Request, mistakes: Mistakes
 ) -> tuple[Request, ...]:
     """Auxiliary networks first, then base networks from the smallest resolution up.
 
@@ -281,7 +281,7 @@ def _runs(
     return requests
 
 
-def _auxiliary(common: Request, section: Section | None) -> Request:
+def _auxiliary(common: Request, section: NetworkSection | None) -> Request:
     """The section `auxiliary`; its proposals may have a lambda of their own."""
     filled_in = _filled_in(common, "auxiliary", section.given() if section else {})
     return replace(filled_in, base=replace(filled_in.base, lam=filled_in.auxiliary.lam))

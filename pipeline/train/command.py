@@ -11,9 +11,9 @@ import torch
 
 from pipeline.errors import AdaprepError
 from pipeline.networks.factory import ARCHITECTURES, try_out, weights_of
-from pipeline.stages import engine
+from pipeline.progress import Listener, Silent
 from pipeline.stages.engine import Summary
-from pipeline.train import losses, prepare, progress
+from pipeline.train import losses, prepare
 from pipeline.train.data import Augmentation
 from pipeline.train.fit import Task, Where, fit
 from pipeline.train.memory import explained
@@ -34,8 +34,7 @@ MakeTask = Callable[[bool | None], Task]
 class Hooks:
     """How the command line hears of what happens; all silent by default, and in processes but the first."""
 
-    sampling: Callable[[], engine.Listener] = engine.Silent
-    fitting: Callable[[], progress.FitListener] = progress.SilentFit
+    listener: Callable[[], Listener] = Silent
     sampled: Callable[[Summary, Path], None] = lambda summary, path: None
     trained: Callable[[Result], None] = lambda result: None
     waiting: Callable[[str], None] = lambda message: None
@@ -172,7 +171,7 @@ def _train(part: Part, splits: Splits, request: Request, where: Where, hooks: Ho
     outputs = part.outputs()
     ok = True
     if where.processes.first:
-        made = prepare.sample(splits, outputs, hooks.sampling, hooks.waiting)
+        made = prepare.sample(splits, outputs, hooks.listener, hooks.waiting)
         for summary, path in made.summaries:
             hooks.sampled(summary, path)
         ok = made.ok
@@ -199,7 +198,7 @@ def _fit(make: MakeTask, schedule: Schedule, run: Run, state: State, where: Wher
         if state == "new":
             run.begin(_machine(task, where))
         where.processes.wait()
-        return fit(task, schedule, run, where, hooks.fitting())
+        return fit(task, schedule, run, where, hooks.listener())
 
 
 def _in_memory(run: Run) -> bool | None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from pipeline.datasets.base import Dataset
 from pipeline.errors import BusyError
+from pipeline.progress import Listener, Silent
 from pipeline.samplers import registry
 from pipeline.samplers.base import Wanted
 from pipeline.stages import engine, samples
@@ -150,7 +151,7 @@ def plan(splits: Splits, outputs: Sequence[Output]) -> list[Sampling]:
 def sample(
     splits: Splits,
     outputs: Sequence[Output],
-    listener: Callable[[], engine.Listener] = engine.Silent,
+    listener: Callable[[], Listener] = Silent,
     waiting: Callable[[str], None] = lambda message: None,
 ) -> Prepared:
     """Make what is missing, on the threads of this process. Files that fail are in the summaries.
@@ -168,7 +169,7 @@ def sample(
 def _sample(
     split: Split,
     outputs: Sequence[Output],
-    listener: Callable[[], engine.Listener],
+    listener: Callable[[], Listener],
     waiting: Callable[[str], None],
 ) -> Summary | None:
     told = False

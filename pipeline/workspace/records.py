@@ -14,6 +14,7 @@ from typing import Any
 
 from pipeline import doors
 from pipeline.errors import AdaprepError
+from pipeline.geometry.crops import CENTRAL, WHOLE
 from pipeline.names import printable
 from pipeline.samplers import registry
 from pipeline.workspace import disk
@@ -231,9 +232,9 @@ EVALUATION = record(
         "classes_never_seen": many(text),
         "notes": many(text),
     },
-    {"weights": text},
+    {"weights": text, "region": one_of(CENTRAL, WHOLE), "squares": many(whole, (2,))},
 )
-"""evaluation-SPLIT.json of a run."""
+"""evaluation-SPLIT.json and whole-image-SPLIT.json of a run."""
 
 BOUND = record(
     {

@@ -28,7 +28,7 @@ State = Literal["new", "interrupted", "complete"]
 
 _FILES = ("settings.json", "history.csv", "result.json", "last.pt", "best.pt")
 _OURS = re.compile(
-    rf"({'|'.join(map(re.escape, _FILES))}|evaluation-[^/]+\.json)({disk.PARTIAL})?"
+    rf"({'|'.join(map(re.escape, _FILES))}|(evaluation|whole-image)-[^/]+\.json)({disk.PARTIAL})?"
     r"|\.lock|events\.out\.tfevents\.[^/]+"
 )
 """The files of a run."""
