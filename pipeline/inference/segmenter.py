@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pipeline.geometry.interpolation import interpolate_labels
 from pipeline.geometry.tensors import uniform
+from pipeline.inference.averages import cell_means, nearest
 from pipeline.inference.interpolation import interpolate
 from pipeline.networks.auxiliary import AuxiliaryNetwork
 
@@ -42,6 +43,9 @@ class AdaptiveSegmenter(nn.Module):
         (h, w) of the uniform tensor where there is neither an auxiliary network nor a tensor.
     tensor
         (2, h, w) where every image is sampled: a fixed warp.
+    sample_filter
+        How images are sampled for the base network: "nearest", operator (1), or "area", the mean of each
+        sample's own cell. The same as while it was trained.
 
     Raises
     ------
@@ -61,15 +65,17 @@ class AdaptiveSegmenter(nn.Module):
         filter: str = "area",
         grid: Sequence[int] = (8, 8),
         tensor: NDArray[np.floating[Any]] | None = None,
+        sample_filter: str = "nearest",
     ) -> None:
         super().__init__()
         h, w = (resolution, resolution) if isinstance(resolution, int) else resolution
         if min(h, w) < 2:
             raise ValueError(f"resolution is {h} x {w}, must be 2 a side at least")
-        if filter not in FILTERS:
-            raise ValueError(f"filter is {filter!r}, must be one of {', '.join(FILTERS)}")
+        for name in (filter, sample_filter):
+            if name not in FILTERS:
+                raise ValueError(f"filter is {name!r}, must be one of {', '.join(FILTERS)}")
         self.auxiliary, self.base = auxiliary, base
-        self.resolution, self.filter = (h, w), filter
+        self.resolution, self.filter, self.sample_filter = (h, w), filter, sample_filter
         if auxiliary is not None and tensor is not None:
             raise ValueError("an auxiliary network and a fixed tensor exclude each other")
         self.fixed = uniform(grid[0], grid[1]) if tensor is None else np.asarray(tensor)
@@ -111,7 +117,8 @@ class AdaptiveSegmenter(nn.Module):
     def sampled_scores(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """What is interpolated: scores (B, C, h', w') and the tensors (B, 2, h', w') they stand at."""
         phi = self.locate(images)
-        scores: Tensor = self.base(sample(images, phi))
+        take = cell_means if self.sample_filter == "area" else sample
+        scores: Tensor = self.base(take(images, phi))
         return scores, phi
 
     def locate(self, images: Tensor) -> Tensor:
@@ -184,7 +191,7 @@ def sample(images: Tensor, phi: Tensor) -> Tensor:
         (B, C, h, w) in the images' dtype.
     """
     height, width = images.shape[-2:]
-    rows, cols = _nearest(phi[:, 0], height), _nearest(phi[:, 1], width)
+    rows, cols = nearest(phi[:, 0], height), nearest(phi[:, 1], width)
     places = (rows * width + cols).flatten(1)[:, None].expand(-1, images.shape[1], -1)
     return images.flatten(2).gather(2, places).reshape(*images.shape[:2], *phi.shape[-2:])
 
@@ -205,14 +212,6 @@ def resize(phi: Tensor, size: tuple[int, int]) -> Tensor:
         (B, 2, h', w'), same dtype.
     """
     return _stretch(_stretch(phi, size[0], -2), size[1], -1)
-
-
-def _nearest(coordinates: Tensor, length: int) -> Tensor:
-    """Nearest of `length` corner-aligned pixels, halves towards the centre."""
-    x, last = coordinates.double(), length - 1
-    from_start = (x * last + 0.5).floor()
-    from_end = last - ((1 - x) * last + 0.5).floor()
-    return torch.where(x <= 0.5, from_start, from_end).long()
 
 
 def _stretch(values: Tensor, count: int, axis: int) -> Tensor:

@@ -10,10 +10,15 @@ from typing import Any
 import torch
 
 from pipeline.errors import AdaprepError
+<<<<<<< HEAD
 from pipeline.networks.factory import ARCHITECTURES, try_out, weights_of
+=======
+from pipeline.names import printable
+from pipeline.networks.factory import ARCHITECTURES, try_out
+>>>>>>> main
 from pipeline.progress import Listener, Silent
 from pipeline.stages.engine import Summary
-from pipeline.train import losses, prepare
+from pipeline.train import class_weights, losses, prepare
 from pipeline.train.data import Augmentation
 from pipeline.train.fit import Task, Where, fit
 from pipeline.train.memory import explained
@@ -85,8 +90,13 @@ def run(
         where = Where(device, processes, request.workers, request.save_every, bfloat16)
         splits = prepare.open_splits(space, dataset, request.splits, root)
         heard = hooks if hooks and processes.first else Hooks()
+<<<<<<< HEAD
         if (note := _try_out(request, splits)) is not None:
             heard.waiting(f"note: {note}")
+=======
+        _try_out(request, splits)
+        _weigh(request, splits, heard)
+>>>>>>> main
         ok = True
         for network in request.wanted:
             ok &= _train(_part(network, space, splits, request), splits, request, where, heard)
@@ -99,8 +109,13 @@ def plan(
     """What `run` would do; nothing is written. Raises as `run`."""
     check(request)
     splits = prepare.open_splits(space, dataset, request.splits, root)
+<<<<<<< HEAD
     note = _try_out(request, splits)
     notes = (note,) if note else ()
+=======
+    _try_out(request, splits)
+    _weigh(request, splits, Hooks())
+>>>>>>> main
     planned = []
     for network in request.wanted:
         part = (
@@ -143,6 +158,7 @@ def check(request: Request) -> None:
         )
     if "auxiliary" in request.wanted:
         losses.auxiliary(request.auxiliary.loss)
+    class_weights.parse(request.base.class_weights)
     if request.checkpoint and (request.wanted != ("base",) or not request.base.kind.needs_network):
         raise AdaprepError(
             "--checkpoint names the auxiliary network to sample with: "
@@ -159,6 +175,18 @@ def _try_out(request: Request, splits: Splits) -> str | None:
     classes = len(splits.dataset.classes.names)
     with explained(2):
         return try_out(chosen.architecture, classes, chosen.resolution, **chosen.arguments, **weights)
+
+
+def _weigh(request: Request, splits: Splits, hooks: Hooks) -> None:
+    """Refuse class weights that cannot be before anything is sampled; name classes that have none."""
+    if "base" not in request.wanted:
+        return
+    found = class_weights.weights(request.base.class_weights, splits.train)
+    for name in class_weights.unseen(found, splits.dataset.classes) if found else ():
+        hooks.waiting(
+            f"class weights: no pixel of {printable(name)} is in the label maps of "
+            f"{splits.train.folder.title}, so it has no weight"
+        )
 
 
 def _part(network: str, space: stores.Workspace, splits: Splits, request: Request) -> Part:
