@@ -395,8 +395,8 @@ def test_one_mask_for_two_classes(tmp_path: Path) -> None:
     [
         (
             MASKS + SPLITS,
-            "line 10: splits.train: masks of 3 classes need {class} in 'labels' or 'label_suffix'; without it "
-            "the first of two classes is 0, the second all else",
+            "line 10: splits.train: masks of 3 classes need {class} in 'labels' or 'label_suffix'; without "
+            "it the first of two classes is 0, the second all else",
         ),
         (
             LABELME.replace("labels: labels", "labels: 'masks/{class}'"),
