@@ -102,6 +102,11 @@ class Group:
         return str(self._shared("region"))
 
     @property
+    def trained_for(self) -> str:
+        """What of the images was trained on."""
+        return str(self._shared("trained_for"))
+
+    @property
     def gmacs(self) -> float:
         return float(self._shared("gmacs"))
 
@@ -131,7 +136,8 @@ def frame(
 ) -> pd.DataFrame:
     """One row per evaluation that measured something, in the order of tables.
 
-    Columns: run, architecture, sampler, resolution, seed, variant, tag, gmacs, improving, region; the figures
+    Columns: run, architecture, sampler, resolution, seed, variant, tag, gmacs, improving, region,
+    trained_for; the figures
     miou, target_miou, accuracy, object_recall, trimap_WIDTH, iou_CLASS, recall_BIN, recall_CLASS_BIN, NaN
     where there is nothing to measure; how it was trained, each beginning with `TRAINED`; and the evaluation
     itself.
@@ -160,7 +166,7 @@ def _about(one: Mapping[str, Any], training: Training) -> dict[str, Any]:
     named = strengths if isinstance(strengths, Mapping) else {"": strengths}
     trained |= {f"augmentation {name}".strip(): value for name, value in named.items()}
     trained |= {"precision": training.precision, "images measured": one["images"]}
-    trained |= {"region measured": results.region_of(one)}
+    trained |= {"region measured": results.region_of(one), "region trained for": results.region_of(chosen)}
     return {
         "run": one["run"],
         "architecture": chosen["architecture"],
@@ -172,6 +178,7 @@ def _about(one: Mapping[str, Any], training: Training) -> dict[str, Any]:
         "gmacs": float(one["systems"][0]["gmacs"]),
         "improving": training.improving,
         "region": results.region_of(one),
+        "trained_for": results.region_of(chosen),
         **{TRAINED + word: _told(value) for word, value in trained.items() if value is not None},
         "evaluation": dict(one),
     }
@@ -227,11 +234,13 @@ def baseline(group: Group, found: Iterable[Group]) -> Group | None:
     """What a group is compared with: uniform samples for the same architecture at the same resolution,
     measured on the same region of the images.
 
-    Of the same tag, else the only one, else the one without a tag; None where there is no such group.
+    Trained for the same region if there is one; of the same tag, else the only one, else the one without a
+    tag; None where there is no such group.
     """
     place = (group.architecture, group.resolution, group.region)
     uniform = [g for g in found if g.kind.role == Uniform.role]
     beside = [g for g in uniform if (g.architecture, g.resolution, g.region) == place]
+    beside = [g for g in beside if g.trained_for == group.trained_for] or beside
     same = [g for g in beside if g.tag == group.tag]
     plain = beside if len(beside) == 1 else [g for g in beside if not g.tag]
     return next(iter(same or plain), None)

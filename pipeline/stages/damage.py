@@ -95,6 +95,8 @@ def command_of(
         return "adaprep sample, or train, as before"
     words = ["--sampler", name, "--resolution", str(known["resolution"])]
     words += [word for pair in options.items() for word in pair]
+    if "-crops" in path.stem:
+        words += ["--crops", str(known["crops"])]
     return shlex.join(["adaprep", "sample", *words, *split])
 
 

@@ -169,7 +169,13 @@ _AUXILIARY = record(
 )
 _BASE = record(
     {**_SCHEDULE, "architecture": text, "sampler": sampler, "resolution": side},
-    {"grid": maybe(GRID), "lambda": FIGURE, "auxiliary": maybe(text), "pretrained": maybe(text)},
+    {
+        "grid": maybe(GRID),
+        "lambda": FIGURE,
+        "auxiliary": maybe(text),
+        "pretrained": maybe(text),
+        "region": one_of(CENTRAL, WHOLE),
+    },
 )
 _OF_SAMPLERS: dict[str, Check] = {"grid": GRID, "lambda": number, "auxiliary": text, "mean": text}
 

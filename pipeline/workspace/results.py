@@ -54,7 +54,7 @@ def result_of(run: RunFolder) -> dict[str, Any] | None:
 
 
 def region_of(measured: Mapping[str, Any]) -> Region:
-    """What of the images an evaluation measured; earlier versions measured central squares alone."""
+    """What of the images was measured, or, of settings, trained for; the centre where nothing says so."""
     region: Region = measured.get("region", CENTRAL)
     return region
 
