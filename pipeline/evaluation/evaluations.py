@@ -19,7 +19,7 @@ from pipeline.inference.systems import (
     check_classes,
     kind_of,
     load_base,
-    open_system,
+    open_recorded,
     with_proposals,
 )
 from pipeline.networks.checkpoint import Checkpoint
@@ -219,11 +219,4 @@ def _system(
     check_classes(base, dataset.name, dataset.classes.names)
     if kind_of(base).needs_truth:
         return with_proposals(base, None, device, factories)
-    wanted = _sampled_by(candidate)
-    if wanted is not None and wanted not in auxiliaries:
-        raise AdaprepError(
-            f"{candidate.run.name} was trained on samples of the auxiliary network {wanted}, which no run in "
-            f"{candidate.run.path.parent} holds: evaluate it by itself, "
-            f"adaprep evaluate {base.path} --auxiliary FILE, or move it away."
-        )
-    return open_system(base, auxiliaries[wanted] if wanted else None, device, factories=factories)[0]
+    return open_recorded(base, auxiliaries, device, factories)

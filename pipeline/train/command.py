@@ -10,10 +10,11 @@ from typing import Any
 import torch
 
 from pipeline.errors import AdaprepError
+from pipeline.names import printable
 from pipeline.networks.factory import ARCHITECTURES, try_out
-from pipeline.stages import engine
+from pipeline.progress import Listener, Silent
 from pipeline.stages.engine import Summary
-from pipeline.train import losses, prepare, progress
+from pipeline.train import class_weights, losses, prepare
 from pipeline.train.data import Augmentation
 from pipeline.train.fit import Task, Where, fit
 from pipeline.train.memory import explained
@@ -34,8 +35,7 @@ MakeTask = Callable[[bool | None], Task]
 class Hooks:
     """How the command line hears of what happens; all silent by default, and in processes but the first."""
 
-    sampling: Callable[[], engine.Listener] = engine.Silent
-    fitting: Callable[[], progress.FitListener] = progress.SilentFit
+    listener: Callable[[], Listener] = Silent
     sampled: Callable[[Summary, Path], None] = lambda summary, path: None
     trained: Callable[[Result], None] = lambda result: None
     waiting: Callable[[str], None] = lambda message: None
@@ -87,6 +87,7 @@ def run(
         splits = prepare.open_splits(space, dataset, request.splits, root, request.whole_image)
         heard = hooks if hooks and processes.first else Hooks()
         _try_out(request, splits)
+        _weigh(request, splits, heard)
         ok = True
         for network in request.wanted:
             ok &= _train(_part(network, space, splits, request), request, where, heard)
@@ -100,6 +101,7 @@ def plan(
     check(request)
     splits = prepare.open_splits(space, dataset, request.splits, root, request.whole_image)
     _try_out(request, splits)
+    _weigh(request, splits, Hooks())
     planned = []
     for network in request.wanted:
         part = _part(network, space, splits, request)
@@ -137,6 +139,7 @@ def check(request: Request) -> None:
         )
     if "auxiliary" in request.wanted:
         losses.auxiliary(request.auxiliary.loss)
+    class_weights.parse(request.base.class_weights)
     if request.checkpoint and (request.wanted != ("base",) or not request.base.kind.needs_network):
         raise AdaprepError(
             "--checkpoint names the auxiliary network to sample with: "
@@ -154,6 +157,18 @@ def _try_out(request: Request, splits: Splits) -> None:
             try_out(chosen.architecture, classes, chosen.resolution, **chosen.arguments, **weights)
 
 
+def _weigh(request: Request, splits: Splits, hooks: Hooks) -> None:
+    """Refuse class weights that cannot be before anything is sampled; name classes that have none."""
+    if "base" not in request.wanted:
+        return
+    found = class_weights.weights(request.base.class_weights, splits.train)
+    for name in class_weights.unseen(found, splits.dataset.classes) if found else ():
+        hooks.waiting(
+            f"class weights: no pixel of {printable(name)} is in the label maps of "
+            f"{splits.train.folder.title}, so it has no weight"
+        )
+
+
 def _part(network: str, space: stores.Workspace, splits: Splits, request: Request) -> Part:
     if network == "auxiliary":
         return AuxiliaryPart(space, splits.validated_centrally(), request)
@@ -165,7 +180,7 @@ def _train(part: Part, request: Request, where: Where, hooks: Hooks) -> bool:
     outputs = part.outputs()
     ok = True
     if where.processes.first:
-        made = prepare.sample(part.splits, outputs, hooks.sampling, hooks.waiting)
+        made = prepare.sample(part.splits, outputs, hooks.listener, hooks.waiting)
         for summary, path in made.summaries:
             hooks.sampled(summary, path)
         ok = made.ok
@@ -192,7 +207,7 @@ def _fit(make: MakeTask, schedule: Schedule, run: Run, state: State, where: Wher
         if state == "new":
             run.begin(_machine(task, where))
         where.processes.wait()
-        return fit(task, schedule, run, where, hooks.fitting())
+        return fit(task, schedule, run, where, hooks.listener())
 
 
 def _in_memory(run: Run) -> bool | None:

@@ -175,6 +175,9 @@ _BASE = record(
         "auxiliary": maybe(text),
         "pretrained": maybe(text),
         "region": one_of(CENTRAL, WHOLE),
+        "filter": one_of("area", "nearest"),
+        "class_weights": text,
+        "weight_by_class": maybe(by_name(number)),
     },
 )
 _OF_SAMPLERS: dict[str, Check] = {"grid": GRID, "lambda": number, "auxiliary": text, "mean": text}
