@@ -11,7 +11,7 @@ import torch
 
 from pipeline.errors import AdaprepError
 from pipeline.names import printable
-from pipeline.networks.factory import ARCHITECTURES, try_out
+from pipeline.networks.factory import ARCHITECTURES, try_out, weights_of
 from pipeline.progress import Listener, Silent
 from pipeline.stages.engine import Summary
 from pipeline.train import class_weights, losses, prepare
@@ -50,7 +50,7 @@ class PlannedRun:
     state: State
     schedule: Schedule
     sampling: list[Sampling] = field(default_factory=list)
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """A few lines for people."""
@@ -62,7 +62,7 @@ class PlannedRun:
             f"falling to {plan.rate * plan.final_factor:g}",
         ]
         lines += [f"  {part.describe()}" for part in self.sampling if part.images]
-        return "\n".join([*lines, f"  {self.note}"] if self.note else lines)
+        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
 
 
 def run(
@@ -84,13 +84,14 @@ def run(
     with started(request.device) as (processes, device):
         bfloat16 = uses_bfloat16(request.precision, device)
         where = Where(device, processes, request.workers, request.save_every, bfloat16)
-        splits = prepare.open_splits(space, dataset, request.splits, root)
+        splits = prepare.open_splits(space, dataset, request.splits, root, request.whole_image)
         heard = hooks if hooks and processes.first else Hooks()
-        _try_out(request, splits)
+        if (note := _try_out(request, splits)) is not None:
+            heard.waiting(f"note: {note}")
         _weigh(request, splits, heard)
         ok = True
         for network in request.wanted:
-            ok &= _train(_part(network, space, splits, request), splits, request, where, heard)
+            ok &= _train(_part(network, space, splits, request), request, where, heard)
     return ok
 
 
@@ -99,25 +100,23 @@ def plan(
 ) -> list[PlannedRun]:
     """What `run` would do; nothing is written. Raises as `run`."""
     check(request)
-    splits = prepare.open_splits(space, dataset, request.splits, root)
-    _try_out(request, splits)
+    splits = prepare.open_splits(space, dataset, request.splits, root, request.whole_image)
+    note = _try_out(request, splits)
+    notes = (note,) if note else ()
     _weigh(request, splits, Hooks())
     planned = []
     for network in request.wanted:
-        part = (
-            AuxiliaryPart(space, splits, request)
-            if network == "auxiliary"
-            else BasePart(space, splits, request)
-        )
+        part = _part(network, space, splits, request)
         if network == "base" and "auxiliary" in request.wanted and not part.ready():
-            note = "samples with the auxiliary network, once that is trained"
-            planned.append(PlannedRun(part.name, part.path, "new", part.schedule, note=note))
+            later = "samples with the auxiliary network, once that is trained"
+            planned.append(PlannedRun(part.name, part.path, "new", part.schedule, notes=(later, *notes)))
             continue
-        todo = prepare.plan(splits, part.outputs())
+        todo = prepare.plan(part.splits, part.outputs())
         state: State = "new"
         if not any(sampling.images for sampling in todo):
             state = part.run().state(request.overwrite)
-        planned.append(PlannedRun(part.name, part.path, state, part.schedule, todo))
+        about = notes if network == "base" else ()
+        planned.append(PlannedRun(part.name, part.path, state, part.schedule, todo, about))
     return planned
 
 
@@ -151,14 +150,15 @@ def check(request: Request) -> None:
         )
 
 
-def _try_out(request: Request, splits: Splits) -> None:
-    """Refuse a base network that cannot be trained before anything is sampled or trained for it."""
+def _try_out(request: Request, splits: Splits) -> str | None:
+    """Refuse a base network that cannot be trained before anything is sampled or trained for it; a note."""
     chosen = request.base
-    if "base" in request.networks and (chosen.architecture not in ARCHITECTURES or chosen.pretrained):
-        weights = {"pretrained": chosen.pretrained} if chosen.pretrained else {}
-        classes = len(splits.dataset.classes.names)
-        with explained(2):
-            try_out(chosen.architecture, classes, chosen.resolution, **chosen.arguments, **weights)
+    weights = weights_of(chosen.architecture, chosen.pretrained)
+    if "base" not in request.wanted or (chosen.architecture in ARCHITECTURES and not weights):
+        return None
+    classes = len(splits.dataset.classes.names)
+    with explained(2):
+        return try_out(chosen.architecture, classes, chosen.resolution, **chosen.arguments, **weights)
 
 
 def _weigh(request: Request, splits: Splits, hooks: Hooks) -> None:
@@ -174,16 +174,17 @@ def _weigh(request: Request, splits: Splits, hooks: Hooks) -> None:
 
 
 def _part(network: str, space: stores.Workspace, splits: Splits, request: Request) -> Part:
-    kind = AuxiliaryPart if network == "auxiliary" else BasePart
-    return kind(space, splits, request)
+    if network == "auxiliary":
+        return AuxiliaryPart(space, splits.validated_centrally(), request)
+    return BasePart(space, splits, request)
 
 
-def _train(part: Part, splits: Splits, request: Request, where: Where, hooks: Hooks) -> bool:
+def _train(part: Part, request: Request, where: Where, hooks: Hooks) -> bool:
     """Sample what is missing, then fit; whether every image could be used."""
     outputs = part.outputs()
     ok = True
     if where.processes.first:
-        made = prepare.sample(splits, outputs, hooks.listener, hooks.waiting)
+        made = prepare.sample(part.splits, outputs, hooks.listener, hooks.waiting)
         for summary, path in made.summaries:
             hooks.sampled(summary, path)
         ok = made.ok
@@ -194,7 +195,7 @@ def _train(part: Part, splits: Splits, request: Request, where: Where, hooks: Ho
     if state == "complete":
         hooks.trained(run.result())
         return ok
-    images, batch = len(splits.train.found), part.schedule.batch_size
+    images, batch = len(part.splits.train.found), part.schedule.batch_size
     if images < batch:
         hooks.waiting(f"{part.name}: {images} images to train on, so a step takes so many, not {batch}")
     hooks.trained(_fit(part.task, part.schedule, run, state, where, hooks))

@@ -165,7 +165,8 @@ _AUXILIARY = record(
         "features": whole,
         "grid": GRID,
         "lambda": number,
-    }
+    },
+    {"encoder": text},
 )
 _BASE = record(
     {**_SCHEDULE, "architecture": text, "sampler": sampler, "resolution": side},
@@ -174,6 +175,7 @@ _BASE = record(
         "lambda": FIGURE,
         "auxiliary": maybe(text),
         "pretrained": maybe(text),
+        "region": one_of(CENTRAL, WHOLE),
         "filter": one_of("area", "nearest"),
         "class_weights": text,
         "weight_by_class": maybe(by_name(number)),

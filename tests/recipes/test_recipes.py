@@ -224,7 +224,7 @@ def test_options_that_make_no_sense(tiny: Path, options: tuple[str, ...], said: 
         (
             "dataset: {yaml}\nbase:\n  resolutions: [32]\n  architecture: unett\n",
             ", line 4: base.architecture: must be one of unet, pspnet, deeplabv3plus, "
-            "package.module:factory, found 'unett'; did you mean 'unet'?",
+            "efficientnet-lite0, LIBRARY:NAME, package.module:factory, found 'unett'; did you mean 'unet'?",
         ),
         (
             "dataset: {yaml}\nbase:\n  resolutions: [32]\n  pretrained: /no/weights.pt\n",
