@@ -64,7 +64,7 @@ def run(options: Options) -> bool:
         from pipeline.train.processes import choose_device
 
         device = choose_device(options.device)
-        examples = stage.predict(space, data, frames, device, options.code, damaged)
+        examples = stage.predict(space, data, frames, device, options.split, options.code, damaged)
     path = page.write(
         space, options.dataset, options.split, options.output, examples, options.root, writer, damaged
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +31,9 @@ MOST_ID = 65535
 
 TAKEN = ("runs", "report")
 """Folders beside those of the splits in a workspace; so is ``report-SPLIT``."""
+
+NEUTRAL = (128, 128, 128)
+"""Colour of a background class for which the file gives none."""
 
 DATASET_NAME = "name of a data set"
 
@@ -198,16 +201,11 @@ def _class_table(file: File, mistakes: Mistakes) -> ClassTable | None:
     if mistakes.noted or train_ids is None:
         return None
     shown = palette(len(set(train_ids) - {VOID}))
-    classes = [
-        LabelClass(
-            row.id,
-            row.name.strip(),
-            train_id,
-            train_id in targets,
-            row.color or (shown[train_id] if train_id != VOID else (0, 0, 0)),
-        )
-        for row, train_id in zip(rows, train_ids, strict=True)
-    ]
+    classes = []
+    for row, train_id in zip(rows, train_ids, strict=True):
+        named = LabelClass(row.id, row.name.strip(), train_id, train_id in targets)
+        usual = NEUTRAL if named.is_background else shown[train_id] if train_id != VOID else (0, 0, 0)
+        classes.append(replace(named, color=row.color or usual))
     try:
         return ClassTable((*classes, *(LabelClass(number, f"void {number}") for number in file.void or [])))
     except AdaprepError as error:
