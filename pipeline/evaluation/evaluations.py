@@ -19,10 +19,11 @@ from pipeline.inference.systems import (
     check_classes,
     kind_of,
     load_base,
-    open_system,
+    open_recorded,
     with_proposals,
 )
 from pipeline.networks.checkpoint import Checkpoint
+from pipeline.networks.libraries import alike
 from pipeline.stages import engine
 from pipeline.stages import inputs as listing
 from pipeline.stages.engine import Failure
@@ -171,7 +172,7 @@ def _systems(
     systems = {}
     for candidate in todo:
         own = (candidate.base.network, candidate.base.about["sampler"])
-        named = [name for name in factories if name in own]
+        named = [name for name in factories if any(alike(name, one) for one in own)]
         try:
             systems[candidate.run.name] = _system(candidate, dataset, auxiliaries, device, named)
         except AdaprepError as error:
@@ -219,11 +220,4 @@ def _system(
     check_classes(base, dataset.name, dataset.classes.names)
     if kind_of(base).needs_truth:
         return with_proposals(base, None, device, factories)
-    wanted = _sampled_by(candidate)
-    if wanted is not None and wanted not in auxiliaries:
-        raise AdaprepError(
-            f"{candidate.run.name} was trained on samples of the auxiliary network {wanted}, which no run in "
-            f"{candidate.run.path.parent} holds: evaluate it by itself, "
-            f"adaprep evaluate {base.path} --auxiliary FILE, or move it away."
-        )
-    return open_system(base, auxiliaries[wanted] if wanted else None, device, factories=factories)[0]
+    return open_recorded(base, auxiliaries, device, factories)

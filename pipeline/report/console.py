@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.names import one_line, printable
-from pipeline.screen import say
+from pipeline.progress import listener as listener
 from pipeline.units import human_bytes, human_seconds
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pipeline.stages.check import CheckReport
     from pipeline.stages.damage import Finding
-    from pipeline.stages.engine import Failure, Listener, Scheduler, Summary
+    from pipeline.stages.engine import Failure, Scheduler, Summary
     from pipeline.stages.plan import Estimate, Plan
     from pipeline.stages.status import StoreStatus
 
@@ -32,9 +32,6 @@ LISTED = 20
 
 HALF = 0.5
 """Share of the pixels inside the central squares, below which `check` warns whatever the classes."""
-
-EVERY = 60.0
-"""Seconds between the lines of a log."""
 
 
 class PlainConsole(Console):
@@ -50,72 +47,6 @@ class PlainConsole(Console):
 def console() -> Console:
     """Standard output; as wide as the terminal, and 110 columns where there is none."""
     return PlainConsole(width=None if sys.stdout.isatty() else 110)
-
-
-class ProgressLine:
-    """One line on the terminal: images done, images a second, failures, time left."""
-
-    def __init__(self) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self.failures = 0
-        self.begun = time.perf_counter()
-        self.progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}", markup=False),
-            TextColumn("{task.fields[failed]}", style="red", markup=False),
-            TimeRemainingColumn(),
-            console=PlainConsole(stderr=True),
-            transient=True,
-        )
-
-    def started(self, title: str, total: int) -> None:
-        self.failures, self.begun = 0, time.perf_counter()
-        self.task = self.progress.add_task(one_line(title), total=total, rate="", failed="")
-        self.progress.start()
-
-    def advanced(self, images: int, failures: int) -> None:
-        self.failures += failures
-        self.progress.advance(self.task, images)
-        rate = self.progress.tasks[-1].completed / max(time.perf_counter() - self.begun, 1e-9)
-        failed = f"{self.failures} failed" if self.failures else ""
-        self.progress.update(self.task, rate=f"{rate:.1f} images/s", failed=failed)
-
-    def finished(self) -> None:
-        self.progress.stop()
-        self.progress.remove_task(self.task)
-
-
-class LogLines:
-    """The same where there is no terminal, a line a minute: nothing of what is over sooner."""
-
-    def __init__(self, every: float = EVERY) -> None:
-        self.every = every
-
-    def started(self, title: str, total: int) -> None:
-        self.title, self.total, self.images, self.failures = title, total, 0, 0
-        self.begun = self.said = time.perf_counter()
-
-    def advanced(self, images: int, failures: int) -> None:
-        self.images += images
-        self.failures += failures
-        now = time.perf_counter()
-        if now - self.said >= self.every and self.images:
-            self.said = now
-            rate = self.images / max(now - self.begun, 1e-9)
-            failed = f", {self.failures:,} failed" if self.failures else ""
-            left = human_seconds((self.total - self.images) / rate)
-            done = f"{self.images:,} of {self.total:,} images{failed}"
-            say(f"{self.title}: {done}, {rate:.1f} images/s, about {left} left", err=True)
-
-    def finished(self) -> None: ...
-
-
-def listener() -> Listener:
-    """A progress line on a terminal, a line a minute elsewhere."""
-    return ProgressLine() if sys.stderr.isatty() else LogLines()
 
 
 def print_failures(failures: Sequence[Failure]) -> None:

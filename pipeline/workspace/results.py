@@ -32,9 +32,20 @@ def finished_runs(space: stores.Workspace, dataset: str, network: str) -> list[R
 
 def is_measured(run: RunFolder, split: str, region: Region = CENTRAL) -> bool:
     """Whether a run, which is over, was evaluated on a split with the weights that it has now."""
-    path = run.evaluation_file(split, region)
-    weights = disk.read_json(run.result_file).get("weights")
+    path, weights = run.evaluation_file(split, region), disk.read_json(run.result_file).get("weights")
     return weights is not None and path.exists() and disk.read_json(path).get("weights") == weights
+
+
+def weights_of(run: RunFolder) -> str | None:
+    """Identity of the best weights of a run that is over; None where none is recorded.
+
+    Raises
+    ------
+    AdaprepError
+        The record is damaged.
+    """
+    result = result_of(run)
+    return result.get("weights") if result else None
 
 
 def settings_of(run: RunFolder) -> dict[str, Any]:

@@ -17,6 +17,7 @@ torch = pytest.importorskip("torch")
 from dataclasses import replace  # noqa: E402
 
 from pipeline.evaluation import comparison  # noqa: E402
+from pipeline.inference import systems  # noqa: E402
 from pipeline.networks import checkpoint  # noqa: E402
 from pipeline.train import command, settings  # noqa: E402
 from pipeline.workspace import stores  # noqa: E402
@@ -78,6 +79,26 @@ def test_a_run_whose_factory_is_not_given_is_listed_and_the_others_go_on(space: 
     kept = {one["run"] for one in results.evaluations(space, "blobs", "val")}
     assert some.parent.name not in kept
     assert {path.parent.name for path in others} < kept
+
+
+def test_a_factory_that_is_not_there_or_fails_keeps_its_run_back_alone(
+    space: stores.Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "failing_here.py").write_text("def make(classes):\n    raise ValueError('not today')\n")
+    monkeypatch.chdir(tmp_path)
+    runs = sorted(space.runs_folder("blobs").glob("base-*/best.pt"))
+    named = ["no_such_place:make", "failing_here:make"]
+    for path, name in zip(runs, named, strict=False):
+        found = checkpoint.load(path)
+        checkpoint.save(path, "base", name, found.arguments, found.state, found.about)
+    status, printed = evaluate(space, *(part for name in named for part in ("--architecture", name)))
+    words = " ".join(printed.split())
+    assert status == 1
+    assert "not evaluated: 2 runs" in words
+    assert "there is no module no_such_place, neither installed nor in" in words
+    assert "failing_here:make cannot be made with arguments (3): ValueError: not today" in words
+    kept = {one["run"] for one in results.evaluations(space, "blobs", "val")}
+    assert kept == {path.parent.name for path in runs[2:]}
 
 
 def test_a_damaged_checkpoint_is_listed_and_the_others_go_on(space: stores.Workspace) -> None:
@@ -147,6 +168,34 @@ def test_a_lost_auxiliary_network_is_named(space: stores.Workspace) -> None:
     status, printed = evaluate(space)
     assert status == 1
     assert "was trained on samples of the auxiliary network" in " ".join(printed.split())
+
+
+def test_weights_are_taken_for_what_the_run_recorded_and_not_hashed_again(
+    space: stores.Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = next(r for r in space.runs("blobs") if r.name.startswith("auxiliary-"))
+    expected = {checkpoint.load(run.best).identity: run.best}
+    read: list[Path] = []
+    load = checkpoint.load
+    monkeypatch.setattr(checkpoint, "load", lambda path, *more: read.append(Path(path)) or load(path, *more))
+    assert systems.auxiliary_networks(space.runs("blobs")) == expected
+    assert read == []
+    run.result_file.unlink()  # as of a run that is not over
+    assert systems.auxiliary_networks(space.runs("blobs")) == expected
+    assert read == [run.best]
+
+
+def test_other_weights_than_the_auxiliary_run_recorded_are_refused(space: stores.Workspace) -> None:
+    run = next(r for r in space.runs("blobs") if r.name.startswith("auxiliary-"))
+    found = checkpoint.load(run.best, "auxiliary")
+    other = {name: tensor + 0.25 for name, tensor in found.state.items()}
+    checkpoint.save(run.best, "auxiliary", found.network, found.arguments, other, found.about)
+    status, printed = evaluate(space)
+    assert status == 1
+    assert "holds other weights than its run recorded" in " ".join(printed.split())
+    assert [one["settings"]["sampler"] for one in results.evaluations(space, "blobs", "val")] == [
+        *("uniform", "uniform", "proposal")
+    ]
 
 
 def test_options_of_a_checkpoint_need_one(space: stores.Workspace) -> None:
