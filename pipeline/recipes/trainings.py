@@ -19,12 +19,8 @@ from pipeline.datasets.yaml_nodes import Mistake, YamlNode
 from pipeline.errors import AdaprepError
 from pipeline.samplers import registry
 from pipeline.settings import Entry, Setting, entries
-<<<<<<< HEAD
-from pipeline.train.settings import PREFIXES, WEIGHTS, Auxiliary, Base, Request
-=======
 from pipeline.train import class_weights
-from pipeline.train.settings import Auxiliary, Base, Request
->>>>>>> main
+from pipeline.train.settings import PREFIXES, WEIGHTS, Auxiliary, Base, Request
 
 MOST = 10**9
 """No number in a recipe is larger."""

@@ -10,12 +10,8 @@ from typing import Any
 import torch
 
 from pipeline.errors import AdaprepError
-<<<<<<< HEAD
-from pipeline.networks.factory import ARCHITECTURES, try_out, weights_of
-=======
 from pipeline.names import printable
-from pipeline.networks.factory import ARCHITECTURES, try_out
->>>>>>> main
+from pipeline.networks.factory import ARCHITECTURES, try_out, weights_of
 from pipeline.progress import Listener, Silent
 from pipeline.stages.engine import Summary
 from pipeline.train import class_weights, losses, prepare
@@ -90,13 +86,9 @@ def run(
         where = Where(device, processes, request.workers, request.save_every, bfloat16)
         splits = prepare.open_splits(space, dataset, request.splits, root)
         heard = hooks if hooks and processes.first else Hooks()
-<<<<<<< HEAD
         if (note := _try_out(request, splits)) is not None:
             heard.waiting(f"note: {note}")
-=======
-        _try_out(request, splits)
         _weigh(request, splits, heard)
->>>>>>> main
         ok = True
         for network in request.wanted:
             ok &= _train(_part(network, space, splits, request), splits, request, where, heard)
@@ -109,13 +101,9 @@ def plan(
     """What `run` would do; nothing is written. Raises as `run`."""
     check(request)
     splits = prepare.open_splits(space, dataset, request.splits, root)
-<<<<<<< HEAD
     note = _try_out(request, splits)
     notes = (note,) if note else ()
-=======
-    _try_out(request, splits)
     _weigh(request, splits, Hooks())
->>>>>>> main
     planned = []
     for network in request.wanted:
         part = (
