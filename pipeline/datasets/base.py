@@ -124,6 +124,15 @@ class Frame:
     instance: Path | None = None
 
 
+@dataclass(frozen=True, order=True)
+class Moment:
+    """When and where a frame was filmed, in a data set that is made of videos."""
+
+    sequence: str  # what was filmed in one go
+    camera: str  # where several film a sequence at once; else empty
+    number: int  # of the frame, in order of time
+
+
 class Dataset(ABC):
     """A data set on disk, split by split.
 
@@ -142,6 +151,8 @@ class Dataset(ABC):
     training_splits: tuple[str, ...] = ("train",)
     archives: str  # which archives go where, for the error when nothing is found
     license: str = ""
+    folder: str | None = None  # in the usual places, where that is not its name
+    near: int = 300  # numbers of two frames of a sequence that show much the same are no further apart
     environment: str | None = None  # a variable that other tools of this data set read its root from
     table: ClassTable
 
@@ -159,14 +170,30 @@ class Dataset(ABC):
             Unknown split, or nothing found: says which folders and patterns were looked for.
         """
 
-    def read_labels(self, frame: Frame) -> NDArray[np.uint8] | NDArray[np.uint16]:
-        """(H, W) raw class ids. Raises FileError."""
+    def label_files(self, frame: Frame) -> tuple[Path, ...]:
+        """The files that the label map is made of; some may be absent."""
+        return (frame.label,)
+
+    def has_labels(self, frame: Frame) -> bool:
+        """Whether there is something to read the label map from."""
+        return any(path.exists() for path in self.label_files(frame))
+
+    def label_bytes(self, frame: Frame) -> bytes:
+        """Everything that the label map is made of: equal bytes mean equal maps. Raises FileError.
+
+        Of most formats the content of the label file; `decode_labels` makes the map of it, so that ids, size
+        and fingerprint are of the same bytes.
+        """
         from pipeline.datasets.files import read_bytes
 
-        return self.decode_labels(read_bytes(frame.label), frame)
+        return read_bytes(frame.label)
+
+    def read_labels(self, frame: Frame) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """(H, W) raw class ids. Raises FileError."""
+        return self.decode_labels(self.label_bytes(frame), frame)
 
     def decode_labels(self, data: bytes, frame: Frame) -> NDArray[np.uint8] | NDArray[np.uint16]:
-        """`read_labels` of a label file whose bytes are in memory, so that they are read once."""
+        """`read_labels` of what `label_bytes` gave."""
         from pipeline.datasets import readers
 
         return readers.decode_ids(data, frame.label)
@@ -187,6 +214,10 @@ class Dataset(ABC):
         """(H, W) 0 = no object, else a number unique within the image; None: no instance annotation."""
         return None
 
+    def moment(self, frame: Frame) -> Moment | None:
+        """When a frame was filmed; None where the data set does not say, or is no video."""
+        return None
+
     def notes(self, split: str) -> list[str]:
         """Known defects of this split's annotation, and what was decided about it: a sentence each."""
         return []
@@ -194,6 +225,10 @@ class Dataset(ABC):
     def settings(self) -> dict[str, Any]:
         """What else than the files and the class table shapes the label maps (plain data, for the stores)."""
         return {}
+
+    def reopening(self) -> dict[str, Any]:
+        """The settings that open this data set again, beside its name and root."""
+        return self.settings()
 
     def check_split(self, split: str) -> None:
         """Raise AdaprepError unless the data set has this split."""

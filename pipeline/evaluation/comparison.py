@@ -20,9 +20,13 @@ from pipeline.samplers.base import Sampler
 from pipeline.samplers.uniform import Uniform
 from pipeline.workspace import results
 from pipeline.workspace.results import Training
+from pipeline.workspace.runs import LATER
 
 TRAINED = "trained: "
 """Begins the names of the columns that say how a run was trained; their values are text, missing: nothing."""
+
+FILTER = "filter"
+"""How images are sampled. It may differ between two runs of uniform samples, which it is compared on."""
 
 ALIKE = {
     "epochs": "epochs",
@@ -36,6 +40,8 @@ ALIKE = {
     "training_split": "training split",
     "class_names": "classes",
     "targets": "targets",
+    "filter": FILTER,
+    "weight_by_class": "class weights",
 }
 """Settings that agree where two runs are compared, with their words; augmentation, precision and the number
 of images measured stand beside them."""
@@ -97,6 +103,11 @@ class Group:
         return str(self._shared("tag"))
 
     @property
+    def filter(self) -> str:
+        """How images were sampled."""
+        return str(self._shared(TRAINED + FILTER))
+
+    @property
     def region(self) -> str:
         """What of the images was measured."""
         return str(self._shared("region"))
@@ -155,7 +166,7 @@ def _table(rows: Sequence[Mapping[str, Any]], kind: type) -> pd.DataFrame:
 
 def _about(one: Mapping[str, Any], training: Training) -> dict[str, Any]:
     chosen, seed = one["settings"], int(one["settings"]["seed"])
-    trained = {word: chosen.get(key) for key, word in ALIKE.items()}
+    trained = {word: chosen.get(key, LATER.get(key)) for key, word in ALIKE.items()}
     strengths = chosen.get("augmentation")
     named = strengths if isinstance(strengths, Mapping) else {"": strengths}
     trained |= {f"augmentation {name}".strip(): value for name, value in named.items()}
@@ -227,14 +238,17 @@ def baseline(group: Group, found: Iterable[Group]) -> Group | None:
     """What a group is compared with: uniform samples for the same architecture at the same resolution,
     measured on the same region of the images.
 
-    Of the same tag, else the only one, else the one without a tag; None where there is no such group.
+    Of several the one that was trained most alike, then of the same tag; one of another tag only where it is
+    the only one. Uniform samples are compared with those at nearest pixels where they were made otherwise.
+    None where there is no such group.
     """
     place = (group.architecture, group.resolution, group.region)
     uniform = [g for g in found if g.kind.role == Uniform.role]
     beside = [g for g in uniform if (g.architecture, g.resolution, g.region) == place]
-    same = [g for g in beside if g.tag == group.tag]
-    plain = beside if len(beside) == 1 else [g for g in beside if not g.tag]
-    return next(iter(same or plain), None)
+    if group.kind.role == Uniform.role:
+        beside = [g for g in beside if group.filter != g.filter == LATER["filter"]]
+    known = beside if len(beside) == 1 else [g for g in beside if g.tag in ("", group.tag)]
+    return min(known, key=lambda g: (len(Pair(group, g).differing), g.tag != group.tag), default=None)
 
 
 @dataclass(frozen=True)
@@ -248,6 +262,8 @@ class Pair:
     def differing(self) -> list[str]:
         """Why they may not be compared: "epochs 6 / 40" for every setting of training that differs."""
         columns = [c for c in dict.fromkeys([*self.ours.rows, *self.base.rows]) if c.startswith(TRAINED)]
+        if self.ours.kind.role == self.base.kind.role == Uniform.role:
+            columns.remove(TRAINED + FILTER)
         told = []
         for column in columns:
             mine, theirs = _values(self.ours, column), _values(self.base, column)

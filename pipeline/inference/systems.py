@@ -41,6 +41,7 @@ class System:
     sampler: Sampler
     auxiliary_macs: int = 0
     parameters: int = 0  # of both networks
+    filter: str = "nearest"  # how the image is sampled: nearest pixels, or "area", means of cells
 
     def tensor(
         self, crop: NDArray[np.uint8], truth: NDArray[np.uint8] | None = None, targets: Sequence[int] = ()
@@ -56,12 +57,13 @@ class System:
 
     def labels(self, crop: NDArray[np.uint8], phi: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Train ids (S, S) of a crop (S, S, 3) that is sampled with a tensor (2, h, w)."""
+        from pipeline.geometry.cells import sample_image
         from pipeline.geometry.interpolation import interpolate_labels
-        from pipeline.geometry.sampling import sample
         from pipeline.geometry.tensors import resize
 
         fine = resize(phi.astype(np.float64), (self.resolution, self.resolution))
-        sampled = torch.from_numpy(sample(crop, fine).transpose(2, 0, 1)[None].copy())
+        pixels = sample_image(crop, fine, self.filter)
+        sampled = torch.from_numpy(pixels.transpose(2, 0, 1)[None].copy())
         with _APPLYING, torch.inference_mode():
             scores = self.network(sampled.to(self.device))[0].float().cpu().numpy()
         if not np.isfinite(scores).all():
@@ -242,7 +244,15 @@ def _with(base: Checkpoint, sampler: Sampler, device: torch.device, factories: S
     side = int(base.about["resolution"])
     cost, size, more = macs.macs(network, (3, side, side)), macs.parameters(network), sampler.cost()
     return System(
-        sampler.word, network.to(device), side, device, cost, sampler, more.macs, size + more.parameters
+        sampler.word,
+        network.to(device),
+        side,
+        device,
+        cost,
+        sampler,
+        more.macs,
+        size + more.parameters,
+        str(base.about.get("filter", "nearest")),
     )
 
 

@@ -7,7 +7,6 @@ import os
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from itertools import product
 from typing import Annotated, Any, ClassVar
 
 import yaml
@@ -17,9 +16,11 @@ from pipeline import doors
 from pipeline.datasets.limits import short
 from pipeline.datasets.yaml_models import FILLED, Mistakes, YamlModel, collected, read_with, whole
 from pipeline.datasets.yaml_nodes import Mistake, YamlNode
+from pipeline.errors import AdaprepError
 from pipeline.samplers import registry
 from pipeline.settings import Entry, Setting, entries
-from pipeline.train.settings import Auxiliary, Base, Request
+from pipeline.train import class_weights
+from pipeline.train.settings import PREFIXES, WEIGHTS, Auxiliary, Base, Request
 
 MOST = 10**9
 """No number in a recipe is larger."""
@@ -37,13 +38,13 @@ MAX_RUNS = 10_000
 MOSTS = {"resolution": MAX_RESOLUTION, "features": 4096, "rate": MAX_RATE, "lam": MAX_LAMBDA}
 """Upper limits by setting; all else that a recipe says of one is where the setting is."""
 
-WITH_BACKBONE = ("pspnet", "deeplabv3plus")
+WITH_BACKBONE = ("pspnet", "deeplabv3plus", "efficientnet-lite0")
 """Networks that take pretrained weights, beside factories."""
 
 SCHEDULE = ("learning_rate", "epochs", "batch_size", "weight_decay", "validate_every", "precision", "augment")
 """Keys of `auxiliary` and `base` that are settings of `Request`."""
 
-NETWORKS = ("unet", "pspnet", "deeplabv3plus")
+NETWORKS = ("unet", "pspnet", "deeplabv3plus", "efficientnet-lite0")
 AUGMENTATIONS = ("flip", "brightness", "contrast", "salt_and_pepper")
 """As in `pipeline.train`, where they can only be read with PyTorch."""
 
@@ -51,7 +52,7 @@ PROBABILITIES = ("flip", "salt_and_pepper")
 MAX_STRENGTH = 100.0
 
 NAMING = (
-    *("resolution", "filter", "loss", "features", "lam"),
+    *("resolution", "filter", "loss", "features", "encoder", "lam"),
     *("architecture", "samplers", "seeds", "aux_resolution", "resolutions"),
 )
 """Fields that the names of runs are made of: none of these can be guessed where it is wrong."""
@@ -101,12 +102,16 @@ def _sampler(node: YamlNode) -> str:
 def _architecture(node: YamlNode) -> str:
     """One of the known names, or a factory, which is imported where networks are made, and not before."""
     name = node.text()
+    if name.partition(":")[0] in PREFIXES:
+        return name
     if ":" in name and not doors.is_door(name):
         node.fail(f"must be package.module:factory, found {short(name)}")
-    return name if ":" in name else node.choice((*NETWORKS, "package.module:factory"))
+    return name if ":" in name else node.choice((*NETWORKS, "LIBRARY:NAME", "package.module:factory"))
 
 
 def _weights(node: YamlNode) -> str:
+    if node.text() in WEIGHTS:
+        return node.text()
     path = node.file_path()
     if not os.path.isfile(path):
         node.fail(f"no such file: {path}")
@@ -120,7 +125,20 @@ def _strength(name: str) -> Any:
 
 Augment = create_model("Augment", __base__=YamlModel, **{name: _strength(name) for name in AUGMENTATIONS})
 
+
+def _class_weights(node: YamlNode) -> str:
+    """A word, or numbers by name, as the command line takes them."""
+    if isinstance(node.node, yaml.MappingNode):
+        return ",".join(f"{name}={value.number():g}" for name, value in node.any_mapping().items())
+    try:
+        class_weights.parse(node.text())
+    except AdaprepError as error:
+        node.fail(str(error))
+    return node.text()
+
+
 SPECIAL = {
+    "class_weights": read_with(_class_weights),
     "architecture": read_with(_architecture),
     "pretrained": read_with(_weights),
     "augmentation": BeforeValidator(lambda node, info: Augment.read(node, collected(info)).given()),
@@ -147,18 +165,36 @@ class NetworkSection(YamlModel):
     }
 
 
-_Samplers = Annotated[
-    list[Annotated[str, read_with(_sampler)]] | None,
-    FILLED,
-]
 _Seeds = Annotated[list[Annotated[int, whole(0, MOST)]] | None, FILLED]
 _BASE: dict[str, Any] = {
-    **_fields(Base, "architecture", "pretrained"),
+    **_fields(Base, "architecture", "pretrained", "filter", "class_weights"),
     **_fields(Request, *SCHEDULE),
-    "samplers": (_Samplers, None),
     "seeds": (_Seeds, None),
     "aux_resolution": (Annotated[int | None, taken(Auxiliary, "resolution")], None),
 }
+BaseOfSampler = create_model("BaseOfSampler", __base__=NetworkSection, **_BASE)
+Chosen = tuple[str, NetworkSection | None]
+"""A sampler, and what is special about it."""
+
+
+def _samplers(node: YamlNode, info: ValidationInfo) -> list[Chosen]:
+    """Of a list of samplers; one may be a key with what is special about it: ``uniform: {filter: area}``."""
+    mistakes = collected(info)
+    found: list[Chosen] = []
+    for item in node.filled():
+        try:
+            if not isinstance(item.node, yaml.MappingNode):
+                found.append((_sampler(item), None))
+                continue
+            for value in item.any_mapping(mistakes.note).values():
+                name = _sampler(replace(value, node=value.said or value.node))
+                found.append((name, BaseOfSampler.read(value, mistakes)))
+        except Mistake as mistake:
+            mistakes.note(mistake, node)
+    return found
+
+
+_BASE["samplers"] = (Annotated[Any, BeforeValidator(_samplers)], None)
 BaseOfResolution = create_model("BaseOfResolution", __base__=NetworkSection, **_BASE)
 
 
@@ -187,7 +223,7 @@ def _resolutions(node: YamlNode, info: ValidationInfo) -> dict[int, NetworkSecti
 AuxiliarySection = create_model(
     "AuxiliarySection",
     __base__=NetworkSection,
-    **_fields(Auxiliary, "resolution", "filter", "loss", "features"),
+    **_fields(Auxiliary, "resolution", "filter", "loss", "features", "encoder"),
     **_fields(Request, *SCHEDULE),
     **_fields(Auxiliary, "lambda"),
 )
@@ -257,24 +293,41 @@ def _runs(
     nodes: Mapping[str, YamlNode],
 ) -> list[Request]:
     """One resolution with every seed and sampler."""
-    samplers: Sequence[str] = values.get("samplers", registry.usual())
-    seeds: Sequence[int] = values.get("seeds", [0])
-    requests = []
-    if len(set(seeds)) * len(set(samplers)) > MAX_RUNS:
+    samplers: Sequence[Chosen] = values.get("samplers", [(name, None) for name in registry.usual()])
+    most = len(values.get("seeds", [0])) * len(samplers)
+    if most > MAX_RUNS:
         nodes["seeds"].fail(f"more than {MAX_RUNS} trainings: seeds x samplers")
-    for seed, sampler in product(dict.fromkeys(seeds), dict.fromkeys(samplers)):
-        predicted = registry.kind(sampler).needs_network
-        lam = helper.lam if predicted else request.base.lam
-        requests.append(
-            replace(
-                request,
-                networks=("base",),
-                auxiliary=helper if predicted else request.auxiliary,
-                base=replace(request.base, sampler=sampler, resolution=resolution, lam=lam),
-                seed=seed,
-            )
-        )
-    return requests
+    by_sampler = [_of_sampler(request, helper, resolution, values, chosen) for chosen in samplers]
+    seeds = dict.fromkeys(seed for runs in by_sampler for seed in runs)
+    every = [runs[seed] for seed in seeds for runs in by_sampler if seed in runs]
+    named: dict[str, Request] = {}
+    for run in every:
+        name = run.run_name("base")
+        if named.setdefault(name, run) != run:
+            nodes["samplers"].fail(f"two different networks would be the run {name}: put them in two recipes")
+    return list(named.values())
+
+
+def _of_sampler(
+    request: Request, helper: Auxiliary, resolution: int, values: Mapping[str, Any], chosen: Chosen
+) -> dict[int, Request]:
+    """The runs of one sampler by their seeds."""
+    sampler, own = chosen
+    given = own.given() if own else {}
+    request, values = _filled_in(request, "base", given), {**values, **given}
+    if "aux_resolution" in given:
+        helper = replace(helper, resolution=given["aux_resolution"])
+    predicted = registry.kind(sampler).needs_network
+    base = replace(
+        request.base,
+        sampler=sampler,
+        resolution=resolution,
+        lam=helper.lam if predicted else request.base.lam,
+    )
+    auxiliary = helper if predicted else request.auxiliary
+    made = replace(request, networks=("base",), auxiliary=auxiliary, base=base)
+    seeds: Sequence[int] = values.get("seeds", [0])
+    return {seed: replace(made, seed=seed) for seed in dict.fromkeys(seeds)}
 
 
 def _auxiliary(common: Request, section: NetworkSection | None) -> Request:

@@ -10,7 +10,6 @@ from rich.table import Table
 from pipeline.geometry.crops import CENTRAL
 from pipeline.names import one_line
 from pipeline.report.console import console, print_failures
-from pipeline.samplers.uniform import Uniform
 from pipeline.workspace import results
 
 if TYPE_CHECKING:
@@ -105,7 +104,7 @@ def _groups(every: Evaluations) -> Table:
     )
     table = _table(*heads, left=(0, 1))
     for group, word in zip(found, comparison.words(found), strict=True):
-        base = None if group.kind.role == Uniform.role else comparison.baseline(group, found)
+        base = comparison.baseline(group, found)
         pair = comparison.Pair(group, base) if base else None
         table.add_row(
             one_line(group.architecture),

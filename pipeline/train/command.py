@@ -10,10 +10,11 @@ from typing import Any
 import torch
 
 from pipeline.errors import AdaprepError
-from pipeline.networks.factory import ARCHITECTURES, try_out
+from pipeline.names import printable
+from pipeline.networks.factory import ARCHITECTURES, try_out, weights_of
 from pipeline.progress import Listener, Silent
 from pipeline.stages.engine import Summary
-from pipeline.train import losses, prepare
+from pipeline.train import class_weights, losses, prepare
 from pipeline.train.data import Augmentation
 from pipeline.train.fit import Task, Where, fit
 from pipeline.train.memory import explained
@@ -49,7 +50,7 @@ class PlannedRun:
     state: State
     schedule: Schedule
     sampling: list[Sampling] = field(default_factory=list)
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """A few lines for people."""
@@ -61,7 +62,7 @@ class PlannedRun:
             f"falling to {plan.rate * plan.final_factor:g}",
         ]
         lines += [f"  {part.describe()}" for part in self.sampling if part.images]
-        return "\n".join([*lines, f"  {self.note}"] if self.note else lines)
+        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
 
 
 def run(
@@ -85,7 +86,9 @@ def run(
         where = Where(device, processes, request.workers, request.save_every, bfloat16)
         splits = prepare.open_splits(space, dataset, request.splits, root)
         heard = hooks if hooks and processes.first else Hooks()
-        _try_out(request, splits)
+        if (note := _try_out(request, splits)) is not None:
+            heard.waiting(f"note: {note}")
+        _weigh(request, splits, heard)
         ok = True
         for network in request.wanted:
             ok &= _train(_part(network, space, splits, request), splits, request, where, heard)
@@ -98,7 +101,9 @@ def plan(
     """What `run` would do; nothing is written. Raises as `run`."""
     check(request)
     splits = prepare.open_splits(space, dataset, request.splits, root)
-    _try_out(request, splits)
+    note = _try_out(request, splits)
+    notes = (note,) if note else ()
+    _weigh(request, splits, Hooks())
     planned = []
     for network in request.wanted:
         part = (
@@ -107,14 +112,15 @@ def plan(
             else BasePart(space, splits, request)
         )
         if network == "base" and "auxiliary" in request.wanted and not part.ready():
-            note = "samples with the auxiliary network, once that is trained"
-            planned.append(PlannedRun(part.name, part.path, "new", part.schedule, note=note))
+            later = "samples with the auxiliary network, once that is trained"
+            planned.append(PlannedRun(part.name, part.path, "new", part.schedule, notes=(later, *notes)))
             continue
         todo = prepare.plan(splits, part.outputs())
         state: State = "new"
         if not any(sampling.images for sampling in todo):
             state = part.run().state(request.overwrite)
-        planned.append(PlannedRun(part.name, part.path, state, part.schedule, todo))
+        about = notes if network == "base" else ()
+        planned.append(PlannedRun(part.name, part.path, state, part.schedule, todo, about))
     return planned
 
 
@@ -140,6 +146,7 @@ def check(request: Request) -> None:
         )
     if "auxiliary" in request.wanted:
         losses.auxiliary(request.auxiliary.loss)
+    class_weights.parse(request.base.class_weights)
     if request.checkpoint and (request.wanted != ("base",) or not request.base.kind.needs_network):
         raise AdaprepError(
             "--checkpoint names the auxiliary network to sample with: "
@@ -147,14 +154,27 @@ def check(request: Request) -> None:
         )
 
 
-def _try_out(request: Request, splits: Splits) -> None:
-    """Refuse a base network that cannot be trained before anything is sampled or trained for it."""
+def _try_out(request: Request, splits: Splits) -> str | None:
+    """Refuse a base network that cannot be trained before anything is sampled or trained for it; a note."""
     chosen = request.base
-    if "base" in request.networks and (chosen.architecture not in ARCHITECTURES or chosen.pretrained):
-        weights = {"pretrained": chosen.pretrained} if chosen.pretrained else {}
-        classes = len(splits.dataset.classes.names)
-        with explained(2):
-            try_out(chosen.architecture, classes, chosen.resolution, **chosen.arguments, **weights)
+    weights = weights_of(chosen.architecture, chosen.pretrained)
+    if "base" not in request.wanted or (chosen.architecture in ARCHITECTURES and not weights):
+        return None
+    classes = len(splits.dataset.classes.names)
+    with explained(2):
+        return try_out(chosen.architecture, classes, chosen.resolution, **chosen.arguments, **weights)
+
+
+def _weigh(request: Request, splits: Splits, hooks: Hooks) -> None:
+    """Refuse class weights that cannot be before anything is sampled; name classes that have none."""
+    if "base" not in request.wanted:
+        return
+    found = class_weights.weights(request.base.class_weights, splits.train)
+    for name in class_weights.unseen(found, splits.dataset.classes) if found else ():
+        hooks.waiting(
+            f"class weights: no pixel of {printable(name)} is in the label maps of "
+            f"{splits.train.folder.title}, so it has no weight"
+        )
 
 
 def _part(network: str, space: stores.Workspace, splits: Splits, request: Request) -> Part:

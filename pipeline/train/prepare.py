@@ -134,7 +134,7 @@ def base_output(splits: Splits, chosen: settings.Base, checkpoint: Path | None =
     """What the base network is shown; `checkpoint` is that of the auxiliary network, if one samples."""
     mean = partial(samples.mean_proposal, splits.train.folder)
     wanted = Wanted(chosen.grid, chosen.lam, checkpoint, mean)
-    return Sampled(chosen.resolution, registry.make(chosen.sampler, wanted))
+    return Sampled(chosen.resolution, registry.make(chosen.sampler, wanted), chosen.filter)
 
 
 def check_proposals(splits: Splits, grid: tuple[int, int], lam: float) -> None:

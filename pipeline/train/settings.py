@@ -23,6 +23,7 @@ from pipeline.settings import (
     OVERWRITE,
     PRECISION,
     RESOLUTION,
+    SAMPLE_FILTER,
     Device,
     Filter,
     Grid,
@@ -30,6 +31,7 @@ from pipeline.settings import (
     plain,
     setting,
 )
+from pipeline.train import class_weights
 
 __all__ = ["Auxiliary", "Base", "Filter", "Precision", "Request", "Schedule", "plain"]
 
@@ -63,6 +65,12 @@ FINAL_FACTOR = 0.01
 
 LOSSES = ("proposal", "energy")
 """Of the auxiliary network, as in `pipeline.train.losses`, which needs PyTorch."""
+
+PREFIXES = ("smp", "torchvision", "timm", "hf")
+"""Of the names of other libraries' networks, as in `pipeline.networks.libraries`, which needs PyTorch."""
+
+WEIGHTS = ("imagenet", "none")
+"""What `--pretrained` takes beside a file."""
 
 VALIDATIONS = 50
 """About how often a run is validated, where that is less than once an epoch."""
@@ -104,6 +112,12 @@ class Auxiliary:
         door=True,
     )
     features: int = setting(256, "Width of the auxiliary network's layers.", flag="--aux-features", low=2)
+    encoder: str = setting(
+        "plain",
+        "Its layers down to the grid: the paper's, or EfficientNet-Lite0 with ImageNet weights.",
+        flag="--aux-encoder",
+        choices=("plain", "efficientnet-lite0"),
+    )
 
     @property
     def name(self) -> str:
@@ -111,7 +125,10 @@ class Auxiliary:
         features = "" if self.features == 256 else f"-features{self.features}"
         loss = "" if self.loss == "proposal" else f"-{safe_component(self.loss)}"
         area = "" if self.filter == "area" else f"-{self.filter}"
-        return f"auxiliary-{self.resolution}{area}{proposal_name(self.grid, self.lam)}{loss}{features}"
+        encoder = "" if self.encoder == "plain" else f"-{self.encoder}"
+        return (
+            f"auxiliary-{self.resolution}{area}{proposal_name(self.grid, self.lam)}{loss}{features}{encoder}"
+        )
 
 
 @dataclass(frozen=True)
@@ -120,7 +137,8 @@ class Base:
 
     architecture: str = setting(
         "unet",
-        "Base network: unet, pspnet, deeplabv3plus, or your own as package.module:factory.",
+        "Base network: unet, pspnet, deeplabv3plus, efficientnet-lite0, smp:DECODER:ENCODER, "
+        "torchvision:NAME, timm:ENCODER, hf:FOLDER, or your own as package.module:factory.",
         formerly=("--base",),
         metavar="NAME",
     )
@@ -130,15 +148,30 @@ class Base:
     resolution: int = RESOLUTION()
     grid: Grid = GRID()  # of proposals
     lam: float = LAMBDA(help="Of proposals.")
+    filter: Filter = SAMPLE_FILTER()
+    class_weights: str = setting(
+        class_weights.NONE,
+        "Of classes in the base network's loss: none; inverse or median, by frequency in the training label "
+        "maps; or NAME=NUMBER with commas, 1 for all others.",
+        metavar="WEIGHTS",
+    )
     arguments: Mapping[str, Any] = field(default_factory=dict)  # of the network, beside the classes
-    pretrained: str | None = setting(None, "File of the base network's backbone weights.", metavar="FILE")
+    pretrained: str | None = setting(
+        None,
+        "Weights that the base network's encoder starts from: a file, imagenet (may download), or none. "
+        "Default: imagenet for efficientnet-lite0, the folder's for hf, none for others.",
+        metavar="FILE|imagenet|none",
+    )
 
     def name(self, auxiliary: Auxiliary) -> str:
         """Of its runs, without the seed."""
-        network = "".join(c if c.isalnum() or c in "_." else "-" for c in self.architecture)
+        prefix, colon, rest = self.architecture.partition(":")
+        named = f"hf:{Path(rest).resolve().name}" if colon and prefix == "hf" else self.architecture
+        network = "".join(c if c.isalnum() or c in "_." else "-" for c in named)
         chosen: Auxiliary | Base = auxiliary if self.kind.needs_network else self
         sampler = self.kind.run_name(self.resolution, chosen.grid, chosen.lam, auxiliary.resolution)
-        return f"base-{network}-{sampler}"
+        filtered = "" if self.filter == "nearest" else f"-{self.filter}"
+        return f"base-{network}-{sampler}{filtered}{class_weights.word(self.class_weights)}"
 
     @property
     def kind(self) -> type[Sampler]:

@@ -168,11 +168,20 @@ _AUXILIARY = record(
         "features": whole,
         "grid": GRID,
         "lambda": number,
-    }
+    },
+    {"encoder": text},
 )
 _BASE = record(
     {**_SCHEDULE, "architecture": text, "sampler": sampler, "resolution": side},
-    {"grid": maybe(GRID), "lambda": FIGURE, "auxiliary": maybe(text), "pretrained": maybe(text)},
+    {
+        "grid": maybe(GRID),
+        "lambda": FIGURE,
+        "auxiliary": maybe(text),
+        "pretrained": maybe(text),
+        "filter": one_of("area", "nearest"),
+        "class_weights": text,
+        "weight_by_class": maybe(by_name(number)),
+    },
 )
 _OF_SAMPLERS: dict[str, Check] = {"grid": GRID, "lambda": number, "auxiliary": text, "mean": text}
 
