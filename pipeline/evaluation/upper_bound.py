@@ -18,7 +18,7 @@ from pipeline.datasets.base import UNKNOWN, Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
 from pipeline.evaluation import scoring
 from pipeline.evaluation.scoring import FRAMES_PER_TASK, MEASURED_AT, OwnMetrics, Score, score_labels, total
-from pipeline.geometry.crops import CENTRAL, central_crop
+from pipeline.geometry.crops import CENTRAL, Region, central_crop
 from pipeline.samplers.uniform import Uniform
 from pipeline.stages import engine
 from pipeline.stages.engine import BlockResult, Failure
@@ -133,14 +133,16 @@ def _as_before(part: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def load_truth(dataset: Dataset, frame: Frame) -> NDArray[np.uint8]:
-    """(S, S) train ids of the central crop. Raises FileError."""
-    return truth_of(dataset, frame, read_label_map(dataset, frame).ids)
+def load_truth(dataset: Dataset, frame: Frame, region: Region = CENTRAL) -> NDArray[np.uint8]:
+    """Train ids of the central crop (S, S), or of the whole image (H, W). Raises FileError."""
+    return truth_of(dataset, frame, read_label_map(dataset, frame).ids, region)
 
 
-def truth_of(dataset: Dataset, frame: Frame, labels: NDArray[Any]) -> NDArray[np.uint8]:
+def truth_of(
+    dataset: Dataset, frame: Frame, labels: NDArray[Any], region: Region = CENTRAL
+) -> NDArray[np.uint8]:
     """`load_truth` of a label map (H, W) of raw ids that has been read."""
-    raw = central_crop(labels)
+    raw = central_crop(labels) if region == CENTRAL else labels
     train = dataset.classes.lut[raw]
     if (train == UNKNOWN).any():
         unknown = ", ".join(str(i) for i in np.unique(raw[train == UNKNOWN]))

@@ -178,6 +178,7 @@ _BASE = record(
         "lambda": FIGURE,
         "auxiliary": maybe(text),
         "pretrained": maybe(text),
+        "region": one_of(CENTRAL, WHOLE),
         "filter": one_of("area", "nearest"),
         "class_weights": text,
         "weight_by_class": maybe(by_name(number)),

@@ -86,7 +86,7 @@ def result_of(run: RunFolder) -> dict[str, Any] | None:
 
 
 def region_of(measured: Mapping[str, Any]) -> Region:
-    """What of the images an evaluation measured; earlier versions measured central squares alone."""
+    """What of the images an evaluation measured; the first versions measured central squares alone."""
     region: Region = measured.get("region", CENTRAL)
     return region
 
