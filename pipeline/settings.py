@@ -202,10 +202,10 @@ def plain(options: Any, **changes: Any) -> dict[str, Any]:
     return asdict(replace(options, **changes))
 
 
-DATASET = Setting("A name from `adaprep datasets`, or your own YAML file.")
-HELD = Setting("Needed only when the workspace holds several.", None, flag="--dataset")
+DATASET = Setting("A name that the workspace holds or `adaprep datasets` lists, or your own YAML file.")
+HELD = Setting("Name or YAML file. Needed only when the workspace holds several.", None, flag="--dataset")
 ROOT = Setting("Where the data set lies. Default: ADAPREP_DATA/NAME, then ./data/NAME.", None)
-MOVED = Setting("Where the data set lies now, if it has moved.", None, flag="--root")
+MOVED = Setting("Where the data set lies now, if it has moved; remembered.", None, flag="--root")
 TARGETS = Setting("Target classes by name, with commas. Default: the data set's own.", None)
 SPLITS = Setting("Split; may be given several times.", (), flag="--split", shown="train and val")
 LIMIT = Setting("Only the first N images of a split.", None, low=1)
@@ -277,6 +277,6 @@ class Held:
     """A data set: the one named, or else the one that the workspace holds."""
 
     dataset: str | None = DATASET(default=None, help="Name or YAML file. Default: the one in the workspace.")
-    root: Path | None = ROOT(help="Where the data set lies.")
+    root: Path | None = ROOT(help="Where the data set lies, if not where the workspace knows it to be.")
     targets: str | None = TARGETS(help="Target classes by name, with commas.")
     splits: tuple[str, ...] = SPLITS()

@@ -133,8 +133,8 @@ class Description:
     table: ClassTable
 
 
-def read(path: Path) -> Description:
-    """Read and check a file.
+def read(path: Path, text: str | None = None) -> Description:
+    """Read and check a file; `text` is what it held, where it has gone.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def read(path: Path) -> Description:
         It cannot be read or says something that cannot be: every mistake, with its line and key.
     """
     mistakes = Mistakes()
-    file = File.read(read_yaml(path), mistakes)
+    file = File.read(read_yaml(path, text=text), mistakes)
     _check_splits(file, mistakes)
     table = _class_table(file, mistakes)
     mistakes.refuse()

@@ -22,7 +22,7 @@ from pipeline.inference.systems import (
     with_proposals,
 )
 from pipeline.networks.checkpoint import Checkpoint
-from pipeline.stages import engine
+from pipeline.stages import engine, remembered
 from pipeline.stages import inputs as listing
 from pipeline.stages.engine import Failure
 from pipeline.workspace import results, stores
@@ -102,6 +102,7 @@ def run_all(
     systems: dict[str, System] = {}
     if todo:
         found = listing.load(folder, root)
+        remembered.check_files(found.dataset, found.frames)
         systems = _systems(space, found.dataset, todo, device, factories, refused)
         todo = [c for c in todo if c.run.name in systems]
         if todo:

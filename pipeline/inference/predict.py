@@ -75,7 +75,7 @@ def class_table(base: Checkpoint, dataset: str | None, space: stores.Workspace) 
     AdaprepError
         That data set is not known, or has other classes.
     """
-    from pipeline.stages.inputs import open_dataset
+    from pipeline.stages.remembered import open_dataset
 
     name = str(base.about["dataset"])
     held = space.described(name) if dataset is None else []
