@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from pipeline import settings
 from pipeline.doors import is_door
 from pipeline.errors import AdaprepError
 
@@ -109,6 +110,17 @@ class Pair(click.ParamType):  # type: ignore[type-arg]
         if not 0 <= number < math.inf:
             self.fail(f"{value}: give KEY=NUMBER, at least 0, such as contrast=0.4", param, ctx)
         return key, number
+
+
+class Device(click.ParamType):  # type: ignore[type-arg]
+    """Where networks run: auto, cpu, cuda, a GPU by its number, mps."""
+
+    name = "DEVICE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not settings.DEVICES.fullmatch(str(value)):
+            self.fail(f"{value!r} is no device: give auto, cpu, cuda, cuda:N or mps", param, ctx)
+        return str(value)
 
 
 class Picture(click.ParamType):  # type: ignore[type-arg]

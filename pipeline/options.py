@@ -14,7 +14,7 @@ import click
 
 from pipeline import settings
 from pipeline.errors import AdaprepError
-from pipeline.option_types import Door, Grid, Number, Numbers, Pair, Picture, Sizes
+from pipeline.option_types import Device, Door, Grid, Number, Numbers, Pair, Picture, Sizes
 from pipeline.settings import Entry
 
 if TYPE_CHECKING:
@@ -171,6 +171,8 @@ def _type(entry: Entry) -> Any:
         return Number(min=about.low if about.above is None else about.above, min_open=about.above is not None)
     if kind is settings.Picture:
         return Picture()
+    if kind is settings.Device:
+        return Device()
     return click.Path(path_type=Path) if kind is Path else kind
 
 

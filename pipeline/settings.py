@@ -9,6 +9,7 @@ of settings; a setting that two groups share, such as lambda, is one option that
 from __future__ import annotations
 
 import functools
+import re
 import shlex
 import types
 import typing
@@ -24,7 +25,11 @@ Picture = NewType("Picture", Path)
 """A file that a picture is written to: its suffix says the format."""
 
 Filter = Literal["area", "nearest"]
-Device = Literal["auto", "cpu", "cuda"]
+Device = NewType("Device", str)
+"""Where networks run: `DEVICES` says how it is written."""
+
+DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
+
 Precision = Literal["auto", "float32", "bfloat16"]
 
 DEFAULT_WORKSPACE = Path("adaprep-workspace")
@@ -222,7 +227,7 @@ FILTER = Setting(
     "area",
     flag="--aux-filter",
 )
-DEVICE = Setting("Where networks run.", "auto")
+DEVICE = Setting("Where networks run: auto (a GPU if there is one), cpu, cuda, cuda:1, mps.", "auto")
 PRECISION = Setting("Of forward passes. auto: bfloat16 on a GPU, float32 on a CPU.", "auto")
 OVERWRITE = Setting("Start the stores again instead of resuming.", False)
 DRY_RUN = Setting("Say what would be done, why, and what it would take.", False)

@@ -30,8 +30,9 @@ def command(options: Options) -> None:
 
     space = opening.open_workspace(options.workspace)
     dataset = opening.in_workspace(space, options.dataset)
-    space.folders(dataset if dataset or len(space.datasets()) != 1 else None)
     rows = stage.run(space, dataset)
+    if not rows:
+        space.folders(dataset)
     failed = stage.failures(space, dataset)
     if options.as_json:
         print_json({"stores": [row.as_dict() for row in rows], "failures": failed})

@@ -93,14 +93,13 @@ def in_workspace(
     Raises
     ------
     AdaprepError
-        As `find`; or the workspace holds nothing of it, or something else of that name.
+        As `find`; or the workspace holds something else of that name.
     """
     if dataset is None:
-        if root is not None:
-            remembered.move(space, space.folders()[0].dataset, None, root, keep)
+        if root is not None and len(space.datasets()) == 1:
+            remembered.move(space, space.datasets()[0], None, root, keep)
         return None
     meant = find(space, dataset)
-    space.folders(meant.name)
     if meant.source or root:
         remembered.move(space, meant.name, meant.source, root, keep)
     return meant.name

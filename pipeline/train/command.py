@@ -13,13 +13,13 @@ from pipeline.errors import AdaprepError
 from pipeline.networks.factory import ARCHITECTURES, try_out
 from pipeline.stages import engine
 from pipeline.stages.engine import Summary
-from pipeline.train import losses, prepare, progress
+from pipeline.train import environment, losses, prepare, progress
 from pipeline.train.data import Augmentation
 from pipeline.train.fit import Task, Where, fit
 from pipeline.train.memory import explained
 from pipeline.train.parts import AuxiliaryPart, BasePart, Part
 from pipeline.train.prepare import Sampling, Splits
-from pipeline.train.processes import started
+from pipeline.train.processes import choose_device, started
 from pipeline.train.settings import Precision, Request, Schedule
 from pipeline.workspace import stores
 from pipeline.workspace.runs import Result, Run, State
@@ -98,6 +98,7 @@ def plan(
 ) -> list[PlannedRun]:
     """What `run` would do; nothing is written. Raises as `run`."""
     check(request)
+    choose_device(request.device, environment.read().local)
     splits = prepare.open_splits(space, dataset, request.splits, root)
     _try_out(request, splits)
     planned = []
@@ -126,7 +127,7 @@ def check(request: Request) -> None:
     ------
     AdaprepError
         An augmentation that there is not, a resolution below 2, a rate that is no number, a checkpoint that
-        is not used.
+        is not used, a grid that the auxiliary network cannot predict.
     """
     known = Augmentation.__dataclass_fields__
     if unknown := sorted(set(request.augmentation) - set(known)):
@@ -139,8 +140,15 @@ def check(request: Request) -> None:
             f"learning rate {request.rate}, weight decay {request.weight_decay} and lambda "
             f"{request.auxiliary.lam} must be numbers from 0 to {MAX_RATE:g}, the rate above 0"
         )
+    small = request.auxiliary
     if "auxiliary" in request.wanted:
-        losses.auxiliary(request.auxiliary.loss)
+        losses.auxiliary(small.loss)
+        if max(small.grid) > small.resolution:
+            raise AdaprepError(
+                f"an auxiliary network of resolution {small.resolution} cannot predict a grid of "
+                f"{'x'.join(map(str, small.grid))}: give a smaller --grid, or --aux-resolution "
+                f"{max(small.grid)} or more"
+            )
     if request.checkpoint and (request.wanted != ("base",) or not request.base.kind.needs_network):
         raise AdaprepError(
             "--checkpoint names the auxiliary network to sample with: "
@@ -149,9 +157,9 @@ def check(request: Request) -> None:
 
 
 def _try_out(request: Request, splits: Splits) -> None:
-    """Refuse a base network that cannot be trained before anything is sampled or trained for it."""
+    """Refuse networks that cannot be trained before anything is sampled or trained for them."""
     chosen = request.base
-    if "base" in request.networks and (chosen.architecture not in ARCHITECTURES or chosen.pretrained):
+    if "base" in request.wanted and (chosen.architecture not in ARCHITECTURES or chosen.pretrained):
         weights = {"pretrained": chosen.pretrained} if chosen.pretrained else {}
         classes = len(splits.dataset.classes.names)
         with explained(2):
@@ -195,7 +203,12 @@ def _fit(make: MakeTask, schedule: Schedule, run: Run, state: State, where: Wher
         if state == "new":
             run.begin(_machine(task, where))
         where.processes.wait()
-        return fit(task, schedule, run, where, hooks.fitting())
+        try:
+            return fit(task, schedule, run, where, hooks.fitting())
+        except AdaprepError:
+            if state == "new":
+                run.abandon()
+            raise
 
 
 def _in_memory(run: Run) -> bool | None:
@@ -213,7 +226,7 @@ def _machine(task: Task, where: Where) -> dict[str, Any]:
     device = where.device
     return {
         "in_memory": task.data.in_memory,
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "processes": where.processes.size,
         "precision": "bfloat16" if where.bfloat16 else "float32",
     }
