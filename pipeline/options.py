@@ -209,7 +209,7 @@ def files_of(dataset: Dataset, frames: Iterable[Frame]) -> Iterator[Path]:
     if source := getattr(dataset, "source", None):
         yield Path(source)
     for frame in frames:
-        yield from (path for path in (frame.image, frame.label, frame.instance) if path)
+        yield from (path for path in (frame.image, *dataset.label_files(frame), frame.instance) if path)
 
 
 def open_workspace(path: Path) -> Workspace:

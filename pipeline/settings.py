@@ -227,6 +227,12 @@ FILTER = Setting(
     "area",
     flag="--aux-filter",
 )
+SAMPLE_FILTER = Setting(
+    "How images are sampled: nearest pixels, or area, the mean of each sample's own cell (anti-aliased). "
+    "Labels are always nearest.",
+    "nearest",
+    flag="--filter",
+)
 DEVICE = Setting("Where networks run: auto (a GPU if there is one), cpu, cuda, cuda:1, mps.", "auto")
 PRECISION = Setting("Of forward passes. auto: bfloat16 on a GPU, float32 on a CPU.", "auto")
 OVERWRITE = Setting("Start the stores again instead of resuming.", False)

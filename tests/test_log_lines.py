@@ -6,15 +6,14 @@ import re
 
 import pytest
 
-from pipeline.report import console
-from pipeline.train import progress
+from pipeline import progress
 
 
 def test_images_done_failures_and_the_time_left_are_said(capsys: pytest.CaptureFixture[str]) -> None:
-    heard = console.LogLines(every=0.0)
+    heard = progress.LogLines(every=0.0)
     heard.started("boundaries of demo/train", 4000)
-    heard.advanced(1000, 0)
-    heard.advanced(500, 2)
+    heard.advanced(1000, 1000)
+    heard.advanced(500, 500, failures=2)
     heard.finished()
     said = capsys.readouterr()
     assert said.out == ""
@@ -26,35 +25,44 @@ def test_images_done_failures_and_the_time_left_are_said(capsys: pytest.CaptureF
 
 
 def test_epoch_loss_and_validation_are_said(capsys: pytest.CaptureFixture[str]) -> None:
-    heard = progress.FitLogLines(every=0.0)
-    heard.started("base-unet", epochs=10, steps=80, done=40)
-    heard.advanced(6, 8, 360, 0.5)
-    heard.validated({"miou": 0.25, "target_miou": 0.1})
-    heard.advanced(7, 8, 360, 0.4)
+    heard = progress.LogLines(every=0.0)
+    heard.started("base-unet", total=80, done=40)
+    heard.advanced(8, 360, note="epoch 6 of 10, loss 0.5000")
+    heard.advanced(8, 360, note="epoch 7 of 10, loss 0.4000, miou 0.2500")
     said = capsys.readouterr()
     assert said.out == ""
     first, second = said.err.splitlines()
-    assert re.fullmatch(r"base-unet: epoch 6 of 10 loss 0\.5000 \d+ images/s, about .* left", first)
-    assert "epoch 7 of 10 loss 0.4000 miou 0.2500 " in second
+    assert re.fullmatch(r"base-unet: epoch 6 of 10, loss 0\.5000, [\d.]+ images/s, about .* left", first)
+    assert "epoch 7 of 10, loss 0.4000, miou 0.2500, " in second
 
 
 def test_the_time_left_is_of_the_steps_of_this_run(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter([0.0, 100.0, 100.0])
-    heard = progress.FitLogLines()
+    heard = progress.LogLines()
     monkeypatch.setattr(progress.time, "perf_counter", lambda: next(clock))
-    heard.started("base-unet", epochs=10, steps=100, done=80)
-    heard.advanced(9, 10, 100, 0.5)
+    heard.started("base-unet", total=100, done=80)
+    heard.advanced(10, 100, note="epoch 9 of 10, loss 0.5000")
     assert capsys.readouterr().err.endswith("about 1 min 40 s left\n")
 
 
+def test_a_line_on_a_terminal_is_of_this_run() -> None:
+    heard = progress.ProgressLine()
+    heard.started("base-unet [x]", total=100, done=80)
+    heard.advanced(10, 40, failures=1, note="epoch 9 of 10, loss 0.5000")
+    (task,) = heard.progress.tasks
+    assert (task.total, task.completed, task.description) == (100, 90, "base-unet [x]")
+    assert re.fullmatch(r"epoch 9 of 10, loss 0\.5000 [\d.]+ images/s", task.fields["text"])
+    assert task.fields["failed"] == "1 failed"
+    heard.finished()
+    assert not heard.progress.tasks
+
+
 def test_short_work_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    for_images, for_epochs = console.listener(), progress.listener()
-    for_images.started("boundaries", 2)
-    for_images.advanced(2, 0)
-    for_images.finished()
-    for_epochs.started("base", 1, 1, 0)
-    for_epochs.advanced(1, 1, 4, 0.5)
-    for_epochs.finished()
+    for total, done in ((2, 0), (1, 1)):
+        heard = progress.listener()
+        heard.started("boundaries", total, done)
+        heard.advanced(2, 2)
+        heard.finished()
     assert capsys.readouterr() == ("", "")

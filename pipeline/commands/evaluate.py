@@ -18,6 +18,8 @@ from pipeline.train.settings import need_torch
 if TYPE_CHECKING:
     from torch import device as Device
 
+    from pipeline.geometry.crops import Region
+
 
 @dataclass(frozen=True)
 class Options:
@@ -29,6 +31,9 @@ class Options:
     proposals: bool = setting(False, "Sample with the ground truth's own proposals: a reference.")
     factories: tuple[str, ...] = settings.FACTORIES()
     samplers: tuple[str, ...] = settings.SAMPLERS()
+    whole_image: bool = setting(
+        False, "Measure whole images, labelled as predict does, in place of their central squares."
+    )
     held: settings.Held = settings.group(settings.Held, splits=("val",))
     limit: int | None = settings.LIMIT()
     overwrite: bool = settings.OVERWRITE(help="Without BASE: measure again what was measured.")
@@ -41,10 +46,17 @@ class Options:
         """All code of the user's own that may be run."""
         return self.factories + self.samplers
 
+    @property
+    def region(self) -> Region:
+        """What of the images is measured."""
+        from pipeline.geometry.crops import CENTRAL, WHOLE
+
+        return WHOLE if self.whole_image else CENTRAL
+
 
 @opening.command("evaluate", Options)
 def command(options: Options) -> None:
-    """Score base networks at the full resolution of every image's central square.
+    """Score base networks at full resolution: on every image's central square, or on whole images.
 
     Without BASE: every trained base network in the workspace, uniform beside adaptive, seeds together; what
     is found is kept for adaprep report. With BASE, a checkpoint: that one; with --auxiliary and --proposals
@@ -53,6 +65,7 @@ def command(options: Options) -> None:
     \b
     Examples:
       adaprep evaluate
+      adaprep evaluate --whole-image
       adaprep evaluate base.pt --auxiliary auxiliary.pt --baseline uniform.pt
       adaprep evaluate base.pt --auxiliary auxiliary.pt --proposals --limit 100 --json
     """
@@ -89,6 +102,7 @@ def _workspace(options: Options, device: Device) -> bool:
             options.overwrite,
             console.listener(),
             options.code,
+            options.region,
         )
         for split in held.splits
     ]
@@ -118,7 +132,7 @@ def _checkpoint(options: Options, base: Path, device: Device) -> bool:
         options.code,
     )
     reports = [
-        stage.run(data, split, found[: options.limit], systems, notes, console.listener())
+        stage.run(data, split, found[: options.limit], systems, notes, console.listener(), options.region)
         for split, found in frames.items()
     ]
     if options.as_json:
@@ -137,5 +151,5 @@ def state(options: Options) -> State:
     dataset = opening.in_workspace(space, held.dataset, held.root, keep=False)
     name = space.folders(dataset, held.splits)[0].dataset
     runs = results.finished_runs(space, name, "base")
-    there = [results.is_measured(run, split) for run in runs for split in held.splits]
+    there = [results.is_measured(run, split, options.region) for run in runs for split in held.splits]
     return "done" if there and all(there) else "to do"

@@ -25,7 +25,7 @@ class Options:
     factories: tuple[str, ...] = settings.FACTORIES()
     samplers: tuple[str, ...] = settings.SAMPLERS()
     dataset: str | None = settings.DATASET(
-        default=None, help="YAML file of the data set it was trained on, if the workspace lacks it."
+        default=None, help="Data set that it was trained on: name or YAML file, if the workspace lacks it."
     )
     device: settings.Device = settings.DEVICE()
     workspace: Path = settings.WORKSPACE()

@@ -31,7 +31,8 @@ class Options:
     inputs: tuple[int, ...] = setting(
         (), "Also the auxiliary network's small uniform images.", flag="--aux-resolution", low=2
     )
-    filter: settings.Filter = settings.FILTER()
+    aux_filter: settings.Filter = settings.FILTER()
+    filter: settings.Filter = settings.SAMPLE_FILTER()
     dataset: str | None = settings.HELD()
     root: Path | None = settings.MOVED()
     splits: tuple[str, ...] = settings.SPLITS()
@@ -69,6 +70,7 @@ def run(options: Options) -> bool:
         options.lambdas,
         Wanted(options.grid, checkpoint=options.checkpoint, mean=mean),
         options.inputs,
+        options.aux_filter,
         options.filter,
     )
     ok = True

@@ -45,7 +45,6 @@ def run(options: Options) -> bool:
     need_torch()
     from pipeline.report import console
     from pipeline.train import command as stage
-    from pipeline.train import progress
 
     space = opening.open_workspace(options.workspace)
     stage.check(options.request)
@@ -56,7 +55,6 @@ def run(options: Options) -> bool:
         return True
     hooks = stage.Hooks(
         console.listener,
-        progress.listener,
         console.print_summary,
         lambda result: say(result.describe()),
         say,

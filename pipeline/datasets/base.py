@@ -159,14 +159,30 @@ class Dataset(ABC):
             Unknown split, or nothing found: says which folders and patterns were looked for.
         """
 
-    def read_labels(self, frame: Frame) -> NDArray[np.uint8] | NDArray[np.uint16]:
-        """(H, W) raw class ids. Raises FileError."""
+    def label_files(self, frame: Frame) -> tuple[Path, ...]:
+        """The files that the label map is made of; some may be absent."""
+        return (frame.label,)
+
+    def has_labels(self, frame: Frame) -> bool:
+        """Whether there is something to read the label map from."""
+        return any(path.exists() for path in self.label_files(frame))
+
+    def label_bytes(self, frame: Frame) -> bytes:
+        """Everything that the label map is made of: equal bytes mean equal maps. Raises FileError.
+
+        Of most formats the content of the label file; `decode_labels` makes the map of it, so that ids, size
+        and fingerprint are of the same bytes.
+        """
         from pipeline.datasets.files import read_bytes
 
-        return self.decode_labels(read_bytes(frame.label), frame)
+        return read_bytes(frame.label)
+
+    def read_labels(self, frame: Frame) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """(H, W) raw class ids. Raises FileError."""
+        return self.decode_labels(self.label_bytes(frame), frame)
 
     def decode_labels(self, data: bytes, frame: Frame) -> NDArray[np.uint8] | NDArray[np.uint16]:
-        """`read_labels` of a label file whose bytes are in memory, so that they are read once."""
+        """`read_labels` of what `label_bytes` gave."""
         from pipeline.datasets import readers
 
         return readers.decode_ids(data, frame.label)
@@ -194,6 +210,10 @@ class Dataset(ABC):
     def settings(self) -> dict[str, Any]:
         """What else than the files and the class table shapes the label maps (plain data, for the stores)."""
         return {}
+
+    def reopening(self) -> dict[str, Any]:
+        """The settings that open this data set again, beside its name and root."""
+        return self.settings()
 
     def check_split(self, split: str) -> None:
         """Raise AdaprepError unless the data set has this split."""

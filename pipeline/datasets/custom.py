@@ -7,6 +7,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,15 @@ from numpy.typing import NDArray
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.datasets.limits import short
 from pipeline.datasets.lists import line_error, names_file, read_lines
-from pipeline.datasets.pairs import IMAGES, LABELS, pair_folders, what_is_there
-from pipeline.errors import AdaprepError
+from pipeline.datasets.missing import MissingFolder, no_place, with_hint
+from pipeline.datasets.pairs import IMAGES, Pairing, suffix_hint, what_is_there
+from pipeline.datasets.splitting import Division
+from pipeline.datasets.stems import choose_stems
+from pipeline.errors import AdaprepError, FileError
 from pipeline.names import check_component, printable, safe_component
+
+POOL = "pool"
+"""What a description calls the frames that are divided into splits."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,19 @@ class Folders:
     image_suffix: str = ""
     label_suffix: str = ""
     instance_suffix: str = ""
+    stems: str | None = None  # a file that lists the names of the frames to take
+    skip_unpaired: bool = False
+
+    def under(self, root: Path) -> Pairing:
+        """The folders below a root."""
+        return Pairing(
+            root / self.images,
+            root / self.labels,
+            root / self.instances if self.instances else None,
+            self.image_suffix,
+            self.label_suffix,
+            self.instance_suffix,
+        )
 
 
 @dataclass(frozen=True)
@@ -36,6 +56,19 @@ class ListFile:
     """A split whose frames stand in a list."""
 
     list: str
+    skip_unpaired: bool = False
+
+
+@dataclass(frozen=True)
+class Part:
+    """A split that is a part of a pool."""
+
+    pool: Folders | ListFile
+    division: Division
+    taken: frozenset[str]  # of the division's splits
+
+
+Source = Folders | ListFile | Part
 
 
 class Custom(Dataset):
@@ -60,7 +93,7 @@ class Custom(Dataset):
     archives = "The folders and lists of each split stand in the YAML file, relative to its root."
 
     def __init__(self, path: Path, root: Path | None = None, text: str | None = None) -> None:
-        from pipeline.datasets import described
+        from pipeline.datasets import described, formats
         from pipeline.datasets.yaml_nodes import read_text
 
         self.text = read_text(path) if text is None else text
@@ -71,39 +104,117 @@ class Custom(Dataset):
         self.splits = tuple(said.sources)
         self.training_splits = said.training_splits
         self.table = said.table
+        self.labels_are = said.labels_are
+        self.format = formats.make(said.labels_are, said.meaning)
         root = root or path.absolute().parent / said.root
         super().__init__(Path(os.path.realpath(root)) if ".." in root.parts else root)
+
+    def settings(self) -> dict[str, Any]:
+        """What shapes label maps beside files and class table; nothing where they are plain ids."""
+        return {"labels_are": self.labels_are, **self.format.settings()} if self.labels_are != "ids" else {}
+
+    def reopening(self) -> dict[str, Any]:
+        return {}  # the file says it all
 
     def frames(self, split: str) -> list[Frame]:
         self.check_split(split)
         source = self.sources[split]
+        if not isinstance(source, Part):
+            return self._paired(source, self._listed(source, split), split)
+        frames = self._paired(source.pool, self._listed(source.pool, POOL), POOL)
+        parts = source.division.split_of([frame.name for frame in frames])
+        return [frame for frame in frames if parts.get(frame.name) in source.taken]
+
+    def notes(self, split: str) -> list[str]:
+        source = self.sources[split]
+        pool = source.pool if isinstance(source, Part) else source
+        if not pool.skip_unpaired:
+            return []
+        every = self._listed(pool, POOL if isinstance(source, Part) else split)
+        alone = [frame for frame in every if not self._is_paired(frame)]
+        said = f"left out because the other half is missing (unpaired: skip): {len(alone)} of {len(every)}"
+        return [f"{said}, such as {printable(alone[0].name)}"] if alone else []
+
+    def _listed(self, source: Folders | ListFile, split: str) -> list[Frame]:
+        """Every frame of a source, whether both of its files are there or not."""
         if isinstance(source, ListFile):
             return read_list(self.root / source.list, self.root)
-        images, labels = self.root / source.images, self.root / source.labels
-        frames = pair_folders(
-            images,
-            labels,
-            self.root / source.instances if source.instances else None,
-            source.image_suffix,
-            source.label_suffix,
-            source.instance_suffix,
-        )
+        self._check_folders(source, split)
+        folders = source.under(self.root)
+        frames = self.format.frames(folders)
         if not frames:
             raise self.nothing_found(
                 [
-                    f"{images}/**/*{source.image_suffix}.(jpg|png|...)",
-                    f"{labels}/**/*{source.label_suffix}.png",
-                    *what_is_there(images, IMAGES),
-                    *what_is_there(labels, LABELS),
+                    f"{folders.images}/**/*{source.image_suffix}.(jpg|png|...)",
+                    f"{folders.labels}/**/*{source.label_suffix}{self.format.endings[0]}",
+                    *what_is_there(folders.images, IMAGES),
+                    *what_is_there(folders.labels, self.format.endings),
                 ]
             )
+        if source.stems:
+            frames = choose_stems(self.root / source.stems, frames, folders, self.format)
+        if not any(map(self._is_paired, frames)):
+            self._check_suffixes(frames, folders, split)
         return frames
 
+    def _paired(self, source: Folders | ListFile, frames: list[Frame], split: str) -> list[Frame]:
+        """All of them, or those with both files where the others are to be skipped."""
+        if not source.skip_unpaired:
+            return frames
+        chosen = [frame for frame in frames if self._is_paired(frame)]
+        if not chosen:
+            raise AdaprepError(
+                f"{self.name}/{split}: not one of the {len(frames)} frames has both image and label map, "
+                f"such as {printable(frames[0].name)}, and the others are to be skipped (unpaired: skip)"
+            )
+        return chosen
+
+    def _is_paired(self, frame: Frame) -> bool:
+        return frame.image.exists() and self.has_labels(frame)
+
+    def _check_folders(self, source: Folders, split: str) -> None:
+        """Raise MissingFolder that names every folder of a split that is not there."""
+        folders = source.under(self.root)
+        wanted = [("images", folders.images)]
+        wanted += [("labels", place) for place in self.format.places(folders.labels)]
+        wanted += [("instances", folders.instances)] if folders.instances else []
+        prefix = split if split == POOL else f"splits.{split}"
+        lines = [
+            f"{self.source}: {prefix}.{key}: {no_place(path)}" for key, path in wanted if not path.exists()
+        ]
+        if lines:
+            elsewhere = "If the data lie elsewhere, say so with --root FOLDER."
+            raise MissingFolder(printable("\n".join([*dict.fromkeys(lines), elsewhere])))
+
+    def _check_suffixes(self, frames: list[Frame], folders: Pairing, split: str) -> None:
+        """Raise AdaprepError if no frame has both files, and a suffix would pair some."""
+        if hint := suffix_hint(frames, folders.images, folders.labels):
+            raise AdaprepError(
+                printable(f"{self.name}/{split}: no image has a label map of the same name. {hint}")
+            )
+
+    def label_files(self, frame: Frame) -> tuple[Path, ...]:
+        return self.format.files(frame)
+
+    def label_bytes(self, frame: Frame) -> bytes:
+        try:
+            return self.format.read(frame)
+        except FileError as error:
+            raise with_hint(error, frame.label, self.format.endings) from error
+
+    def decode_labels(self, data: bytes, frame: Frame) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        return self.format.decode(data, frame)
+
+    def label_size(self, frame: Frame) -> tuple[int, int]:
+        return self.format.size(frame)
+
     def read_instances(self, frame: Frame) -> NDArray[np.int32] | None:
-        """(H, W) as stored, 0 = no object; None without instances. Raises FileError."""
+        """(H, W) numbers of the objects, 0 for none; None where there are no objects. Raises FileError."""
         from pipeline.datasets import readers
 
-        return None if frame.instance is None else readers.read_ids(frame.instance).astype(np.int32)
+        if frame.instance is None:
+            return self.format.instances(frame)
+        return readers.read_ids(frame.instance).astype(np.int32)
 
 
 def read_list(path: Path, root: Path) -> list[Frame]:

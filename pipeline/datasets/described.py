@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, PlainValidator, ValidationInfo
 
-from pipeline.datasets.base import UNKNOWN, VOID, ClassTable, LabelClass
-from pipeline.datasets.custom import Folders, ListFile, name_of, palette
+from pipeline.datasets.base import VOID, ClassTable
+from pipeline.datasets.class_rows import Row, Void, class_table, items
+from pipeline.datasets.custom import POOL, Folders, ListFile, Part, Source, name_of
+from pipeline.datasets.formats import KNOWN, Meaning
 from pipeline.datasets.limits import listed, short
+from pipeline.datasets.splitting import FOLDER, Division, folds
 from pipeline.datasets.yaml_models import (
     ITEMS,
     FilePath,
@@ -22,27 +25,23 @@ from pipeline.datasets.yaml_models import (
     read_with,
     whole,
 )
-from pipeline.datasets.yaml_nodes import YamlNode, did_you_mean, read_yaml
+from pipeline.datasets.yaml_nodes import YamlNode, read_yaml
 from pipeline.errors import AdaprepError
 from pipeline.names import check_component
-
-HEX = re.compile(r"#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})")
-MOST_ID = 65535
 
 TAKEN = ("runs", "report")
 """Folders beside those of the splits in a workspace; so is ``report-SPLIT``."""
 
 DATASET_NAME = "name of a data set"
+MOST_SEED = 2**63 - 1
+MOST_FOLDS = 1000
+
+MASK = "{class}"
+"""Stands for the name of a class in the paths of masks."""
 
 
-def _channels(node: YamlNode) -> Any:
-    """Red, green and blue, as numbers or as nodes of such."""
-    value = node.value()
-    if isinstance(value, str) and (match := HEX.fullmatch(value)):
-        return tuple(int(part, 16) for part in match.groups())
-    if isinstance(value, list) and len(value) == 3:
-        return node.items()
-    node.fail(f'must be [red, green, blue] or "#rrggbb", found {short(value)}')
+def _choice(*words: str) -> BeforeValidator:
+    return read_with(lambda node: node.choice(words))
 
 
 def _dataset_name(node: YamlNode) -> str:
@@ -57,17 +56,21 @@ def _component(node: YamlNode, what: str, name: str) -> str:
         node.fail(str(error))
 
 
-Channel = Annotated[int, whole(0, 255)]
-Id = Annotated[int, whole(0, MOST_ID)]
+def _together(node: YamlNode) -> str:
+    text = node.text()
+    try:
+        re.compile(text)
+    except (re.error, RecursionError, OverflowError) as error:
+        node.fail(f"must be {FOLDER!r} or a regular expression, found {short(text)} ({error})")
+    return text
 
 
-class Row(YamlModel):
-    """A class, or one of several ids of a class."""
+def _shares(node: YamlNode, info: ValidationInfo) -> dict[str, YamlNode]:
+    return node.any_mapping(collected(info).note) or node.fail("must name at least one split")
 
-    id: Id
-    name: Text
-    train_id: Annotated[int | None, whole(0, VOID)] = None
-    color: Annotated[tuple[Channel, Channel, Channel] | None, read_with(_channels)] = None
+
+Unpaired = Annotated[Literal["refuse", "skip"] | None, _choice("refuse", "skip")]
+Seed = Annotated[int, whole(0, MOST_SEED)]
 
 
 class FoldersSplit(YamlModel):
@@ -81,21 +84,43 @@ class FoldersSplit(YamlModel):
     image_suffix: Text = ""
     label_suffix: Text = ""
     instance_suffix: Text = ""
+    stems: Text | None = None
+    unpaired: Unpaired = None
 
-    def source(self) -> Folders:
-        return Folders(**self.given())
+    def source(self, skip: bool) -> Folders:
+        given = self.given()
+        unpaired = given.pop("unpaired", None)
+        return Folders(**given, skip_unpaired=_skips(unpaired, skip))
 
 
 class ListSplit(YamlModel):
     """A split whose frames stand in a list."""
 
     list: Text
+    unpaired: Unpaired = None
 
-    def source(self) -> ListFile:
-        return ListFile(self.list)
+    def source(self, skip: bool) -> ListFile:
+        return ListFile(self.list, _skips(self.unpaired, skip))
 
 
 Split = FoldersSplit | ListSplit
+
+
+class DividedBy(YamlModel):
+    """How the frames of the pool are divided into splits."""
+
+    fractions: Annotated[
+        dict[str, Annotated[float, read_with(lambda node: node.number(0.0, 1.0))]] | None,
+        BeforeValidator(_shares),
+    ] = None
+    folds: Annotated[int | None, whole(2, MOST_FOLDS)] = None
+    fold: Annotated[int, whole(0, MOST_FOLDS - 1)] = 0
+    seed: Seed = 0
+    together: Annotated[str, read_with(_together)] = ""
+
+
+def _skips(unpaired: str | None, otherwise: bool) -> bool:
+    return otherwise if unpaired is None else unpaired == "skip"
 
 
 def _split(node: YamlNode, info: ValidationInfo) -> Split:
@@ -106,18 +131,41 @@ def _splits(node: YamlNode, info: ValidationInfo) -> dict[str, YamlNode]:
     return node.any_mapping(collected(info).note) or node.fail("must name at least one split")
 
 
+def _divided_by(node: YamlNode, info: ValidationInfo) -> DividedBy:
+    return DividedBy.read(node, collected(info))
+
+
+AnySplit = Annotated[Split, PlainValidator(_split)]
+Splits = Annotated[dict[Any, AnySplit], BeforeValidator(_splits)]
+
+
 class File(YamlModel):
     """The whole file."""
 
+    also_known: ClassVar[tuple[str, ...]] = (POOL, "split_by")
+
     classes: Annotated[list[Row], read_with(lambda node: node.filled("must name at least one class"))]
-    splits: Annotated[dict[Any, Annotated[Split, PlainValidator(_split)]], BeforeValidator(_splits)]
+    splits: Splits
     name: Annotated[str | None, read_with(_dataset_name)] = None
     title: Text | None = None
     root: FilePath = Path(".")
-    void: Annotated[list[Id] | None, ITEMS] = None
+    labels_are: Annotated[str, _choice(*KNOWN)] = "ids"
+    background: Text | None = None
+    void: Void = None
     targets: Annotated[list[Text] | None, ITEMS] = None
     training_splits: Annotated[list[Text] | None, ITEMS] = None
+    unpaired: Unpaired = None
     license: Text = ""
+
+
+class PooledFile(File):
+    """The whole file, where splits are made of a pool."""
+
+    also_known = ()
+
+    splits: Annotated[dict[Any, AnySplit] | None, BeforeValidator(_splits)] = None  # type: ignore[assignment]
+    pool: AnySplit
+    split_by: Annotated[DividedBy, PlainValidator(_divided_by)]
 
 
 @dataclass(frozen=True)
@@ -128,9 +176,11 @@ class Description:
     title: str
     license: str
     root: Path
-    sources: dict[str, Folders | ListFile]
+    sources: dict[str, Source]
     training_splits: tuple[str, ...]
     table: ClassTable
+    labels_are: str
+    meaning: Meaning
 
 
 def read(path: Path, text: str | None = None) -> Description:
@@ -142,136 +192,119 @@ def read(path: Path, text: str | None = None) -> Description:
         It cannot be read or says something that cannot be: every mistake, with its line and key.
     """
     mistakes = Mistakes()
-    file = File.read(read_yaml(path, text=text), mistakes)
-    _check_splits(file, mistakes)
-    table = _class_table(file, mistakes)
+    node = read_yaml(path, text=text)
+    pooled = node.has(POOL) or node.has("split_by")
+    file = (PooledFile if pooled else File).read(node, mistakes)
+    made = _parts(file, mistakes) if isinstance(file, PooledFile) else {}
+    _check_splits(file, made, mistakes)
+    _check_sources(file, mistakes)
+    found = class_table(file, mistakes)
     mistakes.refuse()
-    assert table is not None
+    assert found is not None
+    skip = file.unpaired == "skip"
+    sources: dict[str, Source] = {split: source.source(skip) for split, source in (file.splits or {}).items()}
+    if isinstance(file, PooledFile):
+        pool = file.pool.source(skip)
+        sources = {**{split: replace(part, pool=pool) for split, part in made.items()}, **sources}
     name = file.name or name_of(path)
-    every = tuple(file.splits)
-    training = [split for split in every if split == "train"]
+    training = [split for split in sources if split == "train"]
     return Description(
         name,
         file.title or name,
         file.license,
         file.root,
-        {split: source.source() for split, source in file.splits.items()},
+        sources,
         tuple(training if file.training_splits is None else file.training_splits),
-        table,
+        found[0],
+        file.labels_are,
+        found[1],
     )
 
 
-def _check_splits(file: File, mistakes: Mistakes) -> None:
+def _parts(file: PooledFile, mistakes: Mistakes) -> dict[str, Part]:
+    """The splits that the pool is divided into; their pool is filled in later."""
+    if not file.usable("split_by"):
+        return {}
+    by, node = file.split_by, file.nodes["split_by"]
+    if not by.usable("fractions", "folds", "fold"):
+        return {}
+    problem = "must have either 'fractions' (such as {train: 0.8, val: 0.2}) or 'folds' (such as 5)"
+    made: dict[str, Part] = {}
+    with mistakes.at(node):
+        if by.fractions is not None and by.folds is None:
+            made = _by_fractions(by.fractions, by)
+        elif by.fractions is None and by.folds is not None:
+            made = _by_folds(by.folds, by)
+        else:
+            node.fail(problem)
+    return made
+
+
+_NO_POOL = ListFile("")
+
+
+def _by_folds(count: int, by: DividedBy) -> dict[str, Part]:
+    if by.fold >= count:
+        by.nodes["fold"].fail(f"must be a whole number in 0..{count - 1}, found {by.fold}")
+    division, val = folds(count, by.fold, by.seed, by.together)
+    rest = frozenset(split for split, _ in division.shares) - val
+    return {"train": Part(_NO_POOL, division, rest), "val": Part(_NO_POOL, division, val)}
+
+
+def _by_fractions(fractions: dict[str, float], by: DividedBy) -> dict[str, Part]:
+    node = by.nodes["fractions"]
+    if (whole_sum := sum(fractions.values())) > 1 + 1e-9:
+        node.fail(f"must not be more than 1 in all, found {whole_sum:g}")
+    if zero := next((name for name, share in fractions.items() if share == 0), None):
+        node.fail(f"{zero} must be more than 0")
+    for name in fractions:
+        _check_name(node, name)
+    division = Division(tuple(fractions.items()), by.seed, by.together)
+    return {name: Part(_NO_POOL, division, frozenset({name})) for name in fractions}
+
+
+def _check_name(node: YamlNode, name: str) -> None:
+    if name in TAKEN or name.startswith("report-"):
+        node.fail(f"no split can be called {name}: workspaces have a folder of this name for something else")
+    _component(node, "name of a split", name)
+
+
+def _check_splits(file: File, made: dict[str, Part], mistakes: Mistakes) -> None:
     """Their names, and that those to train on are among them."""
-    if not file.usable("splits"):
+    if not file.usable("splits") or (isinstance(file, PooledFile) and not file.usable("split_by")):
         return
-    for name, split in file.splits.items():
+    splits = file.splits or {}
+    for name, split in splits.items():
         with mistakes.at(split.node):
-            if name in TAKEN or name.startswith("report-"):
-                split.node.fail(
-                    f"no split can be called {name}: workspaces have a folder of this name for something else"
-                )
-            _component(split.node, "name of a split", name)
-    for item in _items(file, "training_splits", mistakes):
+            _check_name(split.node, name)
+            if name in made:
+                split.node.fail("a split of this name is made of the pool")
+    every = {**made, **splits}
+    for item in items(file, "training_splits", mistakes):
         with mistakes.at(item):
-            if (name := item.text()) not in file.splits:
-                item.fail(f"no split {short(name)}; the splits are: {listed(file.splits)}")
+            if (name := item.text()) not in every:
+                item.fail(f"no split {short(name)}; the splits are: {listed(every)}")
 
 
-def _items(file: File, field: str, mistakes: Mistakes) -> list[YamlNode]:
-    """The nodes of a list, whether all of them can be used or not."""
-    if field in file.nodes:
-        with mistakes.at(file.nodes[field]):
-            return file.nodes[field].items()
-    return []
-
-
-def _class_table(file: File, mistakes: Mistakes) -> ClassTable | None:
-    """The table; None where there are mistakes."""
-    if not file.usable("classes"):
-        return None
-    rows = file.classes
-    _check_ids(file, mistakes)
-    train_ids = _train_ids(file, mistakes)
-    learnt = _check_names(rows, train_ids, mistakes)
-    targets = _targets(file, learnt, mistakes)
-    if mistakes.noted or train_ids is None:
-        return None
-    shown = palette(len(set(train_ids) - {VOID}))
-    classes = [
-        LabelClass(
-            row.id,
-            row.name.strip(),
-            train_id,
-            train_id in targets,
-            row.color or (shown[train_id] if train_id != VOID else (0, 0, 0)),
-        )
-        for row, train_id in zip(rows, train_ids, strict=True)
-    ]
-    try:
-        return ClassTable((*classes, *(LabelClass(number, f"void {number}") for number in file.void or [])))
-    except AdaprepError as error:
-        mistakes.note(file.nodes["classes"].mistake(str(error)))
-        return None
-
-
-def _check_ids(file: File, mistakes: Mistakes) -> None:
-    """No two ids are alike."""
-    nodes = [row.nodes["id"] for row in file.classes if row.usable("id")]
-    earlier: dict[int, int] = {}  # lines
-    for node in nodes + _items(file, "void", mistakes):
-        with mistakes.at(node):
-            value = node.integer(0, MOST_ID)
-            if value in earlier:
-                node.fail(f"the id {value} was given before, in line {earlier[value]}")
-            earlier[value] = node.line
-
-
-def _train_ids(file: File, mistakes: Mistakes) -> list[int] | None:
-    """As given, or counted in the order of the classes; None where they cannot be used."""
-    rows, classes = file.classes, file.nodes["classes"]
-    if not all(row.usable("train_id") for row in rows):
-        return None
-    given = [row.train_id for row in rows if row.train_id is not None]
-    if given and len(given) < len(rows):
-        problem = "train_id must be given to all classes or to none (then they are counted in order)"
-        mistakes.note(classes.mistake(problem))
-        return None
-    ids = given or list(range(len(rows)))
-    used = sorted(set(ids) - {VOID})
-    if used != list(range(len(used))) or len(used) >= UNKNOWN:
-        problem = f"train ids must be 0, 1, 2, ... without a gap ({VOID} is void), found {short(used)}"
-        mistakes.note(classes.mistake(problem))
-    return ids
-
-
-def _check_names(rows: list[Row], train_ids: list[int] | None, mistakes: Mistakes) -> dict[str, int] | None:
-    """Train ids by the names of the classes that are learnt; None where they are not known."""
-    if train_ids is None:
-        return None
-    by_name: dict[str, int] = {}
-    for row, train_id in zip(rows, train_ids, strict=True):
-        if row.usable("name"):
-            name = row.name.strip()
-            if by_name.setdefault(name, train_id) != train_id:
-                problem = f"two train ids, {by_name[name]} and {train_id}, for one name"
-                mistakes.note(row.nodes["name"].mistake(problem))
-    if not all(row.usable("name") for row in rows):
-        return None
-    return {name: train_id for name, train_id in by_name.items() if train_id != VOID}
-
-
-def _targets(file: File, learnt: dict[str, int] | None, mistakes: Mistakes) -> set[int]:
-    """Train ids of the classes named."""
-    if learnt is None:
-        return set()
-    chosen = set()
-    for item in _items(file, "targets", mistakes):
-        with mistakes.at(item):
-            if (name := item.text().strip()) not in learnt:
-                hint = did_you_mean(name, tuple(learnt))
-                item.fail(
-                    f"no class {short(name)} to make a target of{hint} The classes are: {listed(learnt)}"
-                )
-            chosen.add(learnt[name])
-    return chosen
+def _check_sources(file: File, mistakes: Mistakes) -> None:
+    """That every split can be read in the format of the labels."""
+    if not file.usable("labels_are", "splits", "classes"):
+        return
+    every = list((file.splits or {}).values())
+    if isinstance(file, PooledFile) and file.usable(POOL):
+        every.append(file.pool)
+    learnt = sum(row.train_id != VOID for row in file.classes)
+    for split in every:
+        with mistakes.at(split.node):
+            if isinstance(split, ListSplit):
+                if file.labels_are in ("coco", "masks"):
+                    split.node.fail(f"labels_are: {file.labels_are} has no lists of label files")
+            elif split.usable("labels", "label_suffix"):
+                named = MASK in split.labels + split.label_suffix
+                if named and file.labels_are != "masks":
+                    split.node.fail(f"{MASK} stands for the class of a mask: add labels_are: masks")
+                if file.labels_are == "masks" and not named and learnt != 2:
+                    split.node.fail(
+                        f"masks of {learnt} classes need {MASK} in 'labels' or 'label_suffix'; without it "
+                        f"the first of two classes is 0, the second all else"
+                    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.datasets.base import Frame
@@ -11,7 +13,7 @@ from pipeline.datasets.files import find_keys, walk
 
 IMAGES: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 IMAGES += (".ppm", ".pgm", ".pnm", ".gif", ".jp2", ".j2k", ".avif")
-LABELS = (".png", ".bmp", ".tif", ".tiff", ".pgm", ".pnm")
+LABELS = (".png", ".bmp", ".tif", ".tiff", ".pgm", ".pnm", ".npy")
 """Endings, in any case."""
 
 OTHERS: tuple[str, ...] = (".jpe", ".jfif", ".jxl", ".tga", ".pcx", ".pbm", ".pam", ".eps", ".ps", ".psd")
@@ -21,6 +23,18 @@ OTHERS += (".pdf", ".npy", ".npz", ".mat")
 says what they are."""
 
 
+@dataclass(frozen=True)
+class Pairing:
+    """Folders of images and label maps, and how their names differ: what `pair_folders` takes."""
+
+    images: Path
+    labels: Path
+    instances: Path | None = None
+    image_suffix: str = ""
+    label_suffix: str = ""
+    instance_suffix: str = ""
+
+
 def pair_folders(
     images: Path,
     labels: Path,
@@ -28,6 +42,7 @@ def pair_folders(
     image_suffix: str = "",
     label_suffix: str = "",
     instance_suffix: str = "",
+    label_endings: tuple[str, ...] = LABELS,
 ) -> list[Frame]:
     """Frames whose image and label map have the same path below their folders, but for suffix and extension.
 
@@ -40,6 +55,8 @@ def pair_folders(
         Folders; searched with all folders below them. They need not exist.
     image_suffix, label_suffix, instance_suffix
         What the names end in beyond what they share: before the extension (`_L`) or with it (`_L.png`).
+    label_endings
+        Extensions of label maps, in any case.
 
     Returns
     -------
@@ -50,7 +67,7 @@ def pair_folders(
     AdaprepError
         Two images, or two label maps, would belong to the same frame.
     """
-    image_ends, label_ends = _endings(image_suffix, IMAGES), _endings(label_suffix, LABELS)
+    image_ends, label_ends = _endings(image_suffix, IMAGES), _endings(label_suffix, label_endings)
     mask_ends = _endings(instance_suffix, LABELS)
     found, drawn = find_keys(images, image_ends, True), find_keys(labels, label_ends, True)
     masks = find_keys(instances, mask_ends, True) if instances else {}
@@ -86,6 +103,27 @@ def _add_unreadable(
         known = ending.lower() in (*IMAGES, *OTHERS) and stem.endswith(suffix)
         if known and key in missing and name not in taken:
             files.setdefault(key, name)
+
+
+def suffix_hint(frames: Iterable[Frame], images: Path, labels: Path) -> str:
+    """What to add to the description if label maps are named as their images and something more, or none.
+
+    Of frames none of which has both files: "" where no suffix pairs any.
+    """
+    keys = {"image": set[str](), "label": set[str]()}
+    for frame in frames:
+        kind = "image" if frame.image.exists() else "label"
+        keys[kind].add(frame.name)
+    longer: Counter[tuple[str, str]] = Counter()
+    for kind, other, folder in (("label", "image", labels), ("image", "label", images)):
+        for key in keys[kind]:
+            ends = [key[i:] for i in range(1, len(key)) if key[:i] in keys[other] and "/" not in key[i:]]
+            longer.update((kind, end) for end in ends[-1:])
+        if longer:
+            (kind, end), count = longer.most_common(1)[0]
+            files = f"{count} file{'s' if count > 1 else ''}"
+            return f"{files} in {folder} end{'' if count > 1 else 's'} in {end}: add {kind}_suffix: {end}"
+    return ""
 
 
 def what_is_there(folder: Path, known: tuple[str, ...]) -> list[str]:

@@ -70,6 +70,7 @@ def sniff(head: bytes) -> str | None:
         "JPEG": (b"\xff\xd8\xff",),
         "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
         "BMP": (b"BM",),
+        "NPY": (b"\x93NUMPY",),
         "GIF": (b"GIF87a", b"GIF89a"),
         "JPEG2000": (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n"),
     }

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.datasets import bmp, pictures, png, pnm, tiff
+from pipeline.datasets import bmp, npy, pictures, png, pnm, tiff
 from pipeline.datasets.files import find_files, open_file, read_bytes, walk
 from pipeline.errors import FileError
 
@@ -50,8 +50,9 @@ def read_ids(path: Path) -> Ids:
 def decode_ids(data: bytes, path: Path) -> Ids:
     """(H, W) class ids exactly as stored: gray values, or palette indices; `path` is for the errors.
 
-    PNG, BMP and PGM by the project's own decoders; TIFF by Pillow, whose changes are undone. One channel of
-    whole numbers in 0..65535, as stored: not scaled, not inverted, not turned by an orientation tag.
+    PNG, BMP and PGM by the project's own decoders, arrays by NumPy; TIFF by Pillow, whose changes are
+    undone. One channel of whole numbers in 0..65535, as stored: not scaled, not inverted, not turned by an
+    orientation tag. Three channels that are alike in every pixel count as one.
 
     Raises
     ------
@@ -69,16 +70,45 @@ def decode_ids(data: bytes, path: Path) -> Ids:
                 raise FileError(BITMAP.format(path))
         elif kind == "BMP":
             found = bmp.parse_header(data[: bmp.HEAD_BYTES], len(data), path)
-            if not found.indexed:
-                raise FileError(COLOURED.format(path, CHANNELS[3]))
-            return bmp.decode_indices(data, found)
+            if found.indexed:
+                return bmp.decode_indices(data, found)
+            pixels = decode_rgb(data, path)
+        elif kind == "NPY":
+            return npy.decode(data, path)
         else:
             return tiff.decode_ids(data, path)
     except MemoryError as error:
         raise pictures.no_memory(path) from error
     if pixels.ndim == 2:
         return pixels
+    if (gray := _gray(pixels)) is not None:
+        return gray
     raise FileError(COLOURED.format(path, CHANNELS[pixels.shape[2]]))
+
+
+def _gray(pixels: NDArray[Any]) -> Ids | None:
+    """The one channel (H, W) of pixels (H, W, C) whose colours are all gray and opaque."""
+    if pixels.shape[2] < 3:
+        return None
+    if pixels.shape[2] == 4 and not (pixels[..., 3] == np.iinfo(pixels.dtype).max).all():
+        return None
+    red = pixels[..., 0]
+    alike = (red == pixels[..., 1]).all() and (red == pixels[..., 2]).all()
+    return np.ascontiguousarray(red) if alike else None
+
+
+def decode_colors(data: bytes, path: Path) -> NDArray[np.uint8]:
+    """(H, W, 3) colours of a picture whose colours are classes; `path` is for the errors.
+
+    Raises
+    ------
+    FileError
+        The file is damaged, or of a format that changes colours.
+    """
+    kind = _kind(data, path)
+    if kind in CHANGING and kind != "GIF":
+        raise FileError(f"{path}: is a {kind} file, whose lossy compression changes colours; save it as PNG")
+    return decode_rgb(data, path)
 
 
 def label_size(path: Path) -> tuple[int, int]:
@@ -124,6 +154,8 @@ def _header_size(kind: str, head: bytes, file: BinaryIO, path: Path) -> tuple[in
     if kind == "PNM":
         text = pnm.parse_header(head + _read(file, pnm.HEAD_BYTES, path), file_bytes, path)
         return text.height, text.width
+    if kind == "NPY":
+        return npy.parse_header(head + _read(file, npy.HEAD_BYTES - len(head), path), file_bytes, path).shape
     if kind == "BMP":
         bitmap = bmp.parse_header(head, file_bytes, path)
         return bitmap.height, bitmap.width
@@ -153,6 +185,8 @@ def decode_rgb(data: bytes, path: Path) -> NDArray[np.uint8]:
         values of which fewer bits seem to be meant.
     """
     kind = _kind(data, path)
+    if kind == "NPY":
+        raise FileError(f"{path}: is a NumPy array, not a picture; save it as PNG")
     try:
         if kind == "PNG":
             return _png_rgb(data, path)
@@ -199,6 +233,8 @@ def picture_mode(path: Path) -> str:
             return "P" if bmp.parse_header(head, os.fstat(file.fileno()).st_size, path).indexed else "RGB"
         if kind == "TIFF":
             _tiff_tags(file, path)
+        if kind == "NPY":
+            return "array"
         file.seek(0)
         with pictures.opened(file, kind, path) as image:
             return image.mode

@@ -1,7 +1,7 @@
 """Comparison of runs: one tidy frame with a row per evaluation, groups of it over seeds, and differences.
 
 What may be compared with what is decided here alone: runs that were trained alike, on the same data, and
-measured on as many images (`Pair.differing`).
+measured on as many images and the same region of them (`Pair.differing`).
 """
 
 from __future__ import annotations
@@ -20,9 +20,13 @@ from pipeline.samplers.base import Sampler
 from pipeline.samplers.uniform import Uniform
 from pipeline.workspace import results
 from pipeline.workspace.results import Training
+from pipeline.workspace.runs import LATER
 
 TRAINED = "trained: "
 """Begins the names of the columns that say how a run was trained; their values are text, missing: nothing."""
+
+FILTER = "filter"
+"""How images are sampled. It may differ between two runs of uniform samples, which it is compared on."""
 
 ALIKE = {
     "epochs": "epochs",
@@ -36,6 +40,8 @@ ALIKE = {
     "training_split": "training split",
     "class_names": "classes",
     "targets": "targets",
+    "filter": FILTER,
+    "weight_by_class": "class weights",
 }
 """Settings that agree where two runs are compared, with their words; augmentation, precision and the number
 of images measured stand beside them."""
@@ -97,6 +103,16 @@ class Group:
         return str(self._shared("tag"))
 
     @property
+    def filter(self) -> str:
+        """How images were sampled."""
+        return str(self._shared(TRAINED + FILTER))
+
+    @property
+    def region(self) -> str:
+        """What of the images was measured."""
+        return str(self._shared("region"))
+
+    @property
     def gmacs(self) -> float:
         return float(self._shared("gmacs"))
 
@@ -126,9 +142,10 @@ def frame(
 ) -> pd.DataFrame:
     """One row per evaluation that measured something, in the order of tables.
 
-    Columns: run, architecture, sampler, resolution, seed, variant, tag, gmacs, improving; the figures miou,
-    target_miou, accuracy, object_recall, trimap_WIDTH, iou_CLASS, recall_BIN, recall_CLASS_BIN, NaN where
-    there is nothing to measure; how it was trained, each beginning with `TRAINED`; and the evaluation itself.
+    Columns: run, architecture, sampler, resolution, seed, variant, tag, gmacs, improving, region; the figures
+    miou, target_miou, accuracy, object_recall, trimap_WIDTH, iou_CLASS, recall_BIN, recall_CLASS_BIN, NaN
+    where there is nothing to measure; how it was trained, each beginning with `TRAINED`; and the evaluation
+    itself.
 
     Parameters
     ----------
@@ -149,11 +166,12 @@ def _table(rows: Sequence[Mapping[str, Any]], kind: type) -> pd.DataFrame:
 
 def _about(one: Mapping[str, Any], training: Training) -> dict[str, Any]:
     chosen, seed = one["settings"], int(one["settings"]["seed"])
-    trained = {word: chosen.get(key) for key, word in ALIKE.items()}
+    trained = {word: chosen.get(key, LATER.get(key)) for key, word in ALIKE.items()}
     strengths = chosen.get("augmentation")
     named = strengths if isinstance(strengths, Mapping) else {"": strengths}
     trained |= {f"augmentation {name}".strip(): value for name, value in named.items()}
     trained |= {"precision": training.precision, "images measured": one["images"]}
+    trained |= {"region measured": results.region_of(one)}
     return {
         "run": one["run"],
         "architecture": chosen["architecture"],
@@ -164,6 +182,7 @@ def _about(one: Mapping[str, Any], training: Training) -> dict[str, Any]:
         "tag": str(one["run"]).partition(f"-seed{seed}")[2].removeprefix("-"),
         "gmacs": float(one["systems"][0]["gmacs"]),
         "improving": training.improving,
+        "region": results.region_of(one),
         **{TRAINED + word: _told(value) for word, value in trained.items() if value is not None},
         "evaluation": dict(one),
     }
@@ -207,24 +226,29 @@ def size_recall(number: int, name: str | None = None) -> str:
 def groups(
     found: Iterable[Mapping[str, Any]], trainings: Mapping[str, Training] | None = None
 ) -> list[Group]:
-    """Evaluations that measured something and differ in nothing but the seed, together."""
+    """Evaluations of one region that measured something and differ in nothing but the seed, together."""
     table = frame(found, trainings)
     if table.empty:
         return []
-    keys = ["architecture", "resolution", "sampler", "variant"]
+    keys = ["architecture", "resolution", "sampler", "variant", "region"]
     return [Group(rows) for _, rows in table.groupby(keys, sort=False)]
 
 
 def baseline(group: Group, found: Iterable[Group]) -> Group | None:
-    """What a group is compared with: uniform samples for the same architecture at the same resolution.
+    """What a group is compared with: uniform samples for the same architecture at the same resolution,
+    measured on the same region of the images.
 
-    Of the same tag, else the only one, else the one without a tag; None where there is no such group.
+    Of several the one that was trained most alike, then of the same tag; one of another tag only where it is
+    the only one. Uniform samples are compared with those at nearest pixels where they were made otherwise.
+    None where there is no such group.
     """
-    place = (group.architecture, group.resolution)
-    beside = [g for g in found if g.kind.role == Uniform.role and (g.architecture, g.resolution) == place]
-    same = [g for g in beside if g.tag == group.tag]
-    plain = beside if len(beside) == 1 else [g for g in beside if not g.tag]
-    return next(iter(same or plain), None)
+    place = (group.architecture, group.resolution, group.region)
+    uniform = [g for g in found if g.kind.role == Uniform.role]
+    beside = [g for g in uniform if (g.architecture, g.resolution, g.region) == place]
+    if group.kind.role == Uniform.role:
+        beside = [g for g in beside if group.filter != g.filter == LATER["filter"]]
+    known = beside if len(beside) == 1 else [g for g in beside if g.tag in ("", group.tag)]
+    return min(known, key=lambda g: (len(Pair(group, g).differing), g.tag != group.tag), default=None)
 
 
 @dataclass(frozen=True)
@@ -238,6 +262,8 @@ class Pair:
     def differing(self) -> list[str]:
         """Why they may not be compared: "epochs 6 / 40" for every setting of training that differs."""
         columns = [c for c in dict.fromkeys([*self.ours.rows, *self.base.rows]) if c.startswith(TRAINED)]
+        if self.ours.kind.role == self.base.kind.role == Uniform.role:
+            columns.remove(TRAINED + FILTER)
         told = []
         for column in columns:
             mine, theirs = _values(self.ours, column), _values(self.base, column)
@@ -281,7 +307,7 @@ def _values(group: Group, column: str) -> list[str]:
 
 def words(found: Sequence[Group]) -> list[str]:
     """What tells each group from others of its architecture, sampler and resolution; empty where none is."""
-    places = [(g.architecture, g.sampler, g.resolution) for g in found]
+    places = [(g.architecture, g.sampler, g.resolution, g.region) for g in found]
     rests = [g.variant.partition(f"-{g.resolution}")[2].strip("-") or "default" for g in found]
     return [rest if places.count(place) > 1 else "" for rest, place in zip(rests, places, strict=True)]
 

@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import FileError
 from pipeline.evaluation import scoring
 from pipeline.evaluation.scoring import FRAMES_PER_TASK, MEASURED_AT, Score, score_labels
-from pipeline.geometry.crops import central_crop
+from pipeline.geometry.crops import CENTRAL, WHOLE, Region, central_view, covering
 from pipeline.inference.systems import System
+from pipeline.inference.tiling import label
 from pipeline.networks import macs
 from pipeline.stages import engine
 from pipeline.stages.engine import BlockResult, Failure
@@ -34,7 +36,9 @@ class EvaluationReport:
     systems: Sequence[System]
     scores: dict[str, Score]  # by the system's name; empty if no image could be used
     images: int
-    sides: tuple[int, int]  # smallest and largest crop in pixels
+    sides: tuple[int, int]  # smallest and largest square in pixels
+    squares: tuple[int, int] = (1, 1)  # fewest and most that were labelled of an image
+    region: Region = CENTRAL
     failures: list[Failure] = field(default_factory=list)
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
@@ -64,9 +68,12 @@ class EvaluationReport:
             "dataset": self.dataset.name,
             "split": self.split,
             "images": self.images,
-            "measured_at": MEASURED_AT,
+            "region": self.region,
+            "measured_at": MEASURED_AT[self.region],
             "crop_sides": list(self.sides),
-            "gmacs_at": "resolution of the sampled image, and of the auxiliary network's input; one image",
+            "squares": list(self.squares),
+            "gmacs_at": f"resolution of the sampled image, and of the auxiliary network's input; one "
+            f"{'square' if self.region == WHOLE else 'image'}",
             **scoring.facts(self.scores.values(), self.dataset.classes),
             "systems": self.rows(),
             "notes": self.notes,
@@ -74,35 +81,67 @@ class EvaluationReport:
         }
 
 
-def score_frame(dataset: Dataset, frame: Frame, systems: Sequence[System]) -> tuple[dict[str, Score], int]:
-    """Every system on the central crop of one frame, and the crop's side. Raises FileError."""
-    from pipeline.geometry.tensors import folded_cells
+@dataclass(frozen=True)
+class FrameScores:
+    """Every system on one image."""
+
+    scores: dict[str, Score]  # by the system's name
+    side: int  # of a square, in pixels
+    squares: int  # that were labelled
+
+
+def score_frame(
+    dataset: Dataset, frame: Frame, systems: Sequence[System], region: Region = CENTRAL
+) -> FrameScores:
+    """Every system on the central square of one frame, or on all of it. Raises FileError.
+
+    A whole image is labelled as `adaprep predict` does: by the fewest squares that cover it, each sampled by
+    a tensor of its own, and joined (`pipeline.inference.tiling`).
+    """
     from pipeline.stages.frame import read_instances
     from pipeline.stages.outputs import load_view
 
-    if min(dataset.label_size(frame)) < 2:
+    height, width = dataset.label_size(frame)
+    if min(height, width) < 2:
         raise FileError(f"{frame.label}: has fewer than 2 pixels along a side, too few for a crop")
     view = load_view(dataset, frame, 1, {})
-    truth, crop = view.train_ids(np.ascontiguousarray(view.labels()[0])), view.images()[0]
     instances = read_instances(dataset, frame, view.raw.shape)
-    inside = None if instances is None else central_crop(instances)
+    cut = np.asarray if region == WHOLE else central_view
+    image, raw = cut(view.image), np.ascontiguousarray(cut(view.raw))
+    truth, inside = view.train_ids(raw), None if instances is None else np.ascontiguousarray(cut(instances))
     scores = {}
     for system in systems:
-        phi = system.tensor(crop, truth, dataset.classes.targets)
-        folded = int(folded_cells(phi).sum())
-        scores[system.name] = score_labels(truth, system.labels(crop, phi), inside, dataset.classes, folded)
-    return scores, len(crop)
+        labels, folded = _labelled(system, image, truth, dataset.classes.targets)
+        scores[system.name] = score_labels(truth, labels, inside, dataset.classes, folded)
+    return FrameScores(scores, min(image.shape[:2]), covering(*image.shape[:2]))
+
+
+def _labelled(
+    system: System, image: NDArray[np.uint8], truth: NDArray[np.uint8], targets: Sequence[int]
+) -> tuple[NDArray[np.uint8], int]:
+    """Labels (H, W) of an image (H, W, 3), and the folded cells of the tensors that it was sampled with."""
+    from pipeline.geometry.tensors import folded_cells
+
+    folded = 0
+
+    def label_square(square: NDArray[np.uint8], true: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        nonlocal folded
+        phi = system.tensor(square, np.ascontiguousarray(true), targets)
+        folded += int(folded_cells(phi).sum())
+        return system.labels(square, phi)
+
+    return label(image, label_square, truth), folded
 
 
 def _score_frames(
-    dataset: Dataset, start: int, frames: Sequence[Frame], systems: Sequence[System]
+    dataset: Dataset, start: int, frames: Sequence[Frame], systems: Sequence[System], region: Region
 ) -> BlockResult:
     found, failures = [], []
     for index, frame in enumerate(frames, start):
         engine.check_stop()
         try:
             with engine.one_image(frame.image):
-                found.append(score_frame(dataset, frame, systems))
+                found.append(score_frame(dataset, frame, systems, region))
         except FileError as error:
             failures.append(Failure(index, frame.name, str(error)))
     return BlockResult(start, start + len(frames), tuple(failures), found)
@@ -115,11 +154,12 @@ def run(
     systems: Sequence[System],
     notes: Sequence[str] = (),
     listener: engine.Listener | None = None,
+    region: Region = CENTRAL,
 ) -> EvaluationReport:
     """Score every system over the given frames of a split. A file that cannot be used is in the report."""
     tasks = [
         engine.Block(
-            partial(_score_frames, dataset, i, frames[i : i + FRAMES_PER_TASK], systems),
+            partial(_score_frames, dataset, i, frames[i : i + FRAMES_PER_TASK], systems, region),
             engine.listed([frame.name for frame in frames[i : i + FRAMES_PER_TASK]]),
         )
         for i in range(0, len(frames), FRAMES_PER_TASK)
@@ -127,14 +167,16 @@ def run(
     title = f"evaluation on {dataset.name}/{split}"
     summary = engine.run(tasks, engine.Scheduler(), title, listener, len(frames))
     found = [one for block in summary.values for one in block]
-    sides = [side for _, side in found] or [0]
+    sides, squares = [one.side for one in found] or [0], [one.squares for one in found] or [1]
     return EvaluationReport(
         dataset,
         split,
         systems,
-        scoring.total(part for part, _ in found),
+        scoring.total(one.scores for one in found),
         len(found),
         (min(sides), max(sides)),
+        (min(squares), max(squares)),
+        region,
         summary.failures,
         summary.seconds,
         list(notes),

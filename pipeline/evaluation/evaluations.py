@@ -12,13 +12,14 @@ import torch
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import AdaprepError
 from pipeline.evaluation import evaluate
+from pipeline.geometry.crops import CENTRAL, Region
 from pipeline.inference.systems import (
     System,
     auxiliary_networks,
     check_classes,
     kind_of,
     load_base,
-    open_system,
+    open_recorded,
     with_proposals,
 )
 from pipeline.networks.checkpoint import Checkpoint
@@ -40,6 +41,7 @@ class Evaluations:
     incomplete: list[str] = field(default_factory=list)  # runs that are not over, and so left out
     refused: list[Failure] = field(default_factory=list)  # runs that cannot be evaluated, and why
     trainings: dict[str, results.Training] = field(default_factory=dict)  # of the runs, by name
+    region: Region = CENTRAL  # of the images that was measured
 
     @property
     def ok(self) -> bool:
@@ -66,6 +68,7 @@ def run_all(
     overwrite: bool = False,
     listener: engine.Listener | None = None,
     factories: Sequence[str] = (),
+    region: Region = CENTRAL,
 ) -> Evaluations:
     """Evaluate every complete base run, as it was sampled in training; skip what was measured already.
 
@@ -89,6 +92,8 @@ def run_all(
     factories
         ``package.module:function`` of base networks that are not ours: a run is evaluated with the one of
         the name that it was trained with. Runs that cannot be evaluated are listed, the others go on.
+    region
+        What of the images is measured; the figures of each region are kept in a file of their own.
 
     Raises
     ------
@@ -97,7 +102,7 @@ def run_all(
     """
     folder = space.folders(dataset, [split])[0]
     complete, incomplete, refused = _candidates(space, folder.dataset)
-    todo = [c for c in complete if overwrite or not _measured(c, split)]
+    todo = [c for c in complete if overwrite or not _measured(c, split, region)]
     failures: list[Failure] = []
     systems: dict[str, System] = {}
     if todo:
@@ -106,13 +111,16 @@ def run_all(
         systems = _systems(space, found.dataset, todo, device, factories, refused)
         todo = [c for c in todo if c.run.name in systems]
         if todo:
-            failures = _measure(found.dataset, split, found.frames, todo, systems, listener)
+            failures = _measure(found.dataset, split, found.frames, todo, systems, listener, region)
     runs = {candidate.run.name for candidate in complete}
     damaged: list[str] = []
-    kept = [one for one in results.evaluations(space, folder.dataset, split, damaged) if one["run"] in runs]
+    every = results.evaluations(space, folder.dataset, split, damaged, region)
+    kept = [one for one in every if one["run"] in runs]
     refused += [Failure(0, "evaluation", problem) for problem in damaged]
     trainings = results.trainings(candidate.run for candidate in complete)
-    return Evaluations(folder.dataset, split, kept, len(todo), failures, incomplete, refused, trainings)
+    return Evaluations(
+        folder.dataset, split, kept, len(todo), failures, incomplete, refused, trainings, region
+    )
 
 
 def _candidates(space: stores.Workspace, dataset: str) -> tuple[list[_Candidate], list[str], list[Failure]]:
@@ -143,9 +151,9 @@ def _candidates(space: stores.Workspace, dataset: str) -> tuple[list[_Candidate]
     return complete, incomplete, refused
 
 
-def _measured(candidate: _Candidate, split: str) -> bool:
+def _measured(candidate: _Candidate, split: str, region: Region) -> bool:
     try:
-        found = results.evaluation(candidate.run, split)
+        found = results.evaluation(candidate.run, split, region)
     except AdaprepError:  # damaged: measured again
         return False
     return found is not None and found.get("weights") == candidate.weights
@@ -179,10 +187,11 @@ def _measure(
     todo: Sequence[_Candidate],
     systems: dict[str, System],
     listener: engine.Listener | None,
+    region: Region,
 ) -> list[Failure]:
     """Score the candidates in one pass over the images; keep what was found where every file was read."""
     named = [replace(system, name=run) for run, system in systems.items()]
-    report = evaluate.run(dataset, split, frames, named, (), listener)
+    report = evaluate.run(dataset, split, frames, named, (), listener, region)
     if not report.ok:
         return report.failures
     for candidate in todo:
@@ -191,7 +200,7 @@ def _measure(
             report, systems=[systems[run]], scores={systems[run].name: report.scores[run]}, notes=[]
         )
         about = {"run": run, "weights": candidate.weights, "settings": candidate.settings}
-        results.write(candidate.run.evaluation_file(split), {**about, **alone.as_dict()})
+        results.write(candidate.run.evaluation_file(split, region), {**about, **alone.as_dict()})
     return []
 
 
@@ -211,11 +220,4 @@ def _system(
     check_classes(base, dataset.name, dataset.classes.names)
     if kind_of(base).needs_truth:
         return with_proposals(base, None, device, factories)
-    wanted = _sampled_by(candidate)
-    if wanted is not None and wanted not in auxiliaries:
-        raise AdaprepError(
-            f"{candidate.run.name} was trained on samples of the auxiliary network {wanted}, which no run in "
-            f"{candidate.run.path.parent} holds: evaluate it by itself, "
-            f"adaprep evaluate {base.path} --auxiliary FILE, or move it away."
-        )
-    return open_system(base, auxiliaries[wanted] if wanted else None, device, factories=factories)[0]
+    return open_recorded(base, auxiliaries, device, factories)

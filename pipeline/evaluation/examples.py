@@ -20,7 +20,7 @@ from pipeline.inference.systems import (
     check_classes,
     kind_of,
     load_base,
-    open_system,
+    open_recorded,
 )
 from pipeline.samplers import registry
 from pipeline.samplers.predicted import Predicted
@@ -142,10 +142,10 @@ def _open(
     base = load_base(run.best)
     check_classes(base, dataset.name, dataset.classes.names)
     named = [name for name in factories if name in (base.network, base.about["sampler"])]
-    if not kind_of(base).needs_network:
-        return open_system(base, None, device, factories=named)[0]
-    path = auxiliary_networks(space.runs(dataset.name)).get(base.about.get("auxiliary", ""))
-    return open_system(base, path, device, factories=named)[0] if path else None
+    auxiliaries = auxiliary_networks(space.runs(dataset.name)) if kind_of(base).needs_network else {}
+    if kind_of(base).needs_network and base.about.get("auxiliary") not in auxiliaries:
+        return None
+    return open_recorded(base, auxiliaries, device, named)
 
 
 def _label(

@@ -10,13 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets.base import ClassTable
+from pipeline.geometry.crops import CENTRAL, WHOLE, Region
 from pipeline.metrics import ConfusionMatrix, ObjectRecall, TrimapCounts, registry
 from pipeline.metrics.confusion import Overlap
 from pipeline.metrics.objects import Objects
 from pipeline.metrics.trimap import Trimap
 from pipeline.workspace.disk import plain
 
-MEASURED_AT = "full resolution of the central square crop"
+MEASURED_AT: dict[Region, str] = {
+    CENTRAL: "full resolution of the central square crop",
+    WHOLE: "full resolution of the whole image",
+}
+"""By region, in words."""
+
 FRAMES_PER_TASK = 4
 
 Key = TypeVar("Key")

@@ -18,7 +18,7 @@ from pipeline.datasets.base import UNKNOWN, Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
 from pipeline.evaluation import scoring
 from pipeline.evaluation.scoring import FRAMES_PER_TASK, MEASURED_AT, Score, score_labels, total
-from pipeline.geometry.crops import central_crop
+from pipeline.geometry.crops import CENTRAL, central_crop
 from pipeline.samplers.uniform import Uniform
 from pipeline.stages import engine
 from pipeline.stages.engine import BlockResult, Failure
@@ -114,7 +114,8 @@ class BoundReport:
             "dataset": self.dataset.name,
             "split": self.split,
             "images": self.images,
-            "measured_at": MEASURED_AT,
+            "region": CENTRAL,
+            "measured_at": MEASURED_AT[CENTRAL],
             **scoring.facts(self.scores.values(), self.dataset.classes),
             "settings": self.rows(),
             "failures": [{"name": f.name, "reason": f.reason} for f in self.failures],

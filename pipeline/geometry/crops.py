@@ -1,13 +1,19 @@
-"""Square crops of an image: the largest squares, evenly spaced along the longer side."""
+"""Square crops of an image: the largest squares, evenly spaced along the longer side; and regions of it."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.geometry._arguments import sides, whole
+
+Region = Literal["central square", "whole image"]
+"""What of an image is measured: its central largest square, or all of it, covered by such squares."""
+
+CENTRAL: Region = "central square"
+WHOLE: Region = "whole image"
 
 
 def side(height: int, width: int) -> int:
@@ -60,8 +66,18 @@ def offsets(height: int, width: int, count: int) -> list[tuple[int, int]]:
     return [(0, start) if width >= height else (start, 0) for start in starts]
 
 
-def central_crop(array: NDArray[Any]) -> NDArray[Any]:
-    """Central largest square (S, S, ...) of an (H, W, ...) array, contiguous."""
+def covering(height: int, width: int) -> int:
+    """Fewest largest squares that cover an image: ``ceil(L / S)``. Raises ValueError as `side`."""
+    return -(-max(height, width) // side(height, width))
+
+
+def central_view(array: NDArray[Any]) -> NDArray[Any]:
+    """Central largest square (S, S, ...) of an (H, W, ...) array, a view."""
     height, width = array.shape[:2]
     (top, left), length = offsets(height, width, 1)[0], side(height, width)
-    return np.ascontiguousarray(array[top : top + length, left : left + length])
+    return array[top : top + length, left : left + length]
+
+
+def central_crop(array: NDArray[Any]) -> NDArray[Any]:
+    """Central largest square (S, S, ...) of an (H, W, ...) array, contiguous."""
+    return np.ascontiguousarray(central_view(array))

@@ -49,8 +49,16 @@ def load(
                 f"{base} was trained with the sampler {system.sampler.kind}, which has no tensor that is the "
                 f"same for every image: use adaprep predict, or pipeline.inference.systems.open_system."
             )
-        return AdaptiveSegmenter(None, system.network, system.resolution, tensor=tensor).eval()
+        return AdaptiveSegmenter(
+            None, system.network, system.resolution, tensor=tensor, sample_filter=system.filter
+        ).eval()
     helper = checkpoint.load(auxiliary, "auxiliary", place)
     network = helper.build().to(place)
     chosen = str(helper.about.get("filter", "area"))
-    return AdaptiveSegmenter(network, system.network, system.resolution, chosen).eval()  # type: ignore[arg-type]
+    return AdaptiveSegmenter(
+        network,  # type: ignore[arg-type]
+        system.network,
+        system.resolution,
+        chosen,
+        sample_filter=system.filter,
+    ).eval()

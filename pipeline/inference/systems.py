@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from pipeline.samplers.base import Grid, Sampler
 from pipeline.samplers.predicted import Predicted, Predictor
 from pipeline.samplers.proposal import Proposals
 from pipeline.samplers.uniform import Uniform
+from pipeline.workspace import results
 from pipeline.workspace.stores import RunFolder
 
 _APPLYING = threading.Lock()  # a network uses all cores or the GPU by itself; decoding goes on meanwhile
@@ -40,6 +41,7 @@ class System:
     sampler: Sampler
     auxiliary_macs: int = 0
     parameters: int = 0  # of both networks
+    filter: str = "nearest"  # how the image is sampled: nearest pixels, or "area", means of cells
 
     def tensor(
         self, crop: NDArray[np.uint8], truth: NDArray[np.uint8] | None = None, targets: Sequence[int] = ()
@@ -55,12 +57,13 @@ class System:
 
     def labels(self, crop: NDArray[np.uint8], phi: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Train ids (S, S) of a crop (S, S, 3) that is sampled with a tensor (2, h, w)."""
+        from pipeline.geometry.cells import sample_image
         from pipeline.geometry.interpolation import interpolate_labels
-        from pipeline.geometry.sampling import sample
         from pipeline.geometry.tensors import resize
 
         fine = resize(phi.astype(np.float64), (self.resolution, self.resolution))
-        sampled = torch.from_numpy(sample(crop, fine).transpose(2, 0, 1)[None].copy())
+        pixels = sample_image(crop, fine, self.filter)
+        sampled = torch.from_numpy(pixels.transpose(2, 0, 1)[None].copy())
         with _APPLYING, torch.inference_mode():
             scores = self.network(sampled.to(self.device))[0].float().cpu().numpy()
         if not np.isfinite(scores).all():
@@ -102,14 +105,50 @@ def load_base(path: Path) -> Checkpoint:
 def auxiliary_networks(runs: Iterable[RunFolder]) -> dict[str, Path]:
     """Best checkpoints of the auxiliary networks among some runs, by the identity of their weights.
 
-    Those that cannot be read are left out: a run that needs one of them is told that it is not there.
+    A run that is over has that in its result; only weights of other runs are read for it. Those that cannot
+    be read are left out: a run that needs one of them is told that it is not there.
     """
     found = {}
     for run in runs:
         if run.name.startswith("auxiliary-") and run.best.exists():
             with suppress(AdaprepError):
-                found[checkpoint.load(run.best, "auxiliary").identity] = run.best
+                identity = results.weights_of(run) or checkpoint.load(run.best, "auxiliary").identity
+                found[identity] = run.best
     return found
+
+
+def open_recorded(
+    base: Checkpoint, auxiliaries: Mapping[str, Path], device: torch.device, factories: Sequence[str] = ()
+) -> System:
+    """A base network with the auxiliary network whose weights sampled for its training.
+
+    Parameters
+    ----------
+    auxiliaries
+        As from `auxiliary_networks`.
+    factories
+        As for `Checkpoint.build`.
+
+    Raises
+    ------
+    AdaprepError
+        The auxiliary network is not among those given, or its file holds other weights by now.
+    """
+    wanted = base.about.get("auxiliary") if kind_of(base).needs_network else None
+    if wanted is None:
+        return open_system(base, None, device, factories=factories)[0]
+    if wanted not in auxiliaries:
+        raise AdaprepError(
+            f"{base.path} was trained on samples of the auxiliary network {wanted}, which no run beside it "
+            f"holds: evaluate it by itself, adaprep evaluate {base.path} --auxiliary FILE, or move it away."
+        )
+    system, notes = open_system(base, auxiliaries[wanted], device, factories=factories)
+    if notes:
+        raise AdaprepError(
+            f"{auxiliaries[wanted]} holds other weights than its run recorded ({wanted}): put the file back, "
+            f"or train that network again with --overwrite."
+        )
+    return system
 
 
 def check_classes(found: Checkpoint, dataset: str, names: Sequence[str]) -> None:
@@ -205,7 +244,15 @@ def _with(base: Checkpoint, sampler: Sampler, device: torch.device, factories: S
     side = int(base.about["resolution"])
     cost, size, more = macs.macs(network, (3, side, side)), macs.parameters(network), sampler.cost()
     return System(
-        sampler.word, network.to(device), side, device, cost, sampler, more.macs, size + more.parameters
+        sampler.word,
+        network.to(device),
+        side,
+        device,
+        cost,
+        sampler,
+        more.macs,
+        size + more.parameters,
+        str(base.about.get("filter", "nearest")),
     )
 
 

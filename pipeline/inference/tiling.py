@@ -7,7 +7,7 @@ square's edge they come from a network that sees no further. The square with the
 around the pixel.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.geometry.crops import offsets, side
+from pipeline.geometry.crops import covering, offsets, side
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,10 @@ class Tile:
     left: int
     side: int
     owned: tuple[slice, slice]  # rows and columns of the image
+
+    def of(self, array: NDArray[Any]) -> NDArray[Any]:
+        """The square (S, S, ...) of an array (H, W, ...), a view."""
+        return array[self.top : self.top + self.side, self.left : self.left + self.side]
 
     @property
     def inside(self) -> tuple[slice, slice]:
@@ -57,7 +61,7 @@ def tiles(height: int, width: int) -> list[Tile]:
         A side has fewer than 2 pixels.
     """
     length, longer = side(height, width), max(height, width)
-    corners = offsets(height, width, -(-longer // length))
+    corners = offsets(height, width, covering(height, width))
     starts = [max(corner) for corner in corners]
     cuts = [(a + b + length - 1) // 2 + 1 for a, b in pairwise(starts)]
     found = []
@@ -68,7 +72,7 @@ def tiles(height: int, width: int) -> list[Tile]:
 
 
 def label(
-    image: NDArray[Any], label_square: Callable[[NDArray[Any]], NDArray[np.uint8]]
+    image: NDArray[Any], label_square: Callable[..., NDArray[np.uint8]], *beside: NDArray[Any]
 ) -> NDArray[np.uint8]:
     """Label an image of any shape, square by square.
 
@@ -77,7 +81,9 @@ def label(
     image
         (H, W, ...).
     label_square
-        Maps a square (S, S, ...) to its labels (S, S).
+        Maps a square (S, S, ...), and the same square of every other array, to its labels (S, S).
+    *beside
+        Other arrays (H, W, ...), such as the ground truth.
 
     Returns
     -------
@@ -91,12 +97,6 @@ def label(
     """
     height, width = image.shape[:2]
     labels = np.empty((height, width), np.uint8)
-    for tile, square in squares(image):
-        labels[tile.owned] = label_square(square)[tile.inside]
+    for tile in tiles(height, width):
+        labels[tile.owned] = label_square(*map(tile.of, (image, *beside)))[tile.inside]
     return labels
-
-
-def squares(image: NDArray[Any]) -> Iterator[tuple[Tile, NDArray[Any]]]:
-    """Every tile of an image (H, W, ...) with its pixels (S, S, ...), a view."""
-    for tile in tiles(*image.shape[:2]):
-        yield tile, image[tile.top : tile.top + tile.side, tile.left : tile.left + tile.side]

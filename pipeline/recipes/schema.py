@@ -72,7 +72,7 @@ def load(path: Path, overrides: Overrides | None = None) -> Recipe:
     """
     chosen = overrides or Overrides()
     mistakes = Mistakes()
-    said = File.read(read_yaml(path, GUIDE), mistakes)
+    said = RecipeFile.read(read_yaml(path, GUIDE), mistakes)
     if chosen.device is None:
         chosen = replace(chosen, device=said.device)
     _check_generate(said, mistakes)
@@ -135,12 +135,12 @@ class _Opened:
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
-def _check_generate(said: File, mistakes: Mistakes) -> None:
+def _check_generate(said: RecipeFile, mistakes: Mistakes) -> None:
     if "generate" in said.nodes and said.usable("dataset") and said.dataset != "demo":
         mistakes.note(said.nodes["generate"].mistake("only the data set demo is generated"))
 
 
-def _open(said: File, root: Path | None, mistakes: Mistakes) -> _Opened | None:
+def _open(said: RecipeFile, root: Path | None, mistakes: Mistakes) -> _Opened | None:
     """The data set; None where what is said of it is wrong."""
     if not said.usable("dataset"):
         return None
@@ -185,7 +185,7 @@ def _open(said: File, root: Path | None, mistakes: Mistakes) -> _Opened | None:
     return _Opened(dataset, name, root, targets, values)
 
 
-def _check_runs(said: File, trainings: Sequence[Request], mistakes: Mistakes) -> None:
+def _check_runs(said: RecipeFile, trainings: Sequence[Request], mistakes: Mistakes) -> None:
     """Note what no network can be made of, or no folder."""
     section = next((said.nodes[key] for key in ("base", "auxiliary") if key in said.nodes), said.node)
     for request in trainings:
@@ -208,7 +208,9 @@ def _check_runs(said: File, trainings: Sequence[Request], mistakes: Mistakes) ->
             return
 
 
-def _check_crops(said: File, dataset: Dataset | None, splits: tuple[str, str], mistakes: Mistakes) -> None:
+def _check_crops(
+    said: RecipeFile, dataset: Dataset | None, splits: tuple[str, str], mistakes: Mistakes
+) -> None:
     trained = "auxiliary" in said.nodes or "base" in said.nodes
     validated = dataset is not None and splits[1] in dataset.splits and splits[1] != splits[0]
     if said.crops is not None and said.crops % 2 == 0 and trained and validated:
@@ -219,7 +221,7 @@ def _check_crops(said: File, dataset: Dataset | None, splits: tuple[str, str], m
         mistakes.note(said.nodes["crops"].mistake(problem))
 
 
-def _splits(said: File, dataset: Dataset | None, mistakes: Mistakes) -> tuple[str, str]:
+def _splits(said: RecipeFile, dataset: Dataset | None, mistakes: Mistakes) -> tuple[str, str]:
     """To train on and to validate on; the second need not be there where it is not said."""
     train, val = said.train_split or "train", said.val_split or "val"
     if dataset is not None:
@@ -233,7 +235,7 @@ def _splits(said: File, dataset: Dataset | None, mistakes: Mistakes) -> tuple[st
 
 
 def _bounds(
-    said: File,
+    said: RecipeFile,
     dataset: Dataset | None,
     split: str,
     grid: tuple[int, int],
@@ -256,7 +258,7 @@ def _bounds(
     )
 
 
-def _evaluated(said: File, dataset: Dataset | None, split: str, mistakes: Mistakes) -> tuple[str, ...]:
+def _evaluated(said: RecipeFile, dataset: Dataset | None, split: str, mistakes: Mistakes) -> tuple[str, ...]:
     trained = "base" in said.nodes
     if "evaluate" not in said.nodes:
         return (split,) if trained and dataset is not None and split in dataset.splits else ()
@@ -334,7 +336,7 @@ class BoundsSection(YamlModel):
     split: Text | None = None
 
 
-class File(YamlModel):
+class RecipeFile(YamlModel):
     """The whole of a recipe."""
 
     dataset: Text

@@ -7,7 +7,6 @@ import os
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from itertools import product
 from typing import Annotated, Any, ClassVar
 
 import yaml
@@ -17,8 +16,10 @@ from pipeline import doors
 from pipeline.datasets.limits import short
 from pipeline.datasets.yaml_models import FILLED, Mistakes, YamlModel, collected, read_with, whole
 from pipeline.datasets.yaml_nodes import Mistake, YamlNode
+from pipeline.errors import AdaprepError
 from pipeline.samplers import registry
 from pipeline.settings import DEVICES, Device, Entry, Setting, entries
+from pipeline.train import class_weights
 from pipeline.train.settings import Auxiliary, Base, Request
 
 MOST = 10**9
@@ -129,7 +130,20 @@ def _strength(name: str) -> Any:
 
 Augment = create_model("Augment", __base__=YamlModel, **{name: _strength(name) for name in AUGMENTATIONS})
 
+
+def _class_weights(node: YamlNode) -> str:
+    """A word, or numbers by name, as the command line takes them."""
+    if isinstance(node.node, yaml.MappingNode):
+        return ",".join(f"{name}={value.number():g}" for name, value in node.any_mapping().items())
+    try:
+        class_weights.parse(node.text())
+    except AdaprepError as error:
+        node.fail(str(error))
+    return node.text()
+
+
 SPECIAL = {
+    "class_weights": read_with(_class_weights),
     "architecture": read_with(_architecture),
     "pretrained": read_with(_weights),
     "augmentation": BeforeValidator(lambda node, info: Augment.read(node, collected(info)).given()),
@@ -146,7 +160,7 @@ def _fields(owner: type, *keys: str) -> dict[str, Any]:
     }
 
 
-class Section(YamlModel):
+class NetworkSection(YamlModel):
     """Of the networks of one kind."""
 
     formerly: ClassVar[Mapping[str, str]] = {
@@ -156,29 +170,47 @@ class Section(YamlModel):
     }
 
 
-_Samplers = Annotated[
-    list[Annotated[str, read_with(_sampler)]] | None,
-    FILLED,
-]
 _Seeds = Annotated[list[Annotated[int, whole(0, MOST)]] | None, FILLED]
 _BASE: dict[str, Any] = {
-    **_fields(Base, "architecture", "pretrained"),
+    **_fields(Base, "architecture", "pretrained", "filter", "class_weights"),
     **_fields(Request, *SCHEDULE),
-    "samplers": (_Samplers, None),
     "seeds": (_Seeds, None),
     "aux_resolution": (Annotated[int | None, taken(Auxiliary, "resolution")], None),
 }
-BaseOfResolution = create_model("BaseOfResolution", __base__=Section, **_BASE)
+BaseOfSampler = create_model("BaseOfSampler", __base__=NetworkSection, **_BASE)
+Chosen = tuple[str, NetworkSection | None]
+"""A sampler, and what is special about it."""
 
 
-def _resolutions(node: YamlNode, info: ValidationInfo) -> dict[int, Section | None]:
+def _samplers(node: YamlNode, info: ValidationInfo) -> list[Chosen]:
+    """Of a list of samplers; one may be a key with what is special about it: ``uniform: {filter: area}``."""
+    mistakes = collected(info)
+    found: list[Chosen] = []
+    for item in node.filled():
+        try:
+            if not isinstance(item.node, yaml.MappingNode):
+                found.append((_sampler(item), None))
+                continue
+            for value in item.any_mapping(mistakes.note).values():
+                name = _sampler(replace(value, node=value.said or value.node))
+                found.append((name, BaseOfSampler.read(value, mistakes)))
+        except Mistake as mistake:
+            mistakes.note(mistake, node)
+    return found
+
+
+_BASE["samplers"] = (Annotated[Any, BeforeValidator(_samplers)], None)
+BaseOfResolution = create_model("BaseOfResolution", __base__=NetworkSection, **_BASE)
+
+
+def _resolutions(node: YamlNode, info: ValidationInfo) -> dict[int, NetworkSection | None]:
     """Of a list of resolutions, or of resolutions as keys with what is special about each."""
     if isinstance(node.node, yaml.SequenceNode):
         return {item.integer(2, MAX_RESOLUTION): None for item in node.filled()}
     if not isinstance(node.node, yaml.MappingNode) or not node.node.value:
         node.fail("must be a list such as [32, 64], or resolutions as keys, such as 32: {epochs: 100}")
     mistakes = collected(info)
-    found: dict[int, Section | None] = {}
+    found: dict[int, NetworkSection | None] = {}
     for value in node.any_mapping(mistakes.note).values():
         own = None
         if not (value.is_scalar() and value.value() is None):
@@ -195,21 +227,21 @@ def _resolutions(node: YamlNode, info: ValidationInfo) -> dict[int, Section | No
 
 AuxiliarySection = create_model(
     "AuxiliarySection",
-    __base__=Section,
+    __base__=NetworkSection,
     **_fields(Auxiliary, "resolution", "filter", "loss", "features"),
     **_fields(Request, *SCHEDULE),
     **_fields(Auxiliary, "lambda"),
 )
 BaseSection = create_model(
     "BaseSection",
-    __base__=Section,
+    __base__=NetworkSection,
     resolutions=(Annotated[Any, BeforeValidator(_resolutions)], ...),
     **_BASE,
 )
 
 
 def read_trainings(
-    auxiliary: Section | None, base: Any, common: Request, mistakes: Mistakes
+    auxiliary: NetworkSection | None, base: Any, common: Request, mistakes: Mistakes
 ) -> tuple[Request, ...]:
     """Auxiliary networks first, then base networks from the smallest resolution up.
 
@@ -266,27 +298,44 @@ def _runs(
     nodes: Mapping[str, YamlNode],
 ) -> list[Request]:
     """One resolution with every seed and sampler."""
-    samplers: Sequence[str] = values.get("samplers", registry.usual())
-    seeds: Sequence[int] = values.get("seeds", [0])
-    requests = []
-    if len(set(seeds)) * len(set(samplers)) > MAX_RUNS:
+    samplers: Sequence[Chosen] = values.get("samplers", [(name, None) for name in registry.usual()])
+    most = len(values.get("seeds", [0])) * len(samplers)
+    if most > MAX_RUNS:
         nodes["seeds"].fail(f"more than {MAX_RUNS} trainings: seeds x samplers")
-    for seed, sampler in product(dict.fromkeys(seeds), dict.fromkeys(samplers)):
-        predicted = registry.kind(sampler).needs_network
-        lam = helper.lam if predicted else request.base.lam
-        requests.append(
-            replace(
-                request,
-                networks=("base",),
-                auxiliary=helper if predicted else request.auxiliary,
-                base=replace(request.base, sampler=sampler, resolution=resolution, lam=lam),
-                seed=seed,
-            )
-        )
-    return requests
+    by_sampler = [_of_sampler(request, helper, resolution, values, chosen) for chosen in samplers]
+    seeds = dict.fromkeys(seed for runs in by_sampler for seed in runs)
+    every = [runs[seed] for seed in seeds for runs in by_sampler if seed in runs]
+    named: dict[str, Request] = {}
+    for run in every:
+        name = run.run_name("base")
+        if named.setdefault(name, run) != run:
+            nodes["samplers"].fail(f"two different networks would be the run {name}: put them in two recipes")
+    return list(named.values())
 
 
-def _auxiliary(common: Request, section: Section | None) -> Request:
+def _of_sampler(
+    request: Request, helper: Auxiliary, resolution: int, values: Mapping[str, Any], chosen: Chosen
+) -> dict[int, Request]:
+    """The runs of one sampler by their seeds."""
+    sampler, own = chosen
+    given = own.given() if own else {}
+    request, values = _filled_in(request, "base", given), {**values, **given}
+    if "aux_resolution" in given:
+        helper = replace(helper, resolution=given["aux_resolution"])
+    predicted = registry.kind(sampler).needs_network
+    base = replace(
+        request.base,
+        sampler=sampler,
+        resolution=resolution,
+        lam=helper.lam if predicted else request.base.lam,
+    )
+    auxiliary = helper if predicted else request.auxiliary
+    made = replace(request, networks=("base",), auxiliary=auxiliary, base=base)
+    seeds: Sequence[int] = values.get("seeds", [0])
+    return {seed: replace(made, seed=seed) for seed in dict.fromkeys(seeds)}
+
+
+def _auxiliary(common: Request, section: NetworkSection | None) -> Request:
     """The section `auxiliary`; its proposals may have a lambda of their own."""
     filled_in = _filled_in(common, "auxiliary", section.given() if section else {})
     return replace(filled_in, base=replace(filled_in.base, lam=filled_in.auxiliary.lam))

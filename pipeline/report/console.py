@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.names import one_line, printable
-from pipeline.screen import say
+from pipeline.progress import listener as listener
 from pipeline.units import human_bytes, human_seconds
 
 if TYPE_CHECKING:
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
     from pipeline.stages.check import CheckReport
     from pipeline.stages.damage import Finding
-    from pipeline.stages.engine import Failure, Listener, Scheduler, Summary
+    from pipeline.stages.engine import Failure, Scheduler, Summary
     from pipeline.stages.plan import Estimate, Plan
     from pipeline.stages.status import StoreStatus
 
 LISTED = 20
 """At most so many failures are printed; the rest are counted."""
 
-EVERY = 60.0
-"""Seconds between the lines of a log."""
+HALF = 0.5
+"""Share of the pixels inside the central squares, below which `check` warns whatever the classes."""
 
 
 class PlainConsole(Console):
@@ -47,72 +47,6 @@ class PlainConsole(Console):
 def console() -> Console:
     """Standard output; as wide as the terminal, and 110 columns where there is none."""
     return PlainConsole(width=None if sys.stdout.isatty() else 110)
-
-
-class ProgressLine:
-    """One line on the terminal: images done, images a second, failures, time left."""
-
-    def __init__(self) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self.failures = 0
-        self.begun = time.perf_counter()
-        self.progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}", markup=False),
-            TextColumn("{task.fields[failed]}", style="red", markup=False),
-            TimeRemainingColumn(),
-            console=PlainConsole(stderr=True),
-            transient=True,
-        )
-
-    def started(self, title: str, total: int) -> None:
-        self.failures, self.begun = 0, time.perf_counter()
-        self.task = self.progress.add_task(one_line(title), total=total, rate="", failed="")
-        self.progress.start()
-
-    def advanced(self, images: int, failures: int) -> None:
-        self.failures += failures
-        self.progress.advance(self.task, images)
-        rate = self.progress.tasks[-1].completed / max(time.perf_counter() - self.begun, 1e-9)
-        failed = f"{self.failures} failed" if self.failures else ""
-        self.progress.update(self.task, rate=f"{rate:.1f} images/s", failed=failed)
-
-    def finished(self) -> None:
-        self.progress.stop()
-        self.progress.remove_task(self.task)
-
-
-class LogLines:
-    """The same where there is no terminal, a line a minute: nothing of what is over sooner."""
-
-    def __init__(self, every: float = EVERY) -> None:
-        self.every = every
-
-    def started(self, title: str, total: int) -> None:
-        self.title, self.total, self.images, self.failures = title, total, 0, 0
-        self.begun = self.said = time.perf_counter()
-
-    def advanced(self, images: int, failures: int) -> None:
-        self.images += images
-        self.failures += failures
-        now = time.perf_counter()
-        if now - self.said >= self.every and self.images:
-            self.said = now
-            rate = self.images / max(now - self.begun, 1e-9)
-            failed = f", {self.failures:,} failed" if self.failures else ""
-            left = human_seconds((self.total - self.images) / rate)
-            done = f"{self.images:,} of {self.total:,} images{failed}"
-            say(f"{self.title}: {done}, {rate:.1f} images/s, about {left} left", err=True)
-
-    def finished(self) -> None: ...
-
-
-def listener() -> Listener:
-    """A progress line on a terminal, a line a minute elsewhere."""
-    return ProgressLine() if sys.stderr.isatty() else LogLines()
 
 
 def print_failures(failures: Sequence[Failure]) -> None:
@@ -194,7 +128,7 @@ def print_check(report: CheckReport) -> None:
     table = Table(box=None, pad_edge=False)
     for head, justify in (("id", "right"), ("class", "left"), ("train id", "right"), ("", "left")):
         table.add_column(head, justify=justify)  # type: ignore[arg-type]
-    for head in ("pixels", "share", "images"):
+    for head in ("pixels", "share", "in square", "images"):
         table.add_column(head, justify="right")
     for row in facts["classes"]:
         void = row["train_id"] == 255
@@ -202,9 +136,11 @@ def print_check(report: CheckReport) -> None:
         train = "" if void or row["train_id"] is None else str(row["train_id"])
         style = "red" if row["train_id"] is None else "bold" if row["target"] else None
         share = f"{100 * row['share']:.3f} %"
-        cells = (str(row["id"]), row["name"], train, kind, f"{row['pixels']:,}", share, str(row["images"]))
-        table.add_row(*map(_cell, cells), style=style)
+        inside = f"{100 * row['central_share']:.1f} %"
+        cells = (str(row["id"]), row["name"], train, kind, f"{row['pixels']:,}", share, inside)
+        table.add_row(*map(_cell, (*cells, row["images"])), style=style)
     out.print(table)
+    _print_region(out, facts)
     out.print(f"  target classes cover {100 * facts['target_share']:.2f} % of the pixels")
     none = facts["without_target"]
     named = f": {', '.join(none[:5])}{' ...' if len(none) > 5 else ''}" if none else ""
@@ -216,6 +152,30 @@ def print_check(report: CheckReport) -> None:
     print_failures(report.failures)
     if report.ok:
         out.print("nothing wrong found", style="green")
+
+
+def _print_region(out: Console, facts: Mapping[str, Any]) -> None:
+    """What of the images is measured, and who loses by it."""
+    out.print(
+        f"  central squares, which evaluate measures: {100 * facts['central_share']:.1f} % of the pixels",
+        soft_wrap=True,
+    )
+    advice = "To measure whole images: adaprep evaluate --whole-image"
+    if facts["lost"]:
+        named = ", ".join(f"{100 * share:.1f} % of {name}" for name, share in facts["lost"].items())
+        out.print(f"  warning: they hold only {named}. {advice}", style="yellow", soft_wrap=True)
+    elif facts["central_share"] < HALF:
+        out.print(
+            f"  warning: they hold less than half of the pixels. {advice}", style="yellow", soft_wrap=True
+        )
+    if facts["uncovered"]:
+        count, some = len(facts["uncovered"]), ", ".join(facts["uncovered"][:5])
+        out.print(
+            f"  warning: {count} images are too long for the crops of training to cover them "
+            f"({some}{' ...' if count > 5 else ''})",
+            style="yellow",
+            soft_wrap=True,
+        )
 
 
 def print_status(rows: Sequence[StoreStatus]) -> None:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from pipeline.geometry.crops import CENTRAL
 from pipeline.names import one_line
 from pipeline.report.console import console, print_failures
-from pipeline.samplers.uniform import Uniform
+from pipeline.workspace import results
 
 if TYPE_CHECKING:
     from pipeline.evaluation.comparison import Pair, Spread
@@ -27,7 +28,7 @@ def print_evaluation(report: EvaluationReport) -> None:
     out = console()
     out.print(
         f"{facts['dataset']}/{facts['split']}, {facts['images']} images; mIoU, trimap and recall at the "
-        f"{facts['measured_at']} ({_sides(facts)} pixels a side)",
+        f"{_where(facts)}",
         soft_wrap=True,
     )
     if rows:
@@ -51,8 +52,7 @@ def print_evaluations(every: Evaluations) -> None:
         facts = every.found[0]
         out.print(
             f"{every.dataset}/{every.split}, {facts['images']} images; mIoU, trimap and recall at the "
-            f"{facts['measured_at']} ({_sides(facts)} pixels a side); "
-            f"{every.new} measured now, the rest before",
+            f"{_where(facts)}; {every.new} measured now, the rest before",
             soft_wrap=True,
         )
         if not out.is_terminal:
@@ -68,9 +68,17 @@ def print_evaluations(every: Evaluations) -> None:
     print_failures(every.failures)
 
 
-def _sides(facts: Mapping[str, Any]) -> str:
-    """Of the crops that were measured."""
-    low, high = facts["crop_sides"]
+def _where(facts: Mapping[str, Any]) -> str:
+    """What of the images was measured, with the squares' size and, where these cover it, their number."""
+    side = _range(facts["crop_sides"])
+    if results.region_of(facts) == CENTRAL:
+        return f"{facts['measured_at']} ({side} pixels a side)"
+    count = _range(facts["squares"])
+    return f"{facts['measured_at']} (joined from {count} square{'s' * (count != '1')}, {side} pixels a side)"
+
+
+def _range(values: Sequence[int]) -> str:
+    low, high = values
     return f"{low}" if low == high else f"{low} to {high}"
 
 
@@ -94,7 +102,7 @@ def _groups(every: Evaluations) -> Table:
     )
     table = _table(*heads, left=(0, 1))
     for group, word in zip(found, comparison.words(found), strict=True):
-        base = None if group.kind.role == Uniform.role else comparison.baseline(group, found)
+        base = comparison.baseline(group, found)
         pair = comparison.Pair(group, base) if base else None
         table.add_row(
             one_line(group.architecture),

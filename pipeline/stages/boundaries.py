@@ -97,7 +97,8 @@ def _run_block(
     with stores.BlockWriter(store, start, len(frames)) as block:
         for row, frame in enumerate(frames):
             engine.check_stop()
-            before = sources.stamp(frame.label)
+            files = job.dataset.label_files(frame)
+            before = sources.stamp(*files)
             try:
                 found = _process(job, store, start + row, frame)
             except FileError as error:
@@ -106,7 +107,7 @@ def _run_block(
                 continue
             names = ("packed", "size", "b", "has_boundary", "pixels", "source")
             block.put(row, {name: np.asarray(getattr(found, name)) for name in names})
-            stamps[row] = sources.with_source(before, frame.label, found.source)
+            stamps[row] = sources.with_source(before, files, found.source)
     return failures, stamps
 
 
@@ -217,7 +218,7 @@ def plan(
         difference = _list_difference(store, found, known)
         if difference is None:
             stamps = sources.load(folder, max(len(found), store.count))
-            stale = sources.changed(store, [f.label for f in found.frames], stamps, engine.cores())
+            stale = sources.changed(store, dataset, found.frames, stamps, engine.cores())
     todo = make_plan(
         f"boundaries of {folder.title}",
         folder.boundaries,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,11 +14,17 @@ from numpy.typing import NDArray
 
 from pipeline.datasets.base import UNKNOWN, VOID, Dataset, Frame
 from pipeline.errors import FileError
+from pipeline.geometry.crops import CENTRAL, central_view, covering
 from pipeline.stages import engine
+from pipeline.stages.boundaries import BoundaryOptions
 from pipeline.stages.engine import BlockResult, Failure
 from pipeline.stages.frame import fit_instances, misfit, read_instances, read_label_map
 
 FRAMES_PER_TASK = 8
+
+LOST = 0.5
+"""A class loses much in the central squares if these hold a smaller share of it than this, times their share
+of all pixels."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,8 @@ class FrameCheck:
     label: bool
     size: tuple[int, int] | None = None  # of the label map, pixels (H, W)
     kind: str = ""  # modes and data type, such as "RGB image, L labels (uint8)"
-    counts: dict[int, int] = field(default_factory=dict)  # pixels a raw id
+    counts: dict[int, int] = field(default_factory=dict)  # pixels of each raw id
+    central: dict[int, int] = field(default_factory=dict)  # the same inside the central square
     problems: tuple[str, ...] = ()
 
 
@@ -54,11 +61,34 @@ class CheckReport:
 
     @property
     def counts(self) -> Counter[int]:
-        """Pixels a raw id, over all frames."""
-        total: Counter[int] = Counter()
-        for frame in self.frames:
-            total.update(frame.counts)
-        return total
+        """Pixels of each raw id, over all frames."""
+        return _sum(frame.counts for frame in self.frames)
+
+    @property
+    def central(self) -> Counter[int]:
+        """The same inside the central squares."""
+        return _sum(frame.central for frame in self.frames)
+
+    @property
+    def central_share(self) -> float:
+        """Share of all pixels that lie inside the central squares."""
+        return sum(self.central.values()) / max(sum(self.counts.values()), 1)
+
+    def kept(self) -> dict[str, float]:
+        """Share of the pixels of each class that occurs, by name, that lies inside the central squares."""
+        table = self.dataset.classes
+        counts, inside = (_by_train_id(c, table.lut) for c in (self.counts, self.central))
+        return {table.names[i]: inside[i] / counts[i] for i in sorted(counts)}
+
+    def lost(self) -> dict[str, float]:
+        """Those of `kept` that lose much more than the image does: below half the share of all pixels."""
+        return {name: share for name, share in self.kept().items() if share < LOST * self.central_share}
+
+    def uncovered(self) -> list[str]:
+        """Names of the frames that are so long that the crops for training do not cover them."""
+        crops = BoundaryOptions().crop_count(self.dataset, self.split)
+        sizes = ((frame.name, frame.size) for frame in self.frames if frame.size and min(frame.size) > 1)
+        return [name for name, size in sizes if crops > 1 and covering(*size) > crops]
 
     def without_target(self) -> list[str]:
         """Names of the frames that hold no pixel of any target class."""
@@ -70,7 +100,7 @@ class CheckReport:
 
     def rows(self) -> list[dict[str, Any]]:
         """One row an id that occurs, known to the class table or not: share of all pixels, frames."""
-        counts = self.counts
+        counts, central = self.counts, self.central
         total = max(sum(counts.values()), 1)
         table = {c.id: c for c in self.dataset.classes.classes}
         seen = Counter(i for f in self.frames for i in f.counts)
@@ -82,6 +112,8 @@ class CheckReport:
                 "target": table[i].target if i in table else False,
                 "pixels": counts[i],
                 "share": counts[i] / total,
+                "central_pixels": central[i],
+                "central_share": central[i] / counts[i],
                 "images": seen[i],
             }
             for i in sorted(counts)
@@ -105,6 +137,10 @@ class CheckReport:
             "classes": self.rows(),
             "classes_never_seen": unseen,
             "target_share": sum(counts[i] for i in self._target_ids()) / total if total else 0.0,
+            "region": CENTRAL,
+            "central_share": self.central_share,
+            "lost": self.lost(),
+            "uncovered": self.uncovered(),
             "without_target": self.without_target(),
             "problems": [{"name": f.name, "reason": f.reason} for f in self.failures],
             "notes": self.notes,
@@ -112,6 +148,22 @@ class CheckReport:
 
     def _seen(self, train_id: int, counts: Counter[int]) -> bool:
         return any(counts[c.id] for c in self.dataset.classes.classes if c.train_id == train_id)
+
+
+def _sum(every: Iterable[Mapping[int, int]]) -> Counter[int]:
+    total: Counter[int] = Counter()
+    for counts in every:
+        total.update(counts)
+    return total
+
+
+def _by_train_id(counts: Mapping[int, int], lut: NDArray[np.uint8]) -> Counter[int]:
+    """Pixels of each train id of those of each raw id; without void and unknown ids."""
+    total: Counter[int] = Counter()
+    for raw, pixels in counts.items():
+        if lut[raw] not in (VOID, UNKNOWN):
+            total[int(lut[raw])] += pixels
+    return total
 
 
 def histogram(labels: NDArray[Any], rows: int = 128) -> dict[int, int]:
@@ -131,7 +183,12 @@ def check_frame(dataset: Dataset, frame: Frame, decode: bool = False) -> FrameCh
         labels = read_label_map(dataset, frame).ids
     except FileError as error:
         return FrameCheck(frame.name, image, label, problems=(*problems, str(error)))
-    counts = histogram(labels)
+    counts, central = histogram(labels), {}
+    if min(labels.shape) < 2:
+        height, width = labels.shape
+        problems.append(f"{frame.label}: {width} x {height} pixels are too few for a crop, so none sees it")
+    else:
+        central = histogram(central_view(labels))
     if unknown := [i for i in counts if dataset.classes.lut[i] == UNKNOWN]:
         problems.append(
             f"{frame.label}: id {', '.join(map(str, unknown))} is not in the class table of {dataset.name}"
@@ -150,7 +207,7 @@ def check_frame(dataset: Dataset, frame: Frame, decode: bool = False) -> FrameCh
             problems.append(str(error))
     height, width = labels.shape
     kind = f"{mode_of(frame.image)} image, {mode_of(frame.label)} labels ({labels.dtype})"
-    return FrameCheck(frame.name, image, label, (height, width), kind, counts, tuple(problems))
+    return FrameCheck(frame.name, image, label, (height, width), kind, counts, central, tuple(problems))
 
 
 def mode_of(path: Path) -> str:

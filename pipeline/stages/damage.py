@@ -99,6 +99,7 @@ def command_of(
         return "adaprep sample, or train, as before"
     words = ["--sampler", name, "--resolution", str(known["resolution"])]
     words += [word for pair in options.items() for word in pair]
+    words += ["--filter", str(known["filter"])] if "filter" in known else []
     return shlex.join(["adaprep", "sample", *words, *split])
 
 

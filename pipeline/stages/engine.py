@@ -18,10 +18,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from pipeline.errors import AdaprepError, FileError
 from pipeline.names import printable
+from pipeline.progress import Listener as Listener
+from pipeline.progress import Silent as Silent
 
 LISTED = 5
 """At most so many lost blocks are named in a message."""
@@ -88,22 +90,6 @@ class Scheduler:
 def cores() -> int:
     """Cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-class Listener(Protocol):
-    """Hears how a run goes on: a progress line, a log, a test."""
-
-    def started(self, title: str, total: int) -> None: ...
-    def advanced(self, images: int, failures: int) -> None: ...
-    def finished(self) -> None: ...
-
-
-class Silent:
-    """A listener that says nothing."""
-
-    def started(self, title: str, total: int) -> None: ...
-    def advanced(self, images: int, failures: int) -> None: ...
-    def finished(self) -> None: ...
 
 
 @dataclass
@@ -276,7 +262,7 @@ def run(
         results.append(result)
         if on_block:
             on_block(result)
-        listener.advanced(result.count, len(result.failures))
+        listener.advanced(result.count, result.count, len(result.failures))
 
     name = uuid.uuid4().hex
     work = [Work(name, index, task, scheduler.distributed) for index, task in enumerate(tasks)]

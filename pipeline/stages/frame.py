@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets.base import Dataset, Frame
-from pipeline.datasets.files import read_bytes
 from pipeline.errors import FileError
 
 
@@ -30,15 +29,15 @@ class FrameBoundaries:
 
 @dataclass(frozen=True)
 class LabelMap:
-    """One label file, read once: ids and fingerprint are of the same bytes."""
+    """One label map, read once: ids and fingerprint are of the same bytes."""
 
     ids: NDArray[np.uint8] | NDArray[np.uint16]  # (H, W) raw ids
     source: NDArray[np.uint64]  # (2,) see `fingerprint`
 
 
 def read_label_map(dataset: Dataset, frame: Frame) -> LabelMap:
-    """Read the label file of a frame once. Raises FileError."""
-    data = read_bytes(frame.label)
+    """Read what a frame's label map is made of once. Raises FileError."""
+    data = dataset.label_bytes(frame)
     return LabelMap(dataset.decode_labels(data, frame), fingerprint(data))
 
 
@@ -61,14 +60,14 @@ def fit_instances(frame: Frame, size: tuple[int, ...], labels: tuple[int, ...]) 
 
 
 def fingerprint(data: bytes) -> NDArray[np.uint64]:
-    """(2,) number and 64-bit BLAKE2b of the bytes of a file."""
+    """(2,) number and 64-bit BLAKE2b of bytes."""
     value = hashlib.blake2b(data, digest_size=8).digest()
     return np.array([len(data), int.from_bytes(value, "little")], np.uint64)
 
 
-def source_of(path: Path) -> NDArray[np.uint64]:
-    """`fingerprint` of a file. Raises FileError when it cannot be read."""
-    return fingerprint(read_bytes(path))
+def source_of(dataset: Dataset, frame: Frame) -> NDArray[np.uint64]:
+    """`fingerprint` of what a label map is made of. Raises FileError when it cannot be read."""
+    return fingerprint(dataset.label_bytes(frame))
 
 
 def process_frame(dataset: Dataset, frame: Frame, grid: tuple[int, int], crops: int) -> FrameBoundaries:

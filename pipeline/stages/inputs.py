@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets.base import Dataset, Frame
+from pipeline.datasets.missing import MissingFolder
 from pipeline.errors import AdaprepError, FileError
 from pipeline.stages import engine
 from pipeline.stages.input_list import MAX_SIDE, escape, format_list, parse_list
@@ -156,6 +157,8 @@ def existing_splits(dataset: Dataset, wanted: Sequence[str]) -> list[str]:
         try:
             dataset.frames(split)
             found.append(split)
+        except MissingFolder:
+            raise
         except AdaprepError as error:
             errors.append(error)
     if not found:

@@ -48,14 +48,18 @@ class Sampled:
 
     resolution: int
     sampler: Sampler
+    filter: str = "nearest"  # or "area": the mean of each sample's own cell; labels are always nearest
 
     @property
     def name(self) -> str:
-        return f"{self.sampler.name}-{self.resolution}"
+        filtered = "" if self.filter == "nearest" else f"-{self.filter}"
+        return f"{self.sampler.name}-{self.resolution}{filtered}"
 
     def parameters(self) -> dict[str, Any]:
+        """What the store records; a store without a filter was sampled at nearest pixels."""
         sampler, *rest = self.sampler.parameters().items()
-        return dict([sampler, ("resolution", self.resolution), *rest])
+        filtered = {} if self.filter == "nearest" else {"filter": self.filter}
+        return {**dict([sampler, ("resolution", self.resolution), *rest]), **filtered}
 
     def arrays(self, crops: int) -> dict[str, stores.ArraySpec]:
         r = self.resolution
@@ -66,13 +70,16 @@ class Sampled:
         }
 
     def make(self, view: View) -> dict[str, NDArray[Any]]:
+        from pipeline.geometry.cells import sample_image
         from pipeline.geometry.sampling import sample
         from pipeline.geometry.tensors import resize
 
         phi = self.sampler.tensors(view)
         size = (self.resolution, self.resolution)
         fine = [resize(tensor.astype(np.float64), size) for tensor in phi]
-        images = [sample(crop, points) for crop, points in zip(view.images(), fine, strict=True)]
+        images = [
+            sample_image(crop, points, self.filter) for crop, points in zip(view.images(), fine, strict=True)
+        ]
         labels = [sample(crop, points) for crop, points in zip(view.labels(), fine, strict=True)]
         return {"image": np.stack(images), "label": view.train_ids(np.stack(labels)), "phi": phi}
 
@@ -139,6 +146,7 @@ def choose(
     wanted: Wanted,
     inputs: Sequence[int],
     aux_filter: str,
+    filter: str = "nearest",
 ) -> list[Output]:
     """The outputs that the command's options ask for.
 
@@ -160,4 +168,4 @@ def choose(
                 f"the network was trained for grid {theirs}, grid {ours} is asked for: give --grid {theirs}"
             )
     found: list[Output] = [AuxiliaryInput(r, aux_filter) for r in inputs]
-    return found + [Sampled(resolution, sampler) for resolution in resolutions for sampler in chosen]
+    return found + [Sampled(resolution, sampler, filter) for resolution in resolutions for sampler in chosen]

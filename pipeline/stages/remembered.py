@@ -33,7 +33,7 @@ def describe(dataset: Dataset, workspace: Path) -> str:
     said: dict[str, Any] = {
         "dataset": getattr(dataset, "source", dataset.name),
         "root": str(dataset.root),
-        "settings": dataset.settings(),
+        "settings": dataset.reopening(),
         "targets": [dataset.classes.names[t] for t in dataset.classes.targets],
     }
     said["beside"] = {"root": _seen_from(workspace, said["root"])}

@@ -8,6 +8,7 @@ Stamps lie beside the stores, in the workspace's `.spare`; without them everythi
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 import warnings
@@ -18,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import FileError
 from pipeline.stages.frame import source_of
 from pipeline.workspace import disk, stores
@@ -31,23 +33,37 @@ FINE, COARSE = 10**8, 21 * 10**8
 their times are whole seconds."""
 
 
-def stamp(path: Path) -> NDArray[np.uint64] | None:
-    """(3,) what the file system says of a file; None: too fresh for its next change to show, or not there."""
+def stamp(*paths: Path) -> NDArray[np.uint64] | None:
+    """(3,) what the file system says of a label map's files; None: a next change might not show in it.
+
+    Files may be absent where others are there. None: one is too fresh, or none is there.
+    """
+    every = [_stamp(path) for path in paths]
+    if len(every) == 1 or None in every or not any(every):
+        return np.array(every[0], np.uint64) if len(every) == 1 and every[0] else None
+    digest = hashlib.blake2b(repr(every).encode(), digest_size=24).digest()
+    return np.frombuffer(digest, np.uint64).copy()
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    """Times and inode of a file; empty where it is absent, None where they may not tell its next change."""
     try:
         about = os.stat(path)
+    except FileNotFoundError:
+        return ()
     except (OSError, ValueError):
         return None
     tick = FINE if about.st_ctime_ns % 10**9 else COARSE
     if time.time_ns() - about.st_ctime_ns < tick or min(about.st_mtime_ns, about.st_ctime_ns) < 0:
         return None
-    return np.array([about.st_mtime_ns, about.st_ctime_ns, about.st_ino], np.uint64)
+    return about.st_mtime_ns, about.st_ctime_ns, about.st_ino
 
 
 def with_source(
-    before: NDArray[np.uint64] | None, path: Path, source: NDArray[np.uint64]
+    before: NDArray[np.uint64] | None, paths: Sequence[Path], source: NDArray[np.uint64]
 ) -> NDArray[np.uint64]:
-    """(5,) the stamp of a file that was read since `before` and gave this fingerprint."""
-    after = stamp(path)
+    """(5,) the stamp of files that were read since `before` and gave this fingerprint."""
+    after = stamp(*paths)
     if before is None or after is None or (before != after).any():
         return np.zeros(COLUMNS, np.uint64)
     return np.concatenate([source, before])
@@ -75,31 +91,32 @@ def save(folder: stores.SplitFolder, stamps: Stamps) -> None:
 
 
 def changed(
-    store: stores.Store, labels: Sequence[Path], stamps: Stamps, threads: int = 4
+    store: stores.Store, dataset: Dataset, frames: Sequence[Frame], stamps: Stamps, threads: int = 4
 ) -> NDArray[np.bool_]:
-    """(n,) done images whose label file is not what was read; `stamps` are brought up to date.
+    """(n,) done images whose label files are not what was read; `stamps` are brought up to date.
 
     Files that cannot be read count as unchanged: what was made of them stays valid.
     """
-    count = min(len(labels), store.count)
+    count = min(len(frames), store.count)
     known, done = store["source"][:count], store.status()[:count] == stores.DONE
     result = np.zeros(count, bool)
     unsure = []
     for i in np.flatnonzero(done).tolist():
-        now = stamp(labels[i])
+        now = stamp(*dataset.label_files(frames[i]))
         if now is None or (np.concatenate([known[i], now]) != stamps[i]).any():
             unsure.append(i)
     with ThreadPoolExecutor(threads) as pool:
-        for i, row, source in pool.map(lambda i: (i, *_read(labels[i])), unsure):
+        for i, row, source in pool.map(lambda i: (i, *_read(dataset, frames[i])), unsure):
             stamps[i] = row
             result[i] = source is not None and bool((source != known[i]).any())
     return result
 
 
-def _read(path: Path) -> tuple[NDArray[np.uint64], NDArray[np.uint64] | None]:
-    before = stamp(path)
+def _read(dataset: Dataset, frame: Frame) -> tuple[NDArray[np.uint64], NDArray[np.uint64] | None]:
+    files = dataset.label_files(frame)
+    before = stamp(*files)
     try:
-        source = source_of(path)
+        source = source_of(dataset, frame)
     except (FileError, ValueError):
         return np.zeros(COLUMNS, np.uint64), None
-    return with_source(before, path, source), source
+    return with_source(before, files, source), source

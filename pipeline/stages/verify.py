@@ -234,7 +234,7 @@ def _boundaries(
         frame = found.frames[i]
         unchanged.checked += 1
         try:
-            if (source_of(frame.label) != sources[i]).any():
+            if (source_of(found.dataset, frame) != sources[i]).any():
                 unchanged.problems.append(f"{frame.label} has changed: run adaprep boundaries again")
                 _redo(files, store, i, unchanged)
                 continue

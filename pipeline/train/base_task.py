@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ class BaseTask:
         For the checkpoint: the data set, its classes, and how it was sampled.
     in_memory
         As for `StoreDataset`.
+    weights
+        Of classes in the loss, by train id; all alike when None.
 
     Raises
     ------
@@ -54,8 +56,10 @@ class BaseTask:
         validation: tuple[Path, Inputs] | None,
         about: Mapping[str, Any],
         in_memory: bool | None = None,
+        weights: Sequence[float] | None = None,
     ) -> None:
         self.chosen = chosen
+        self.weights = None if weights is None else torch.tensor(weights)
         self.network = chosen.architecture
         self.data = StoreDataset(_samples(train), in_memory)
         self.validation = (
@@ -64,7 +68,12 @@ class BaseTask:
         if self.validation:
             central_items(self.validation[0])
         self.arguments: dict[str, Any] = {"classes": classes, **chosen.arguments}
-        self.about = {**about, "resolution": chosen.resolution, "sampler": chosen.sampler}
+        self.about = {
+            **about,
+            "resolution": chosen.resolution,
+            "sampler": chosen.sampler,
+            "filter": chosen.filter,
+        }
 
     def build(self) -> nn.Module:
         """A new network; its random weights are those of PyTorch's generator."""
@@ -75,7 +84,9 @@ class BaseTask:
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """Of one batch, mean over its samples that are not void."""
-        return cross_entropy(network(batch["image"]), batch["label"])
+        labels = batch["label"]
+        by_class = None if self.weights is None else self.weights.to(labels.device)
+        return cross_entropy(network(batch["image"]), labels, by_class)
 
     def validate(self, network: nn.Module, device: torch.device, processes: Processes) -> Mapping[str, float]:
         """Figures over the validation split at full resolution."""

@@ -10,10 +10,11 @@ from typing import Any
 import torch
 
 from pipeline.errors import AdaprepError
+from pipeline.names import printable
 from pipeline.networks.factory import ARCHITECTURES, try_out
-from pipeline.stages import engine
+from pipeline.progress import Listener, Silent
 from pipeline.stages.engine import Summary
-from pipeline.train import environment, losses, prepare, progress
+from pipeline.train import class_weights, environment, losses, prepare
 from pipeline.train.data import Augmentation
 from pipeline.train.fit import Task, Where, fit
 from pipeline.train.memory import explained
@@ -34,8 +35,7 @@ MakeTask = Callable[[bool | None], Task]
 class Hooks:
     """How the command line hears of what happens; all silent by default, and in processes but the first."""
 
-    sampling: Callable[[], engine.Listener] = engine.Silent
-    fitting: Callable[[], progress.FitListener] = progress.SilentFit
+    listener: Callable[[], Listener] = Silent
     sampled: Callable[[Summary, Path], None] = lambda summary, path: None
     trained: Callable[[Result], None] = lambda result: None
     waiting: Callable[[str], None] = lambda message: None
@@ -87,6 +87,7 @@ def run(
         splits = prepare.open_splits(space, dataset, request.splits, root)
         heard = hooks if hooks and processes.first else Hooks()
         _try_out(request, splits)
+        _weigh(request, splits, heard)
         ok = True
         for network in request.wanted:
             ok &= _train(_part(network, space, splits, request), splits, request, where, heard)
@@ -101,6 +102,7 @@ def plan(
     choose_device(request.device, environment.read().local)
     splits = prepare.open_splits(space, dataset, request.splits, root)
     _try_out(request, splits)
+    _weigh(request, splits, Hooks())
     planned = []
     for network in request.wanted:
         part = (
@@ -149,6 +151,7 @@ def check(request: Request) -> None:
                 f"{'x'.join(map(str, small.grid))}: give a smaller --grid, or --aux-resolution "
                 f"{max(small.grid)} or more"
             )
+    class_weights.parse(request.base.class_weights)
     if request.checkpoint and (request.wanted != ("base",) or not request.base.kind.needs_network):
         raise AdaprepError(
             "--checkpoint names the auxiliary network to sample with: "
@@ -166,6 +169,18 @@ def _try_out(request: Request, splits: Splits) -> None:
             try_out(chosen.architecture, classes, chosen.resolution, **chosen.arguments, **weights)
 
 
+def _weigh(request: Request, splits: Splits, hooks: Hooks) -> None:
+    """Refuse class weights that cannot be before anything is sampled; name classes that have none."""
+    if "base" not in request.wanted:
+        return
+    found = class_weights.weights(request.base.class_weights, splits.train)
+    for name in class_weights.unseen(found, splits.dataset.classes) if found else ():
+        hooks.waiting(
+            f"class weights: no pixel of {printable(name)} is in the label maps of "
+            f"{splits.train.folder.title}, so it has no weight"
+        )
+
+
 def _part(network: str, space: stores.Workspace, splits: Splits, request: Request) -> Part:
     kind = AuxiliaryPart if network == "auxiliary" else BasePart
     return kind(space, splits, request)
@@ -176,7 +191,7 @@ def _train(part: Part, splits: Splits, request: Request, where: Where, hooks: Ho
     outputs = part.outputs()
     ok = True
     if where.processes.first:
-        made = prepare.sample(splits, outputs, hooks.sampling, hooks.waiting)
+        made = prepare.sample(splits, outputs, hooks.listener, hooks.waiting)
         for summary, path in made.summaries:
             hooks.sampled(summary, path)
         ok = made.ok
@@ -204,7 +219,7 @@ def _fit(make: MakeTask, schedule: Schedule, run: Run, state: State, where: Wher
             run.begin(_machine(task, where))
         where.processes.wait()
         try:
-            return fit(task, schedule, run, where, hooks.fitting())
+            return fit(task, schedule, run, where, hooks.listener())
         except AdaprepError:
             if state == "new":
                 run.abandon()

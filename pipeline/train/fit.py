@@ -24,12 +24,12 @@ from pipeline.names import printable
 from pipeline.networks import checkpoint
 from pipeline.networks.factory import ARCHITECTURES
 from pipeline.networks.fields import is_count
+from pipeline.progress import Listener, Silent
 from pipeline.train.batches import share_out, step_seed
 from pipeline.train.data import Augmentation, Batch, StoreDataset, loader
 from pipeline.train.history import History
 from pipeline.train.memory import explained
 from pipeline.train.processes import Processes
-from pipeline.train.progress import FitListener, SilentFit
 from pipeline.train.settings import Schedule
 from pipeline.train.validation import NotNumbersError
 from pipeline.workspace.runs import Result, Run
@@ -85,9 +85,7 @@ class Where:
     bfloat16: bool = False  # in the forward pass; losses, weights and their updates stay in float32
 
 
-def fit(
-    task: Task, schedule: Schedule, run: Run, where: Where, listener: FitListener | None = None
-) -> Result:
+def fit(task: Task, schedule: Schedule, run: Run, where: Where, listener: Listener | None = None) -> Result:
     """Fit a network from where its run's folder says, to the end.
 
     Parameters
@@ -114,14 +112,14 @@ def fit(
         The loss is no longer a number, memory is short, the batch does not suit the data or the processes,
         or `last.pt` belongs to something else. What was saved before is kept.
     """
-    return _Fit(task, schedule, run, where, listener or SilentFit()).run_all()
+    return _Fit(task, schedule, run, where, listener or Silent()).run_all()
 
 
 class _Fit:
-    def __init__(self, task: Task, schedule: Schedule, run: Run, where: Where, listener: FitListener) -> None:
+    def __init__(self, task: Task, schedule: Schedule, run: Run, where: Where, listener: Listener) -> None:
         self.task, self.schedule, self.run, self.where = task, schedule, run, where
         self.processes, self.device = where.processes, where.device
-        self.listener: FitListener = listener if self.processes.first else SilentFit()
+        self.listener: Listener = listener if self.processes.first else Silent()
         self.augmentation = Augmentation(**schedule.augmentation)
         self.batches = share_out(task.data, schedule, self.processes)
         self.steps = len(self.batches) * schedule.epochs
@@ -132,6 +130,7 @@ class _Fit:
         self.position = Position()
         self.pending: list[Tensor] = []
         self.unsaved = 0  # steps since the last checkpoint
+        self.validated = ""  # in words, the last validation
         self._resume()
         self.parallel = self._side_by_side()
         if self.device.type == "cuda":
@@ -152,7 +151,7 @@ class _Fit:
         if self.processes.first:
             history = History(self.run.path, self.task.figures, position.epoch, done)
         loading = loader(self.task.data, self.batches, self.where.workers)
-        self.listener.started(self.run.name, self.schedule.epochs, self.steps, done)
+        self.listener.started(self.run.name, self.steps, done)
         try:
             while position.epoch < self.schedule.epochs:
                 row = self._epoch(loading)
@@ -232,9 +231,13 @@ class _Fit:
         for loss in losses.tolist():  # one by one: the sum must not depend on where a run was interrupted
             position.loss += loss
         self.pending.clear()
-        self.listener.advanced(
-            position.epoch + 1, len(losses), len(losses) * images, position.loss / position.step
-        )
+        self.listener.advanced(len(losses), len(losses) * images, note=self._note())
+
+    def _note(self) -> str:
+        """Where the fit is, for the listener."""
+        position = self.position
+        loss = position.loss / position.step
+        return f"epoch {position.epoch + 1} of {self.schedule.epochs}, loss {loss:.4f}{self.validated}"
 
     def _stop(self, what: str, epoch: int, step: int) -> NoReturn:
         """End the run, `epoch` epochs and `step` steps of the next one after its beginning."""
@@ -268,7 +271,8 @@ class _Fit:
             self._stop(what, position.epoch - 1, len(self.batches) - 1)
         sign = 1 if figures and self.task.higher_is_better else -1
         figures = figures or {"training_loss": loss}
-        self.listener.validated(figures)
+        name, figure = next(iter(figures.items()))
+        self.validated = f", {name.replace('_', ' ')} {figure:.4f}"
         value = sign * next(iter(figures.values()))
         if position.best_epoch == 0 or value > position.best or math.isnan(position.best):
             position.best, position.best_epoch, position.figures = value, position.epoch, figures

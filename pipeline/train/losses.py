@@ -57,7 +57,7 @@ def hold_sides(phi: Tensor) -> Tensor:
     return held
 
 
-def cross_entropy(scores: Tensor, labels: Tensor) -> Tensor:
+def cross_entropy(scores: Tensor, labels: Tensor, by_class: Tensor | None = None) -> Tensor:
     """Softmax cross-entropy on the sampled label map, mean over the samples that are not void.
 
     Parameters
@@ -66,9 +66,15 @@ def cross_entropy(scores: Tensor, labels: Tensor) -> Tensor:
         (B, C, h, w).
     labels
         (B, h, w) train ids, 255 void. A batch of void alone has a loss of 0.
+    by_class
+        (C,) weights of samples by their class: the mean is the weighted one, so that only ratios matter.
     """
-    total = functional.cross_entropy(scores.float(), labels.long(), ignore_index=VOID, reduction="sum")
-    return total / (labels != VOID).sum().clamp(min=1)
+    target, known = labels.long(), labels != VOID
+    total = functional.cross_entropy(scores.float(), target, by_class, ignore_index=VOID, reduction="sum")
+    if by_class is None:
+        return total / known.sum().clamp(min=1)
+    weight = by_class[target.where(known, 0)].where(known, 0).sum()
+    return total / weight.where(weight > 0, 1)
 
 
 Loss = Callable[[Tensor, Mapping[str, Tensor], float], Tensor]

@@ -13,7 +13,7 @@ from pipeline import advice
 from pipeline.errors import AdaprepError
 from pipeline.networks import checkpoint
 from pipeline.stages.outputs import Output, Sampled
-from pipeline.train import prepare, settings
+from pipeline.train import class_weights, prepare, settings
 from pipeline.train.auxiliary_task import AuxiliaryTask
 from pipeline.train.base_task import BaseTask
 from pipeline.train.data import Augmentation
@@ -170,6 +170,11 @@ class BasePart(Part):
         found.expect(dataset=about["dataset"], class_names=about["class_names"], targets=about["targets"])
         return prepare.base_output(self.splits, self.request.base, self.auxiliary)
 
+    @cached_property
+    def weights(self) -> dict[str, float] | None:
+        """Of classes in the loss, by name. Raises AdaprepError where they cannot be those asked for."""
+        return class_weights.weights(self.request.base.class_weights, self.splits.train)
+
     def outputs(self) -> list[Output]:
         return [self.output]
 
@@ -180,18 +185,20 @@ class BasePart(Part):
         chosen = settings.plain(self.request.base)
         return {
             **{name: value for name, value in chosen.items() if name != "lam"},
+            "weight_by_class": self.weights,
             **self.output.sampler.settings(),
         }
 
     def task(self, in_memory: bool | None) -> Task:
-        output, held = self.output, self.splits.validation
+        output, held, names = self.output, self.splits.validation, self.splits.dataset.classes.names
         return BaseTask(
             self.request.base,
-            len(self.splits.dataset.classes.names),
+            len(names),
             self.splits.train.store(output),
             (held.store(output), held.found) if held else None,
             {**self.splits.about(), **output.sampler.remembered()},
             in_memory,
+            None if self.weights is None else class_weights.as_row(self.weights, names),
         )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from pipeline.datasets.base import Dataset
 from pipeline.errors import BusyError
+from pipeline.progress import Listener, Silent
 from pipeline.samplers import registry
 from pipeline.samplers.base import Wanted
 from pipeline.stages import engine, samples
@@ -133,7 +134,7 @@ def base_output(splits: Splits, chosen: settings.Base, checkpoint: Path | None =
     """What the base network is shown; `checkpoint` is that of the auxiliary network, if one samples."""
     mean = partial(samples.mean_proposal, splits.train.folder)
     wanted = Wanted(chosen.grid, chosen.lam, checkpoint, mean)
-    return Sampled(chosen.resolution, registry.make(chosen.sampler, wanted))
+    return Sampled(chosen.resolution, registry.make(chosen.sampler, wanted), chosen.filter)
 
 
 def check_proposals(splits: Splits, grid: tuple[int, int], lam: float) -> None:
@@ -150,7 +151,7 @@ def plan(splits: Splits, outputs: Sequence[Output]) -> list[Sampling]:
 def sample(
     splits: Splits,
     outputs: Sequence[Output],
-    listener: Callable[[], engine.Listener] = engine.Silent,
+    listener: Callable[[], Listener] = Silent,
     waiting: Callable[[str], None] = lambda message: None,
 ) -> Prepared:
     """Make what is missing, on the threads of this process. Files that fail are in the summaries.
@@ -168,7 +169,7 @@ def sample(
 def _sample(
     split: Split,
     outputs: Sequence[Output],
-    listener: Callable[[], engine.Listener],
+    listener: Callable[[], Listener],
     waiting: Callable[[str], None],
 ) -> Summary | None:
     told = False

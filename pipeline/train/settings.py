@@ -23,6 +23,7 @@ from pipeline.settings import (
     OVERWRITE,
     PRECISION,
     RESOLUTION,
+    SAMPLE_FILTER,
     Device,
     Filter,
     Grid,
@@ -30,6 +31,7 @@ from pipeline.settings import (
     plain,
     setting,
 )
+from pipeline.train import class_weights
 
 __all__ = ["Auxiliary", "Base", "Filter", "Precision", "Request", "Schedule", "plain"]
 
@@ -130,6 +132,13 @@ class Base:
     resolution: int = RESOLUTION()
     grid: Grid = GRID()  # of proposals
     lam: float = LAMBDA(help="Of proposals.")
+    filter: Filter = SAMPLE_FILTER()
+    class_weights: str = setting(
+        class_weights.NONE,
+        "Of classes in the base network's loss: none; inverse or median, by frequency in the training label "
+        "maps; or NAME=NUMBER with commas, 1 for all others.",
+        metavar="WEIGHTS",
+    )
     arguments: Mapping[str, Any] = field(default_factory=dict)  # of the network, beside the classes
     pretrained: str | None = setting(None, "File of the base network's backbone weights.", metavar="FILE")
 
@@ -138,7 +147,8 @@ class Base:
         network = "".join(c if c.isalnum() or c in "_." else "-" for c in self.architecture)
         chosen: Auxiliary | Base = auxiliary if self.kind.needs_network else self
         sampler = self.kind.run_name(self.resolution, chosen.grid, chosen.lam, auxiliary.resolution)
-        return f"base-{network}-{sampler}"
+        filtered = "" if self.filter == "nearest" else f"-{self.filter}"
+        return f"base-{network}-{sampler}{filtered}{class_weights.word(self.class_weights)}"
 
     @property
     def kind(self) -> type[Sampler]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import AdaprepError
+from pipeline.geometry.crops import CENTRAL, Region
 from pipeline.names import check_component, lambda_name
 from pipeline.workspace import disk
 
@@ -176,9 +177,10 @@ class RunFolder:
         """The weights of the best validation."""
         return self.path / "best.pt"
 
-    def evaluation_file(self, split: str) -> Path:
-        """Where the evaluation on a split is kept."""
-        return self.path / f"evaluation-{check_component('name of the split', split)}.json"
+    def evaluation_file(self, split: str, region: Region = CENTRAL) -> Path:
+        """Where the evaluation on a split is kept, by the region of the images that was measured."""
+        start = "evaluation" if region == CENTRAL else "whole-image"
+        return self.path / f"{start}-{check_component('name of the split', split)}.json"
 
     def is_over(self) -> bool:
         return self.result_file.exists()

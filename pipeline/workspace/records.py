@@ -14,6 +14,7 @@ from typing import Any
 
 from pipeline import doors
 from pipeline.errors import AdaprepError
+from pipeline.geometry.crops import CENTRAL, WHOLE
 from pipeline.names import printable
 from pipeline.samplers import registry
 from pipeline.workspace import disk
@@ -168,7 +169,15 @@ _AUXILIARY = record(
 )
 _BASE = record(
     {**_SCHEDULE, "architecture": text, "sampler": sampler, "resolution": side},
-    {"grid": maybe(GRID), "lambda": FIGURE, "auxiliary": maybe(text), "pretrained": maybe(text)},
+    {
+        "grid": maybe(GRID),
+        "lambda": FIGURE,
+        "auxiliary": maybe(text),
+        "pretrained": maybe(text),
+        "filter": one_of("area", "nearest"),
+        "class_weights": text,
+        "weight_by_class": maybe(by_name(number)),
+    },
 )
 _OF_SAMPLERS: dict[str, Check] = {"grid": GRID, "lambda": number, "auxiliary": text, "mean": text}
 
@@ -230,9 +239,9 @@ EVALUATION = record(
         "classes_never_seen": many(text),
         "notes": many(text),
     },
-    {"weights": text},
+    {"weights": text, "region": one_of(CENTRAL, WHOLE), "squares": many(whole, (2,))},
 )
-"""evaluation-SPLIT.json of a run."""
+"""evaluation-SPLIT.json and whole-image-SPLIT.json of a run."""
 
 BOUND = record(
     {

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import AdaprepError
+from pipeline.geometry.crops import CENTRAL, WHOLE, Region
 from pipeline.samplers import registry
 from pipeline.workspace import disk, records, stores
 from pipeline.workspace.folders import RunFolder
@@ -29,11 +30,22 @@ def finished_runs(space: stores.Workspace, dataset: str, network: str) -> list[R
     return [run for run in complete_runs(space, dataset) if settings_of(run).get("network") == network]
 
 
-def is_measured(run: RunFolder, split: str) -> bool:
+def is_measured(run: RunFolder, split: str, region: Region = CENTRAL) -> bool:
     """Whether a run, which is over, was evaluated on a split with the weights that it has now."""
-    path = run.evaluation_file(split)
-    weights = disk.read_json(run.result_file).get("weights")
+    path, weights = run.evaluation_file(split, region), disk.read_json(run.result_file).get("weights")
     return weights is not None and path.exists() and disk.read_json(path).get("weights") == weights
+
+
+def weights_of(run: RunFolder) -> str | None:
+    """Identity of the best weights of a run that is over; None where none is recorded.
+
+    Raises
+    ------
+    AdaprepError
+        The record is damaged.
+    """
+    result = result_of(run)
+    return result.get("weights") if result else None
 
 
 def settings_of(run: RunFolder) -> dict[str, Any]:
@@ -52,14 +64,24 @@ def result_of(run: RunFolder) -> dict[str, Any] | None:
     return records.read(run.result_file, records.RESULT) if run.is_over() else None
 
 
-def evaluation(run: RunFolder, split: str) -> dict[str, Any] | None:
+def region_of(measured: Mapping[str, Any]) -> Region:
+    """What of the images an evaluation measured; earlier versions measured central squares alone."""
+    region: Region = measured.get("region", CENTRAL)
+    return region
+
+
+def evaluation(run: RunFolder, split: str, region: Region = CENTRAL) -> dict[str, Any] | None:
     """The evaluation of a run, None where there is none. Raises AdaprepError when the file is damaged."""
-    path = run.evaluation_file(split)
+    path = run.evaluation_file(split, region)
     if not path.exists():
         return None
     found = records.read(path, records.EVALUATION)
     if found["run"] != run.name:
         raise AdaprepError(f"{path} is of another run, {found['run']}. Delete it: adaprep evaluate makes it.")
+    if region_of(found) != region:
+        raise AdaprepError(
+            f"{path} measures the {region_of(found)}, not the {region}. Delete it: adaprep evaluate makes it."
+        )
     return found
 
 
@@ -71,7 +93,12 @@ def digest(space: stores.Workspace, dataset: str, split: str) -> str:
     shown = [
         path
         for run in space.runs(dataset)
-        for path in (run.settings_file, run.history_file, run.result_file, run.evaluation_file(split))
+        for path in (
+            run.settings_file,
+            run.history_file,
+            run.result_file,
+            *(run.evaluation_file(split, region) for region in (CENTRAL, WHOLE)),
+        )
     ]
     shown.append(space.upper_bound_file(dataset, split))
     found = hashlib.sha256(f"{dataset}/{split}".encode("utf-8", "backslashreplace"))
@@ -87,7 +114,11 @@ def write(path: Path, facts: Mapping[str, Any]) -> None:
 
 
 def evaluations(
-    space: stores.Workspace, dataset: str, split: str, damaged: list[str] | None = None
+    space: stores.Workspace,
+    dataset: str,
+    split: str,
+    damaged: list[str] | None = None,
+    region: Region = CENTRAL,
 ) -> list[dict[str, Any]]:
     """The evaluations there are, sorted by architecture, resolution, sampler and seed.
 
@@ -104,7 +135,7 @@ def evaluations(
     found = []
     for run in space.runs(dataset):
         try:
-            kept = evaluation(run, split)
+            kept = evaluation(run, split, region)
         except AdaprepError as error:
             if damaged is None:
                 raise

@@ -26,9 +26,12 @@ from pipeline.workspace.folders import RunFolder
 
 State = Literal["new", "interrupted", "complete"]
 
+LATER: Mapping[str, Any] = {"filter": "nearest", "class_weights": "none", "weight_by_class": None}
+"""Settings that came later, and what runs that do not record them were trained with."""
+
 _FILES = ("settings.json", "history.csv", "result.json", "last.pt", "best.pt")
 _OURS = re.compile(
-    rf"({'|'.join(map(re.escape, _FILES))}|evaluation-[^/]+\.json)({disk.PARTIAL})?"
+    rf"({'|'.join(map(re.escape, _FILES))}|(evaluation|whole-image)-[^/]+\.json)({disk.PARTIAL})?"
     r"|\.lock|events\.out\.tfevents\.[^/]+"
 )
 """The files of a run."""
@@ -174,8 +177,9 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    theirs, ours = {**LATER, **stored}, {**LATER, **wanted}
     return [
-        f"{name}: {json.dumps(stored.get(name))} in the run, {json.dumps(wanted.get(name))} asked for"
-        for name in sorted({*stored, *wanted})
-        if stored.get(name) != wanted.get(name)
+        f"{name}: {json.dumps(theirs.get(name))} in the run, {json.dumps(ours.get(name))} asked for"
+        for name in sorted({*theirs, *ours})
+        if theirs.get(name) != ours.get(name)
     ]

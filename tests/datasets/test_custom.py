@@ -139,6 +139,7 @@ def test_frames_without_image_or_label_map_are_listed(tmp_path: Path) -> None:
 def test_two_images_of_one_name_are_both_named(tmp_path: Path) -> None:
     picture(tmp_path / "images/a.jpg", color=True)
     picture(tmp_path / "images/a.png", color=True)
+    (tmp_path / "labels").mkdir()
     with pytest.raises(AdaprepError) as error:
         Custom(describe(tmp_path, CLASSES + SPLITS)).frames("train")
     assert str(error.value).startswith(f"two files of the same name in {tmp_path}/images: a.jpg and a.png. ")
@@ -164,7 +165,9 @@ def test_label_maps_may_lie_below_the_images(tmp_path: Path) -> None:
     assert [(f.image.name, f.label.parent.name) for f in dataset.frames("train")] == [("1.png", "masks")]
 
 
-def test_an_empty_folder(tmp_path: Path) -> None:
+def test_empty_folders(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "labels").mkdir()
     with pytest.raises(AdaprepError) as error:
         Custom(describe(tmp_path, CLASSES + SPLITS)).frames("train")
     assert str(error.value) == (
@@ -241,7 +244,8 @@ def test_lists_that_cannot_be_read(tmp_path: Path) -> None:
         (
             "clases: []\n" + SPLITS,
             "line 1: clases: unknown key; did you mean 'classes'? Known here: classes, splits, name, "
-            "title, root, void, targets, training_splits, license",
+            "title, root, labels_are, background, void, targets, training_splits, unpaired, license, pool, "
+            "split_by",
         ),
         (CLASSES + SPLITS + SPLITS, "line 7: splits: this key was given before"),
         ("classes: []\n" + SPLITS, "line 1: classes: must name at least one class"),
@@ -298,11 +302,12 @@ def test_lists_that_cannot_be_read(tmp_path: Path) -> None:
         (
             CLASSES + "splits:\n  train:\n    image: a\n    labels: b\n",
             "line 7: splits.train.image: unknown key; did you mean 'images'? "
-            "Known here: images, labels, instances, image_suffix, label_suffix, instance_suffix, list",
+            "Known here: images, labels, instances, image_suffix, label_suffix, instance_suffix, stems, "
+            "unpaired, list",
         ),
         (
             CLASSES + "splits: {train: {list: a, images: b}}\n",
-            "line 5: splits.train.images: unknown key. Known here: list",
+            "line 5: splits.train.images: unknown key. Known here: list, unpaired",
         ),
         (
             CLASSES + SPLITS + "training_splits: [learn]\n",
@@ -345,7 +350,7 @@ splits:
     assert [line.split(". ")[0] for line in said] == [
         "line 1: name: the name of a data set 'a/b' cannot be used: it holds '/'",
         "line 2: tilte: unknown key; did you mean 'title'? Known here: classes, splits, name, title, root, "
-        "void, targets, training_splits, license",
+        "labels_are, background, void, targets, training_splits, unpaired, license, pool, split_by",
         "line 5: classes[1].color[1]: must be a whole number in 0..255, found 300",
         "line 5: classes[1].id: the id 0 was given before, in line 4",
         f"line 6: classes[2].id: {WHOLE}, found 'many'",
@@ -381,6 +386,7 @@ def test_a_name_made_of_the_file_name_can_name_a_folder(tmp_path: Path) -> None:
 
 
 def test_survives_pickling(tmp_path: Path) -> None:
+    picture(tmp_path / "images/a.png", 4)
     picture(tmp_path / "labels/a.png", 4)
     dataset = pickle.loads(pickle.dumps(Custom(describe(tmp_path, CLASSES + SPLITS))))
     (frame,) = dataset.frames("train")

@@ -62,6 +62,8 @@ def test_a_row_per_evaluation_holds_every_figure(space: stores.Workspace) -> Non
         ({"training_split": "more"}, "training split train / more"),
         ({"pretrained": "weights.pt"}, "pretrained weights ? / weights.pt"),
         ({"class_names": ["ground", "blob", "stick"]}, "other classes"),
+        ({"filter": "area"}, "filter nearest / area"),
+        ({"weight_by_class": {"blob": 2.0}}, 'class weights ? / {"blob": 2.0}'),
     ],
 )
 def test_runs_trained_unequally_have_no_difference(
@@ -73,6 +75,27 @@ def test_runs_trained_unequally_have_no_difference(
     assert pair.differing == [told]
     assert pair.difference("miou") is None
     assert pair.ratio("recall_1") is None
+
+
+def test_anti_aliased_uniform_samples_are_compared_with_plain_ones_and_are_a_baseline_of_their_own(
+    space: stores.Workspace,
+) -> None:
+    for sampler, figure in (("uniform", 0.4), ("auxiliary", 0.5)):
+        for tag, extra in (("", 0.0), ("-area", 0.1)):
+            run = add_run(space, sampler, 16, 0, figure + extra, 0.3, tag=tag)
+            change(run, filter="area" if tag else "nearest")
+    found = comparison.groups(results.evaluations(space, "blobs", "val"))
+    beside = {(g.sampler, g.filter): comparison.baseline(g, found) for g in found}
+    filters = {key: base.filter for key, base in beside.items() if base is not None}
+    assert filters == {
+        ("uniform", "area"): "nearest",
+        ("auxiliary", "nearest"): "nearest",
+        ("auxiliary", "area"): "area",
+    }
+    for group in found:
+        if base := comparison.baseline(group, found):
+            assert not Pair(group, base).differing
+            assert Pair(group, base).difference("miou").mean == pytest.approx(0.1)  # type: ignore[union-attr]
 
 
 def test_seeds_trained_unequally_are_no_baseline(space: stores.Workspace) -> None:

@@ -17,6 +17,7 @@ torch = pytest.importorskip("torch")
 from dataclasses import replace  # noqa: E402
 
 from pipeline.evaluation import comparison  # noqa: E402
+from pipeline.inference import systems  # noqa: E402
 from pipeline.networks import checkpoint  # noqa: E402
 from pipeline.train import command, settings  # noqa: E402
 from pipeline.workspace import stores  # noqa: E402
@@ -147,6 +148,34 @@ def test_a_lost_auxiliary_network_is_named(space: stores.Workspace) -> None:
     status, printed = evaluate(space)
     assert status == 1
     assert "was trained on samples of the auxiliary network" in " ".join(printed.split())
+
+
+def test_weights_are_taken_for_what_the_run_recorded_and_not_hashed_again(
+    space: stores.Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = next(r for r in space.runs("blobs") if r.name.startswith("auxiliary-"))
+    expected = {checkpoint.load(run.best).identity: run.best}
+    read: list[Path] = []
+    load = checkpoint.load
+    monkeypatch.setattr(checkpoint, "load", lambda path, *more: read.append(Path(path)) or load(path, *more))
+    assert systems.auxiliary_networks(space.runs("blobs")) == expected
+    assert read == []
+    run.result_file.unlink()  # as of a run that is not over
+    assert systems.auxiliary_networks(space.runs("blobs")) == expected
+    assert read == [run.best]
+
+
+def test_other_weights_than_the_auxiliary_run_recorded_are_refused(space: stores.Workspace) -> None:
+    run = next(r for r in space.runs("blobs") if r.name.startswith("auxiliary-"))
+    found = checkpoint.load(run.best, "auxiliary")
+    other = {name: tensor + 0.25 for name, tensor in found.state.items()}
+    checkpoint.save(run.best, "auxiliary", found.network, found.arguments, other, found.about)
+    status, printed = evaluate(space)
+    assert status == 1
+    assert "holds other weights than its run recorded" in " ".join(printed.split())
+    assert [one["settings"]["sampler"] for one in results.evaluations(space, "blobs", "val")] == [
+        *("uniform", "uniform", "proposal")
+    ]
 
 
 def test_options_of_a_checkpoint_need_one(space: stores.Workspace) -> None:

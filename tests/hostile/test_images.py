@@ -197,7 +197,7 @@ def test_folders_without_any_known_ending_are_described(tmp_path: Path) -> None:
     (tmp_path / "d.yaml").write_text(
         "classes: [{id: 3, name: car}]\ntargets: [car]\nsplits: {train: {images: i, labels: l}}\n"
     )
-    for name in ("i/a.tga", "i/b.tga", "l/a.npy"):
+    for name in ("i/a.tga", "i/b.tga", "l/a.mat"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     with pytest.raises(

@@ -269,7 +269,7 @@ def test_ids_and_fingerprint_are_of_the_same_bytes(tmp_path: Path, monkeypatch: 
     assert (read.ids == 1).all()
     np.testing.assert_array_equal(read.source, frame.fingerprint(old))
     found = frame.process_frame(dataset, dataset.frames("train")[0], (2, 2), 1)
-    np.testing.assert_array_equal(found.source, frame.source_of(path))
+    np.testing.assert_array_equal(found.source, frame.source_of(dataset, dataset.frames("train")[0]))
     assert boundaries.process_frame is frame.process_frame
 
 

@@ -13,7 +13,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from pipeline.geometry import interpolation, sampling, tensors
-from pipeline.inference import segmenter
+from pipeline.geometry.cells import boxes, cell_means
+from pipeline.inference import averages, segmenter
 from pipeline.inference.segmenter import AdaptiveSegmenter
 from pipeline.networks.auxiliary import AuxiliaryNetwork
 from pipeline.networks.factory import build
@@ -60,6 +61,35 @@ def test_samples_the_pixels_that_the_stores_hold(
         stored, fine = as_stored(image, one, 24)
         assert np.array_equal(points.detach().numpy(), fine)
         assert np.array_equal(pixels.numpy(), stored)
+
+
+@pytest.mark.parametrize("resolution", [5, 24, 100])
+def test_means_over_cells_are_those_that_the_stores_hold(
+    auxiliary: AuxiliaryNetwork, base: nn.Module, resolution: int
+) -> None:
+    images = pictures(2, 3, SIDE, SIDE)
+    phi = AdaptiveSegmenter(auxiliary, base, resolution, sample_filter="area").locate(images).detach()
+    by_sums = averages._from_sums(images, averages.boxes(phi, SIDE))
+    floating = averages.cell_means(images.double(), phi)
+    for image, points, exact, mean in zip(images, phi.numpy(), by_sums, floating, strict=True):
+        pixels = image.permute(1, 2, 0).numpy()
+        assert np.array_equal(averages.boxes(torch.from_numpy(points)[None], SIDE)[0], boxes(points, SIDE))
+        assert np.array_equal(exact.permute(1, 2, 0), cell_means(pixels, points))
+        assert (mean - exact).abs().max() <= 0.5
+    assert torch.equal(averages.cell_means(images, phi), by_sums)
+
+
+def test_the_base_network_is_shown_means_where_it_was_trained_so(
+    auxiliary: AuxiliaryNetwork, base: nn.Module
+) -> None:
+    images = pictures(1, 3, SIDE, SIDE)
+    whole = AdaptiveSegmenter(auxiliary, base, 24, sample_filter="area")
+    with torch.no_grad():
+        scores, phi = whole.sampled_scores(images)
+        assert torch.equal(scores, base(averages.cell_means(images, phi)))
+        assert not torch.equal(scores, AdaptiveSegmenter(auxiliary, base, 24).sampled_scores(images)[0])
+    with pytest.raises(ValueError, match="must be one of area, nearest"):
+        AdaptiveSegmenter(auxiliary, base, 24, sample_filter="mean")
 
 
 def test_scores_are_interpolated_between_the_samples(auxiliary: AuxiliaryNetwork, base: nn.Module) -> None:
@@ -173,12 +203,22 @@ def test_wrong_settings_are_refused(base: nn.Module) -> None:
 
 
 @settings(max_examples=60)
-@given(st.sampled_from([1, 2, 4, 8, 16, 32]), st.integers(0, 80), st.integers(0, 2**32 - 1))
+@given(st.integers(1, 40), st.integers(0, 80), st.integers(0, 2**32 - 1))
 def test_area_is_the_box_filter_of_pillow(size: int, more: int, seed: int) -> None:
+    images = pictures(2, 3, size + more, size + more, seed=seed)
+    small = segmenter.shrink(images, size)
+    for image, found in zip(images, small, strict=True):
+        picture = Image.fromarray(image.permute(1, 2, 0).numpy())
+        expected = np.asarray(picture.resize((size, size), Image.Resampling.BOX))
+        assert np.array_equal(found.permute(1, 2, 0).numpy(), expected)
+
+
+@settings(max_examples=60)
+@given(st.integers(1, 40), st.integers(0, 80), st.integers(0, 2**32 - 1))
+def test_area_by_whole_array_operations_is_the_box_filter_too(size: int, more: int, seed: int) -> None:
     images = pictures(1, 3, size + more, size + more, seed=seed)
-    picture = Image.fromarray(images[0].permute(1, 2, 0).numpy())
-    expected = np.asarray(picture.resize((size, size), Image.Resampling.BOX))
-    assert np.array_equal(segmenter.shrink(images, size)[0].permute(1, 2, 0).numpy(), expected)
+    whole = segmenter._box_means(segmenter._box_means(images, size, -1), size, -2)
+    assert torch.equal(whole, segmenter.shrink(images, size))
 
 
 def test_area_of_floats_is_the_mean_of_boxes() -> None:

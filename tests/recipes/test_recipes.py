@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -619,6 +620,49 @@ def test_the_auxiliary_network_may_learn_from_a_lambda_of_its_own(
     assert result.exit_code == 0, result.output
     stores_made = sorted(p.name for p in (tmp_path / "w" / "blobs" / "train" / "tensors").iterdir())
     assert stores_made == ["8x8-lambda0.5.zarr", "8x8-lambda1.zarr"]
+
+
+def test_a_sampler_may_have_settings_of_its_own(make_blobs: MakeBlobs, tmp_path: Path) -> None:
+    text = (
+        f"dataset: {make_blobs()}\n"
+        "base:\n"
+        "  resolutions: [8]\n"
+        "  epochs: 3\n"
+        "  samplers: [uniform, uniform: {filter: area}, mean: {seeds: [1], epochs: 4}]\n"
+    )
+    found = schema.load(write(tmp_path, text)).trainings
+    assert [(r.base.sampler, r.base.filter, r.seed, r.epochs) for r in found] == [
+        ("uniform", "nearest", 0, 3),
+        ("uniform", "area", 0, 3),
+        ("mean", "nearest", 1, 4),
+    ]
+    assert [r.run_name("base") for r in found][:2] == [
+        "base-unet-uniform-8-seed0",
+        "base-unet-uniform-8-area-seed0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("samplers", "said"),
+    [
+        ("[uniform: {fliter: area}]", "base.samplers[0].uniform.fliter: unknown key; did you mean 'filter'?"),
+        (
+            "[uniform: {filter: box}]",
+            "base.samplers[0].uniform.filter: must be one of area, nearest, found 'box'",
+        ),
+        ("[unifrom: {}]", "base.samplers[0].unifrom: must be one of uniform"),
+        (
+            "[uniform, uniform: {epochs: 9}]",
+            "two different networks would be the run base-unet-uniform-8-seed0",
+        ),
+    ],
+)
+def test_what_a_sampler_cannot_have_is_named(
+    make_blobs: MakeBlobs, tmp_path: Path, samplers: str, said: str
+) -> None:
+    text = f"dataset: {make_blobs()}\nbase:\n  resolutions: [8]\n  samplers: {samplers}\n"
+    with pytest.raises(AdaprepError, match=re.escape(said)):
+        schema.load(write(tmp_path, text))
 
 
 def test_preparing_needs_no_torch(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,10 +24,10 @@ class Recorder:
     def __init__(self) -> None:
         self.events: list[tuple[str, int]] = []
 
-    def started(self, title: str, total: int) -> None:
+    def started(self, title: str, total: int, done: int = 0) -> None:
         self.events.append((title, total))
 
-    def advanced(self, images: int, failures: int) -> None:
+    def advanced(self, units: int, images: int, failures: int = 0, note: str = "") -> None:
         self.events.append(("advanced", images))
 
     def finished(self) -> None:

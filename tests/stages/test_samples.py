@@ -15,11 +15,12 @@ from PIL import Image
 from cli import main
 from pipeline.datasets import registry
 from pipeline.errors import AdaprepError
+from pipeline.geometry.cells import cell_means
 from pipeline.geometry.crops import offsets
 from pipeline.geometry.sampling import sample
 from pipeline.geometry.tensors import resize, uniform
 from pipeline.samplers import registry as registry_of_samplers
-from pipeline.samplers.base import Wanted
+from pipeline.samplers.base import Sampler, Wanted
 from pipeline.samplers.mean import Mean
 from pipeline.samplers.proposal import Proposals
 from pipeline.samplers.uniform import Uniform
@@ -84,6 +85,23 @@ def test_samples_are_what_the_operator_gives(folder: stores.SplitFolder) -> None
     assert small.shape == (11, 5, 16, 16, 3)
     crop = np.asarray(Image.open(found.frames[0].image))[:, :40].astype(float)
     assert abs(small[0, 0].mean() - crop.mean()) < 1
+
+
+@pytest.mark.parametrize("sampler", [Uniform(), Proposals()])
+def test_a_filter_averages_images_and_leaves_labels(folder: stores.SplitFolder, sampler: Sampler) -> None:
+    wanted: list[outputs.Output] = [outputs.Sampled(12, sampler, how) for how in ("nearest", "area")]
+    run_samples(folder, wanted)
+    plain, filtered = (open_samples(folder, output) for output in wanted)
+    assert filtered.parameters["filter"] == "area"
+    assert "filter" not in plain.parameters  # as in stores from before there was one
+    for name in ("label", "phi"):
+        assert np.array_equal(plain[name][:], filtered[name][:])
+    picture = np.asarray(Image.open(listing.load(folder).frames[9].image))
+    for k, (top, left) in enumerate(offsets(40, 56, 5)):
+        points = resize(filtered["phi"][9, k].astype(float), (12, 12))
+        expected = cell_means(picture[top : top + 40, left : left + 40], points)
+        assert np.array_equal(filtered["image"][9, k], expected)
+    assert not np.array_equal(plain["image"][9], filtered["image"][9])
 
 
 def test_status_lists_the_samples(folder: stores.SplitFolder) -> None:

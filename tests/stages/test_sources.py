@@ -89,9 +89,9 @@ def test_unchanged_label_maps_are_not_read_again(
     read: list[Path] = []
     source_of = sources.source_of
 
-    def note(path: Path) -> NDArray[np.uint64]:
-        read.append(path)
-        return source_of(path)
+    def note(dataset: Dataset, frame: Frame) -> NDArray[np.uint64]:
+        read.append(frame.label)
+        return source_of(dataset, frame)
 
     monkeypatch.setattr(sources, "source_of", note)
     prepare(tmp_path / "w", yaml)
@@ -121,7 +121,7 @@ def test_what_was_just_written_is_not_trusted_by_its_stamp(tmp_path: Path) -> No
     path = tmp_path / "label.png"
     path.write_bytes(b"1")
     assert sources.stamp(path) is None
-    assert not sources.with_source(sources.stamp(path), path, np.ones(2, np.uint64)).any()
+    assert not sources.with_source(sources.stamp(path), [path], np.ones(2, np.uint64)).any()
 
 
 def test_a_label_map_rewritten_while_it_is_read_has_no_stamp(
@@ -132,11 +132,11 @@ def test_a_label_map_rewritten_while_it_is_read_has_no_stamp(
     path = tmp_path / "label.png"
     path.write_bytes(b"1")
     before = sources.stamp(path)
-    assert sources.with_source(before, path, np.ones(2, np.uint64)).all()
+    assert sources.with_source(before, [path], np.ones(2, np.uint64)).all()
     other = tmp_path / "other"
     other.write_bytes(b"2")
     os.replace(other, path)
-    assert not sources.with_source(before, path, np.ones(2, np.uint64)).any()
+    assert not sources.with_source(before, [path], np.ones(2, np.uint64)).any()
 
 
 def test_what_verify_advises_of_a_changed_label_map_works_even_where_stamps_lie(
@@ -146,7 +146,7 @@ def test_what_verify_advises_of_a_changed_label_map_works_even_where_stamps_lie(
     as_bitmaps(yaml)
     folder, _ = run_all(tmp_path / "w", yaml)
     rewrite(label(yaml, 8).with_suffix(".bmp"))
-    monkeypatch.setattr(sources, "changed", lambda store, labels, *_: np.zeros(len(labels), bool))
+    monkeypatch.setattr(sources, "changed", lambda store, _, frames, *__: np.zeros(len(frames), bool))
     assert prepare(tmp_path / "w", yaml)[2].todo == ()
     repaired = verify.run(folder, 1, repair=True)
     changed = next(f for f in repaired if f.what.startswith("label files are unchanged"))

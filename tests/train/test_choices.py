@@ -14,13 +14,16 @@ from click.testing import CliRunner
 
 from cli import main
 from pipeline.datasets import registry
+from pipeline.geometry.cells import cell_means
 from pipeline.geometry.crops import central_crop
-from pipeline.geometry.tensors import uniform
+from pipeline.geometry.interpolation import interpolate_labels
+from pipeline.geometry.tensors import resize, uniform
 from pipeline.workspace import stores
 
 torch = pytest.importorskip("torch")
 
 from pipeline.evaluation import examples  # noqa: E402
+from pipeline.inference import systems  # noqa: E402
 from pipeline.networks import checkpoint  # noqa: E402
 from pipeline.networks.auxiliary import AuxiliaryNetwork  # noqa: E402
 from pipeline.networks.factory import build  # noqa: E402
@@ -107,6 +110,39 @@ def test_a_base_network_is_validated_in_evaluation_mode(make_blobs: MakeBlobs, t
     assert np.array_equal(scores.confusion.counts, expected.confusion.counts)
     assert scores.loss == expected.loss
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_a_filter_reaches_samples_evaluation_and_predictions(space: stores.Workspace) -> None:
+    base = replace(TINY.base, sampler="mean", filter="area")
+    request = replace(TINY, networks=("base",), base=base, epochs=1)
+    command.run(space, None, request)
+    path = run_folder(space, request, "base")
+    assert path.name == "base-tests.train.test_fit-tiny-mean-8-4x4-area-seed0"
+    (store,) = space.folder("blobs", "val").samples.glob("mean-*-8-area.zarr")
+    found = systems.load_base(path / "best.pt")
+    system, _ = systems.open_system(found, None, CPU, factories=[TINY.base.architecture])
+    assert system.filter == "area"
+    network = found.build([TINY.base.architecture])
+    picture = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    fine = resize(system.tensor(picture).astype(np.float64), (8, 8))
+    with torch.no_grad():
+        shown = torch.from_numpy(cell_means(picture, fine).transpose(2, 0, 1)[None].copy())
+        scores = network(shown)[0].numpy()
+    expected = interpolate_labels(scores, fine, 40)
+    assert np.array_equal(system.labels(picture, system.tensor(picture)), expected)
+    assert stores.open_store(store).parameters["filter"] == "area"
+
+
+def test_a_run_from_before_there_was_a_filter_is_complete(space: stores.Workspace) -> None:
+    request = replace(TINY, networks=("base",), base=replace(TINY.base, sampler="uniform"), epochs=1)
+    command.run(space, None, request)
+    path = run_folder(space, request, "base") / "settings.json"
+    content = json.loads(path.read_text())
+    del content["settings"]["filter"]
+    path.write_text(json.dumps(content))
+    assert command.plan(space, None, request)[0].state == "complete"
+    other = replace(request, base=replace(request.base, filter="area"))
+    assert command.plan(space, None, other)[0].state == "new"
 
 
 def save_auxiliary(path: Path, seed: int) -> str:

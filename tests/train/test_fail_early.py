@@ -83,7 +83,10 @@ FILES: dict[str, tuple[Callable[[Path], tuple[str, ...]], str]] = {
     "no suffix": (lambda _: ("show", "0", "-o", "x"), "the name has no suffix"),
     "in a file": (lambda file: ("show", "0", "-o", f"{file}/x.png"), "is not a folder"),
     "report": (lambda file: ("report", "-o", str(file)), "that is a file"),
-    "a folder": (lambda file: ("upper-bound", "--split", "val", "--plot", f"{file.parent}/a.png"), "that is a folder"),
+    "a folder": (
+        lambda file: ("upper-bound", "--split", "val", "--plot", f"{file.parent}/a.png"),
+        "that is a folder",
+    ),
 }
 
 

@@ -25,8 +25,8 @@ torch = pytest.importorskip("torch")
 from pipeline.evaluation.upper_bound import load_truth  # noqa: E402
 from pipeline.networks import checkpoint  # noqa: E402
 from pipeline.networks.unet import UNet  # noqa: E402
+from pipeline.progress import Silent  # noqa: E402
 from pipeline.train import command, prepare, settings  # noqa: E402
-from pipeline.train.progress import SilentFit  # noqa: E402
 from pipeline.workspace import results  # noqa: E402
 
 MakeBlobs = Callable[..., Path]
@@ -166,13 +166,13 @@ class Stop(Exception):
     pass
 
 
-class Interrupting(SilentFit):
+class Interrupting(Silent):
     """Raises at its n-th look at the losses."""
 
     def __init__(self, looks: int) -> None:
         self.looks = looks
 
-    def advanced(self, epoch: int, steps: int, images: int, loss: float) -> None:
+    def advanced(self, units: int, images: int, failures: int = 0, note: str = "") -> None:
         self.looks -= 1
         if self.looks == 0:
             raise Stop
@@ -192,7 +192,7 @@ def test_a_run_that_goes_on_ends_with_the_same_bits(
     rows = [drop_times(row) for row in results.read_history(folder / "history.csv")]
     shutil.rmtree(folder)
     with pytest.raises(Stop):
-        command.run(space, None, request, command.Hooks(fitting=lambda: Interrupting(looks)))
+        command.run(space, None, request, command.Hooks(listener=lambda: Interrupting(looks)))
     left = checkpoint.load(folder / "last.pt") if (folder / "last.pt").exists() else None
     assert left is None or left.training["position"]["epoch"] < 3
     command.run(space, None, request)

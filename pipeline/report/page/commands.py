@@ -92,6 +92,10 @@ def _train(run: RunFacts, facts: Facts) -> str:
         )
         kind = registry.kind(about["sampler"])
         parts += [f"{flag} {value}" for flag, value in (kind.options(about) or {}).items()]
+        if about.get("filter", "nearest") != "nearest":
+            parts.append(f"--filter {about['filter']}")
+        if about.get("class_weights", "none") != "none":
+            parts.append(f"--class-weights {shlex.quote(about['class_weights'])}")
         if kind.needs_network:
             parts.append(_sampled_by(run, facts))
         if about.get("pretrained"):
