@@ -6,8 +6,11 @@ A file of somebody else's, such as a checkpoint, never decides which code runs.
 from __future__ import annotations
 
 import importlib
+import os
 import re
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pipeline.errors import AdaprepError
@@ -19,6 +22,20 @@ PATTERN = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 def is_door(name: object) -> bool:
     """Whether a name is written as ``package.module:factory``."""
     return isinstance(name, str) and PATTERN.fullmatch(name) is not None
+
+
+@contextmanager
+def working_folder() -> Iterator[None]:
+    """Put the working folder last on the path of imports: what is installed comes first."""
+    here = os.getcwd()
+    sys.path.append(here)
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        place = len(sys.path) - 1 - sys.path[::-1].index(here) if here in sys.path else None
+        if place is not None:
+            del sys.path[place]
 
 
 def opened(path: str, what: str, names: Iterable[str]) -> Callable[..., Any]:
@@ -42,12 +59,14 @@ def opened(path: str, what: str, names: Iterable[str]) -> Callable[..., Any]:
             f"no {what} is called {path!r}. Give one of {', '.join(names)}, or your own as {DOOR}."
         )
     try:
-        module = importlib.import_module(module_name)
+        with working_folder():
+            module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise AdaprepError(f"{path}: importing {module_name} failed: {error}.") from error
         raise AdaprepError(
-            f"{path}: there is no module {error.name}. Install it, or add its folder to PYTHONPATH."
+            f"{path}: there is no module {error.name}, neither installed nor in {os.getcwd()}. Install it, "
+            f"go to the folder that holds it, or add that folder to PYTHONPATH."
         ) from error
     except Exception as error:
         raise AdaprepError(

@@ -16,7 +16,12 @@ from hypothesis import settings
 from numpy.typing import NDArray
 from PIL import Image
 
-settings.register_profile("adaprep", deadline=None, print_blob=True)
+if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a core: more threads only wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+settings.register_profile(
+    "adaprep", deadline=None, print_blob=True, derandomize=os.environ.get("CI") == "true"
+)
 settings.load_profile("adaprep")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -57,6 +57,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "boundary-error": ("--limit", "1"),
     "verify": (),
     "status": (),
+    "convert": ("-o", "converted", "--limit", "1"),
     "report": ("--device", "cpu"),
 }
 """Every command that takes --dataset and needs no trained network, with options that make it quick."""

@@ -8,4 +8,4 @@ make_environment dev
 .venv/bin/ruff format --check .
 .venv/bin/mypy
 build_docs
-.venv/bin/python -m pytest "$@"
+.venv/bin/python -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal "$@"

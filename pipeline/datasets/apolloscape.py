@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.datasets.base import VOID, ClassTable, Dataset, Frame, LabelClass
+from pipeline.datasets.base import VOID, ClassTable, Dataset, Frame, LabelClass, Moment
 from pipeline.datasets.files import find_keys
 from pipeline.datasets.limits import short
 from pipeline.datasets.lists import line_error, names_file, read_lines
@@ -87,6 +87,7 @@ class ApolloScape(Dataset):
         "image_lists.tar.gz (road01_ins_train.lst, ...) in ROOT or in ROOT/ImageLists."
     )
     license = "educational use only"
+    near = 10_000  # milliseconds
     table = _class_table()
 
     def frames(self, split: str) -> list[Frame]:
@@ -94,6 +95,17 @@ class ApolloScape(Dataset):
         lists = self._lists()
         frames = self._listed(split, lists) if lists else self._lying_there(split)
         return sorted(frames, key=lambda frame: frame.name)
+
+    def moment(self, frame: Frame) -> Moment | None:
+        """By the folders ``ROAD/RECORD/CAMERA`` and a name such as ``170927_064448178_Camera_6``."""
+        path = PurePosixPath(frame.name)
+        match = re.match(r"(\d{6})_(\d{9})", path.name)
+        if match is None or len(path.parts) < 4:
+            return None
+        clock = match[2]  # hours, minutes, seconds, milliseconds
+        minutes = 60 * (24 * int(match[1]) + int(clock[:2])) + int(clock[2:4])
+        sequence, camera = "/".join(path.parts[:-2]), path.parts[-2]
+        return Moment(sequence, camera, 60_000 * minutes + int(clock[4:]))
 
     def read_instances(self, frame: Frame) -> NDArray[np.int32] | None:
         """(H, W) class id * 1000 + number; 0 outside objects and in groups. Raises FileError.

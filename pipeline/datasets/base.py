@@ -124,6 +124,15 @@ class Frame:
     instance: Path | None = None
 
 
+@dataclass(frozen=True, order=True)
+class Moment:
+    """When and where a frame was filmed, in a data set that is made of videos."""
+
+    sequence: str  # what was filmed in one go
+    camera: str  # where several film a sequence at once; else empty
+    number: int  # of the frame, in order of time
+
+
 class Dataset(ABC):
     """A data set on disk, split by split.
 
@@ -142,6 +151,8 @@ class Dataset(ABC):
     training_splits: tuple[str, ...] = ("train",)
     archives: str  # which archives go where, for the error when nothing is found
     license: str = ""
+    folder: str | None = None  # in the usual places, where that is not its name
+    near: int = 300  # numbers of two frames of a sequence that show much the same are no further apart
     environment: str | None = None  # a variable that other tools of this data set read its root from
     table: ClassTable
 
@@ -201,6 +212,10 @@ class Dataset(ABC):
 
     def read_instances(self, frame: Frame) -> NDArray[np.int32] | None:
         """(H, W) 0 = no object, else a number unique within the image; None: no instance annotation."""
+        return None
+
+    def moment(self, frame: Frame) -> Moment | None:
+        """When a frame was filmed; None where the data set does not say, or is no video."""
         return None
 
     def notes(self, split: str) -> list[str]:

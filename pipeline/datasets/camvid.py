@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from pipeline.datasets.base import VOID, ClassTable, Dataset, Frame, LabelClass
+from pipeline.datasets.base import VOID, ClassTable, Dataset, Frame, LabelClass, Moment
 from pipeline.datasets.pairs import pair_folders
+
+FILMED = re.compile(r"([A-Za-z0-9]+)_f?(\d{1,9})")
+"""Sequence and number in the name of a file."""
+
+HELD_OUT = "0006R0"
+"""The sequence to validate on where splits are made by sequence."""
 
 
 class CamVid(Dataset):
@@ -51,6 +58,38 @@ class CamVid(Dataset):
                 return frames
         raise self.nothing_found([f"{folder}/*" for pair in folders for folder in pair])
 
+    def moment(self, frame: Frame) -> Moment | None:
+        """By the file's name, such as ``0006R0_f00930``: thirty frames a second."""
+        match = FILMED.match(Path(frame.name).name)
+        return Moment(match[1], "", int(match[2])) if match else None
+
     def _folders(self, split: str) -> list[tuple[Path, Path]]:
         root = self.root
         return [(root / "images" / split, root / "labels" / split), (root / split, root / f"{split}annot")]
+
+
+class CamVidBySequence(CamVid):
+    """CamVid with a whole sequence to validate on: 0006R0, which is part of the training split as it comes.
+
+    The validation split that CamVid comes with is 6.7 seconds of a sequence that is otherwise trained on.
+    Here `train` is all other frames of the two splits, and `val` the 101 of 0006R0; `test` is as it comes.
+    """
+
+    name = "camvid-by-sequence"
+    title = "CamVid, splits by sequence"
+    folder = CamVid.name
+
+    def frames(self, split: str) -> list[Frame]:
+        self.check_split(split)
+        if split == "test":
+            return super().frames(split)
+        every = [frame for part in ("train", "val") for frame in super(CamVidBySequence, self).frames(part)]
+        found = [frame for frame in every if self._is_held_out(frame) == (split == "val")]
+        if not found:
+            which = f"the sequence {HELD_OUT}" if split == "val" else f"other sequences than {HELD_OUT}"
+            raise self.nothing_found([f"images of {which} in {self.root}"])
+        return sorted(found, key=lambda frame: frame.name)
+
+    def _is_held_out(self, frame: Frame) -> bool:
+        moment = self.moment(frame)
+        return moment is not None and moment.sequence == HELD_OUT

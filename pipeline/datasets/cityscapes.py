@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.datasets.base import VOID, ClassTable, Dataset, Frame, LabelClass
+from pipeline.datasets.base import VOID, ClassTable, Dataset, Frame, LabelClass, Moment
 from pipeline.datasets.files import find_keys
 
 IMAGE, LABEL, INSTANCE = "_leftImg8bit.png", "_gtFine_labelIds.png", "_gtFine_instanceIds.png"
@@ -78,6 +81,11 @@ class Cityscapes(Dataset):
             Frame(key, images / (key + IMAGE), labels / (key + LABEL), labels / (key + INSTANCE))
             for key in sorted(keys)
         ]
+
+    def moment(self, frame: Frame) -> Moment | None:
+        """By the file's name, ``CITY_SEQUENCE_FRAME``; what was filmed in one city counts as one sequence."""
+        match = re.fullmatch(r"(.+)_(\d{1,6})_(\d{1,6})", Path(frame.name).name)
+        return Moment(match[1], "", 10**6 * int(match[2]) + int(match[3])) if match else None
 
     def read_instances(self, frame: Frame) -> NDArray[np.int32] | None:
         """(H, W) class id * 1000 + number; 0 outside objects and in groups. Raises FileError.

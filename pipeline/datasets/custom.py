@@ -6,13 +6,13 @@ import colorsys
 import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.datasets.base import Dataset, Frame
+from pipeline.datasets.base import Dataset, Frame, Moment
 from pipeline.datasets.limits import short
 from pipeline.datasets.lists import line_error, names_file, read_lines
 from pipeline.datasets.missing import MissingFolder, no_place, with_hint
@@ -124,6 +124,14 @@ class Custom(Dataset):
         frames = self._paired(source.pool, self._listed(source.pool, POOL), POOL)
         parts = source.division.split_of([frame.name for frame in frames])
         return [frame for frame in frames if parts.get(frame.name) in source.taken]
+
+    def moment(self, frame: Frame) -> Moment | None:
+        """By `together` of splits that are made here, and the last number in the frame's name."""
+        numbers = re.findall(r"\d+", PurePosixPath(frame.name).name)
+        divisions = [source.division for source in self.sources.values() if isinstance(source, Part)]
+        if not numbers or not divisions or not divisions[0].together:
+            return None
+        return Moment(divisions[0].group(frame.name), "", int(numbers[-1][-15:]))
 
     def notes(self, split: str) -> list[str]:
         source = self.sources[split]

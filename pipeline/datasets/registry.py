@@ -24,6 +24,7 @@ MODULES = {
     "synthia-seqs": "pipeline.datasets.synthia:SynthiaSeqs",
     "supervisely": "pipeline.datasets.supervisely:Supervisely",
     "camvid": "pipeline.datasets.camvid:CamVid",
+    "camvid-by-sequence": "pipeline.datasets.camvid:CamVidBySequence",
     "demo": "pipeline.datasets.demo:Demo",
 }
 DATA = "ADAPREP_DATA"
@@ -115,12 +116,12 @@ def _class(name: str) -> type[Dataset]:
 
 def _places(name: str, kind: type[Dataset]) -> list[tuple[str, Path]]:
     """How each place is called, and which folder it is."""
-    candidates = []
+    candidates, folder = [], kind.folder or name
     if kind.environment and (own := os.environ.get(kind.environment)):
         candidates.append((f"${kind.environment}", Path(own)))
     if data := os.environ.get(DATA):
-        candidates.append((f"${DATA}/{name}", Path(data) / name))
-    candidates.append((f"./data/{name}", Path("data") / name))
+        candidates.append((f"${DATA}/{folder}", Path(data) / folder))
+    candidates.append((f"./data/{folder}", Path("data") / folder))
     return [(called, expanded(path)) for called, path in candidates]
 
 
@@ -141,7 +142,8 @@ def _root(name: str, kind: type[Dataset]) -> Path:
     listed = "\n".join(f"  {place} ({called})" for called, place in candidates)
     raise AdaprepError(
         f"{name}: not found. Looked for the folders\n{listed}\n{kind.archives}\n"
-        f"If the data lie elsewhere, say so with --root FOLDER, or set {DATA} to the folder above {name}."
+        f"If the data lie elsewhere, say so with --root FOLDER, or set {DATA} to the folder above "
+        f"{kind.folder or name}."
     )
 
 

@@ -36,7 +36,7 @@ class Division:
         """
         groups: dict[str, list[str]] = {}
         for name in names:
-            groups.setdefault(self._group(name), []).append(name)
+            groups.setdefault(self.group(name), []).append(name)
         if len(groups) < len(self.shares):
             what = "frames" if len(groups) == len(names) else f"groups of frames (together: {self.together})"
             raise AdaprepError(
@@ -66,7 +66,8 @@ class Division:
                 _give_one(places, split, len(limits))
         return places
 
-    def _group(self, name: str) -> str:
+    def group(self, name: str) -> str:
+        """What of a name may not be torn apart."""
         if not self.together:
             return name
         if self.together == FOLDER:

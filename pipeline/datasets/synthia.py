@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.datasets.base import VOID, ClassTable, Dataset, Frame, LabelClass
+from pipeline.datasets.base import VOID, ClassTable, Dataset, Frame, LabelClass, Moment
 from pipeline.datasets.files import find_keys, read_bytes
 from pipeline.datasets.limits import short
 from pipeline.datasets.lists import line_error, names_file, read_lines
@@ -231,6 +231,7 @@ class SynthiaSeqs(_WithInstances, Synthia):
 
     name = "synthia-seqs"
     title = "SYNTHIA-SEQS"
+    near = 50  # five a second
     archives = (
         "Unpack the SYNTHIA-SEQS of synthia-dataset.net in ROOT, so that "
         "ROOT/SYNTHIA-SEQS-05-SPRING/RGB/Stereo_Left/Omni_F and .../GT/LABELS/Stereo_Left/Omni_F exist; ROOT "
@@ -266,6 +267,12 @@ class SynthiaSeqs(_WithInstances, Synthia):
     def _places(self) -> list[str]:
         camera = "Stereo_*/Omni_*/*.png"
         return [f"{self.root}/{below}/{camera}" for below in ("RGB", "GT/LABELS", "*/RGB", "*/GT/LABELS")]
+
+    def moment(self, frame: Frame) -> Moment | None:
+        sequence, _, rest = frame.image.as_posix().rpartition("/RGB/")
+        camera, _, number = rest.rpartition("/")
+        stem = number.removesuffix(".png")
+        return Moment(Path(sequence).name, camera, int(stem)) if stem.isdecimal() else None
 
     def _held_out(self, frames: list[Frame]) -> set[str]:
         moments: dict[str, dict[str, list[str]]] = {}  # sequence -> number of the frame -> names

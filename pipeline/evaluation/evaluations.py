@@ -23,6 +23,7 @@ from pipeline.inference.systems import (
     with_proposals,
 )
 from pipeline.networks.checkpoint import Checkpoint
+from pipeline.networks.libraries import alike
 from pipeline.stages import engine, remembered
 from pipeline.stages import inputs as listing
 from pipeline.stages.engine import Failure
@@ -172,7 +173,7 @@ def _systems(
     systems = {}
     for candidate in todo:
         own = (candidate.base.network, candidate.base.about["sampler"])
-        named = [name for name in factories if name in own]
+        named = [name for name in factories if any(alike(name, one) for one in own)]
         try:
             systems[candidate.run.name] = _system(candidate, dataset, auxiliaries, device, named)
         except AdaprepError as error:

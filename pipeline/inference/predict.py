@@ -68,7 +68,8 @@ def class_table(base: Checkpoint, dataset: str | None, space: stores.Workspace) 
     Parameters
     ----------
     dataset
-        As `--dataset` takes it. When None: the data set it was trained on, as the workspace or adaprep knows it.
+        As `--dataset` takes it. When None: the data set it was trained on, as the workspace or adaprep
+        knows it.
 
     Raises
     ------

@@ -244,7 +244,7 @@ def _box_means(values: Tensor, size: int, axis: int) -> Tensor:
 
 def _members(length: int, size: int, device: torch.device) -> Tensor:
     """(length, size) which of the boxes a pixel belongs to: Pillow's operations, in its order."""
-    scale = length / size
+    scale = torch.full((), length, dtype=torch.float64, device=device) / size  # in an export, too, in double
     pixel = torch.arange(length, dtype=torch.float64, device=device)[:, None]
     centre = (torch.arange(size, dtype=torch.float64, device=device) + 0.5) * scale
     place = (pixel - centre + 0.5) * (1 / scale)

@@ -6,10 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.geometry.tensors import uniform
+from pipeline.networks import efficientnet
 from pipeline.networks.blocks import IMAGENET_MEAN, IMAGENET_STD, Normalise, Up, convolution, halve
 
 FEATURES = 256
 FIRST_FEATURES = 128
+
+PLAIN = "plain"
+ENCODERS = (PLAIN, efficientnet.NAME)
 
 
 def project(phi: Tensor) -> Tensor:
@@ -52,12 +56,19 @@ class AuxiliaryNetwork(nn.Module):
     first
         Channels of the first layer, at the image's resolution.
     mean, std
-        Normalisation of images of 0 to 1, kept with the weights.
+        Normalisation of images of 0 to 1, kept with the weights; the encoder's own by default.
+    encoder
+        What leads from the image to the grid: "plain", the paper's, or "efficientnet-lite0".
+    pretrained
+        Weights that another encoder than the plain one starts from, as for
+        `pipeline.networks.efficientnet.EfficientNetLite0`.
 
     Raises
     ------
     ValueError
-        The grid is out of range.
+        The grid is out of range, or there is no such encoder.
+    AdaprepError
+        The encoder's package is not installed.
 
     Notes
     -----
@@ -75,26 +86,35 @@ class AuxiliaryNetwork(nn.Module):
         grid: Sequence[int] = (8, 8),
         features: int = FEATURES,
         first: int = FIRST_FEATURES,
-        mean: Sequence[float] = IMAGENET_MEAN,
-        std: Sequence[float] = IMAGENET_STD,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        encoder: str = PLAIN,
+        pretrained: str | None = None,
     ) -> None:
         super().__init__()
+        if encoder not in ENCODERS:
+            raise ValueError(f"encoder is {encoder!r}, must be one of {', '.join(ENCODERS)}")
         h, w = grid
         if min(h, w) < 2 or max(h, w) > resolution:
             raise ValueError(
                 f"grid {h} x {w} must have 2 points a side at least and {resolution} at most, the resolution"
             )
         self.resolution, self.grid = resolution, (h, w)
-        self.normalise = Normalise(mean, std)
-        self.mean_grid = nn.Parameter(torch.tensor(uniform(h, w), dtype=torch.float32))
-        pools = _pools(resolution, (h, w))
-        widths = [first] + [features] * len(pools)
-        self.first = convolution(3, first)
-        self.encoder = nn.ModuleList(
-            nn.Sequential(pool, convolution(inputs, features))
-            for pool, inputs in zip(pools, widths, strict=False)
+        self.first: nn.Sequential | None = None
+        own = (IMAGENET_MEAN, IMAGENET_STD) if encoder == PLAIN else (efficientnet.MEAN, efficientnet.STD)
+        self.normalise = Normalise(
+            *(mine if said is None else said for said, mine in zip((mean, std), own, strict=True))
         )
-        self.to_half = nn.Sequential(halve(), convolution(widths[-1], features))
+        self.mean_grid = nn.Parameter(torch.tensor(uniform(h, w), dtype=torch.float32))
+        if encoder == PLAIN:
+            inputs = self._plain(first, features)
+            half: nn.Module = halve()
+        else:
+            sides = (-(-h // 2), -(-w // 2))
+            levels = efficientnet.levels_for(resolution, max(sides))
+            self.encoder = nn.ModuleList([efficientnet.Coarsest(levels, pretrained)])
+            inputs, half = efficientnet.CHANNELS[levels - 1], nn.AdaptiveMaxPool2d(sides)
+        self.to_half = nn.Sequential(half, convolution(inputs, features))
         self.boundary = _Hourglass(features)
         self.selection = _Hourglass(features)
         self.head = _zeroed(nn.ConvTranspose2d(features, 2, 2, stride=2))
@@ -122,12 +142,23 @@ class AuxiliaryNetwork(nn.Module):
                 f"images have shape {tuple(images.shape)}, this auxiliary network was made for "
                 f"{self.resolution} x {self.resolution}: downsample them to that"
             )
-        features = self.first(self.normalise(images))
+        features = self.first(self.normalise(images)) if self.first else self.normalise(images)
         for block in self.encoder:
             features = block(features)
         offsets = self._offsets(self.selection(self.boundary(self.to_half(features))))
         phi: Tensor = self.mean_grid + offsets[..., : self.grid[0], : self.grid[1]]
         return phi
+
+    def _plain(self, first: int, features: int) -> int:
+        """Make the paper's own encoder; the channels that it ends with."""
+        pools = _pools(self.resolution, self.grid)
+        widths = [first] + [features] * len(pools)
+        self.first = convolution(3, first)
+        self.encoder = nn.ModuleList(
+            nn.Sequential(pool, convolution(inputs, features))
+            for pool, inputs in zip(pools, widths, strict=False)
+        )
+        return widths[-1]
 
     def predict(self, images: Tensor) -> Tensor:
         """Predict sampling tensors that satisfy constraints (3): `forward`, then `project`."""

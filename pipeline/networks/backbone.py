@@ -54,7 +54,7 @@ def _check_weights(name: str, path: Path) -> None:
     """Refuse a file that would leave layers at random: timm loads what fits, and is silent on the rest."""
     import timm
 
-    weights = _read(path)
+    weights = read_weights(path)
     with torch.device("meta"):
         model = timm.create_model(name)
     description = timm.get_pretrained_cfg(name)
@@ -75,7 +75,8 @@ def _check_weights(name: str, path: Path) -> None:
             )
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file in PyTorch's format or safetensors. Raises AdaprepError."""
     from timm.models import load_state_dict
 
     if not path.is_file():

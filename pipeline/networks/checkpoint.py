@@ -34,6 +34,10 @@ MAX_MESSAGE = 1500
 """Characters of what PyTorch says of weights that do not fit; it names them all."""
 
 
+MAX_PROBE = 1024
+"""No larger image is made to try a network with, whatever a file says of its resolution."""
+
+
 class FactoryError(AdaprepError):
     """A checkpoint needs a network that is not ours, and the function that makes it was not given."""
 
@@ -94,16 +98,16 @@ class Checkpoint:
         AdaprepError
             The network cannot be made, or has other weights than the file.
         """
-        from pipeline.networks.factory import ARCHITECTURES, build
+        from pipeline.networks.factory import build, is_registered
 
         factory = self.factory(factories)
         with self._explained():
             fields.check_finite(self.state)
-        if self.kind == "auxiliary" or self.network in ARCHITECTURES:
+        if self.kind == "auxiliary" or is_registered(self.network):
             with torch.device("meta"):
                 self._filled(self._ours())  # whether all fits is known before any memory is taken
             return self._filled(self._ours()).eval()
-        return self._filled(build(factory, **self.arguments)).eval()
+        return self._filled(build(factory, probe=self._side, **self.arguments)).eval()
 
     def factory(self, factories: Sequence[str] = ()) -> str:
         """Which of the factories given by hand makes this network, or the name of our own.
@@ -113,11 +117,11 @@ class Checkpoint:
         FactoryError
             None of them does.
         """
-        from pipeline.networks.factory import ARCHITECTURES
+        from pipeline.networks.factory import is_registered
 
         if self.kind == "auxiliary":
             return "auxiliary"
-        if self.network in ARCHITECTURES or self.network in factories:
+        if is_registered(self.network) or self.network in factories:
             return self.network
         if len(factories) == 1:
             return factories[0]
@@ -168,7 +172,14 @@ class Checkpoint:
             if self.kind == "auxiliary":
                 fields.check_grid(self.arguments, self.state)
                 return AuxiliaryNetwork(**self.arguments)
-            return build(self.network, **self.arguments)
+            return build(self.network, probe=self._side, **self.arguments)
+
+    @property
+    def _side(self) -> int:
+        """Of the images that the network was trained on."""
+        from pipeline.networks.factory import PROBE
+
+        return min(int(self.about.get("resolution", PROBE)), MAX_PROBE)
 
     def _filled(self, network: nn.Module) -> nn.Module:
         try:

@@ -9,12 +9,13 @@ from torch import Tensor, nn
 
 from pipeline import doors
 from pipeline.errors import AdaprepError
-from pipeline.networks.blocks import IMAGENET_MEAN, IMAGENET_STD, Normalise
+from pipeline.networks import libraries
+from pipeline.networks.adapter import BaseNetwork, settle
 
 Factory = Callable[..., nn.Module]
 
-PROBE = (1, 3, 64, 64)
-"""Shape on which a network from outside is tried."""
+PROBE = 64
+"""Resolution at which a network from outside is tried, unless another is known."""
 
 TRANSIENT = ("pretrained",)
 """Arguments that only matter where weights start: what is rebuilt to receive weights goes without them."""
@@ -34,6 +35,7 @@ class Architecture:
 
     factory: str
     summary: str
+    pretrained: str | None = None  # weights that it starts from unless others are asked for
 
 
 ARCHITECTURES = {
@@ -44,44 +46,39 @@ ARCHITECTURES = {
     "deeplabv3plus": Architecture(
         "pipeline.networks.deeplabv3plus:DeepLabV3Plus", "DeepLabv3+, Xception-65 at output stride 8"
     ),
+    "efficientnet-lite0": Architecture(
+        "pipeline.networks.efficientnet:base_network",
+        "EfficientNet-Lite0 with ImageNet weights and a light decoder",
+        pretrained=libraries.IMAGENET,
+    ),
 }
 
 
-class BaseNetwork(nn.Module):
-    """A base network behind the normalisation of its images.
-
-    Parameters
-    ----------
-    network
-        Maps normalised images (B, 3, h, w) to scores (B, classes, h, w). Its attributes `mean` and `std`,
-        where it has them, are the normalisation it expects; ImageNet's otherwise.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        mean, std = (
-            getattr(network, name, default)
-            for name, default in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD))
-        )
-        self.normalise = Normalise(mean, std)
-        self.network = network
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, h, w) of uint8, or of floats on the same scale of 0 to 255, to scores (B, classes, h, w)."""
-        scores: Tensor = self.network(self.normalise(images))
-        return scores
+def is_registered(name: str) -> bool:
+    """Whether a checkpoint may name this network: one of adaprep's, or of a library that it knows."""
+    return name in ARCHITECTURES or libraries.may_stand_in_files(name)
 
 
-def build(architecture: str | Factory, classes: int, **arguments: Any) -> BaseNetwork:
+def weights_of(architecture: str, pretrained: str | None) -> dict[str, Any]:
+    """Arguments of a network that is to be trained: which weights it starts from, asked for or its own."""
+    known = ARCHITECTURES.get(architecture)
+    chosen = pretrained or (known.pretrained if known else None)
+    return {} if chosen in libraries.RANDOM else {"pretrained": str(chosen)}
+
+
+def build(architecture: str | Factory, classes: int, *, probe: int = PROBE, **arguments: Any) -> BaseNetwork:
     """Make a base network.
 
     Parameters
     ----------
     architecture
-        A name in `ARCHITECTURES`; ``package.module:function``; or the function itself. It is called with
-        the number of classes and `arguments`.
+        A name in `ARCHITECTURES`; that of a library's network (`pipeline.networks.libraries`);
+        ``package.module:function``; or the function itself. It is called with the number of classes and
+        `arguments`.
     classes
         Score maps.
+    probe
+        Resolution at which a network that is not ours is tried, in pixels; it is padded as it needs.
     **arguments
         Passed on.
 
@@ -94,27 +91,41 @@ def build(architecture: str | Factory, classes: int, **arguments: Any) -> BaseNe
     ------
     AdaprepError
         No such name, module or function; it refuses its arguments; what it returns is no ``nn.Module``, or
-        does not map a probe of shape `PROBE` to score maps of the same size.
+        does not map a probe to score maps.
     """
-    known = architecture in ARCHITECTURES if isinstance(architecture, str) else False
-    if isinstance(architecture, str):
-        name = architecture
-        factory = _imported(ARCHITECTURES[name].factory if known else name)
+    if isinstance(architecture, str) and architecture in ARCHITECTURES:
+        return _called(architecture, _imported(ARCHITECTURES[architecture].factory), classes, arguments)
+    if isinstance(architecture, str) and libraries.split(architecture):
+        name, base = architecture, libraries.build(architecture, classes, **arguments)
+    elif isinstance(architecture, str):
+        with doors.working_folder():
+            name, base = architecture, _called(architecture, _imported(architecture), classes, arguments)
     else:
-        name, factory = getattr(architecture, "__qualname__", repr(architecture)), architecture
+        name = getattr(architecture, "__qualname__", repr(architecture))
+        base = _called(name, architecture, classes, arguments)
+    _probe(name, base, classes, probe)
+    return base
+
+
+def _called(name: str, factory: Factory, classes: int, arguments: dict[str, Any]) -> BaseNetwork:
+    """What a factory makes, behind the adapter."""
     try:
         network = factory(classes, **arguments)
-    except TypeError as error:
-        raise AdaprepError(f"{name} cannot be made with {_call(classes, arguments)}: {error}.") from error
+    except (AdaprepError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if "allocate memory" in str(error):
+            raise
+        kind = "" if isinstance(error, TypeError) else f"{type(error).__name__}: "
+        raise AdaprepError(
+            f"{name} cannot be made with {_call(classes, arguments)}: {kind}{error}."
+        ) from error
     if not isinstance(network, nn.Module):
         raise AdaprepError(
             f"{name} returned a {type(network).__name__}, must return a torch.nn.Module that maps "
             f"(B, 3, h, w) to (B, {classes}, h, w)."
         )
-    base = BaseNetwork(network)
-    if not known:
-        _probe(name, base, classes)
-    return base
+    return BaseNetwork(network)
 
 
 def _call(classes: int, arguments: dict[str, Any]) -> str:
@@ -124,11 +135,11 @@ def _call(classes: int, arguments: dict[str, Any]) -> str:
 
 def _imported(path: str) -> Factory:
     """The function that ``package.module:function`` names."""
-    found: Factory = doors.opened(path, "base network", ARCHITECTURES)
+    found: Factory = doors.opened(path, "base network", (*ARCHITECTURES, *libraries.forms()))
     return found
 
 
-def try_out(architecture: str, classes: int, resolution: int, **arguments: Any) -> None:
+def try_out(architecture: str, classes: int, resolution: int, **arguments: Any) -> str | None:
     """Make a network and take it through one step of training, so that what is wrong shows before any work.
 
     Parameters
@@ -138,30 +149,38 @@ def try_out(architecture: str, classes: int, resolution: int, **arguments: Any) 
     resolution
         Of the images it will be shown.
 
+    Returns
+    -------
+    str or None
+        A note: that images are padded.
+
     Raises
     ------
     AdaprepError
         As `build`; or it does otherwise in training than in evaluation, or nothing of it can learn.
     """
     with torch.random.fork_rng(devices=[]):
-        network = build(architecture, classes, **arguments)
+        network = build(architecture, classes, probe=resolution, **arguments)
         if architecture in ARCHITECTURES:
-            return
+            return None
         images = torch.randint(0, 256, (2, 3, resolution, resolution)).float()
-        scores = _applied(architecture, network.train(), images, classes)
+        note = settle(architecture, network.train(), images)
+        scores = _applied(architecture, network, images, classes)
         if not scores.requires_grad:
             raise AdaprepError(
                 f"{architecture} gives scores without gradients in training, so nothing of it can learn. "
                 f"Leave out detach() and torch.no_grad(), and make its weights parameters."
             )
+        return note
 
 
-def _probe(name: str, network: nn.Module, classes: int) -> None:
+def _probe(name: str, network: BaseNetwork, classes: int, side: int) -> None:
     """Apply the network once, so that a wrong shape shows before the training."""
     parameter = next(network.parameters(), None)
-    images = torch.zeros(PROBE, device=None if parameter is None else parameter.device)
+    images = torch.zeros((1, 3, side, side), device=None if parameter is None else parameter.device)
     was_training = network.training
     network.eval()
+    settle(name, network, images)
     with torch.no_grad():
         _applied(name, network, images, classes)
     network.train(was_training)

@@ -114,6 +114,7 @@ ARGUMENTS: dict[str, dict[str, tuple[Check, str]]] = {
     },
     "pspnet": {"classes": (lambda v: is_count(v, 1, MAX_CLASSES), f"1 to {MAX_CLASSES}")},
     "deeplabv3plus": {"classes": (lambda v: is_count(v, 1, MAX_CLASSES), f"1 to {MAX_CLASSES}")},
+    "efficientnet-lite0": {"classes": (lambda v: is_count(v, 1, MAX_CLASSES), f"1 to {MAX_CLASSES}")},
     "auxiliary": {
         "resolution": (lambda v: is_count(v, 2), f"a number of pixels from 2 to {MAX_SIDE}"),
         "grid": (_is_pair, "two sides of at least 2"),
@@ -121,6 +122,7 @@ ARGUMENTS: dict[str, dict[str, tuple[Check, str]]] = {
         "first": (is_count, "a number of features"),
         "mean": (lambda v: is_list(v, is_number, 3, 3), "three numbers"),
         "std": (lambda v: is_list(v, lambda s: is_number(s) and s > 0, 3, 3), "three numbers above 0"),
+        "encoder": (lambda v: v in ("plain", "efficientnet-lite0"), "plain or efficientnet-lite0"),
     },
 }
 """Arguments that a file may give to the networks of `pipeline.networks`, by network: never a path."""

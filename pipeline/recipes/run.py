@@ -19,7 +19,8 @@ from pipeline.train.settings import need_torch
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from torch.nn import Module
+
+    from pipeline.networks.adapter import BaseNetwork
 
 MAX_TRIED = 128
 """Pixels along a side of an image that a network is applied to before anything is done."""
@@ -166,38 +167,34 @@ def _check_machine(recipe: Recipe, chosen: Sequence[Step]) -> None:
 def _check_networks(recipe: Recipe) -> None:
     import torch
 
-    from pipeline.networks.factory import build
+    from pipeline.networks.factory import build, weights_of
 
     bases = [r.base for r in recipe.trainings if r.networks == ("base",)]
     classes = len(recipe.dataset.classes.names)
     for name, weights in dict.fromkeys((base.architecture, base.pretrained) for base in bases):
-        own = {"pretrained": weights} if weights else {}
-        device = torch.device("cpu" if weights or ":" in name else "meta")
+        own = weights_of(name, weights)
+        device = torch.device("cpu" if own or ":" in name else "meta")
         sizes = sorted({b.resolution for b in bases if (b.architecture, b.pretrained) == (name, weights)})
         try:
             with device:
-                network = build(name, classes, **own).eval()
+                network = build(name, classes, probe=min(sizes[0], MAX_TRIED), **own).eval()
         except AdaprepError as error:
             raise AdaprepError(f"{recipe.path}, base.architecture: {error}") from error
         for size in sizes:
             _try(recipe, network, name, torch.zeros(1, 3, size, size, device=device))
 
 
-def _try(recipe: Recipe, network: Module, name: str, image: Tensor) -> None:
+def _try(recipe: Recipe, network: BaseNetwork, name: str, image: Tensor) -> None:
     """Apply a network to an image of the resolution that it is to be trained at; large ones only by shape."""
-    import torch
+    from pipeline.networks.adapter import settle
 
     size = image.shape[-1]
     if not image.is_meta and size > MAX_TRIED:
         return
     try:
-        with torch.no_grad():
-            network(image)
-    except Exception as error:
-        raise AdaprepError(
-            f"{recipe.path}, base.resolutions: {name} cannot be applied to images of {size} x {size} pixels: "
-            f"{type(error).__name__}: {error}"
-        ) from error
+        settle(name, network, image)
+    except AdaprepError as error:
+        raise AdaprepError(f"{recipe.path}, base.resolutions: {error}") from error
 
 
 def _only_training(recipe: Recipe, chosen: Sequence[Step]) -> None:

@@ -20,7 +20,7 @@ from pipeline.errors import AdaprepError
 from pipeline.samplers import registry
 from pipeline.settings import DEVICES, Device, Entry, Setting, entries
 from pipeline.train import class_weights
-from pipeline.train.settings import Auxiliary, Base, Request
+from pipeline.train.settings import PREFIXES, WEIGHTS, Auxiliary, Base, Request
 
 MOST = 10**9
 """No number in a recipe is larger."""
@@ -38,13 +38,13 @@ MAX_RUNS = 10_000
 MOSTS = {"resolution": MAX_RESOLUTION, "features": 4096, "rate": MAX_RATE, "lam": MAX_LAMBDA}
 """Upper limits by setting; all else that a recipe says of one is where the setting is."""
 
-WITH_BACKBONE = ("pspnet", "deeplabv3plus")
+WITH_BACKBONE = ("pspnet", "deeplabv3plus", "efficientnet-lite0")
 """Networks that take pretrained weights, beside factories."""
 
 SCHEDULE = ("learning_rate", "epochs", "batch_size", "weight_decay", "validate_every", "precision", "augment")
 """Keys of `auxiliary` and `base` that are settings of `Request`."""
 
-NETWORKS = ("unet", "pspnet", "deeplabv3plus")
+NETWORKS = ("unet", "pspnet", "deeplabv3plus", "efficientnet-lite0")
 AUGMENTATIONS = ("flip", "brightness", "contrast", "salt_and_pepper")
 """As in `pipeline.train`, where they can only be read with PyTorch."""
 
@@ -52,7 +52,7 @@ PROBABILITIES = ("flip", "salt_and_pepper")
 MAX_STRENGTH = 100.0
 
 NAMING = (
-    *("resolution", "filter", "loss", "features", "lam"),
+    *("resolution", "filter", "loss", "features", "encoder", "lam"),
     *("architecture", "samplers", "seeds", "aux_resolution", "resolutions"),
 )
 """Fields that the names of runs are made of: none of these can be guessed where it is wrong."""
@@ -111,12 +111,16 @@ def _sampler(node: YamlNode) -> str:
 def _architecture(node: YamlNode) -> str:
     """One of the known names, or a factory, which is imported where networks are made, and not before."""
     name = node.text()
+    if name.partition(":")[0] in PREFIXES:
+        return name
     if ":" in name and not doors.is_door(name):
         node.fail(f"must be package.module:factory, found {short(name)}")
-    return name if ":" in name else node.choice((*NETWORKS, "package.module:factory"))
+    return name if ":" in name else node.choice((*NETWORKS, "LIBRARY:NAME", "package.module:factory"))
 
 
 def _weights(node: YamlNode) -> str:
+    if node.text() in WEIGHTS:
+        return node.text()
     path = node.file_path()
     if not os.path.isfile(path):
         node.fail(f"no such file: {path}")
@@ -228,7 +232,7 @@ def _resolutions(node: YamlNode, info: ValidationInfo) -> dict[int, NetworkSecti
 AuxiliarySection = create_model(
     "AuxiliarySection",
     __base__=NetworkSection,
-    **_fields(Auxiliary, "resolution", "filter", "loss", "features"),
+    **_fields(Auxiliary, "resolution", "filter", "loss", "features", "encoder"),
     **_fields(Request, *SCHEDULE),
     **_fields(Auxiliary, "lambda"),
 )

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.datasets import sequences
 from pipeline.datasets.base import UNKNOWN, VOID, Dataset, Frame
-from pipeline.errors import FileError
+from pipeline.errors import AdaprepError, FileError
 from pipeline.geometry.crops import CENTRAL, central_view, covering
 from pipeline.stages import engine
 from pipeline.stages.boundaries import BoundaryOptions
@@ -254,6 +255,25 @@ def check_frames(dataset: Dataset, start: int, frames: Sequence[Frame], decode: 
     return BlockResult(start, start + len(frames), tuple(failures), found)
 
 
+def neighbours(dataset: Dataset, split: str, frames: Sequence[Frame]) -> list[str]:
+    """A sentence where frames of a split were filmed next to frames that networks are trained on."""
+    if split in dataset.training_splits or not any(map(dataset.moment, frames)):
+        return []
+    try:
+        trained = [frame for part in dataset.training_splits for frame in dataset.frames(part)]
+    except AdaprepError:
+        return []
+    found = sequences.near(dataset, frames, trained)
+    if not found:
+        return []
+    frame, other, apart = min(found, key=lambda pair: pair[2])
+    return [
+        f"{len(found)} of {len(frames)} images of {split} were filmed next to an image that is trained on: "
+        f"{frame.name} is {apart} from {other.name} by number. Figures on them say little about other "
+        f"places: hold whole sequences out."
+    ]
+
+
 def run(
     dataset: Dataset,
     split: str,
@@ -273,5 +293,6 @@ def run(
     ]
     title = f"checking {dataset.name}/{split}"
     summary = engine.run(tasks, scheduler or engine.Scheduler(), title, listener, len(frames))
+    notes = dataset.notes(split) + neighbours(dataset, split, frames)
     checked = [frame for value in summary.values for frame in value]
-    return CheckReport(dataset, split, checked, summary.failures, dataset.notes(split))
+    return CheckReport(dataset, split, checked, summary.failures, notes)

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.geometry.tensors import uniform
-from pipeline.networks.auxiliary import AuxiliaryNetwork
+from pipeline.networks.auxiliary import PLAIN, AuxiliaryNetwork
+from pipeline.networks.libraries import IMAGENET
 from pipeline.train import losses, settings
 from pipeline.train.data import Batch, Source, StoreDataset
 from pipeline.train.processes import Processes
@@ -56,6 +57,7 @@ class AuxiliaryTask:
             "grid": list(chosen.grid),
             "features": chosen.features,
             "first": max(1, chosen.features // 2),
+            **({} if chosen.encoder == PLAIN else {"encoder": chosen.encoder}),
         }
         self.about = {
             **about,
@@ -66,7 +68,8 @@ class AuxiliaryTask:
 
     def build(self) -> nn.Module:
         """A new network whose mean grid is the mean proposal; random weights are of PyTorch's generator."""
-        network = AuxiliaryNetwork(**self.arguments)
+        weights: dict[str, Any] = {} if self.chosen.encoder == PLAIN else {"pretrained": IMAGENET}
+        network = AuxiliaryNetwork(**self.arguments, **weights)
         with torch.no_grad():
             network.mean_grid.copy_(torch.from_numpy(self.data.mean("phi")))
         return network

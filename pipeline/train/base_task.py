@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.networks.factory import build
+from pipeline.networks.factory import build, weights_of
 from pipeline.stages.inputs import Inputs
 from pipeline.train import settings
 from pipeline.train.data import Batch, StoreDataset, sampled
@@ -77,10 +77,8 @@ class BaseTask:
 
     def build(self) -> nn.Module:
         """A new network; its random weights are those of PyTorch's generator."""
-        arguments = dict(self.arguments)
-        if self.chosen.pretrained:
-            arguments["pretrained"] = self.chosen.pretrained
-        return build(self.network, **arguments)
+        weights = weights_of(self.network, self.chosen.pretrained)
+        return build(self.network, probe=self.chosen.resolution, **self.arguments, **weights)
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """Of one batch, mean over its samples that are not void."""

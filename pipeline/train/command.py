@@ -11,7 +11,7 @@ import torch
 
 from pipeline.errors import AdaprepError
 from pipeline.names import printable
-from pipeline.networks.factory import ARCHITECTURES, try_out
+from pipeline.networks.factory import ARCHITECTURES, try_out, weights_of
 from pipeline.progress import Listener, Silent
 from pipeline.stages.engine import Summary
 from pipeline.train import class_weights, environment, losses, prepare
@@ -50,7 +50,7 @@ class PlannedRun:
     state: State
     schedule: Schedule
     sampling: list[Sampling] = field(default_factory=list)
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """A few lines for people."""
@@ -62,7 +62,7 @@ class PlannedRun:
             f"falling to {plan.rate * plan.final_factor:g}",
         ]
         lines += [f"  {part.describe()}" for part in self.sampling if part.images]
-        return "\n".join([*lines, f"  {self.note}"] if self.note else lines)
+        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
 
 
 def run(
@@ -86,7 +86,8 @@ def run(
         where = Where(device, processes, request.workers, request.save_every, bfloat16)
         splits = prepare.open_splits(space, dataset, request.splits, root)
         heard = hooks if hooks and processes.first else Hooks()
-        _try_out(request, splits)
+        if (note := _try_out(request, splits)) is not None:
+            heard.waiting(f"note: {note}")
         _weigh(request, splits, heard)
         ok = True
         for network in request.wanted:
@@ -101,7 +102,8 @@ def plan(
     check(request)
     choose_device(request.device, environment.read().local)
     splits = prepare.open_splits(space, dataset, request.splits, root)
-    _try_out(request, splits)
+    note = _try_out(request, splits)
+    notes = (note,) if note else ()
     _weigh(request, splits, Hooks())
     planned = []
     for network in request.wanted:
@@ -111,14 +113,15 @@ def plan(
             else BasePart(space, splits, request)
         )
         if network == "base" and "auxiliary" in request.wanted and not part.ready():
-            note = "samples with the auxiliary network, once that is trained"
-            planned.append(PlannedRun(part.name, part.path, "new", part.schedule, note=note))
+            later = "samples with the auxiliary network, once that is trained"
+            planned.append(PlannedRun(part.name, part.path, "new", part.schedule, notes=(later, *notes)))
             continue
         todo = prepare.plan(splits, part.outputs())
         state: State = "new"
         if not any(sampling.images for sampling in todo):
             state = part.run().state(request.overwrite)
-        planned.append(PlannedRun(part.name, part.path, state, part.schedule, todo))
+        about = notes if network == "base" else ()
+        planned.append(PlannedRun(part.name, part.path, state, part.schedule, todo, about))
     return planned
 
 
@@ -159,14 +162,15 @@ def check(request: Request) -> None:
         )
 
 
-def _try_out(request: Request, splits: Splits) -> None:
-    """Refuse networks that cannot be trained before anything is sampled or trained for them."""
+def _try_out(request: Request, splits: Splits) -> str | None:
+    """Refuse a base network that cannot be trained before anything is sampled or trained for it; a note."""
     chosen = request.base
-    if "base" in request.wanted and (chosen.architecture not in ARCHITECTURES or chosen.pretrained):
-        weights = {"pretrained": chosen.pretrained} if chosen.pretrained else {}
-        classes = len(splits.dataset.classes.names)
-        with explained(2):
-            try_out(chosen.architecture, classes, chosen.resolution, **chosen.arguments, **weights)
+    weights = weights_of(chosen.architecture, chosen.pretrained)
+    if "base" not in request.wanted or (chosen.architecture in ARCHITECTURES and not weights):
+        return None
+    classes = len(splits.dataset.classes.names)
+    with explained(2):
+        return try_out(chosen.architecture, classes, chosen.resolution, **chosen.arguments, **weights)
 
 
 def _weigh(request: Request, splits: Splits, hooks: Hooks) -> None:

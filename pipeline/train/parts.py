@@ -111,6 +111,8 @@ class AuxiliaryPart(Part):
 
     def own_settings(self) -> dict[str, Any]:
         chosen = settings.plain(self.request.auxiliary)
+        if chosen["encoder"] == "plain":  # as runs were recorded before there were others
+            del chosen["encoder"]
         return {"lambda": chosen.pop("lam"), **chosen}
 
     def task(self, in_memory: bool | None) -> Task:
@@ -156,6 +158,7 @@ class BasePart(Part):
                 aux_filter=chosen.filter,
                 aux_loss=chosen.loss,
                 aux_features=chosen.features,
+                aux_encoder=chosen.encoder,
                 grid=chosen.grid,
                 lambda_=chosen.lam,
                 seed=asked.seed,

@@ -66,6 +66,12 @@ FINAL_FACTOR = 0.01
 LOSSES = ("proposal", "energy")
 """Of the auxiliary network, as in `pipeline.train.losses`, which needs PyTorch."""
 
+PREFIXES = ("smp", "torchvision", "timm", "hf")
+"""Of the names of other libraries' networks, as in `pipeline.networks.libraries`, which needs PyTorch."""
+
+WEIGHTS = ("imagenet", "none")
+"""What `--pretrained` takes beside a file."""
+
 VALIDATIONS = 50
 """About how often a run is validated, where that is less than once an epoch."""
 
@@ -106,6 +112,12 @@ class Auxiliary:
         door=True,
     )
     features: int = setting(256, "Width of the auxiliary network's layers.", flag="--aux-features", low=2)
+    encoder: str = setting(
+        "plain",
+        "Its layers down to the grid: the paper's, or EfficientNet-Lite0 with ImageNet weights.",
+        flag="--aux-encoder",
+        choices=("plain", "efficientnet-lite0"),
+    )
 
     @property
     def name(self) -> str:
@@ -113,7 +125,10 @@ class Auxiliary:
         features = "" if self.features == 256 else f"-features{self.features}"
         loss = "" if self.loss == "proposal" else f"-{safe_component(self.loss)}"
         area = "" if self.filter == "area" else f"-{self.filter}"
-        return f"auxiliary-{self.resolution}{area}{proposal_name(self.grid, self.lam)}{loss}{features}"
+        encoder = "" if self.encoder == "plain" else f"-{self.encoder}"
+        return (
+            f"auxiliary-{self.resolution}{area}{proposal_name(self.grid, self.lam)}{loss}{features}{encoder}"
+        )
 
 
 @dataclass(frozen=True)
@@ -122,7 +137,8 @@ class Base:
 
     architecture: str = setting(
         "unet",
-        "Base network: unet, pspnet, deeplabv3plus, or your own as package.module:factory.",
+        "Base network: unet, pspnet, deeplabv3plus, efficientnet-lite0, smp:DECODER:ENCODER, "
+        "torchvision:NAME, timm:ENCODER, hf:FOLDER, or your own as package.module:factory.",
         formerly=("--base",),
         metavar="NAME",
     )
@@ -140,11 +156,18 @@ class Base:
         metavar="WEIGHTS",
     )
     arguments: Mapping[str, Any] = field(default_factory=dict)  # of the network, beside the classes
-    pretrained: str | None = setting(None, "File of the base network's backbone weights.", metavar="FILE")
+    pretrained: str | None = setting(
+        None,
+        "Weights that the base network's encoder starts from: a file, imagenet (may download), or none. "
+        "Default: imagenet for efficientnet-lite0, the folder's for hf, none for others.",
+        metavar="FILE|imagenet|none",
+    )
 
     def name(self, auxiliary: Auxiliary) -> str:
         """Of its runs, without the seed."""
-        network = "".join(c if c.isalnum() or c in "_." else "-" for c in self.architecture)
+        prefix, colon, rest = self.architecture.partition(":")
+        named = f"hf:{Path(rest).resolve().name}" if colon and prefix == "hf" else self.architecture
+        network = "".join(c if c.isalnum() or c in "_." else "-" for c in named)
         chosen: Auxiliary | Base = auxiliary if self.kind.needs_network else self
         sampler = self.kind.run_name(self.resolution, chosen.grid, chosen.lam, auxiliary.resolution)
         filtered = "" if self.filter == "nearest" else f"-{self.filter}"

@@ -165,7 +165,8 @@ _AUXILIARY = record(
         "features": whole,
         "grid": GRID,
         "lambda": number,
-    }
+    },
+    {"encoder": text},
 )
 _BASE = record(
     {**_SCHEDULE, "architecture": text, "sampler": sampler, "resolution": side},

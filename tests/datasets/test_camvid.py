@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.datasets.base import VOID
-from pipeline.datasets.camvid import CamVid
+from pipeline.datasets import sequences
+from pipeline.datasets.base import VOID, Moment
+from pipeline.datasets.camvid import CamVid, CamVidBySequence
 from pipeline.errors import AdaprepError, FileError
+from pipeline.stages import check
 from tests.conftest import shared
 from tests.datasets import replicas
 
@@ -71,3 +73,52 @@ def test_genuine_files() -> None:
         assert labels.shape == (360, 480) == dataset.read_image(frame).shape[:2]
         used |= set(np.unique(labels).tolist())
     assert used == set(range(12))
+
+
+def by_sequence(root: Path) -> CamVidBySequence:
+    """Two sequences in each of the two splits; void of content."""
+    for split, names in {
+        "train": ["0001TP_006690", "0006R0_f00930", "0006R0_f00960", "0016E5_00390"],
+        "val": ["0016E5_07959", "0006R0_f03930"],
+        "test": ["Seq05VD_f00000"],
+    }.items():
+        for kind in ("images", "labels"):
+            (root / kind / split).mkdir(parents=True, exist_ok=True)
+            for name in names:
+                (root / kind / split / f"{name}.png").touch()
+    return CamVidBySequence(root)
+
+
+def test_a_whole_sequence_is_held_out(tmp_path: Path) -> None:
+    dataset = by_sequence(tmp_path)
+    names = {split: [frame.name for frame in dataset.frames(split)] for split in dataset.splits}
+    assert names == {
+        "train": ["0001TP_006690", "0016E5_00390", "0016E5_07959"],
+        "val": ["0006R0_f00930", "0006R0_f00960", "0006R0_f03930"],
+        "test": ["Seq05VD_f00000"],
+    }
+    assert [dataset.moment(frame) for frame in dataset.frames("val")[:2]] == [
+        Moment("0006R0", "", 930),
+        Moment("0006R0", "", 960),
+    ]
+
+
+def test_without_the_sequence_there_is_nothing_to_validate_on(tmp_path: Path) -> None:
+    root = replicas.camvid(tmp_path, CamVid.table)
+    (root / "labels/val/0001TP_000000.png").rename(root / "labels/val/0001TP_000009.png")
+    with pytest.raises(AdaprepError, match=r"images of the sequence 0006R0 in .*\nPut SegNet's CamVid"):
+        CamVidBySequence(root).frames("val")
+
+
+def test_genuine_sequences() -> None:
+    root = shared("camvid")
+    usual, apart = CamVid(root), CamVidBySequence(root)
+    assert [len(apart.frames(split)) for split in ("train", "val")] == [367, 101]
+    every = {frame.name for split in ("train", "val") for frame in usual.frames(split)}
+    assert every == {frame.name for split in ("train", "val") for frame in apart.frames(split)}
+    near = {d.name: len(sequences.near(d, d.frames("val"), d.frames("train"))) for d in (usual, apart)}
+    assert near["camvid"] == 101
+    assert near["camvid-by-sequence"] == 0
+    (note,) = check.neighbours(usual, "val", usual.frames("val"))
+    assert note.startswith("101 of 101 images of val were filmed next to an image that is trained on")
+    assert check.neighbours(apart, "val", apart.frames("val")) == []

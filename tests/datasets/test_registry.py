@@ -109,7 +109,7 @@ def test_a_name_there_is_none_of() -> None:
         registry.load("camvdi")
     assert str(error.value) == (
         "no data set 'camvdi'; did you mean 'camvid'? The data sets are: apolloscape, cityscapes, "
-        "synthia-rand, synthia-rand-cityscapes, synthia-seqs, supervisely, camvid, demo; "
+        "synthia-rand, synthia-rand-cityscapes, synthia-seqs, supervisely, camvid, camvid-by-sequence, demo; "
         "or give a YAML file that describes your own (docs/your-own-data.md)."
     )
 

@@ -81,6 +81,26 @@ def test_a_run_whose_factory_is_not_given_is_listed_and_the_others_go_on(space: 
     assert {path.parent.name for path in others} < kept
 
 
+def test_a_factory_that_is_not_there_or_fails_keeps_its_run_back_alone(
+    space: stores.Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "failing_here.py").write_text("def make(classes):\n    raise ValueError('not today')\n")
+    monkeypatch.chdir(tmp_path)
+    runs = sorted(space.runs_folder("blobs").glob("base-*/best.pt"))
+    named = ["no_such_place:make", "failing_here:make"]
+    for path, name in zip(runs, named, strict=False):
+        found = checkpoint.load(path)
+        checkpoint.save(path, "base", name, found.arguments, found.state, found.about)
+    status, printed = evaluate(space, *(part for name in named for part in ("--architecture", name)))
+    words = " ".join(printed.split())
+    assert status == 1
+    assert "not evaluated: 2 runs" in words
+    assert "there is no module no_such_place, neither installed nor in" in words
+    assert "failing_here:make cannot be made with arguments (3): ValueError: not today" in words
+    kept = {one["run"] for one in results.evaluations(space, "blobs", "val")}
+    assert kept == {path.parent.name for path in runs[2:]}
+
+
 def test_a_damaged_checkpoint_is_listed_and_the_others_go_on(space: stores.Workspace) -> None:
     some = min(space.runs_folder("blobs").glob("base-*-uniform-*/best.pt"))
     some.write_bytes(some.read_bytes()[:-100])

@@ -284,12 +284,12 @@ def test_fields_of_a_wrong_kind_are_sentences(tmp_path: Path, name: str) -> None
     change, message = FIELDS[name]
     fields = content()
     change(fields)
-    began = time.perf_counter()
+    began = time.process_time()
     said = refusal(written(tmp_path, packed(fields)))
     assert message in said
     assert len(said) < 3000
     assert said.isprintable() or "\n" in said
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10
 
 
 def test_an_auxiliary_network_is_looked_at_too(tmp_path: Path) -> None:
@@ -450,7 +450,7 @@ def fuzz(folder: Path, seeds: range) -> dict[str, int]:
             changed = resealed(whole[kind], rng)
         else:
             changed = packed(mutated_fields(content(kind), rng))
-        began = time.perf_counter()
+        began = time.process_time()
         try:
             found = checkpoint.load(written(folder, changed))
             counts["loaded"] += 1
@@ -463,7 +463,7 @@ def fuzz(folder: Path, seeds: range) -> dict[str, int]:
         except AdaprepError as error:
             counts["refused"] += 1
             longest = max(longest, len(str(error)))
-        assert time.perf_counter() - began < 20, seed
+        assert time.process_time() - began < 20, seed
     assert longest < 5000
     return counts
 

@@ -34,14 +34,14 @@ def test_a_million_columns_are_refused(tmp_path: Path) -> None:
 
 def test_a_file_whose_rows_end_early_costs_the_memory_of_what_it_holds(tmp_path: Path) -> None:
     path = write(tmp_path, b"1 " * 60_000 + b"\n" + b"1\n" * 60_000)
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(
         FileError, match="60000 numbers and there are 60001 rows, more than the file can hold"
     ):
         text_size(path)
     with pytest.raises(FileError, match="row 1 has 1 numbers, the first row 60000: damaged or truncated"):
         read_text_ids(path)
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_as_many_rows_as_the_file_can_hold(tmp_path: Path) -> None:

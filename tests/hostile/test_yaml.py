@@ -169,10 +169,10 @@ def test_odd_files_are_refused_by_line(tmp_path: Path, text: str | bytes, said: 
     ],
 )
 def test_aliases_count_as_what_they_stand_for(tmp_path: Path, text: str) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     said = complaint(tmp_path, text)
     assert len(said) < 300
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_aliases_of_ordinary_files_are_taken(tmp_path: Path) -> None:
@@ -198,10 +198,10 @@ def test_devices_and_folders_are_no_class_tables(tmp_path: Path) -> None:
 
 def test_a_class_table_of_twenty_thousand_ids_takes_seconds(tmp_path: Path) -> None:
     classes = tuple(LabelClass(i, f"class {i}", i % 200) for i in range(65_536))
-    start = time.monotonic()
+    start = time.process_time()
     table = ClassTable(classes)
     assert len(table.with_targets(["class 3"]).targets) == 1
-    assert time.monotonic() - start < 3
+    assert time.process_time() - start < 3
     with pytest.raises(AdaprepError, match=r"names these ids twice: 0, 1, .*, \.\.\. \(65536 in all\)$"):
         ClassTable(classes * 2)
 
@@ -213,9 +213,9 @@ def test_a_class_table_of_twenty_thousand_ids_is_read_in_seconds(tmp_path: Path)
     )
     path = tmp_path / "d.yaml"
     path.write_text(f"classes:\n{rows}targets: [class 3]\nsplits: {{train: {{images: i, labels: l}}}}\n")
-    start = time.monotonic()
+    start = time.process_time()
     assert Custom(path).classes.targets == (3,)
-    assert time.monotonic() - start < 60
+    assert time.process_time() - start < 60
     path.write_text(path.read_text().replace("[class 3]", "[class x]"))
     assert len(complaint(tmp_path, path.read_text())) < 1000
 

@@ -38,7 +38,7 @@ def probabilities(classes: int) -> nn.Module:
 
 
 def only_in_training(classes: int) -> nn.Module:
-    return Small(classes, lambda self, scores: {"out": scores} if self.training else scores)
+    return Small(classes, lambda self, scores: {"masks": scores} if self.training else scores)
 
 
 def no_gradient(classes: int) -> nn.Module:
@@ -47,11 +47,14 @@ def no_gradient(classes: int) -> nn.Module:
 
 WRONG: dict[str, tuple[Callable[[int], Any], str]] = {
     "a dictionary": (
-        lambda n: Small(n, lambda _, s: {"aux": s, "out": s}),
-        r"to a dict, must be a tensor \(1, 4, 64, 64\)\. Return its entry 'out' alone",
+        lambda n: Small(n, lambda _, s: {"masks": s}),
+        r"to a dict, must be a tensor \(1, 4, 64, 64\)\. Return its entry 'masks' alone",
     ),
     "a tuple": (lambda n: Small(n, lambda _, s: (s, s)), "to a tuple.*Return its first entry alone"),
-    "a quarter": (lambda n: Small(n, lambda _, s: s, 4), r"to \(1, 4, 16, 16\).*Resize them"),
+    "more pixels": (
+        lambda n: Small(n, lambda _, s: s.repeat(1, 1, 2, 2)),
+        r"to \(1, 4, 128, 128\).*Resize them",
+    ),
     "a class less": (lambda n: Small(n - 1, lambda _, s: s), r"to \(1, 3, 64, 64\), must be \(1, 4"),
     "a class more": (lambda n: Small(n + 1, lambda _, s: s), r"to \(1, 5, 64, 64\), must be \(1, 4"),
     "an arg max": (lambda n: Small(n, lambda _, s: s.argmax(1)), "Leave the arg max over the classes out"),
@@ -73,7 +76,7 @@ def test_a_network_that_gives_something_else_is_told_what_to_change(name: str) -
     ("name", "message"),
     [
         ("probabilities", "gives probabilities"),
-        ("only_in_training", r"\(2, 3, 16, 16\) to a dict.*Return its entry 'out' alone"),
+        ("only_in_training", r"\(2, 3, 16, 16\) to a dict.*Return its entry 'masks' alone"),
         ("no_gradient", "gives scores without gradients in training"),
     ],
 )
@@ -395,16 +398,17 @@ class TestBuild:
         with pytest.raises(AdaprepError) as caught:
             build("segformer", 4)
         assert str(caught.value) == (
-            "no base network is called 'segformer'. Give one of unet, pspnet, deeplabv3plus, or your own as "
-            "package.module:factory."
+            "no base network is called 'segformer'. Give one of unet, pspnet, deeplabv3plus, "
+            "efficientnet-lite0, smp:DECODER:ENCODER, torchvision:NAME, timm:ENCODER, hf:FOLDER, or your "
+            "own as package.module:factory."
         )
 
     def test_no_such_module(self) -> None:
         with pytest.raises(AdaprepError) as caught:
             build("no_such_package.networks:make", 4)
         assert str(caught.value) == (
-            "no_such_package.networks:make: there is no module no_such_package. "
-            "Install it, or add its folder to PYTHONPATH."
+            "no_such_package.networks:make: there is no module no_such_package, neither installed nor in "
+            f"{Path.cwd()}. Install it, go to the folder that holds it, or add that folder to PYTHONPATH."
         )
 
     def test_module_that_needs_another(self, own_module: Callable[[str], str]) -> None:
@@ -438,16 +442,14 @@ class TestBuild:
         with pytest.raises(AdaprepError, match=r"returned a int, must return a torch\.nn\.Module that maps"):
             build(lambda classes: classes, 4)  # type: ignore[arg-type, return-value]
 
-    def test_scores_of_another_size(self) -> None:
-        def strided(classes: int) -> nn.Module:
-            return nn.Conv2d(3, classes, 2, stride=2)
-
-        with pytest.raises(AdaprepError) as caught:
-            build(strided, 4)
-        assert str(caught.value).endswith(
-            "strided maps images of shape (1, 3, 64, 64) to (1, 4, 32, 32), must be (1, 4, 64, 64): "
-            "scores of 4 classes at the images' own size. Resize them: "
-            "torch.nn.functional.interpolate(scores, images.shape[-2:], mode='bilinear')."
+    def test_scores_of_fewer_pixels_are_resized_with_the_corners_on_each_other(self) -> None:
+        network = build(lambda classes: nn.Conv2d(3, classes, 2, stride=2), 4)
+        images = pictures(1, 3, 10, 14)
+        scores = network.network(network.normalise(images))
+        resized = network(images)
+        assert resized.shape == (1, 4, 10, 14)
+        torch.testing.assert_close(
+            resized[..., [0, -1]][..., [0, -1], :], scores[..., [0, -1]][..., [0, -1], :]
         )
 
     def test_no_tensor_returned(self) -> None:
@@ -459,9 +461,7 @@ class TestBuild:
             build(lambda classes: Two(), 4)
 
     def test_network_that_fails(self) -> None:
-        with pytest.raises(
-            AdaprepError, match=r"cannot be applied to images of shape \(1, 3, 64, 64\): RuntimeError"
-        ):
+        with pytest.raises(AdaprepError, match="cannot be applied to images of 64 x 64 pixels: RuntimeError"):
             build(lambda classes: nn.Conv2d(5, classes, 1), 4)
 
     def test_registered_factories_exist(self) -> None:

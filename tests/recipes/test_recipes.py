@@ -224,7 +224,7 @@ def test_options_that_make_no_sense(tiny: Path, options: tuple[str, ...], said: 
         (
             "dataset: {yaml}\nbase:\n  resolutions: [32]\n  architecture: unett\n",
             ", line 4: base.architecture: must be one of unet, pspnet, deeplabv3plus, "
-            "package.module:factory, found 'unett'; did you mean 'unet'?",
+            "efficientnet-lite0, LIBRARY:NAME, package.module:factory, found 'unett'; did you mean 'unet'?",
         ),
         (
             "dataset: {yaml}\nbase:\n  resolutions: [32]\n  pretrained: /no/weights.pt\n",
@@ -322,7 +322,7 @@ evaluate: [test]
         schema.load(path)
     said = [line.removeprefix(f"{path}, ") for line in str(error.value).splitlines()]
     begun = (
-        "line 2: device: must be one of auto, cpu, cuda, found 'gpu'",
+        "line 2: device: must be auto, cpu, cuda, cuda:N or mps, found 'gpu'",
         "line 3: tag: the tag 'a/b' cannot be used: it holds '/'",
         "line 4: crops: must be odd where networks are trained, found 2",
         "line 5: targets: no class named 'tree' to make a target of",

@@ -138,7 +138,9 @@ def _end(run: RunFacts) -> str:
 
 def _auxiliary(about: Mapping[str, Any]) -> str:
     grid = "x".join(map(str, about["grid"]))
+    encoder = f" --aux-encoder {about['encoder']}" if "encoder" in about else ""
     return (
         f"--aux-resolution {about['resolution']} --aux-filter {about['filter']} --aux-loss {about['loss']} "
         f"--aux-features {about['features']} --grid {grid} --lambda {lambda_name(about['lambda'])}"
+        f"{encoder}"
     )
