@@ -25,7 +25,7 @@ from pipeline.inference.systems import (
 from pipeline.metrics import registry
 from pipeline.networks.checkpoint import Checkpoint
 from pipeline.networks.libraries import alike
-from pipeline.stages import engine
+from pipeline.stages import engine, remembered
 from pipeline.stages import inputs as listing
 from pipeline.stages.engine import Failure
 from pipeline.workspace import results, stores
@@ -109,6 +109,7 @@ def run_all(
     systems: dict[str, System] = {}
     if todo:
         found = listing.load(folder, root)
+        remembered.check_files(found.dataset, found.frames)
         systems = _systems(space, found.dataset, todo, device, factories, refused)
         todo = [c for c in todo if c.run.name in systems]
         if todo:
