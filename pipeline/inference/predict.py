@@ -113,7 +113,7 @@ def predict(system: System, job: PredictionJob, classes: ClassTable, writer: Wri
     AdaprepError
         A result cannot be written.
     """
-    image = readers.read_rgb(job.image)
+    image = readers.read_rgb(job.image, shown=True)
     if min(image.shape[:2]) < 2:
         raise FileError(f"{job.image}: {image.shape[1]} x {image.shape[0]} pixels are too few to be sampled")
     labels = label(image, lambda crop: system.labels(crop, system.tensor(crop)))
