@@ -179,7 +179,8 @@ def parse_header(data: bytes, path: Path) -> PngHeader:
         raise FileError(f"{path}: truncated: it ends after {len(data)} bytes, within the header")
     length, kind = struct.unpack_from(">I4s", data, 8)
     width, height, depth, color, compression, filtering, interlace = struct.unpack_from(">IIBBBBB", data, 16)
-    if (length, kind) != (13, b"IHDR") or inflate.library.crc32(data[12:29]) != int.from_bytes(data[29:33], "big"):
+    checksum = int.from_bytes(data[29:33], "big")
+    if (length, kind) != (13, b"IHDR") or inflate.library.crc32(data[12:29]) != checksum:
         raise FileError(f"{path}: checksum of the header is wrong: the file is damaged")
     known = depth in DEPTHS.get(color, ()) and not compression and not filtering and interlace <= 1
     if not known or not 0 < height < 2**31 or not 0 < width < 2**31:

@@ -16,6 +16,7 @@ from pipeline.evaluation.comparison import Pair
 from pipeline.evaluation.evaluations import Evaluations
 from pipeline.metrics import ConfusionMatrix
 from pipeline.report import evaluation
+from pipeline.report.page import compare, findings, tables
 from pipeline.workspace import disk, results, stores
 from pipeline.workspace.per_image import PerImage
 from tests.report.test_page import add_run
@@ -212,3 +213,26 @@ def test_time_is_compared_on_one_machine_alone(tmp_path: Path, capsys: pytest.Ca
     assert "ms: one square, 2 CPU threads" in table(space, capsys)
     measured(space, "auxiliary", 0, 0.3, milliseconds_at="one square, 8 CPU threads")
     assert pair(space).slower is None
+
+
+def test_a_report_says_how_sure_a_difference_is(tmp_path: Path) -> None:
+    space = stores.Workspace(tmp_path)
+    for seed in (0, 1):
+        measured(space, "uniform", seed, 0.5)
+        measured(space, "auxiliary", seed, 0.3)
+        measured(space, "proposal", seed, 0.5001)
+    runs = results.complete_runs(space, "blobs")
+    found = results.evaluations(space, "blobs", "val")
+    systems = compare.systems(found, results.trainings(runs))
+    (gain,) = compare.gains(systems)
+    (finding,) = findings.of_gains([gain], None)
+    assert "95 % interval over 40 images: +" in finding.text
+    assert "95 % interval over 4 sequences: +" in finding.text
+    assert "100 % more time" in finding.text
+    (reference,) = compare.gains(systems, "reference")
+    assert reference.is_none("miou")
+    text = findings.of_gains([reference], None)[0].text
+    assert "makes no difference over all classes that can be told from chance" in text
+    cells = tables.gains([gain, reference]).rows
+    assert any(cell.text == "none" and "4 sequences" in cell.note for cell in cells[1])
+    assert not any(cell.text == "none" for cell in cells[0])
