@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline import settings
+from pipeline import advice, doors, settings
 from pipeline.errors import AdaprepError
 from pipeline.option_types import Device, Door, Grid, Number, Numbers, Pair, Picture, Sizes
 from pipeline.settings import Entry
@@ -61,7 +61,9 @@ def command(name: str, owner: type) -> Callable[[Callable[[Any], Any]], click.Co
     def apply(function: Callable[[Any], Any]) -> click.Command:
         @functools.wraps(function)
         def call(**values: Any) -> Any:
-            return function(as_options(owner, values))
+            options = as_options(owner, values)
+            with advice.running(name, options), doors.given(doors.among(values)):
+                return function(options)
 
         made: Callable[..., Any] = call
         for entry in reversed(list(settings.all_entries(owner))):

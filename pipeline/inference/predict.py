@@ -83,6 +83,8 @@ def class_table(base: Checkpoint, dataset: str | None, space: stores.Workspace) 
     held = meant.folders if meant else space.described(name)
     if meant and meant.source:
         data = registry.load(meant.source)
+    elif meant and meant.door:
+        data = registry.load(meant.door, Path())  # its class table alone is looked at
     elif held:
         data = remembered.open_dataset(held[0])
     elif (wanted := meant.name if meant else name) in registry.names():
