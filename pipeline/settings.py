@@ -208,7 +208,7 @@ def plain(options: Any, **changes: Any) -> dict[str, Any]:
 
 
 DATASET = Setting(
-    "A name that the workspace holds or `adaprep datasets` lists, your own YAML file, or package.module:factory."
+    "A name that the workspace holds or `adaprep datasets` lists, a YAML file, or package.module:factory."
 )
 HELD = Setting("Name or YAML file. Needed only when the workspace holds several.", None, flag="--dataset")
 ROOT = Setting("Where the data set lies. Default: ADAPREP_DATA/NAME, then ./data/NAME.", None)
