@@ -364,11 +364,13 @@ def test_a_tree_says_what_it_holds(tmp_path: Path) -> None:
     assert Tree(tmp_path).description() == "  a/: 2 .docx"
 
 
+SMALL = ("--architecture", "tests.datasets.small_network:network")
+
 COMMANDS: tuple[Callable[[str], tuple[str, ...]], ...] = (
     lambda data: ("boundaries", "--dataset", data),
     lambda data: ("solve-tensors",),
     lambda data: ("sample", "--resolution", "16"),
-    lambda data: ("train", "--resolution", "16", "--epochs", "1", "--sampler", "proposal"),
+    lambda data: ("train", "--resolution", "16", "--epochs", "1", "--sampler", "proposal", *SMALL),
 )
 
 
