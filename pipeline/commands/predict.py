@@ -25,7 +25,7 @@ class Options:
     factories: tuple[str, ...] = settings.FACTORIES()
     samplers: tuple[str, ...] = settings.SAMPLERS()
     dataset: str | None = settings.DATASET(
-        default=None, help="YAML file of the data set it was trained on, if the workspace lacks it."
+        default=None, help="Data set that it was trained on: name or YAML file, if the workspace lacks it."
     )
     device: settings.Device = settings.DEVICE()
     workspace: Path = settings.WORKSPACE()
@@ -56,11 +56,11 @@ def command(options: Options) -> None:
     from pipeline.train.processes import choose_device
 
     described = [Path(options.dataset)] if options.dataset else []
+    space, device = opening.open_workspace(options.workspace), choose_device(options.device)
     writer = Writer([*options.images, options.checkpoint, options.auxiliary, *described], options.force)
     jobs = stage.plan(options.images, options.output, writer)
     base = systems.load_base(options.checkpoint)
-    classes = stage.class_table(base, options.dataset, opening.open_workspace(options.workspace))
-    device = choose_device(options.device)
+    classes = stage.class_table(base, options.dataset, space)
     system, notes = systems.open_system(base, options.auxiliary, device, factories=options.code)
     for note in notes:
         say(f"note: {note}", err=True)

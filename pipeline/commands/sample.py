@@ -33,6 +33,7 @@ class Options:
     )
     aux_filter: settings.Filter = settings.FILTER()
     filter: settings.Filter = settings.SAMPLE_FILTER()
+    crops: int | None = settings.CROPS(help="Another crop count than the boundaries'.")
     dataset: str | None = settings.HELD()
     root: Path | None = settings.MOVED()
     splits: tuple[str, ...] = settings.SPLITS()
@@ -61,8 +62,9 @@ def run(options: Options) -> bool:
     from pipeline.stages import samples as stage
     from pipeline.stages.outputs import choose
 
-    space = opening.open_workspace(options.workspace)
-    mean = stage.training_mean(space, options.dataset)
+    space, where = opening.open_workspace(options.workspace), opening.open_scheduler(options.scheduling)
+    dataset = opening.in_workspace(space, options.dataset, options.root, not options.dry_run)
+    mean = stage.training_mean(space, dataset)
     outputs = choose(
         options.resolutions,
         options.samplers,
@@ -72,11 +74,10 @@ def run(options: Options) -> bool:
         options.aux_filter,
         options.filter,
     )
-    where = opening.open_scheduler(options.scheduling)
     ok = True
-    for folder in space.folders(options.dataset, options.splits):
+    for folder in space.folders(dataset, options.splits):
         found = listing.load(folder, options.root)
-        plans = stage.plan(folder, outputs, options.overwrite)
+        plans = stage.plan(folder, outputs, options.overwrite, options.crops)
         if options.dry_run:
             console.print_sample_plans(plans, where, stage.estimate(folder, found, outputs, plans, where))
             continue

@@ -68,23 +68,25 @@ def class_table(base: Checkpoint, dataset: str | None, space: stores.Workspace) 
     Parameters
     ----------
     dataset
-        Name or YAML file. When None: the data set it was trained on, as the workspace or adaprep knows it.
+        As `--dataset` takes it. When None: the data set it was trained on, as the workspace or adaprep
+        knows it.
 
     Raises
     ------
     AdaprepError
         That data set is not known, or has other classes.
     """
-    from pipeline.stages.inputs import open_dataset
+    from pipeline.stages import chosen, remembered
 
     name = str(base.about["dataset"])
-    held = space.described(name) if dataset is None else []
-    if held:
-        data = open_dataset(held[0])
-    elif (chosen := dataset or name) in registry.names():
-        data = registry.load(chosen, Path())  # its class table alone is looked at
-    elif dataset is not None:
-        data = registry.load(dataset)
+    meant = chosen.find(space, dataset) if dataset is not None else None
+    held = meant.folders if meant else space.described(name)
+    if meant and meant.source:
+        data = registry.load(meant.source)
+    elif held:
+        data = remembered.open_dataset(held[0])
+    elif (wanted := meant.name if meant else name) in registry.names():
+        data = registry.load(wanted, Path())  # its class table alone is looked at
     else:
         raise AdaprepError(
             f"{base.path} was trained on {name}, which is neither in the workspace {space.path} nor a data "

@@ -14,13 +14,13 @@ from pipeline.names import printable
 from pipeline.networks.factory import ARCHITECTURES, try_out, weights_of
 from pipeline.progress import Listener, Silent
 from pipeline.stages.engine import Summary
-from pipeline.train import class_weights, losses, prepare
+from pipeline.train import class_weights, environment, losses, prepare
 from pipeline.train.data import Augmentation
 from pipeline.train.fit import Task, Where, fit
 from pipeline.train.memory import explained
 from pipeline.train.parts import AuxiliaryPart, BasePart, Part
 from pipeline.train.prepare import Sampling, Splits
-from pipeline.train.processes import started
+from pipeline.train.processes import choose_device, started
 from pipeline.train.settings import Precision, Request, Schedule
 from pipeline.workspace import stores
 from pipeline.workspace.runs import Result, Run, State
@@ -84,14 +84,14 @@ def run(
     with started(request.device) as (processes, device):
         bfloat16 = uses_bfloat16(request.precision, device)
         where = Where(device, processes, request.workers, request.save_every, bfloat16)
-        splits = prepare.open_splits(space, dataset, request.splits, root)
+        splits = prepare.open_splits(space, dataset, request.splits, root, request.whole_image)
         heard = hooks if hooks and processes.first else Hooks()
         if (note := _try_out(request, splits)) is not None:
             heard.waiting(f"note: {note}")
         _weigh(request, splits, heard)
         ok = True
         for network in request.wanted:
-            ok &= _train(_part(network, space, splits, request), splits, request, where, heard)
+            ok &= _train(_part(network, space, splits, request), request, where, heard)
     return ok
 
 
@@ -100,22 +100,19 @@ def plan(
 ) -> list[PlannedRun]:
     """What `run` would do; nothing is written. Raises as `run`."""
     check(request)
-    splits = prepare.open_splits(space, dataset, request.splits, root)
+    choose_device(request.device, environment.read().local)
+    splits = prepare.open_splits(space, dataset, request.splits, root, request.whole_image)
     note = _try_out(request, splits)
     notes = (note,) if note else ()
     _weigh(request, splits, Hooks())
     planned = []
     for network in request.wanted:
-        part = (
-            AuxiliaryPart(space, splits, request)
-            if network == "auxiliary"
-            else BasePart(space, splits, request)
-        )
+        part = _part(network, space, splits, request)
         if network == "base" and "auxiliary" in request.wanted and not part.ready():
             later = "samples with the auxiliary network, once that is trained"
             planned.append(PlannedRun(part.name, part.path, "new", part.schedule, notes=(later, *notes)))
             continue
-        todo = prepare.plan(splits, part.outputs())
+        todo = prepare.plan(part.splits, part.outputs())
         state: State = "new"
         if not any(sampling.images for sampling in todo):
             state = part.run().state(request.overwrite)
@@ -131,7 +128,7 @@ def check(request: Request) -> None:
     ------
     AdaprepError
         An augmentation that there is not, a resolution below 2, a rate that is no number, a checkpoint that
-        is not used.
+        is not used, a grid that the auxiliary network cannot predict.
     """
     known = Augmentation.__dataclass_fields__
     if unknown := sorted(set(request.augmentation) - set(known)):
@@ -144,8 +141,15 @@ def check(request: Request) -> None:
             f"learning rate {request.rate}, weight decay {request.weight_decay} and lambda "
             f"{request.auxiliary.lam} must be numbers from 0 to {MAX_RATE:g}, the rate above 0"
         )
+    small = request.auxiliary
     if "auxiliary" in request.wanted:
-        losses.auxiliary(request.auxiliary.loss)
+        losses.auxiliary(small.loss)
+        if max(small.grid) > small.resolution:
+            raise AdaprepError(
+                f"an auxiliary network of resolution {small.resolution} cannot predict a grid of "
+                f"{'x'.join(map(str, small.grid))}: give a smaller --grid, or --aux-resolution "
+                f"{max(small.grid)} or more"
+            )
     class_weights.parse(request.base.class_weights)
     if request.checkpoint and (request.wanted != ("base",) or not request.base.kind.needs_network):
         raise AdaprepError(
@@ -178,16 +182,17 @@ def _weigh(request: Request, splits: Splits, hooks: Hooks) -> None:
 
 
 def _part(network: str, space: stores.Workspace, splits: Splits, request: Request) -> Part:
-    kind = AuxiliaryPart if network == "auxiliary" else BasePart
-    return kind(space, splits, request)
+    if network == "auxiliary":
+        return AuxiliaryPart(space, splits.validated_centrally(), request)
+    return BasePart(space, splits, request)
 
 
-def _train(part: Part, splits: Splits, request: Request, where: Where, hooks: Hooks) -> bool:
+def _train(part: Part, request: Request, where: Where, hooks: Hooks) -> bool:
     """Sample what is missing, then fit; whether every image could be used."""
     outputs = part.outputs()
     ok = True
     if where.processes.first:
-        made = prepare.sample(splits, outputs, hooks.listener, hooks.waiting)
+        made = prepare.sample(part.splits, outputs, hooks.listener, hooks.waiting)
         for summary, path in made.summaries:
             hooks.sampled(summary, path)
         ok = made.ok
@@ -198,7 +203,7 @@ def _train(part: Part, splits: Splits, request: Request, where: Where, hooks: Ho
     if state == "complete":
         hooks.trained(run.result())
         return ok
-    images, batch = len(splits.train.found), part.schedule.batch_size
+    images, batch = len(part.splits.train.found), part.schedule.batch_size
     if images < batch:
         hooks.waiting(f"{part.name}: {images} images to train on, so a step takes so many, not {batch}")
     hooks.trained(_fit(part.task, part.schedule, run, state, where, hooks))
@@ -214,7 +219,12 @@ def _fit(make: MakeTask, schedule: Schedule, run: Run, state: State, where: Wher
         if state == "new":
             run.begin(_machine(task, where))
         where.processes.wait()
-        return fit(task, schedule, run, where, hooks.listener())
+        try:
+            return fit(task, schedule, run, where, hooks.listener())
+        except AdaprepError:
+            if state == "new":
+                run.abandon()
+            raise
 
 
 def _in_memory(run: Run) -> bool | None:
@@ -232,7 +242,7 @@ def _machine(task: Task, where: Where) -> dict[str, Any]:
     device = where.device
     return {
         "in_memory": task.data.in_memory,
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "processes": where.processes.size,
         "precision": "bfloat16" if where.bfloat16 else "float32",
     }
