@@ -150,3 +150,13 @@ def looks_like_labels(path: Path) -> bool:
     except FileError:
         return False
     return 0 < len(seen.counts) <= MAX_COLORS // 4
+
+
+def is_mask(path: Path) -> bool:
+    """Whether a picture says yes or no of each pixel: it holds 0, another value, or both."""
+    seen = Seen()
+    try:
+        _add(seen, path)
+    except FileError:
+        return False
+    return bool(seen.ids) and len(seen.ids.keys() - {0}) < 2

@@ -116,7 +116,7 @@ def _classes(found: Discovery) -> Iterator[str]:
     if found.layout.background:
         yield (
             pair("background", BACKGROUND)
-            + "  # pixels without a shape; without this line they count for nothing"
+            + "  # pixels that nothing covers; without this line they count for nothing"
         )
 
 
