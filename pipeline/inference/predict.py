@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.datasets import readers, registry
 from pipeline.datasets.base import ClassTable
+from pipeline.datasets.overlay import overlay
 from pipeline.errors import AdaprepError, FileError
 from pipeline.inference.systems import System, check_classes
 from pipeline.inference.tiling import label
@@ -119,12 +120,6 @@ def predict(system: System, job: PredictionJob, classes: ClassTable, writer: Wri
     writer = writer or Writer([job.image], force=True)
     _write(writer, job.labels, raw_ids(classes)[labels], "PNG", pnginfo=png_info())
     _write(writer, job.overlay, overlay(image, labels, classes), "JPEG", comment=MARK.encode())
-
-
-def overlay(image: NDArray[np.uint8], labels: NDArray[np.uint8], classes: ClassTable) -> NDArray[np.uint8]:
-    """The mean of an image (H, W, 3) and its labels' (H, W) colours."""
-    colors = classes.colors[labels]
-    return (image // 2 + colors // 2 + (image & colors & 1)).astype(np.uint8)
 
 
 def run(
