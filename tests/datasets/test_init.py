@@ -57,6 +57,13 @@ def described(path: str = "data.yaml") -> dict[str, object]:
     return found
 
 
+def test_the_table_of_the_docs_is_what_happens(outcomes: list[Outcome]) -> None:
+    assert len(outcomes) >= 60
+    assert formats_table.on_page() == formats_table.table(outcomes), (
+        "run: python -m tests.datasets.formats_table"
+    )
+
+
 def test_every_format_is_recognised(outcomes: list[Outcome]) -> None:
     kinds = {
         yaml.safe_load(one.description.read_text()).get("labels_are", "ids")

@@ -122,6 +122,23 @@ def supervisely_splits(root: Path) -> None:
     trees.supervisely(root, "val")
 
 
+def coco_absent(root: Path) -> None:
+    trees.coco(root, "images", "coco.json")
+    (root / "images" / f"{1:012}.jpg").unlink()
+
+
+def coco_bare(root: Path) -> None:
+    trees.coco(root, "images", "coco.json")
+    content = json.loads((root / "coco.json").read_text())
+    content["annotations"] = [a for a in content["annotations"] if a["image_id"] != 7]
+    trees.text(root / "coco.json", json.dumps(content))
+
+
+def coco_twice(root: Path) -> None:
+    trees.coco(root, "images", "coco.json")
+    trees.coco(root, "images", "coco-older.json")
+
+
 def jpeg_labels(root: Path) -> None:
     trees.pairs(root, label="labels/{n}.jpg")
 
@@ -261,6 +278,9 @@ CASES = (
     Case("COCO", "category ids with gaps", lambda root: trees.coco(root, "images", "coco.json", gaps=(18, 90))),
     Case("COCO", "`train/_annotations.coco.json`, `valid/...` (Roboflow)", roboflow_coco),
     Case("COCO", "file names with a folder", lambda root: trees.coco(root, "data/images", "coco.json", relative="images/")),
+    Case("COCO", "images that are listed, and some are not there", coco_absent),
+    Case("COCO", "an image without annotations", coco_bare),
+    Case("COCO", "two files for the same images", coco_twice),
     Case("COCO", "bounding boxes alone", lambda root: trees.coco(root, "images", "coco.json", kind="boxes")),
     Case("Labelme", "`N.json` beside `N.jpg`", trees.labelme),
     Case("Labelme", "`images/N.jpg`, `annotations/N.json`", lambda root: trees.labelme(root, "images/{n}.jpg", "annotations/{n}.json")),

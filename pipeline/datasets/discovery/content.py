@@ -66,11 +66,8 @@ class Seen:
 
     def sample(self) -> str:
         """How many were looked into of how many."""
-        return (
-            f"all of {self.of} label maps"
-            if self.files == self.of
-            else f"{self.files} of {self.of} label maps"
-        )
+        every = self.files == self.of > 1
+        return f"all of {self.of} label maps" if every else f"{self.files} of {self.of} label maps"
 
 
 def look(files: list[Path], sample: int) -> Seen:

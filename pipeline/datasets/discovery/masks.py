@@ -56,7 +56,7 @@ def _by_suffix(tree: Tree) -> Layout | None:
 
 
 def _end(stem: str, named: dict[str, str]) -> str:
-    """What follows the name of an image, behind a mark; "" if a name is no image's with something behind it."""
+    """What follows the name of an image, from the mark on; "" where no image has that name."""
     for mark in MARKS:
         head, found, end = stem.rpartition(mark)
         if found and end and head in named:

@@ -202,4 +202,4 @@ def spread(files: list[T], count: int) -> list[T]:
 
 def of(some: int, every: int, what: str) -> str:
     """How many were looked at of how many."""
-    return f"all of {every} {what}" if some == every else f"{some} of {every} {what}"
+    return f"all of {every} {what}" if some == every > 1 else f"{some} of {every} {what}"
