@@ -170,6 +170,25 @@ class Option(click.Option):
         self.formerly = formerly
 
 
+class Words(click.ParamType):  # type: ignore[type-arg]
+    """One of some words, or several with commas."""
+
+    name = "WORD[,...]"
+
+    def __init__(self, choices: tuple[str, ...]) -> None:
+        self.choices = choices
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
+        if isinstance(value, list):
+            return value
+        words = [word.strip() for word in str(value).split(",")]
+        if unknown := [word for word in words if word not in self.choices]:
+            self.fail(
+                f"{unknown[0]!r}: give one or more of {', '.join(self.choices)}, with commas", param, ctx
+            )
+        return words
+
+
 def command(name: str, owner: type) -> Callable[[Callable[[Any], Any]], click.Command]:
     """Make a command of a function that takes its options as one object of the class `owner`."""
 
@@ -194,9 +213,9 @@ def as_options(owner: type, values: Mapping[str, Any]) -> Any:
 
 
 def _value(entry: Entry, parsed: Any) -> Any:
-    """Numbers given with commas, several times, or both, each once; pairs as a mapping."""
-    if _are_numbers(entry.kind):
-        return tuple(dict.fromkeys(number for group in parsed for number in group))
+    """What is given with commas, several times, or both, each once; pairs as a mapping."""
+    if settings.has_commas(entry.kind):
+        return tuple(dict.fromkeys(item for group in parsed for item in group))
     if _is_mapping(entry.kind):
         return dict(parsed)
     return parsed
@@ -240,7 +259,7 @@ def _default(entry: Entry) -> Any:
     default = entry.setting.default
     if default is settings.REQUIRED:
         return None
-    if _are_numbers(entry.kind):
+    if settings.has_commas(entry.kind):
         return settings.as_texts(default, entry.kind)
     if entry.kind == settings.Grid and default is not None:
         return settings.as_texts(default, entry.kind)[0]
@@ -249,12 +268,6 @@ def _default(entry: Entry) -> Any:
 
 def _destination(entry: Entry) -> str:
     return entry.flag.lstrip("-").replace("-", "_")
-
-
-def _are_numbers(kind: Any) -> bool:
-    """Whether a type is several numbers, which commas may separate."""
-    several = typing.get_origin(kind) is tuple and kind != settings.Grid
-    return several and typing.get_args(kind)[0] in (int, float)
 
 
 def _is_mapping(kind: Any) -> bool:
@@ -271,6 +284,8 @@ def _type(entry: Entry) -> Any:
             return Sizes(int(2 if about.low is None else about.low))
         if inner is float:
             return Numbers(about.low or 0)
+        if settings.has_commas(kind):
+            return Words(typing.get_args(inner))
         kind = inner
     if kind == settings.Grid:
         return Grid()

@@ -25,6 +25,9 @@ Picture = NewType("Picture", Path)
 
 Filter = Literal["area", "nearest"]
 Device = Literal["auto", "cpu", "cuda"]
+Saved = Literal["labels", "overlay", "probabilities"]
+"""What `adaprep predict` writes of an image."""
+
 Precision = Literal["auto", "float32", "bfloat16"]
 
 DEFAULT_WORKSPACE = Path("adaprep-workspace")
@@ -186,10 +189,18 @@ def as_texts(value: Any, kind: Any) -> list[str]:
     if typing.get_origin(kind) is tuple:
         inner = typing.get_args(kind)[0]
         texts = [text for item in value for text in as_texts(item, inner)]
-        return [",".join(texts)] if inner in (int, float) and texts else texts
+        return [",".join(texts)] if has_commas(kind) and texts else texts
     if isinstance(value, Mapping):
         return [f"{key}={as_text(item)}" for key, item in value.items()]
     return [as_text(value)]
+
+
+def has_commas(kind: Any) -> bool:
+    """Whether a type is several numbers or several of some words, which commas may separate."""
+    if typing.get_origin(kind) is not tuple or kind == Grid:
+        return False
+    inner = typing.get_args(kind)[0]
+    return inner in (int, float) or typing.get_origin(inner) is Literal
 
 
 def as_text(value: Any) -> str:
