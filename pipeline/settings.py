@@ -9,6 +9,7 @@ of settings; a setting that two groups share, such as lambda, is one option that
 from __future__ import annotations
 
 import functools
+import re
 import shlex
 import types
 import typing
@@ -24,9 +25,13 @@ Picture = NewType("Picture", Path)
 """A file that a picture is written to: its suffix says the format."""
 
 Filter = Literal["area", "nearest"]
-Device = Literal["auto", "cpu", "cuda"]
 Saved = Literal["labels", "overlay", "probabilities"]
 """What `adaprep predict` writes of an image."""
+
+Device = NewType("Device", str)
+"""Where networks run: `DEVICES` says how it is written."""
+
+DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -213,10 +218,10 @@ def plain(options: Any, **changes: Any) -> dict[str, Any]:
     return asdict(replace(options, **changes))
 
 
-DATASET = Setting("A name from `adaprep datasets`, or your own YAML file.")
-HELD = Setting("Needed only when the workspace holds several.", None, flag="--dataset")
+DATASET = Setting("A name that the workspace holds or `adaprep datasets` lists, or your own YAML file.")
+HELD = Setting("Name or YAML file. Needed only when the workspace holds several.", None, flag="--dataset")
 ROOT = Setting("Where the data set lies. Default: ADAPREP_DATA/NAME, then ./data/NAME.", None)
-MOVED = Setting("Where the data set lies now, if it has moved.", None, flag="--root")
+MOVED = Setting("Where the data set lies now, if it has moved; remembered.", None, flag="--root")
 TARGETS = Setting("Target classes by name, with commas. Default: the data set's own.", None)
 SPLITS = Setting("Split; may be given several times.", (), flag="--split", shown="train and val")
 LIMIT = Setting("Only the first N images of a split.", None, low=1)
@@ -239,7 +244,7 @@ SAMPLE_FILTER = Setting(
     "nearest",
     flag="--filter",
 )
-DEVICE = Setting("Where networks run.", "auto")
+DEVICE = Setting("Where networks run: auto (a GPU if there is one), cpu, cuda, cuda:1, mps.", "auto")
 PRECISION = Setting("Of forward passes. auto: bfloat16 on a GPU, float32 on a CPU.", "auto")
 OVERWRITE = Setting("Start the stores again instead of resuming.", False)
 DRY_RUN = Setting("Say what would be done, why, and what it would take.", False)
@@ -255,6 +260,12 @@ SAMPLERS = Setting(
     "package.module:factory of a sampler of your own, as --architecture names networks.",
     (),
     flag="--sampler",
+    metavar="FACTORY",
+)
+METRICS = Setting(
+    "package.module:factory of a metric of your own, measured beside adaprep's. May be given several times.",
+    (),
+    flag="--metric",
     metavar="FACTORY",
 )
 FORCE = Setting("Replace files that adaprep did not make, but for those it reads.", False)
@@ -294,6 +305,6 @@ class Held:
     """A data set: the one named, or else the one that the workspace holds."""
 
     dataset: str | None = DATASET(default=None, help="Name or YAML file. Default: the one in the workspace.")
-    root: Path | None = ROOT(help="Where the data set lies.")
+    root: Path | None = ROOT(help="Where the data set lies, if not where the workspace knows it to be.")
     targets: str | None = TARGETS(help="Target classes by name, with commas.")
     splits: tuple[str, ...] = SPLITS()

@@ -45,6 +45,8 @@ def values(entry: Entry, kind: Any = None) -> st.SearchStrategy[Any]:
     if typing.get_origin(kind) is not None:
         item = st.floats(0, 9) if typing.get_args(kind)[1] is float else WORDS
         return st.dictionaries(WORDS, item, max_size=3)
+    if kind is parameters.Device:
+        return st.sampled_from(("auto", "cpu", "cuda", "cuda:1", "mps"))
     if kind is parameters.Picture:
         return WORDS.map(lambda word: Path(f"{word}.png"))
     return WORDS.map(Path) if kind is Path else WORDS

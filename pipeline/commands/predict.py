@@ -36,7 +36,7 @@ class Options:
     factories: tuple[str, ...] = settings.FACTORIES()
     samplers: tuple[str, ...] = settings.SAMPLERS()
     dataset: str | None = settings.DATASET(
-        default=None, help="Data set it was trained on: a name in the workspace, or your YAML file."
+        default=None, help="Data set that it was trained on: name or YAML file, if the workspace lacks it."
     )
     device: settings.Device = settings.DEVICE()
     workspace: Path = settings.WORKSPACE()
@@ -67,11 +67,13 @@ def command(options: Options) -> None:
     from pipeline.inference import predict as stage
     from pipeline.marks import Writer
     from pipeline.report import console
+    from pipeline.stages import chosen as data_sets
     from pipeline.train.processes import choose_device
 
     device, space = choose_device(options.device), opening.open_workspace(options.workspace)
     named = listing.collect(options.images, stage.result_folders(options.output))
-    held = options.dataset if options.dataset in space.datasets() else None
+    meant = data_sets.find(space, options.dataset) if options.dataset else None
+    held = meant.name if meant and meant.folders else None
     chosen = choosing.choose(space, held, options.checkpoint, options.auxiliary, options.code)
     described = [Path(options.dataset)] if options.dataset else []
     inputs = [*(one.image for one in named), chosen.base.path, chosen.auxiliary, *described]

@@ -24,6 +24,12 @@ UNKNOWN = 254
 """What the lookup table gives for a raw id that the class table does not name."""
 
 
+BACKGROUND = frozenset(
+    ("background", "_background_", "bg", "other", "others", "none", "unlabeled", "unlabelled")
+)
+"""Names of classes that stand for everything else, in any case; neutral in pictures, unless targets."""
+
+
 @dataclass(frozen=True)
 class LabelClass:
     """One row of a class table."""
@@ -33,6 +39,11 @@ class LabelClass:
     train_id: int = VOID  # 0 .. classes-1, or VOID
     target: bool = False  # its boundaries attract sample points
     color: tuple[int, int, int] = (0, 0, 0)  # for pictures
+
+    @property
+    def is_background(self) -> bool:
+        """Whether it stands for everything else."""
+        return not self.target and self.name.strip().casefold() in BACKGROUND
 
 
 @dataclass(frozen=True)
@@ -213,6 +224,10 @@ class Dataset(ABC):
     def read_instances(self, frame: Frame) -> NDArray[np.int32] | None:
         """(H, W) 0 = no object, else a number unique within the image; None: no instance annotation."""
         return None
+
+    def doubts(self, frame: Frame) -> list[str]:
+        """What may be wrong with a label map that can be read: a sentence each. Raises FileError."""
+        return []
 
     def moment(self, frame: Frame) -> Moment | None:
         """When a frame was filmed; None where the data set does not say, or is no video."""

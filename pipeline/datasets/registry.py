@@ -90,13 +90,13 @@ def places(name: str) -> list[Path]:
 
 
 def _open(name: str, root: Path | None, settings: dict[str, Any]) -> Dataset:
-    root = _expanded(root) if root else None
+    root = expanded(root) if root else None
     if name not in MODULES and (name.endswith((".yaml", ".yml")) or os.path.isfile(name)):
         from pipeline.datasets.custom import Custom
 
         if settings:
             raise AdaprepError(f"{name}: a data set of your own has no setting {next(iter(settings))!r}")
-        return Custom(_expanded(Path(name), absolute=False), root)
+        return Custom(expanded(Path(name), absolute=False), root)
     if name not in MODULES:
         raise AdaprepError(
             f"no data set {short(name)}{did_you_mean(name, names())} "
@@ -122,11 +122,11 @@ def _places(name: str, kind: type[Dataset]) -> list[tuple[str, Path]]:
     if data := os.environ.get(DATA):
         candidates.append((f"${DATA}/{folder}", Path(data) / folder))
     candidates.append((f"./data/{folder}", Path("data") / folder))
-    return [(called, _expanded(path)) for called, path in candidates]
+    return [(called, expanded(path)) for called, path in candidates]
 
 
-def _expanded(path: Path, absolute: bool = True) -> Path:
-    """A path with ~ written out."""
+def expanded(path: Path, absolute: bool = True) -> Path:
+    """A path with ~ written out. Raises AdaprepError where there is no such user."""
     try:
         path = path.expanduser()
     except RuntimeError as error:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.datasets import readers, registry
 from pipeline.datasets.base import ClassTable
+from pipeline.datasets.overlay import overlay
 from pipeline.datasets.pictures import upright
 from pipeline.errors import AdaprepError, FileError
 from pipeline.inference.images import Named
@@ -102,23 +103,25 @@ def class_table(base: Checkpoint, dataset: str | None, space: stores.Workspace) 
     Parameters
     ----------
     dataset
-        Name or YAML file. When None: the data set it was trained on, as the workspace or adaprep knows it.
+        As `--dataset` takes it. When None: the data set it was trained on, as the workspace or adaprep
+        knows it.
 
     Raises
     ------
     AdaprepError
         That data set is not known, or has other classes.
     """
-    from pipeline.stages.inputs import open_dataset
+    from pipeline.stages import chosen, remembered
 
     name = str(base.about["dataset"])
-    held = space.described(dataset or name) if dataset is None or dataset in space.datasets() else []
-    if held:
-        data = open_dataset(held[0])
-    elif (chosen := dataset or name) in registry.names():
-        data = registry.load(chosen, Path())  # its class table alone is looked at
-    elif dataset is not None:
-        data = registry.load(dataset)
+    meant = chosen.find(space, dataset) if dataset is not None else None
+    held = meant.folders if meant else space.described(name)
+    if meant and meant.source:
+        data = registry.load(meant.source)
+    elif held:
+        data = remembered.open_dataset(held[0])
+    elif (wanted := meant.name if meant else name) in registry.names():
+        data = registry.load(wanted, Path())  # its class table alone is looked at
     else:
         raise AdaprepError(
             f"{base.path} was trained on {name}, which is neither in the workspace {space.path} nor a data "
@@ -189,12 +192,6 @@ def softmax(scores: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """Probabilities (C, ...) of scores (C, ...)."""
     exponentials = np.exp(scores - scores.max(axis=0))
     return np.asarray(exponentials / exponentials.sum(axis=0))
-
-
-def overlay(image: NDArray[np.uint8], labels: NDArray[np.uint8], classes: ClassTable) -> NDArray[np.uint8]:
-    """The mean of an image (H, W, 3) and its labels' (H, W) colours."""
-    colors = classes.colors[labels]
-    return (image // 2 + colors // 2 + (image & colors & 1)).astype(np.uint8)
 
 
 def run(
