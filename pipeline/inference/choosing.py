@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pipeline.errors import AdaprepError
-from pipeline.geometry.crops import CENTRAL, WHOLE
+from pipeline.geometry.crops import CENTRAL, WHOLE, Region
 from pipeline.inference.systems import auxiliary_networks, kind_of, load_base
 from pipeline.names import printable
 from pipeline.networks import checkpoint
@@ -253,10 +252,11 @@ def _measures(runs: Sequence[RunFolder]) -> list[_Measure]:
     return [*found, _Measure("in the validations of its training", _validated)]
 
 
-def _evaluated(split: str, region: Any) -> Callable[[RunFolder], float | None]:
+def _evaluated(split: str, region: Region) -> Callable[[RunFolder], float | None]:
     def miou(run: RunFolder) -> float | None:
         with suppress(AdaprepError):  # damaged: as if it were not there
-            if results.is_measured(run, split, region) and (kept := results.evaluation(run, split, region)):
+            current = results.is_measured(run, split, results.Measurement(region))
+            if current and (kept := results.evaluation(run, split, region)):
                 value: float | None = kept["systems"][0]["miou"] if kept["systems"] else None
                 return value
         return None
