@@ -24,6 +24,12 @@ UNKNOWN = 254
 """What the lookup table gives for a raw id that the class table does not name."""
 
 
+BACKGROUND = frozenset(
+    ("background", "_background_", "bg", "other", "others", "none", "unlabeled", "unlabelled")
+)
+"""Names of classes that stand for everything else, in any case; neutral in pictures, unless targets."""
+
+
 @dataclass(frozen=True)
 class LabelClass:
     """One row of a class table."""
@@ -33,6 +39,11 @@ class LabelClass:
     train_id: int = VOID  # 0 .. classes-1, or VOID
     target: bool = False  # its boundaries attract sample points
     color: tuple[int, int, int] = (0, 0, 0)  # for pictures
+
+    @property
+    def is_background(self) -> bool:
+        """Whether it stands for everything else."""
+        return not self.target and self.name.strip().casefold() in BACKGROUND
 
 
 @dataclass(frozen=True)
