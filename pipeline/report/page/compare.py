@@ -12,9 +12,13 @@ from pipeline.evaluation.comparison import Group, Pair, Spread
 from pipeline.evaluation.intervals import Interval
 from pipeline.geometry.crops import CENTRAL
 from pipeline.samplers import registry
+from pipeline.samplers.base import Sampler
 from pipeline.samplers.predicted import Predicted
 from pipeline.samplers.uniform import Uniform
 from pipeline.workspace.results import Training
+
+PARTNERS: dict[str, type[Sampler]] = {Predicted.role: Uniform, Uniform.role: Predicted}
+"""What a system of a role is compared with."""
 
 SAME_COST = 0.05
 """Systems whose costs differ by no larger part cost the same."""

@@ -9,18 +9,12 @@ from typing import Any
 from pipeline import advice
 from pipeline.report.page import paper, upper
 from pipeline.report.page.cells import signed
-from pipeline.report.page.compare import ComparedSystem, Gain
+from pipeline.report.page.compare import PARTNERS, ComparedSystem, Gain
 from pipeline.report.page.tables import paper_gains
-from pipeline.samplers.base import Sampler
-from pipeline.samplers.predicted import Predicted
-from pipeline.samplers.uniform import Uniform
 from pipeline.workspace.stores import lambda_name
 
 NOTHING = 0.05
 """Points below which a difference is called none: half of the last digit that is shown."""
-
-PARTNERS: dict[str, type[Sampler]] = {Predicted.role: Uniform, Uniform.role: Predicted}
-"""What a system of a role is compared with."""
 
 UNEQUAL = "Trained unequally, so that no difference is taken (adaptive / uniform): {}."
 
@@ -167,11 +161,8 @@ def of_bound(found: dict[str, Any]) -> list[PageFinding]:
         rows = [row for row in found["settings"] if row["resolution"] == resolution]
         base = next(filter(upper.is_uniform, rows), None)
         on_targets, over_all = (upper.best(rows, key) for key in upper.KEYS)
-        if base is None or on_targets is None or over_all is None:
-            continue
-        if any(row[key] is None for row in (base, on_targets, over_all) for key in upper.KEYS):
-            continue
-        items.append(f"{resolution} px: {_most(base, on_targets, over_all)}")
+        if base is not None and _whole([base, *on_targets, *over_all]):
+            items.append(f"{resolution} px: {_most(base, on_targets, over_all)}")
     if not items:
         return []
     text = (
@@ -181,13 +172,20 @@ def of_bound(found: dict[str, Any]) -> list[PageFinding]:
     return [PageFinding("Upper bound", text, tuple(items))]
 
 
-def _most(base: upper.BoundRow, on_targets: upper.BoundRow, over_all: upper.BoundRow) -> str:
-    """Points of the best lambda for target classes, and of that for all where it is another."""
-    if on_targets is over_all:
-        return f"best with {_setting(on_targets)}: {_against(base, on_targets)}"
+def _whole(rows: Sequence[upper.BoundRow]) -> bool:
+    """Whether there are two rows at least, and all have both figures."""
+    return len(rows) > 1 and not any(row[key] is None for row in rows for key in upper.KEYS)
+
+
+def _most(
+    base: upper.BoundRow, on_targets: Sequence[upper.BoundRow], over_all: Sequence[upper.BoundRow]
+) -> str:
+    """Points of the best lambdas for target classes, and of those for all where they are others."""
+    if on_targets == over_all:
+        return f"best with {_setting(on_targets)}: {_against(base, on_targets[0])}"
     return (
-        f"best on targets with {_setting(on_targets)}: {_against(base, on_targets)}; "
-        f"best over all with {_setting(over_all)}: {_against(base, over_all)}"
+        f"best on targets with {_setting(on_targets)}: {_against(base, on_targets[0])}; "
+        f"best over all with {_setting(over_all)}: {_against(base, over_all[0])}"
     )
 
 
@@ -196,8 +194,14 @@ def _against(base: upper.BoundRow, row: upper.BoundRow) -> str:
     return f"{on_targets} on targets, {over_all} over all"
 
 
-def _setting(row: upper.BoundRow) -> str:
-    return f"λ {lambda_name(row['lambda'])} ({upper.kind_of(row)})"
+def _setting(rows: Sequence[upper.BoundRow]) -> str:
+    """The lambdas that are equally good, by grid."""
+    grids = dict.fromkeys(map(upper.kind_of, rows))
+    known = {
+        grid: ", ".join(lambda_name(row["lambda"]) for row in rows if upper.kind_of(row) == grid)
+        for grid in grids
+    }
+    return " and ".join(f"λ {lambdas} ({grid})" for grid, lambdas in known.items())
 
 
 def alone(systems: Sequence[ComparedSystem], gains: Sequence[Gain]) -> list[PageFinding]:
