@@ -102,6 +102,28 @@ def _is_targa(head: bytes) -> bool:
     return palette and depth in depths.get(kind, ()) and width > 0 < height and not head[17] & 0xC0
 
 
+def upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Turn stored pixels (H, W, ...) as viewers show them.
+
+    Parameters
+    ----------
+    orientation
+        Of the EXIF data or the TIFF tag, 1 to 8; others turn nothing.
+
+    Returns
+    -------
+    NDArray of uint8
+        (H, W, ...), or (W, H, ...) for 5 to 8.
+    """
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
+
+
 def unknown(path: Path) -> FileError:
     """The error for a file that `sniff` does not know."""
     return FileError(f"{path}: not a picture in a known format ({KNOWN})")
@@ -232,17 +254,6 @@ def too_dark(path: Path, found: str) -> FileError:
 def gray_to_rgb(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(H, W) as (H, W, 3)."""
     return np.repeat(gray[..., None], 3, axis=2)
-
-
-def upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """Pixels (H, W, ...) as viewers show them: turned and mirrored as an orientation tag (1 to 8) says."""
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)
 
 
 def look_up(indices: NDArray[np.uint8], palette: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
