@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline import settings
+from pipeline import advice, doors, settings
 from pipeline.errors import AdaprepError
-from pipeline.option_types import Device, Door, Grid, Number, Numbers, Pair, Picture, Sizes
+from pipeline.option_types import Device, Door, Grid, Number, Numbers, Pair, Picture, Sizes, Words
 from pipeline.settings import Entry
 
 if TYPE_CHECKING:
@@ -61,7 +61,9 @@ def command(name: str, owner: type) -> Callable[[Callable[[Any], Any]], click.Co
     def apply(function: Callable[[Any], Any]) -> click.Command:
         @functools.wraps(function)
         def call(**values: Any) -> Any:
-            return function(as_options(owner, values))
+            options = as_options(owner, values)
+            with advice.running(name, options), doors.given(doors.among(values)):
+                return function(options)
 
         made: Callable[..., Any] = call
         for entry in reversed(list(settings.all_entries(owner))):
@@ -79,9 +81,9 @@ def as_options(owner: type, values: Mapping[str, Any]) -> Any:
 
 
 def _value(entry: Entry, parsed: Any) -> Any:
-    """Numbers given with commas, several times, or both, each once; pairs as a mapping."""
-    if _are_numbers(entry.kind):
-        return tuple(dict.fromkeys(number for group in parsed for number in group))
+    """What is given with commas, several times, or both, each once; pairs as a mapping."""
+    if settings.has_commas(entry.kind):
+        return tuple(dict.fromkeys(item for group in parsed for item in group))
     if _is_mapping(entry.kind):
         return dict(parsed)
     return parsed
@@ -125,7 +127,7 @@ def _default(entry: Entry) -> Any:
     default = entry.setting.default
     if default is settings.REQUIRED:
         return None
-    if _are_numbers(entry.kind):
+    if settings.has_commas(entry.kind):
         return settings.as_texts(default, entry.kind)
     if entry.kind == settings.Grid and default is not None:
         return settings.as_texts(default, entry.kind)[0]
@@ -134,12 +136,6 @@ def _default(entry: Entry) -> Any:
 
 def _destination(entry: Entry) -> str:
     return entry.flag.lstrip("-").replace("-", "_")
-
-
-def _are_numbers(kind: Any) -> bool:
-    """Whether a type is several numbers, which commas may separate."""
-    several = typing.get_origin(kind) is tuple and kind != settings.Grid
-    return several and typing.get_args(kind)[0] in (int, float)
 
 
 def _is_mapping(kind: Any) -> bool:
@@ -156,6 +152,8 @@ def _type(entry: Entry) -> Any:
             return Sizes(int(2 if about.low is None else about.low))
         if inner is float:
             return Numbers(about.low or 0)
+        if settings.has_commas(kind):
+            return Words(typing.get_args(inner))
         kind = inner
     if kind == settings.Grid:
         return Grid()

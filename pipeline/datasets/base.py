@@ -164,12 +164,18 @@ class Dataset(ABC):
     license: str = ""
     folder: str | None = None  # in the usual places, where that is not its name
     near: int = 300  # numbers of two frames of a sequence that show much the same are no further apart
+    door: str | None = None  # package.module:factory, where code of the user's own made it
     environment: str | None = None  # a variable that other tools of this data set read its root from
     table: ClassTable
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()  # workspaces store it and are used from other folders
         self.classes: ClassTable = self.table
+
+    @property
+    def spelling(self) -> str:
+        """As ``--dataset`` takes it: a name, a YAML file, or the user's own code."""
+        return self.door or str(getattr(self, "source", self.name))
 
     @abstractmethod
     def frames(self, split: str) -> list[Frame]:

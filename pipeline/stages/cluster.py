@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from pipeline import doors
 from pipeline.errors import AdaprepError
 from pipeline.stages import engine
 from pipeline.stages.engine import BlockResult, Lost, Scheduler, Work
@@ -254,6 +255,8 @@ def _client(scheduler: Scheduler) -> Iterator[Any]:
                     f"Start one with: dask scheduler   and workers with: dask worker {scheduler.address}"
                 ) from error
         else:
+            if doors.are_given():
+                stack.enter_context(doors.working_folder())  # the processes import from it what this one did
             with _quiet_children():
                 local = stack.enter_context(_started(LocalCluster, scheduler.workers))
             client = Client(local, set_as_default=False)

@@ -216,6 +216,14 @@ def test_the_upper_bound_names_the_lambdas_that_its_table_prints_in_bold() -> No
     assert upper.best_lambda(found["settings"]) == 1.0  # type: ignore[arg-type]
 
 
+def test_lambdas_that_are_equally_good_are_all_named() -> None:
+    found = kept_bound((16,))
+    for one in found["settings"]:  # type: ignore[attr-defined]
+        one |= {"target_miou": 0.7, "miou": 0.6}
+    (finding,) = findings.of_bound(found)
+    assert finding.items == ("16 px: best with λ 0.1, 1, 10 (8x8): 0.0 on targets, 0.0 over all",)
+
+
 def test_charts_of_the_upper_bound_show_the_best_lambda() -> None:
     drawn = {chart.name: chart.alt for chart in bound_charts.bound(kept_bound())}
     assert "proposals 8x8, λ 1 0.700 at 16" in drawn["upper-bound-targets"]

@@ -160,9 +160,13 @@ def trimap_gain(gains: Sequence[Gain]) -> list[Chart]:
 
 
 def _gain_name(gain: Gain, gains: Sequence[Gain]) -> str:
-    several = len({g.ours.line for g in gains}) > 1
-    pixels = f"{gain.ours.group.resolution} px"
-    return "\n".join([*gain.ours.line.split(", "), pixels]) if several else pixels
+    """What tells a gain from the others: network, sampler and resolution."""
+    parts = [
+        (gain.ours.group.architecture, {g.ours.group.architecture for g in gains}),
+        (gain.ours.sampler, {g.ours.sampler for g in gains}),
+    ]
+    told = [word for word, known in parts if len(known) > 1]
+    return ", ".join([*told, f"{gain.ours.group.resolution} px"])
 
 
 def _bin_names(system: ComparedSystem) -> list[str]:

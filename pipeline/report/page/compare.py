@@ -9,11 +9,16 @@ from typing import Any
 
 from pipeline.evaluation import comparison
 from pipeline.evaluation.comparison import Group, Pair, Spread
+from pipeline.evaluation.intervals import Interval
 from pipeline.geometry.crops import CENTRAL
 from pipeline.samplers import registry
+from pipeline.samplers.base import Sampler
 from pipeline.samplers.predicted import Predicted
 from pipeline.samplers.uniform import Uniform
 from pipeline.workspace.results import Training
+
+PARTNERS: dict[str, type[Sampler]] = {Predicted.role: Uniform, Uniform.role: Predicted}
+"""What a system of a role is compared with."""
 
 SAME_COST = 0.05
 """Systems whose costs differ by no larger part cost the same."""
@@ -83,6 +88,14 @@ class Gain:
     def difference(self, name: str) -> Spread | None:
         """Ours less baseline; None where the two may not be compared."""
         return self.pair.difference(name)
+
+    def intervals(self, name: str) -> tuple[Interval, ...]:
+        """Of a difference: over images, and over sequences where these are known."""
+        return self.pair.intervals(name)
+
+    def is_none(self, name: str) -> bool:
+        """Whether an interval of a difference holds 0."""
+        return any(interval.holds_zero for interval in self.intervals(name))
 
     @property
     def at_cost(self) -> bool:

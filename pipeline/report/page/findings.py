@@ -9,18 +9,12 @@ from typing import Any
 from pipeline import advice
 from pipeline.report.page import paper, upper
 from pipeline.report.page.cells import signed
-from pipeline.report.page.compare import ComparedSystem, Gain
+from pipeline.report.page.compare import PARTNERS, ComparedSystem, Gain
 from pipeline.report.page.tables import paper_gains
-from pipeline.samplers.base import Sampler
-from pipeline.samplers.predicted import Predicted
-from pipeline.samplers.uniform import Uniform
 from pipeline.workspace.stores import lambda_name
 
 NOTHING = 0.05
 """Points below which a difference is called none: half of the last digit that is shown."""
-
-PARTNERS: dict[str, type[Sampler]] = {Predicted.role: Uniform, Uniform.role: Predicted}
-"""What a system of a role is compared with."""
 
 UNEQUAL = "Trained unequally, so that no difference is taken (adaptive / uniform): {}."
 
@@ -67,16 +61,22 @@ def _part(gain: Gain, name: str, where: str) -> str:
     low, high = 100 * min(spread.values), 100 * max(spread.values)
     each = f"; seeds: {signed(low)} to {signed(high)}" if len(spread.values) > 1 else ""
     figures = f"mIoU {ours.mean:.3f}, uniform {base.mean:.3f}{each}"
+    for interval in gain.intervals(name):
+        bounds = f"{signed(100 * interval.low)} to {signed(100 * interval.high)}"
+        figures += f"; 95 % interval over {interval.units} {interval.over}: {bounds}"
+    if gain.is_none(name):
+        return f"makes no difference {where} that can be told from chance ({figures})"
     return f"{verb(100 * spread.mean)} {where} ({figures})"
 
 
 def _headline(gain: Gain) -> list[str]:
     """The differences alone."""
-    found = (
-        ("points on targets", gain.difference("target_miou")),
-        ("over all", gain.difference("miou")),
-    )
-    return [f"{signed(100 * spread.mean)} {where}" for where, spread in found if spread is not None]
+    said = []
+    for words, name in (("points on targets", "target_miou"), ("over all", "miou")):
+        if (spread := gain.difference(name)) is not None:
+            none = f"none {words.removeprefix('points ')}"
+            said.append(none if gain.is_none(name) else f"{signed(100 * spread.mean)} {words}")
+    return said
 
 
 def verb(points: float) -> str:
@@ -92,8 +92,11 @@ def cost(gain: Gain) -> str:
     if gain.at_cost:
         ours, base = gain.ours.group.gmacs, gain.baseline.group.gmacs
         return f"at {ours:.3g} GMACs an image against {base:.3g}"
-    extra = 100 * gain.extra
-    return f"at {extra:.1f} % more multiply-adds" if extra >= 0 else f"at {-extra:.1f} % fewer multiply-adds"
+    extra, slower = 100 * gain.extra, gain.pair.slower
+    said = f"at {extra:.1f} % more multiply-adds" if extra >= 0 else f"at {-extra:.1f} % fewer multiply-adds"
+    if slower is None:
+        return said
+    return f"{said} and {abs(100 * slower):.0f} % {'more' if slower >= 0 else 'less'} time"
 
 
 def seeds(gain: Gain) -> str:
@@ -158,11 +161,8 @@ def of_bound(found: dict[str, Any]) -> list[PageFinding]:
         rows = [row for row in found["settings"] if row["resolution"] == resolution]
         base = next(filter(upper.is_uniform, rows), None)
         on_targets, over_all = (upper.best(rows, key) for key in upper.KEYS)
-        if base is None or on_targets is None or over_all is None:
-            continue
-        if any(row[key] is None for row in (base, on_targets, over_all) for key in upper.KEYS):
-            continue
-        items.append(f"{resolution} px: {_most(base, on_targets, over_all)}")
+        if base is not None and _whole([base, *on_targets, *over_all]):
+            items.append(f"{resolution} px: {_most(base, on_targets, over_all)}")
     if not items:
         return []
     text = (
@@ -172,13 +172,20 @@ def of_bound(found: dict[str, Any]) -> list[PageFinding]:
     return [PageFinding("Upper bound", text, tuple(items))]
 
 
-def _most(base: upper.BoundRow, on_targets: upper.BoundRow, over_all: upper.BoundRow) -> str:
-    """Points of the best lambda for target classes, and of that for all where it is another."""
-    if on_targets is over_all:
-        return f"best with {_setting(on_targets)}: {_against(base, on_targets)}"
+def _whole(rows: Sequence[upper.BoundRow]) -> bool:
+    """Whether there are two rows at least, and all have both figures."""
+    return len(rows) > 1 and not any(row[key] is None for row in rows for key in upper.KEYS)
+
+
+def _most(
+    base: upper.BoundRow, on_targets: Sequence[upper.BoundRow], over_all: Sequence[upper.BoundRow]
+) -> str:
+    """Points of the best lambdas for target classes, and of those for all where they are others."""
+    if on_targets == over_all:
+        return f"best with {_setting(on_targets)}: {_against(base, on_targets[0])}"
     return (
-        f"best on targets with {_setting(on_targets)}: {_against(base, on_targets)}; "
-        f"best over all with {_setting(over_all)}: {_against(base, over_all)}"
+        f"best on targets with {_setting(on_targets)}: {_against(base, on_targets[0])}; "
+        f"best over all with {_setting(over_all)}: {_against(base, over_all[0])}"
     )
 
 
@@ -187,8 +194,14 @@ def _against(base: upper.BoundRow, row: upper.BoundRow) -> str:
     return f"{on_targets} on targets, {over_all} over all"
 
 
-def _setting(row: upper.BoundRow) -> str:
-    return f"λ {lambda_name(row['lambda'])} ({upper.kind_of(row)})"
+def _setting(rows: Sequence[upper.BoundRow]) -> str:
+    """The lambdas that are equally good, by grid."""
+    grids = dict.fromkeys(map(upper.kind_of, rows))
+    known = {
+        grid: ", ".join(lambda_name(row["lambda"]) for row in rows if upper.kind_of(row) == grid)
+        for grid in grids
+    }
+    return " and ".join(f"λ {lambdas} ({grid})" for grid, lambdas in known.items())
 
 
 def alone(systems: Sequence[ComparedSystem], gains: Sequence[Gain]) -> list[PageFinding]:

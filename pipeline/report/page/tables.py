@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pipeline.evaluation.comparison import Pair, class_iou, size_recall, trimap
@@ -21,9 +22,7 @@ from pipeline.report.page.cells import (
     words,
 )
 from pipeline.report.page.collect import Facts, RunFacts
-from pipeline.report.page.compare import ComparedSystem, Gain
-from pipeline.samplers.predicted import Predicted
-from pipeline.samplers.uniform import Uniform
+from pipeline.report.page.compare import PARTNERS, ComparedSystem, Gain
 
 BINS = 4
 SPREAD = "±: standard deviation of the sample over the seeds"
@@ -37,17 +36,20 @@ def _best(systems: Sequence[ComparedSystem], system: ComparedSystem, name: str, 
     return mine is not None and bool(same) and round(mine.mean, digits) == max(same) > min(same)
 
 
-def _lead(system: ComparedSystem) -> tuple[Cell, ...]:
+def _lead(system: ComparedSystem, several: bool) -> tuple[Cell, ...]:
+    """What a row is of: the sampler, with the network where there are `several` in the table."""
     group = system.group
+    role = "" if system.role in PARTNERS else system.role
+    note = ", ".join(filter(None, (group.architecture if several else "", role)))
     return (
-        _sampler(system, "" if system.role in (Predicted.role, Uniform.role) else system.role),
+        Cell(system.sampler, note=note, style=system.style),
         Cell(group.architecture),
         Cell(str(group.resolution), group.resolution),
     )
 
 
-def _sampler(system: ComparedSystem, note: str = "") -> Cell:
-    return Cell(system.sampler, note=note, style=system.style)
+def _several(systems: Iterable[ComparedSystem]) -> bool:
+    return len({system.group.architecture for system in systems}) > 1
 
 
 def _end(system: ComparedSystem) -> tuple[Cell, ...]:
@@ -59,18 +61,12 @@ def _end(system: ComparedSystem) -> tuple[Cell, ...]:
     )
 
 
-def _lead_columns(architectures: Iterable[str]) -> tuple[Column, ...]:
-    """What a row is of; the network in the file alone where all rows are of one."""
-    one = len(set(architectures)) < 2
-    return (Column("sampling", left=True), Column("network", left=True, unseen=one), Column("resolution"))
-
-
 def _of_one(systems: Sequence[ComparedSystem]) -> str:
     """Begins the caption of a table whose rows are all of one network."""
-    names = {system.group.architecture for system in systems}
-    return f"Base network: {names.pop()}. " if len(names) == 1 else ""
+    return "" if _several(systems) else f"Base network: {systems[0].group.architecture}. "
 
 
+LEAD = (Column("sampling", left=True), Column("network", left=True, unseen=True), Column("resolution"))
 END = (*numbers("GMACs", "seeds"), *words("training"))
 
 
@@ -85,14 +81,13 @@ def overall(systems: Sequence[ComparedSystem]) -> Table:
     )
     rows = tuple(
         (
-            *_lead(system),
+            *_lead(system, _several(systems)),
             *(mean(system.spread(name), _best(systems, system, name)) for _, name in shown),
             *_end(system),
         )
         for system in systems
     )
-    lead = _lead_columns(s.group.architecture for s in systems)
-    columns = (*lead, *numbers(*(title for title, _ in shown)), *END)
+    columns = (*LEAD, *numbers(*(title for title, _ in shown)), *END)
     caption = (
         f"{_of_one(systems)}Means over seeds; {SPREAD}. Bold: the highest of its network and resolution "
         f"among those trained alike. Still improving: the best epoch was the last, or validation mIoU still "
@@ -107,7 +102,7 @@ def classes(facts: Facts, systems: Sequence[ComparedSystem]) -> Table:
     ordered = [*facts.targets, *names]
     rows = tuple(
         (
-            *_lead(system),
+            *_lead(system, _several(systems)),
             _short(systems, system, "target_miou"),
             _short(systems, system, "miou"),
             *(_short(systems, system, class_iou(name)) for name in ordered),
@@ -120,8 +115,7 @@ def classes(facts: Facts, systems: Sequence[ComparedSystem]) -> Table:
         f"{_of_one(systems)}IoU by class, means over seeds; heads of target classes in bold. Bold figures: "
         f"the highest of the same network and resolution. A dash: no true pixel in the split."
     )
-    lead = _lead_columns(s.group.architecture for s in systems)
-    return Table("iou-by-class", caption, (*lead, *means, *heads), rows, breaks([s.key for s in systems]))
+    return Table("iou-by-class", caption, (*LEAD, *means, *heads), rows, breaks([s.key for s in systems]))
 
 
 def _short(systems: Sequence[ComparedSystem], system: ComparedSystem, name: str) -> Cell:
@@ -142,23 +136,31 @@ def gains(found: Sequence[Gain]) -> Table:
     larger = any(gain.at_cost for gain in found)
     rows = tuple(
         (
-            *_lead(gain.ours),
+            *_lead(gain.ours, _several(gain.ours for gain in found)),
             Cell(str(gain.baseline.group.resolution), gain.baseline.group.resolution),
-            *(Cell(gain.differing) if gain.differing else points(gain.difference(name)) for _, name in shown),
-            Cell(_percent(gain), gain.extra),
+            *(Cell(gain.differing) if gain.differing else _points(gain, name) for _, name in shown),
+            Cell(_share(gain.extra), gain.extra),
+            Cell("–") if gain.pair.slower is None else Cell(_share(gain.pair.slower), gain.pair.slower),
             Cell(_seeds(gain)),
         )
         for gain in found
     )
     columns = (
-        *_lead_columns(gain.ours.group.architecture for gain in found),
+        *LEAD,
         Column("uniform's", unseen=not larger),
-        *numbers(*(title for title, _ in shown), "cost", "seeds"),
+        *numbers(*(title for title, _ in shown), "GMACs"),
+        Column("ms", unseen=not any(gain.pair.slower is not None for gain in found)),
+        *numbers("seeds"),
     )
     caption = (
         f"{_of_one([gain.ours for gain in found])}Difference to uniform sampling in points of mIoU, of "
         f"accuracy within 4 px of a boundary, and of recall (hundredths); {SPREAD}, taken seed by seed."
     )
+    if any(gain.intervals(name) for gain in found for _, name in shown):
+        caption += (
+            " In brackets: 95 % intervals of a bootstrap over images, and over sequences where these are "
+            "known; none: one of them holds 0."
+        )
     if any(gain.differing for gain in found):
         caption += " Where the two were trained unequally, what differs stands in place of the points."
     if larger:
@@ -171,19 +173,32 @@ def _seeds(gain: Gain) -> str:
     return str(mine) if gain.paired else f"{mine} against {theirs}"
 
 
-def _percent(gain: Gain) -> str:
-    extra = 100 * gain.extra
+def _points(gain: Gain, name: str) -> Cell:
+    """A difference with its spread over seeds and its intervals; none where one of these holds 0."""
+    cell = points(gain.difference(name))
+    told = [
+        f"[{signed(100 * i.low)}, {signed(100 * i.high)}] {i.units} {i.over}" for i in gain.intervals(name)
+    ]
+    if told and gain.is_none(name):
+        return replace(cell, text="none", note=", ".join([f"{cell.text} {cell.note}".strip(), *told]))
+    return replace(cell, note=", ".join([cell.note, *told] if cell.note else told))
+
+
+def _share(part: float) -> str:
+    """0.123 as "+12 %"."""
+    extra = 100 * part
     return f"{signed(extra, 1 if abs(extra) < 10 else 0)} %"
 
 
 def of_paper(table: paper.PaperTable) -> Table:
     """The paper's own table."""
     targets = paper.TARGETS.get(table.dataset, ())
-    rows = tuple(_paper_row(entry) for entry in table.entries)
+    several = len({entry.network for entry in table.entries}) > 1
+    rows = tuple(_paper_row(entry, several) for entry in table.entries)
     heads = tuple(Column(name, bold=name in targets, upright=True) for name in table.classes)
     with_targets = any(entry.target_miou is not None for entry in table.entries)
     columns = (
-        *_lead_columns(entry.network for entry in table.entries),
+        *LEAD,
         *([Column("target classes", bold=True, upright=bool(heads))] if with_targets else []),
         Column("all classes", upright=bool(heads)),
         *heads,
@@ -194,9 +209,9 @@ def of_paper(table: paper.PaperTable) -> Table:
     return Table(f"paper-table-{table.number}", caption, columns, rows, breaks(keys))
 
 
-def _paper_row(entry: paper.PaperEntry) -> tuple[Cell, ...]:
+def _paper_row(entry: paper.PaperEntry, several: bool) -> tuple[Cell, ...]:
     return (
-        Cell(entry.sampler.word, style=entry.sampler.style),
+        Cell(entry.sampler.word, note=entry.network if several else "", style=entry.sampler.style),
         Cell(entry.network),
         Cell(str(entry.resolution), entry.resolution),
         *([number(entry.target_miou, paper.DECIMALS)] if entry.target_miou is not None else []),
@@ -229,7 +244,11 @@ def recall_by_size(systems: Sequence[ComparedSystem]) -> Table:
     some = systems[0].first["recall_by_size"]
     heads = numbers(*(f"{b['pixels'][0]:,} to {b['pixels'][1]:,} px" for b in some))
     rows = tuple(
-        (*_lead(system), *(mean(system.spread(size_recall(i))) for i in range(len(some))), *_end(system))
+        (
+            *_lead(system, _several(systems)),
+            *(mean(system.spread(size_recall(i))) for i in range(len(some))),
+            *_end(system),
+        )
         for system in systems
     )
     counts = ", ".join(str(b["objects"]) for b in some)
@@ -237,12 +256,13 @@ def recall_by_size(systems: Sequence[ComparedSystem]) -> Table:
         f"{_of_one(systems)}Mean recall of objects in bins of equally many ({counts} objects), small to "
         f"large; {SPREAD}."
     )
-    columns = (*_lead_columns(s.group.architecture for s in systems), *heads, *END)
+    columns = (*LEAD, *heads, *END)
     return Table("recall-by-size", caption, columns, rows, breaks([s.key for s in systems]))
 
 
 def recall_by_class(found: Sequence[Gain], names: Sequence[str]) -> Table:
     """Like Fig. 12: by class and bin, recall relative to uniform sampling."""
+    several = _several(gain.ours for gain in found)
     rows = []
     for gain in found:
         for name in names:
@@ -251,9 +271,9 @@ def recall_by_class(found: Sequence[Gain], names: Sequence[str]) -> Table:
                 continue
             total = sum(b["objects"] for b in bins)
             cells = (number(gain.pair.ratio(size_recall(i, name)), 2) for i in range(BINS))
-            rows.append((*_lead(gain.ours), Cell(name), *cells, Cell(str(total), total)))
+            rows.append((*_lead(gain.ours, several), Cell(name), *cells, Cell(str(total), total)))
     columns = (
-        *_lead_columns(gain.ours.group.architecture for gain in found),
+        *LEAD,
         *words("class"),
         *numbers(*(f"bin {i + 1}" for i in range(BINS)), "objects"),
     )

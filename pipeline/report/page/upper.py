@@ -44,10 +44,16 @@ def name_of(row: BoundRow) -> str:
     return str(row["sampler"])
 
 
-def best(rows: Sequence[BoundRow], key: str) -> BoundRow | None:
-    """The proposals with the highest figure; None where none has one."""
+def best(rows: Sequence[BoundRow], key: str) -> list[BoundRow]:
+    """The proposals with the highest figure, those of the highest other figure where several have it.
+
+    Nothing where none has the figure.
+    """
     known = [row for row in rows if is_proposal(row) and row[key] is not None]
-    return max(known, key=lambda row: float(row[key]), default=None)
+    for name in (key, *KEYS):
+        highest = max((row[name] for row in known if row[name] is not None), default=None)
+        known = [row for row in known if row[name] == highest]
+    return known
 
 
 def best_lambda(rows: Sequence[BoundRow]) -> float | None:
