@@ -15,7 +15,9 @@ from pipeline.screen import prepare_streams, say, told_as_sentences
 SUMMARIES = {
     "demo": "run everything on generated street scenes",
     "datasets": "list the data sets that can be read",
+    "init": "describe a folder of your own in a YAML file",
     "check": "look at a data set before working on it",
+    "convert": "write any data set's labels as PNG files of ids",
     "boundaries": "label maps to target boundaries and nearest boundaries",
     "solve-tensors": "nearest boundaries to sampling tensors",
     "upper-bound": "measure what sampling and interpolation keep",

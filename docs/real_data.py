@@ -63,6 +63,7 @@ SECTIONS = {
 
 
 OWN = {
+    "init": "adaprep init camvid -o my-camvid.yaml",
     "check": "adaprep check --dataset camvid-mine.yaml --split train",
     "boundaries": "adaprep boundaries --dataset camvid-mine.yaml",
     "solve-tensors": "adaprep solve-tensors --lambda 1",

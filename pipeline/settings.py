@@ -246,6 +246,12 @@ SAMPLERS = Setting(
     flag="--sampler",
     metavar="FACTORY",
 )
+METRICS = Setting(
+    "package.module:factory of a metric of your own, measured beside adaprep's. May be given several times.",
+    (),
+    flag="--metric",
+    metavar="FACTORY",
+)
 FORCE = Setting("Replace files that adaprep did not make, but for those it reads.", False)
 JSON = Setting("Print JSON instead of a table.", False, flag="--json")
 BLOCK_SIZE = Setting("Images per task, rounded up to whole blocks of the store.", None, low=1)

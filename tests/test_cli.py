@@ -116,7 +116,7 @@ def spoil_size(label: Path) -> None:
 
 
 def spoil_rgb(label: Path) -> None:
-    Image.new("RGB", (56, 40), (1, 1, 1)).save(label)
+    Image.new("RGB", (56, 40), (1, 2, 3)).save(label)
 
 
 def spoil_sixteen_bit(label: Path) -> None:

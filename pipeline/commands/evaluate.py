@@ -18,7 +18,7 @@ from pipeline.train.settings import need_torch
 if TYPE_CHECKING:
     from torch import device as Device
 
-    from pipeline.geometry.crops import Region
+    from pipeline.workspace.results import Measurement
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Options:
     whole_image: bool = setting(
         False, "Measure whole images, labelled as predict does, in place of their central squares."
     )
+    metrics: tuple[str, ...] = settings.METRICS()
     held: settings.Held = settings.group(settings.Held, splits=("val",))
     limit: int | None = settings.LIMIT()
     overwrite: bool = settings.OVERWRITE(help="Without BASE: measure again what was measured.")
@@ -47,11 +48,12 @@ class Options:
         return self.factories + self.samplers
 
     @property
-    def region(self) -> Region:
-        """What of the images is measured."""
+    def measurement(self) -> Measurement:
+        """What is measured."""
         from pipeline.geometry.crops import CENTRAL, WHOLE
+        from pipeline.workspace.results import Measurement
 
-        return WHOLE if self.whole_image else CENTRAL
+        return Measurement(WHOLE if self.whole_image else CENTRAL, self.metrics)
 
 
 @opening.command("evaluate", Options)
@@ -101,7 +103,7 @@ def _workspace(options: Options, device: Device) -> bool:
             options.overwrite,
             console.listener(),
             options.code,
-            options.region,
+            options.measurement,
         )
         for split in held.splits
     ]
@@ -118,6 +120,7 @@ def _workspace(options: Options, device: Device) -> bool:
 def _checkpoint(options: Options, base: Path, device: Device) -> bool:
     from pipeline.evaluation import evaluate as stage
     from pipeline.inference.systems import open_systems
+    from pipeline.metrics import registry
     from pipeline.report import console, evaluation
 
     data, frames = opening.open_held(options.held, options.workspace)
@@ -130,8 +133,9 @@ def _checkpoint(options: Options, base: Path, device: Device) -> bool:
         device,
         options.code,
     )
+    region, own = options.measurement.region, registry.opened(options.metrics, data.classes)
     reports = [
-        stage.run(data, split, found[: options.limit], systems, notes, console.listener(), options.region)
+        stage.run(data, split, found[: options.limit], systems, notes, console.listener(), region, own)
         for split, found in frames.items()
     ]
     if options.as_json:
@@ -149,5 +153,5 @@ def state(options: Options) -> State:
     space, held = opening.open_workspace(options.workspace), options.held
     name = space.folders(held.dataset, held.splits)[0].dataset
     runs = results.finished_runs(space, name, "base")
-    there = [results.is_measured(run, split, options.region) for run in runs for split in held.splits]
+    there = [results.is_measured(run, split, options.measurement) for run in runs for split in held.splits]
     return "done" if there and all(there) else "to do"

@@ -33,6 +33,7 @@ class Options:
     )
     aux_filter: settings.Filter = settings.FILTER()
     filter: settings.Filter = settings.SAMPLE_FILTER()
+    crops: int | None = settings.CROPS(help="Another crop count than the boundaries'.")
     dataset: str | None = settings.HELD()
     root: Path | None = settings.MOVED()
     splits: tuple[str, ...] = settings.SPLITS()
@@ -76,7 +77,7 @@ def run(options: Options) -> bool:
     ok = True
     for folder in space.folders(options.dataset, options.splits):
         found = listing.load(folder, options.root)
-        plans = stage.plan(folder, outputs, options.overwrite)
+        plans = stage.plan(folder, outputs, options.overwrite, options.crops)
         if options.dry_run:
             console.print_sample_plans(plans, where, stage.estimate(folder, found, outputs, plans, where))
             continue

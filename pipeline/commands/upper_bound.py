@@ -36,6 +36,7 @@ class Options:
         "Checkpoint of an auxiliary network: also what its tensors keep. May be given several times.",
         flag="--auxiliary",
     )
+    metrics: tuple[str, ...] = settings.METRICS()
     plot: settings.Picture | None = setting(None, "Draw mIoU against resolution.")
     force: bool = settings.FORCE()
     save: bool = setting(False, "Keep the figures in the workspace, for its report.")
@@ -64,6 +65,7 @@ def run(options: Options) -> bool:
     """Print, keep and draw the bounds; whether every file could be used."""
     from pipeline.evaluation import upper_bound as stage
     from pipeline.marks import Writer
+    from pipeline.metrics import registry
     from pipeline.report import bounds, console
 
     where = opening.open_scheduler(options.scheduling)
@@ -78,8 +80,9 @@ def run(options: Options) -> bool:
 
         predictors = load_named(options.auxiliaries, data.classes.names)
     wanted = stage.settings(options.resolutions, options.grids, options.lambdas, list(predictors))
+    own = registry.opened(options.metrics, data.classes)
     reports = [
-        stage.run(data, split, found[: options.limit], wanted, where, console.listener(), predictors)
+        stage.run(data, split, found[: options.limit], wanted, where, console.listener(), predictors, own)
         for split, found in frames.items()
     ]
     if options.as_json:
@@ -138,4 +141,5 @@ def _is_kept(options: Options, space: Workspace, data: Dataset, split: str, imag
     rows = {(row["resolution"], row["sampler"]) for row in kept["settings"]}
     wanted = stage.settings(options.resolutions, options.grids, options.lambdas)
     same = kept["targets"] == targets and kept["images"] == images
+    same = same and results.own_metrics(kept["settings"]) >= {*options.metrics}
     return same and {(s.resolution, s.sampler) for s in wanted} <= rows

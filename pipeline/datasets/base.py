@@ -214,6 +214,10 @@ class Dataset(ABC):
         """(H, W) 0 = no object, else a number unique within the image; None: no instance annotation."""
         return None
 
+    def doubts(self, frame: Frame) -> list[str]:
+        """What may be wrong with a label map that can be read: a sentence each. Raises FileError."""
+        return []
+
     def moment(self, frame: Frame) -> Moment | None:
         """When a frame was filmed; None where the data set does not say, or is no video."""
         return None

@@ -212,6 +212,9 @@ class Custom(Dataset):
     def label_size(self, frame: Frame) -> tuple[int, int]:
         return self.format.size(frame)
 
+    def doubts(self, frame: Frame) -> list[str]:
+        return self.format.doubts(frame)
+
     def read_instances(self, frame: Frame) -> NDArray[np.int32] | None:
         """(H, W) numbers of the objects, 0 for none; None where there are no objects. Raises FileError."""
         from pipeline.datasets import readers

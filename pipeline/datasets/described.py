@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, PlainValidator, ValidationInfo
 
-from pipeline.datasets.base import VOID, ClassTable
+from pipeline.datasets.base import ClassTable
 from pipeline.datasets.class_rows import Row, Void, class_table, items
 from pipeline.datasets.custom import POOL, Folders, ListFile, Part, Source, name_of
 from pipeline.datasets.formats import KNOWN, Meaning
@@ -293,7 +293,7 @@ def _check_sources(file: File, mistakes: Mistakes) -> None:
     every = list((file.splits or {}).values())
     if isinstance(file, PooledFile) and file.usable(POOL):
         every.append(file.pool)
-    learnt = sum(row.train_id != VOID for row in file.classes)
+    count = len(file.classes)
     for split in every:
         with mistakes.at(split.node):
             if isinstance(split, ListSplit):
@@ -303,8 +303,8 @@ def _check_sources(file: File, mistakes: Mistakes) -> None:
                 named = MASK in split.labels + split.label_suffix
                 if named and file.labels_are != "masks":
                     split.node.fail(f"{MASK} stands for the class of a mask: add labels_are: masks")
-                if file.labels_are == "masks" and not named and learnt != 2:
+                if file.labels_are == "masks" and not named and count != 2:
                     split.node.fail(
-                        f"masks of {learnt} classes need {MASK} in 'labels' or 'label_suffix'; without it "
+                        f"masks of {count} classes need {MASK} in 'labels' or 'label_suffix'; without it "
                         f"the first of two classes is 0, the second all else"
                     )

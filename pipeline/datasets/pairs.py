@@ -67,8 +67,8 @@ def pair_folders(
     AdaprepError
         Two images, or two label maps, would belong to the same frame.
     """
-    image_ends, label_ends = _endings(image_suffix, IMAGES), _endings(label_suffix, label_endings)
-    mask_ends = _endings(instance_suffix, LABELS)
+    image_ends, label_ends = endings(image_suffix, IMAGES), endings(label_suffix, label_endings)
+    mask_ends = endings(instance_suffix, LABELS)
     found, drawn = find_keys(images, image_ends, True), find_keys(labels, label_ends, True)
     masks = find_keys(instances, mask_ends, True) if instances else {}
     for folder, others in ((labels, drawn), (instances, masks)):
@@ -128,12 +128,13 @@ def suffix_hint(frames: Iterable[Frame], images: Path, labels: Path) -> str:
 
 def what_is_there(folder: Path, known: tuple[str, ...]) -> list[str]:
     """A line for messages if a folder holds files, but none with a known ending."""
-    endings = Counter(os.path.splitext(name)[1] for name in walk(folder))
-    if not endings or any(end.lower() in known for end in endings):
+    counts = Counter(os.path.splitext(name)[1] for name in walk(folder))
+    if not counts or any(end.lower() in known for end in counts):
         return []
-    some = ", ".join(f"{end or 'no ending'} ({count})" for end, count in endings.most_common(8))
+    some = ", ".join(f"{end or 'no ending'} ({count})" for end, count in counts.most_common(8))
     return [f"({folder} holds files with other endings: {some}; known are {', '.join(known)})"]
 
 
-def _endings(suffix: str, extensions: tuple[str, ...]) -> tuple[str, ...]:
+def endings(suffix: str, extensions: tuple[str, ...]) -> tuple[str, ...]:
+    """What names may end in: a suffix that has an extension, or a suffix with each extension."""
     return (suffix,) if suffix.lower().endswith(extensions) else tuple(suffix + end for end in extensions)

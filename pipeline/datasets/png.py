@@ -1,7 +1,7 @@
 """A PNG decoder for label maps and images: exact, fast, and outside the interpreter lock.
 
 Pillow turns 16-bit RGB labels (SYNTHIA) into zeros without a word, fills what is missing of a picture with
-zeros, refuses files with long texts, and holds the interpreter lock while it decodes. Here `zlib` inflates
+zeros, refuses files with long texts, and holds the interpreter lock while it decodes. Here zlib inflates
 and compiled loops undo the filters, both without the lock.
 """
 
@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import struct
 import sys
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.datasets import inflate
 from pipeline.datasets.files import read_bytes
 from pipeline.errors import FileError
 
@@ -179,7 +179,8 @@ def parse_header(data: bytes, path: Path) -> PngHeader:
         raise FileError(f"{path}: truncated: it ends after {len(data)} bytes, within the header")
     length, kind = struct.unpack_from(">I4s", data, 8)
     width, height, depth, color, compression, filtering, interlace = struct.unpack_from(">IIBBBBB", data, 16)
-    if (length, kind) != (13, b"IHDR") or zlib.crc32(data[12:29]) != int.from_bytes(data[29:33], "big"):
+    checksum = int.from_bytes(data[29:33], "big")
+    if (length, kind) != (13, b"IHDR") or inflate.library.crc32(data[12:29]) != checksum:
         raise FileError(f"{path}: checksum of the header is wrong: the file is damaged")
     known = depth in DEPTHS.get(color, ()) and not compression and not filtering and interlace <= 1
     if not known or not 0 < height < 2**31 or not 0 < width < 2**31:
@@ -225,7 +226,7 @@ def _chunks(data: bytes, path: Path) -> tuple[memoryview, dict[bytes, bytes]]:
 def _check_sum(chunk: memoryview, kind: bytes, path: Path) -> None:
     """Compare the checksum of kind and content of a chunk that matters (its kind begins with a capital)."""
     critical = not kind[0] & 0x20
-    if critical and zlib.crc32(chunk[:-4]) != int.from_bytes(chunk[-4:], "big"):
+    if critical and inflate.library.crc32(chunk[:-4]) != int.from_bytes(chunk[-4:], "big"):
         raise FileError(f"{path}: checksum of a data chunk is wrong: the file is damaged")
 
 
@@ -259,7 +260,7 @@ class _Inflater:
         check_plausible(header, len(compressed), path)
         # Raw, past the two bytes of the zlib header: the stream's own checksum would cost a third of the
         # time, and the chunks' checksums vouch for the same bytes.
-        self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
+        self._stream = inflate.library.decompressobj(-inflate.library.MAX_WBITS)
         self._rest = compressed[2:]
         self._path = path
 
@@ -284,7 +285,7 @@ class _Inflater:
             fed, self._rest = self._rest[:FEED_BYTES], self._rest[FEED_BYTES:]
         try:
             piece = self._stream.decompress(fed, most)
-        except zlib.error as error:
+        except inflate.error as error:
             raise FileError(f"{self._path}: its image data are damaged ({error})") from error
         return None if not piece and not fed else piece
 

@@ -145,6 +145,12 @@ def image_size(path: Path) -> tuple[int, int]:
         return _header_size(kind, head, file, path)
 
 
+def shown_size(path: Path) -> tuple[int, int]:
+    """`image_size` as viewers show it: turned as its orientation tag says. Raises FileError."""
+    height, width = image_size(path)
+    return (width, height) if orientation(path) > 4 else (height, width)
+
+
 def _header_size(kind: str, head: bytes, file: BinaryIO, path: Path) -> tuple[int, int]:
     file_bytes = os.fstat(file.fileno()).st_size
     if kind == "PNG":

@@ -30,6 +30,7 @@ FILTER = "filter"
 
 ALIKE = {
     "epochs": "epochs",
+    "region": "region trained for",
     "rate": "learning rate",
     "final_factor": "last learning rate / first",
     "batch_size": "batch size",

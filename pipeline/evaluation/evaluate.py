@@ -17,7 +17,7 @@ from torch import nn
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import FileError
 from pipeline.evaluation import scoring
-from pipeline.evaluation.scoring import FRAMES_PER_TASK, MEASURED_AT, Score, score_labels
+from pipeline.evaluation.scoring import FRAMES_PER_TASK, MEASURED_AT, OwnMetrics, Score, score_labels
 from pipeline.geometry.crops import CENTRAL, WHOLE, Region, central_view, covering
 from pipeline.inference.systems import System
 from pipeline.inference.tiling import label
@@ -91,7 +91,11 @@ class FrameScores:
 
 
 def score_frame(
-    dataset: Dataset, frame: Frame, systems: Sequence[System], region: Region = CENTRAL
+    dataset: Dataset,
+    frame: Frame,
+    systems: Sequence[System],
+    region: Region = CENTRAL,
+    own: OwnMetrics | None = None,
 ) -> FrameScores:
     """Every system on the central square of one frame, or on all of it. Raises FileError.
 
@@ -112,7 +116,7 @@ def score_frame(
     scores = {}
     for system in systems:
         labels, folded = _labelled(system, image, truth, dataset.classes.targets)
-        scores[system.name] = score_labels(truth, labels, inside, dataset.classes, folded)
+        scores[system.name] = score_labels(truth, labels, inside, dataset.classes, folded, own)
     return FrameScores(scores, min(image.shape[:2]), covering(*image.shape[:2]))
 
 
@@ -134,14 +138,19 @@ def _labelled(
 
 
 def _score_frames(
-    dataset: Dataset, start: int, frames: Sequence[Frame], systems: Sequence[System], region: Region
+    dataset: Dataset,
+    start: int,
+    frames: Sequence[Frame],
+    systems: Sequence[System],
+    region: Region,
+    own: OwnMetrics | None,
 ) -> BlockResult:
     found, failures = [], []
     for index, frame in enumerate(frames, start):
         engine.check_stop()
         try:
             with engine.one_image(frame.image):
-                found.append(score_frame(dataset, frame, systems, region))
+                found.append(score_frame(dataset, frame, systems, region, own))
         except FileError as error:
             failures.append(Failure(index, frame.name, str(error)))
     return BlockResult(start, start + len(frames), tuple(failures), found)
@@ -155,11 +164,15 @@ def run(
     notes: Sequence[str] = (),
     listener: engine.Listener | None = None,
     region: Region = CENTRAL,
+    own: OwnMetrics | None = None,
 ) -> EvaluationReport:
-    """Score every system over the given frames of a split. A file that cannot be used is in the report."""
+    """Score every system over the given frames of a split. A file that cannot be used is in the report.
+
+    `own` are metrics of the user's, measured beside adaprep's.
+    """
     tasks = [
         engine.Block(
-            partial(_score_frames, dataset, i, frames[i : i + FRAMES_PER_TASK], systems, region),
+            partial(_score_frames, dataset, i, frames[i : i + FRAMES_PER_TASK], systems, region, own),
             engine.listed([frame.name for frame in frames[i : i + FRAMES_PER_TASK]]),
         )
         for i in range(0, len(frames), FRAMES_PER_TASK)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from pipeline.datasets.base import Dataset, Frame
+from pipeline.datasets.base import Dataset
 from pipeline.errors import AdaprepError
 from pipeline.evaluation import evaluate
 from pipeline.geometry.crops import CENTRAL, Region
@@ -22,6 +22,7 @@ from pipeline.inference.systems import (
     open_recorded,
     with_proposals,
 )
+from pipeline.metrics import registry
 from pipeline.networks.checkpoint import Checkpoint
 from pipeline.networks.libraries import alike
 from pipeline.stages import engine
@@ -69,7 +70,7 @@ def run_all(
     overwrite: bool = False,
     listener: engine.Listener | None = None,
     factories: Sequence[str] = (),
-    region: Region = CENTRAL,
+    measurement: results.Measurement = results.CENTRAL_SQUARE,
 ) -> Evaluations:
     """Evaluate every complete base run, as it was sampled in training; skip what was measured already.
 
@@ -93,8 +94,8 @@ def run_all(
     factories
         ``package.module:function`` of base networks that are not ours: a run is evaluated with the one of
         the name that it was trained with. Runs that cannot be evaluated are listed, the others go on.
-    region
-        What of the images is measured; the figures of each region are kept in a file of their own.
+    measurement
+        What is measured; the figures of each region of the images are kept in a file of their own.
 
     Raises
     ------
@@ -103,7 +104,7 @@ def run_all(
     """
     folder = space.folders(dataset, [split])[0]
     complete, incomplete, refused = _candidates(space, folder.dataset)
-    todo = [c for c in complete if overwrite or not _measured(c, split, region)]
+    todo = [c for c in complete if overwrite or not _measured(c, split, measurement)]
     failures: list[Failure] = []
     systems: dict[str, System] = {}
     if todo:
@@ -111,15 +112,15 @@ def run_all(
         systems = _systems(space, found.dataset, todo, device, factories, refused)
         todo = [c for c in todo if c.run.name in systems]
         if todo:
-            failures = _measure(found.dataset, split, found.frames, todo, systems, listener, region)
+            failures = _measure(found, todo, systems, measurement, listener)
     runs = {candidate.run.name for candidate in complete}
     damaged: list[str] = []
-    every = results.evaluations(space, folder.dataset, split, damaged, region)
+    every = results.evaluations(space, folder.dataset, split, damaged, measurement.region)
     kept = [one for one in every if one["run"] in runs]
     refused += [Failure(0, "evaluation", problem) for problem in damaged]
     trainings = results.trainings(candidate.run for candidate in complete)
     return Evaluations(
-        folder.dataset, split, kept, len(todo), failures, incomplete, refused, trainings, region
+        folder.dataset, split, kept, len(todo), failures, incomplete, refused, trainings, measurement.region
     )
 
 
@@ -151,12 +152,14 @@ def _candidates(space: stores.Workspace, dataset: str) -> tuple[list[_Candidate]
     return complete, incomplete, refused
 
 
-def _measured(candidate: _Candidate, split: str, region: Region) -> bool:
+def _measured(candidate: _Candidate, split: str, wanted: results.Measurement) -> bool:
     try:
-        found = results.evaluation(candidate.run, split, region)
+        found = results.evaluation(candidate.run, split, wanted.region)
     except AdaprepError:  # damaged: measured again
         return False
-    return found is not None and found.get("weights") == candidate.weights
+    if found is None or found.get("weights") != candidate.weights:
+        return False
+    return results.own_metrics(found["systems"]) >= {*wanted.metrics}
 
 
 def _systems(
@@ -181,17 +184,17 @@ def _systems(
 
 
 def _measure(
-    dataset: Dataset,
-    split: str,
-    frames: Sequence[Frame],
+    inputs: listing.Inputs,
     todo: Sequence[_Candidate],
     systems: dict[str, System],
+    measurement: results.Measurement,
     listener: engine.Listener | None,
-    region: Region,
 ) -> list[Failure]:
     """Score the candidates in one pass over the images; keep what was found where every file was read."""
     named = [replace(system, name=run) for run, system in systems.items()]
-    report = evaluate.run(dataset, split, frames, named, (), listener, region)
+    dataset, split, region = inputs.dataset, inputs.split, measurement.region
+    own = registry.opened(measurement.metrics, dataset.classes)
+    report = evaluate.run(dataset, split, inputs.frames, named, (), listener, region, own)
     if not report.ok:
         return report.failures
     for candidate in todo:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pipeline.datasets.base import ClassTable
 from pipeline.geometry.crops import CENTRAL, WHOLE, Region
 from pipeline.metrics import ConfusionMatrix, ObjectRecall, TrimapCounts, registry
+from pipeline.metrics.base import Metric
 from pipeline.metrics.confusion import Overlap
 from pipeline.metrics.objects import Objects
 from pipeline.metrics.trimap import Trimap
@@ -27,6 +28,9 @@ FRAMES_PER_TASK = 4
 
 Key = TypeVar("Key")
 
+OwnMetrics = Mapping[str, Metric[Any]]
+"""Metrics of the user's own, by ``package.module:factory``."""
+
 
 @dataclass(frozen=True)
 class Score:
@@ -34,10 +38,11 @@ class Score:
 
     counts: Mapping[str, Any]  # by name of the metric
     folded: int = 0  # cells of the sampling tensors
+    own: OwnMetrics = field(default_factory=dict)
 
     def __add__(self, other: Score) -> Score:
         counts = {name: mine + other.counts[name] for name, mine in self.counts.items()}
-        return Score(counts, self.folded + other.folded)
+        return Score(counts, self.folded + other.folded, self.own)
 
     @property
     def confusion(self) -> ConfusionMatrix:
@@ -67,19 +72,25 @@ def score_labels(
     instances: NDArray[np.int32] | None,
     classes: ClassTable,
     folded: int = 0,
+    own: OwnMetrics | None = None,
 ) -> Score:
     """Compare one prediction (S, S) of train ids with the truth; `instances` as from `read_instances`."""
-    counts = {m.name: m.count(truth, prediction, instances, classes) for m in registry.METRICS}
-    return Score(counts, folded)
+    metrics = {**{m.name: m for m in registry.METRICS}, **(own or {})}
+    counts = {name: m.count(truth, prediction, instances, classes) for name, m in metrics.items()}
+    return Score(counts, folded, own or {})
 
 
 def figures(score: Score, classes: ClassTable) -> dict[str, Any]:
     """The figures of every metric as plain data, None where there is nothing to measure.
 
+    Those of the user's own metrics stand together under the key `metrics`.
+
     Raises
     ------
     ValueError
-        Two metrics give a figure of the same key.
+        Two of adaprep's metrics give a figure of the same key.
+    AdaprepError
+        One of the user's own cannot give its figures.
     """
     row: dict[str, Any] = {}
     for metric in registry.METRICS:
@@ -88,6 +99,11 @@ def figures(score: Score, classes: ClassTable) -> dict[str, Any]:
             raise ValueError(f"metric {metric.name}: another one has the figures {', '.join(sorted(taken))}")
         row |= found
     figures: dict[str, Any] = plain({**row, "folded_cells": score.folded})
+    if score.own:
+        figures["metrics"] = {
+            name: registry.figures_of(name, metric, score.counts[name], classes)
+            for name, metric in score.own.items()
+        }
     return figures
 
 

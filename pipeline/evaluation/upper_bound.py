@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from pipeline.datasets.base import UNKNOWN, Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
 from pipeline.evaluation import scoring
-from pipeline.evaluation.scoring import FRAMES_PER_TASK, MEASURED_AT, Score, score_labels, total
-from pipeline.geometry.crops import CENTRAL, central_crop
+from pipeline.evaluation.scoring import FRAMES_PER_TASK, MEASURED_AT, OwnMetrics, Score, score_labels, total
+from pipeline.geometry.crops import CENTRAL, Region, central_crop
 from pipeline.samplers.uniform import Uniform
 from pipeline.stages import engine
 from pipeline.stages.engine import BlockResult, Failure
@@ -133,14 +133,16 @@ def _as_before(part: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def load_truth(dataset: Dataset, frame: Frame) -> NDArray[np.uint8]:
-    """(S, S) train ids of the central crop. Raises FileError."""
-    return truth_of(dataset, frame, read_label_map(dataset, frame).ids)
+def load_truth(dataset: Dataset, frame: Frame, region: Region = CENTRAL) -> NDArray[np.uint8]:
+    """Train ids of the central crop (S, S), or of the whole image (H, W). Raises FileError."""
+    return truth_of(dataset, frame, read_label_map(dataset, frame).ids, region)
 
 
-def truth_of(dataset: Dataset, frame: Frame, labels: NDArray[Any]) -> NDArray[np.uint8]:
+def truth_of(
+    dataset: Dataset, frame: Frame, labels: NDArray[Any], region: Region = CENTRAL
+) -> NDArray[np.uint8]:
     """`load_truth` of a label map (H, W) of raw ids that has been read."""
-    raw = central_crop(labels)
+    raw = central_crop(labels) if region == CENTRAL else labels
     train = dataset.classes.lut[raw]
     if (train == UNKNOWN).any():
         unknown = ", ".join(str(i) for i in np.unique(raw[train == UNKNOWN]))
@@ -179,7 +181,11 @@ def predicted(
 
 
 def score_frame(
-    dataset: Dataset, frame: Frame, wanted: Sequence[BoundSetting], predictors: Mapping[str, Predictor]
+    dataset: Dataset,
+    frame: Frame,
+    wanted: Sequence[BoundSetting],
+    predictors: Mapping[str, Predictor],
+    own: OwnMetrics | None = None,
 ) -> Scores:
     """All settings on one frame. Raises FileError."""
     from pipeline.geometry.boundaries import target_boundaries
@@ -199,7 +205,8 @@ def score_frame(
         phi = tensors[setting.grid, setting.lam] if named is None else guesses[named].astype(np.float64)
         fine = resize(phi, (setting.resolution, setting.resolution))
         back = interpolate_label_map(sample(truth, fine), fine, truth.shape)
-        scores[setting] = score_labels(truth, back, inside, dataset.classes, int(folded_cells(phi).sum()))
+        folded = int(folded_cells(phi).sum())
+        scores[setting] = score_labels(truth, back, inside, dataset.classes, folded, own)
     return scores
 
 
@@ -209,6 +216,7 @@ def score_frames(
     frames: Sequence[Frame],
     wanted: Sequence[BoundSetting],
     predictors: Mapping[str, Predictor],
+    own: OwnMetrics | None = None,
 ) -> BlockResult:
     """One task."""
     scores, failures = [], []
@@ -216,7 +224,7 @@ def score_frames(
         engine.check_stop()
         try:
             with engine.one_image(frame.label):
-                scores.append(score_frame(dataset, frame, wanted, predictors))
+                scores.append(score_frame(dataset, frame, wanted, predictors, own))
         except FileError as error:
             failures.append(Failure(index, frame.name, str(error)))
     return BlockResult(start, start + len(frames), tuple(failures), total(scores))
@@ -230,11 +238,15 @@ def run(
     scheduler: engine.Scheduler | None = None,
     listener: engine.Listener | None = None,
     predictors: Mapping[str, Predictor] | None = None,
+    own: OwnMetrics | None = None,
 ) -> BoundReport:
-    """Score every setting over the given frames of a split; `predictors` by the names settings use."""
+    """Score every setting over the given frames of a split.
+
+    `predictors` stand by the names that settings use; `own` are metrics of the user's, beside adaprep's.
+    """
     tasks = [
         engine.Block(
-            partial(score_frames, dataset, i, frames[i : i + FRAMES_PER_TASK], wanted, predictors or {}),
+            partial(score_frames, dataset, i, frames[i : i + FRAMES_PER_TASK], wanted, predictors or {}, own),
             engine.listed([frame.name for frame in frames[i : i + FRAMES_PER_TASK]]),
         )
         for i in range(0, len(frames), FRAMES_PER_TASK)

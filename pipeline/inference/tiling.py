@@ -41,27 +41,32 @@ class Tile:
         )
 
 
-def tiles(height: int, width: int) -> list[Tile]:
-    """The fewest largest squares that cover an image, evenly spaced along its longer side.
+def tiles(height: int, width: int, count: int | None = None) -> list[Tile]:
+    """The fewest largest squares that cover an image, or more, evenly spaced along its longer side.
 
     Parameters
     ----------
     height, width
         Of the image in pixels.
+    count
+        How many; None: as many as are needed, ``ceil(L / S)`` of side S, the shorter side.
 
     Returns
     -------
     list of Tile
-        ``ceil(L / S)`` squares of side S, the shorter side; their owned parts divide the image. A pixel
-        belongs to the square whose centre is nearer, half way to the first of the two.
+        Their owned parts divide the image. A pixel belongs to the square whose centre is nearer, half way to
+        the first of the two.
 
     Raises
     ------
     ValueError
-        A side has fewer than 2 pixels.
+        A side has fewer than 2 pixels, or so few squares do not cover the image.
     """
+    needed = covering(height, width)
+    if count is not None and count < needed:
+        raise ValueError(f"{count} squares do not cover an image of {height} x {width}: {needed} do")
     length, longer = side(height, width), max(height, width)
-    corners = offsets(height, width, covering(height, width))
+    corners = offsets(height, width, count or needed)
     starts = [max(corner) for corner in corners]
     cuts = [(a + b + length - 1) // 2 + 1 for a, b in pairwise(starts)]
     found = []

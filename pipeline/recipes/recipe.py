@@ -61,6 +61,7 @@ class Recipe:
     bounds: Bounds | None
     trainings: tuple[Request, ...]  # of one network each
     evaluated: tuple[str, ...]  # splits
+    metrics: tuple[str, ...]  # of the user's own, package.module:factory
     report: bool
     device: Device
     notes: tuple[str, ...] = ()  # of older names that it uses

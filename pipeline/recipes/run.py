@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.commands.output import State
 from pipeline.errors import AdaprepError
+from pipeline.metrics import registry
 from pipeline.recipes import side_by_side
 from pipeline.recipes.recipe import Recipe
 from pipeline.recipes.steps import Boundaries, Check, Step
@@ -54,6 +55,7 @@ def plan(recipe: Recipe, chosen: Sequence[Step], every: Sequence[Step]) -> list[
         A step cannot be gone on with as the recipe says: something there was made otherwise.
     """
     _check_machine(recipe, chosen)
+    _check_metrics(recipe, chosen)
     states: dict[str, State] = {}
     for step in every:
         waits = any(states.get(title, "done") != "done" for title in step.needs)
@@ -86,6 +88,7 @@ def run(recipe: Recipe, chosen: Sequence[Step], say: Callable[[str], None], jobs
         if jobs > 1:
             raise AdaprepError("--jobs starts processes by itself: leave it out under torchrun")
     _check_machine(recipe, chosen)
+    _check_metrics(recipe, chosen)
     _check_frames(recipe, chosen)
     went_well = []
     numbered = [(f"{number}/{len(chosen)}", step) for number, step in enumerate(chosen, 1)]
@@ -162,6 +165,15 @@ def _check_machine(recipe: Recipe, chosen: Sequence[Step]) -> None:
 
         choose_device(recipe.device, environment.read().local)
         _check_networks(recipe)
+
+
+def _check_metrics(recipe: Recipe, chosen: Sequence[Step]) -> None:
+    """Raise AdaprepError where a metric of the user's own is asked for that cannot be measured."""
+    if any(step.stage in ("upper-bound", "evaluate") for step in chosen):
+        try:
+            registry.opened(recipe.metrics, recipe.dataset.classes)
+        except AdaprepError as error:
+            raise AdaprepError(f"{recipe.path}, metrics: {error}") from error
 
 
 def _check_networks(recipe: Recipe) -> None:

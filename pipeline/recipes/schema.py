@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, PlainValidator
 
+from pipeline import doors
 from pipeline.datasets import registry
 from pipeline.datasets.base import Dataset
 from pipeline.datasets.limits import short
@@ -47,7 +48,7 @@ PLACES = (
     "tag",
 )
 SAMPLING = ("grid", "lambda", "crops")
-STEPS = ("generate", "check", "upper_bound", "auxiliary", "base", "evaluate", "report")
+STEPS = ("generate", "check", "upper_bound", "auxiliary", "base", "evaluate", "metrics", "report")
 """Keys of a recipe, beside `dataset`: the same for all steps; of the sampling tensors; of one step."""
 
 MAX_CROPS = 999
@@ -118,6 +119,7 @@ def load(path: Path, overrides: Overrides | None = None) -> Recipe:
         bounds,
         trainings,
         evaluated,
+        tuple(dict.fromkeys(said.metrics or ())),
         True if said.report is None else said.report,
         common.device,
         tuple(mistakes.older.values()),
@@ -298,6 +300,14 @@ def _tag(node: YamlNode) -> str:
         node.fail(str(error))
 
 
+def _metric(node: YamlNode) -> str:
+    """The user's own, which is imported where it is measured, and not before."""
+    name = node.text()
+    if not doors.is_door(name):
+        node.fail(f"must be {doors.DOOR}, found {short(name)}; adaprep's own metrics are always measured")
+    return name
+
+
 def _grid(node: YamlNode) -> tuple[int, int]:
     """8 or 8x8 or 6x10 (height x width), as on the command line."""
     value = node.value() if node.is_scalar() else "a list or keys"
@@ -360,4 +370,5 @@ class RecipeFile(YamlModel):
     ] = None
     base: Annotated[Any, PlainValidator(lambda node, info: BaseSection.read(node, collected(info)))] = None
     evaluate: Annotated[list[Text] | None, ITEMS] = None
+    metrics: Annotated[list[Annotated[str, read_with(_metric)]] | None, FILLED] = None
     report: Switch | None = None

@@ -200,6 +200,7 @@ class UpperBound(Step):
             resolutions=bounds.resolutions,
             grids=bounds.grids,
             lambdas=bounds.lambdas,
+            metrics=self.recipe.metrics,
             save=True,
             workspace=self.recipe.workspace,
         )
@@ -249,6 +250,7 @@ class Evaluate(SplitStep):
             held=held,
             factories=recipe.factories,
             samplers=recipe.samplers,
+            metrics=recipe.metrics,
             device=recipe.device,
             workspace=recipe.workspace,
         )

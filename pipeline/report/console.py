@@ -160,7 +160,7 @@ def _print_region(out: Console, facts: Mapping[str, Any]) -> None:
         f"  central squares, which evaluate measures: {100 * facts['central_share']:.1f} % of the pixels",
         soft_wrap=True,
     )
-    advice = "To measure whole images: adaprep evaluate --whole-image"
+    advice = "For whole images: adaprep train --whole-image, adaprep evaluate --whole-image"
     if facts["lost"]:
         named = ", ".join(f"{100 * share:.1f} % of {name}" for name, share in facts["lost"].items())
         out.print(f"  warning: they hold only {named}. {advice}", style="yellow", soft_wrap=True)
@@ -172,7 +172,7 @@ def _print_region(out: Console, facts: Mapping[str, Any]) -> None:
         count, some = len(facts["uncovered"]), ", ".join(facts["uncovered"][:5])
         out.print(
             f"  warning: {count} images are too long for the crops of training to cover them "
-            f"({some}{' ...' if count > 5 else ''})",
+            f"({some}{' ...' if count > 5 else ''}): adaprep train --whole-image",
             style="yellow",
             soft_wrap=True,
         )

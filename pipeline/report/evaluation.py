@@ -35,6 +35,7 @@ def print_evaluation(report: EvaluationReport) -> None:
         out.print(_systems(rows))
         out.print(_classes(rows, facts["targets"]))
         out.print(_sizes(rows, facts["objects_from"]))
+        print_own_metrics(rows, [row["name"] for row in rows])
     out.print(f"  GMACs: {facts['gmacs_at']}", soft_wrap=True)
     out.print(f"  targets: {', '.join(facts['targets'])}", soft_wrap=True)
     if facts["classes_never_seen"]:
@@ -59,6 +60,7 @@ def print_evaluations(every: Evaluations) -> None:
             out.width = WIDTH
         out.print(_groups(every))
         out.print("  ± standard deviation over seeds; points: against uniform, means over seeds")
+        print_own_metrics([one["systems"][0] for one in every.found], [one["run"] for one in every.found])
         out.print(f"  targets: {', '.join(facts['targets'])}", soft_wrap=True)
     if every.incomplete:
         out.print(f"  not finished, left out: {', '.join(every.incomplete)}", soft_wrap=True)
@@ -199,6 +201,22 @@ def _sizes(rows: Sequence[dict[str, Any]], source: str) -> Table:
         values = (_show(row["recall_by_size"][number]["recall"]) for row in rows)
         table.add_row(f"{low:,} to {high:,} pixels", str(part["objects"]), *values)
     return table
+
+
+def print_own_metrics(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
+    """Figures of the user's own metrics that are one number, a line each; nothing where there are none."""
+    found: dict[tuple[str, str], dict[str, float | None]] = {}
+    for name, row in zip(names, rows, strict=True):
+        for metric, figures in row.get("metrics", {}).items():
+            for key, value in figures.items():
+                if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+                    found.setdefault((metric, key), {})[name] = value
+    if not found:
+        return
+    table = _table("metric", "figure", *map(one_line, names), left=(0, 1))
+    for (metric, key), values in found.items():
+        table.add_row(one_line(metric), one_line(key), *(_show(values.get(name)) for name in names))
+    console().print(table)
 
 
 def _table(*heads: str, left: Sequence[int] = (0,)) -> Table:

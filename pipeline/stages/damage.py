@@ -96,6 +96,8 @@ def command_of(
     words = ["--sampler", name, "--resolution", str(known["resolution"])]
     words += [word for pair in options.items() for word in pair]
     words += ["--filter", str(known["filter"])] if "filter" in known else []
+    if "-crops" in path.stem:
+        words += ["--crops", str(known["crops"])]
     return shlex.join(["adaprep", "sample", *words, *split])
 
 

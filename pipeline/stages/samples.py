@@ -35,7 +35,7 @@ class SampleJob:
 
     dataset: Dataset
     boundaries: Path
-    folder: Path
+    paths: dict[str, Path]  # sample stores by output
     crops: int
     outputs: tuple[Output, ...]
     tensors: dict[tuple[Grid, float], Path]  # tensor stores by grid and lambda
@@ -54,7 +54,7 @@ def run_block(job: SampleJob, start: int, frames: Sequence[Frame], names: frozen
     with ExitStack() as stack:
         blocks = [
             stack.enter_context(
-                stores.BlockWriter(stores.open_in_task(job.folder / f"{o.name}.zarr"), start, len(frames))
+                stores.BlockWriter(stores.open_in_task(job.paths[o.name]), start, len(frames))
             )
             for o in outputs
         ]
@@ -90,8 +90,18 @@ def folder_of(folder: stores.SplitFolder) -> Path:
     return folder.samples
 
 
-def plan(folder: stores.SplitFolder, outputs: Sequence[Output], overwrite: bool = False) -> list[Plan]:
-    """What is left to do, one plan an output; nothing is written.
+def plan(
+    folder: stores.SplitFolder,
+    outputs: Sequence[Output],
+    overwrite: bool = False,
+    crops: int | None = None,
+) -> list[Plan]:
+    """What is left to do, one plan per output; nothing is written.
+
+    Parameters
+    ----------
+    crops
+        Per image; None: as many as the boundaries have.
 
     Raises
     ------
@@ -99,11 +109,7 @@ def plan(folder: stores.SplitFolder, outputs: Sequence[Output], overwrite: bool 
         Boundaries or tensors are missing or unfinished, a resolution is below 2, or a store was made
         with other parameters.
     """
-    if not folder.boundaries.exists():
-        raise AdaprepError(
-            f"{folder.title} has no boundaries yet. "
-            f"Run: adaprep boundaries --dataset {folder.dataset} --split {folder.split}"
-        )
+    check_boundaries(folder)
     source = stores.open_store(folder.boundaries, mode="r")
     if unfinished := int((source.status() == stores.TODO).sum()):
         raise AdaprepError(
@@ -111,13 +117,14 @@ def plan(folder: stores.SplitFolder, outputs: Sequence[Output], overwrite: bool 
             f"run adaprep boundaries again"
         )
     plans = []
-    crops = int(source.parameters["crops"])
+    crops = crops or int(source.parameters["crops"])
+    other = other_crops(folder, crops)
     for output in outputs:
         if output.resolution < 2:
             raise AdaprepError(f"resolution {output.resolution} is too small: the least is 2")
         if isinstance(output, Sampled):
             for grid, lam in output.sampler.proposals:
-                check_tensors(folder, grid, lam)
+                check_tensors(folder, grid, lam, other)
             check_classes(output.sampler.class_names, source)
         specs = {
             **output.arrays(crops),
@@ -126,8 +133,8 @@ def plan(folder: stores.SplitFolder, outputs: Sequence[Output], overwrite: bool 
         }
         wide = max(int(np.prod(s.shape)) for s in specs.values() if s.chunk_per_image)
         shard = stores.Layout.choose(source.count, wide).shard
-        path = folder.sample(output.name)
-        own = {k: v for k, v in source.parameters.items() if k not in ("grid",)}
+        path = folder.sample(output.name, other)
+        own = {k: v for k, v in source.parameters.items() if k not in ("grid",)} | {"crops": crops}
         plans.append(
             make_plan(
                 f"samples {output.name} of {folder.title}",
@@ -156,16 +163,35 @@ def check_classes(names: tuple[str, ...] | None, source: stores.Store) -> None:
         )
 
 
-def check_tensors(folder: stores.SplitFolder, grid: Grid, lam: float) -> None:
-    """Raise AdaprepError unless the tensors of a grid and lambda are there, complete and up to date."""
+def check_boundaries(folder: stores.SplitFolder) -> None:
+    """Raise AdaprepError unless a split has boundaries, be they complete or not."""
     if not folder.boundaries.exists():
         raise AdaprepError(
             f"{folder.title} has no boundaries yet. "
             f"Run: adaprep boundaries --dataset {folder.dataset} --split {folder.split}"
         )
-    path, number = folder.tensors(grid, lam), stores.lambda_name(lam)
+
+
+def other_crops(folder: stores.SplitFolder, crops: int | None) -> int | None:
+    """The number of crops where it is not that of the boundaries, which are there: as in names of stores."""
+    own = int(stores.open_store(folder.boundaries, mode="r").parameters["crops"])
+    return None if crops == own else crops
+
+
+def check_tensors(folder: stores.SplitFolder, grid: Grid, lam: float, crops: int | None = None) -> None:
+    """Raise AdaprepError unless the tensors of a grid and lambda are there, complete and up to date.
+
+    Parameters
+    ----------
+    crops
+        As for `SplitFolder.tensors`.
+    """
+    check_boundaries(folder)
+    path, number = folder.tensors(grid, lam, crops), stores.lambda_name(lam)
     size = f"{grid[0]}x{grid[1]}"
     again = f"Run: adaprep solve-tensors --lambda {number} --grid {size} --dataset {folder.dataset}"
+    if crops is not None:
+        again += f" --crops {crops} --split {folder.split}"
     if not path.exists():
         raise AdaprepError(f"{folder.title} has no tensors of grid {size}, lambda {number}. {again}")
     if (stores.open_store(path, mode="r").status() == stores.TODO).any():
@@ -233,7 +259,7 @@ def run(
     with folder.lock():
         for todo in plans:
             todo.open()
-        job = make_job(folder, found.dataset, outputs)
+        job = make_job(folder, found.dataset, outputs, plans)
         tasks = [
             engine.Block(
                 partial(run_block, job, start, found.frames[start:stop], names),
@@ -275,18 +301,19 @@ def wanted(outputs: Sequence[Output], plans: Sequence[Plan]) -> dict[tuple[int, 
     return dict(sorted(blocks.items()))
 
 
-def make_job(folder: stores.SplitFolder, dataset: Dataset, outputs: Sequence[Output]) -> SampleJob:
-    source = stores.open_store(folder.boundaries, mode="r")
+def make_job(
+    folder: stores.SplitFolder, dataset: Dataset, outputs: Sequence[Output], plans: Sequence[Plan]
+) -> SampleJob:
+    """What the tasks of some outputs and their plans share; these have the same number of crops."""
+    crops = int(plans[0].parameters["crops"])
     tensors = {
-        key: folder.tensors(*key).resolve()
+        key: folder.tensors(*key, other_crops(folder, crops)).resolve()
         for output in outputs
         if isinstance(output, Sampled)
         for key in output.sampler.proposals
     }
-    crops = int(source.parameters["crops"])
-    return SampleJob(
-        dataset, folder.boundaries.resolve(), folder_of(folder).resolve(), crops, tuple(outputs), tensors
-    )
+    paths = {output.name: todo.path.resolve() for output, todo in zip(outputs, plans, strict=True)}
+    return SampleJob(dataset, folder.boundaries.resolve(), paths, crops, tuple(outputs), tensors)
 
 
 def estimate(
@@ -297,7 +324,7 @@ def estimate(
     scheduler: engine.Scheduler,
 ) -> Estimate:
     """Time, memory and disk for the rest, from sampling three images and throwing the result away."""
-    job = make_job(folder, found.dataset, outputs)
+    job = make_job(folder, found.dataset, outputs, plans)
     blocks = wanted(outputs, plans)
     images = sum(stop - start for start, stop in blocks)
     indices = [i for start, stop in blocks for i in range(start, stop)]

@@ -375,5 +375,6 @@ def _tensors_of(files: Files, store: stores.Store) -> stores.Store | None:
     about = store.parameters
     if not registry.kind(str(about.get("sampler"))).needs_truth:
         return None
-    tensors = files.stores.get(files.folder.tensors(about["tensor_grid"], about["lambda"]))
+    crops = about["crops"] if "-crops" in store.path.stem else None
+    tensors = files.stores.get(files.folder.tensors(about["tensor_grid"], about["lambda"], crops))
     return tensors if tensors is not None and tensors.count >= store.count else None

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pipeline.geometry.crops import CENTRAL, Region
 from pipeline.networks.factory import build, weights_of
 from pipeline.stages.inputs import Inputs
 from pipeline.train import settings
@@ -35,6 +36,8 @@ class BaseTask:
         For the checkpoint: the data set, its classes, and how it was sampled.
     in_memory
         As for `StoreDataset`.
+    region
+        What of the validation split's images is measured; all of their crops where it is the whole.
     weights
         Of classes in the loss, by train id; all alike when None.
 
@@ -56,16 +59,17 @@ class BaseTask:
         validation: tuple[Path, Inputs] | None,
         about: Mapping[str, Any],
         in_memory: bool | None = None,
+        region: Region = CENTRAL,
         weights: Sequence[float] | None = None,
     ) -> None:
         self.chosen = chosen
         self.weights = None if weights is None else torch.tensor(weights)
-        self.network = chosen.architecture
+        self.network, self.region = chosen.architecture, region
         self.data = StoreDataset(_samples(train), in_memory)
         self.validation = (
             (StoreDataset(sampled(validation[0]), in_memory), validation[1]) if validation else None
         )
-        if self.validation:
+        if self.validation and region == CENTRAL:
             central_items(self.validation[0])
         self.arguments: dict[str, Any] = {"classes": classes, **chosen.arguments}
         self.about = {
@@ -90,7 +94,7 @@ class BaseTask:
         """Figures over the validation split at full resolution."""
         if self.validation is None:
             return {}
-        return evaluate(network, *self.validation, device, processes).figures()
+        return evaluate(network, *self.validation, device, processes, self.region).figures()
 
 
 def _samples(path: Path) -> dict[str, Any]:

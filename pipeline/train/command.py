@@ -84,14 +84,14 @@ def run(
     with started(request.device) as (processes, device):
         bfloat16 = uses_bfloat16(request.precision, device)
         where = Where(device, processes, request.workers, request.save_every, bfloat16)
-        splits = prepare.open_splits(space, dataset, request.splits, root)
+        splits = prepare.open_splits(space, dataset, request.splits, root, request.whole_image)
         heard = hooks if hooks and processes.first else Hooks()
         if (note := _try_out(request, splits)) is not None:
             heard.waiting(f"note: {note}")
         _weigh(request, splits, heard)
         ok = True
         for network in request.wanted:
-            ok &= _train(_part(network, space, splits, request), splits, request, where, heard)
+            ok &= _train(_part(network, space, splits, request), request, where, heard)
     return ok
 
 
@@ -100,22 +100,18 @@ def plan(
 ) -> list[PlannedRun]:
     """What `run` would do; nothing is written. Raises as `run`."""
     check(request)
-    splits = prepare.open_splits(space, dataset, request.splits, root)
+    splits = prepare.open_splits(space, dataset, request.splits, root, request.whole_image)
     note = _try_out(request, splits)
     notes = (note,) if note else ()
     _weigh(request, splits, Hooks())
     planned = []
     for network in request.wanted:
-        part = (
-            AuxiliaryPart(space, splits, request)
-            if network == "auxiliary"
-            else BasePart(space, splits, request)
-        )
+        part = _part(network, space, splits, request)
         if network == "base" and "auxiliary" in request.wanted and not part.ready():
             later = "samples with the auxiliary network, once that is trained"
             planned.append(PlannedRun(part.name, part.path, "new", part.schedule, notes=(later, *notes)))
             continue
-        todo = prepare.plan(splits, part.outputs())
+        todo = prepare.plan(part.splits, part.outputs())
         state: State = "new"
         if not any(sampling.images for sampling in todo):
             state = part.run().state(request.overwrite)
@@ -178,16 +174,17 @@ def _weigh(request: Request, splits: Splits, hooks: Hooks) -> None:
 
 
 def _part(network: str, space: stores.Workspace, splits: Splits, request: Request) -> Part:
-    kind = AuxiliaryPart if network == "auxiliary" else BasePart
-    return kind(space, splits, request)
+    if network == "auxiliary":
+        return AuxiliaryPart(space, splits.validated_centrally(), request)
+    return BasePart(space, splits, request)
 
 
-def _train(part: Part, splits: Splits, request: Request, where: Where, hooks: Hooks) -> bool:
+def _train(part: Part, request: Request, where: Where, hooks: Hooks) -> bool:
     """Sample what is missing, then fit; whether every image could be used."""
     outputs = part.outputs()
     ok = True
     if where.processes.first:
-        made = prepare.sample(splits, outputs, hooks.listener, hooks.waiting)
+        made = prepare.sample(part.splits, outputs, hooks.listener, hooks.waiting)
         for summary, path in made.summaries:
             hooks.sampled(summary, path)
         ok = made.ok
@@ -198,7 +195,7 @@ def _train(part: Part, splits: Splits, request: Request, where: Where, hooks: Ho
     if state == "complete":
         hooks.trained(run.result())
         return ok
-    images, batch = len(splits.train.found), part.schedule.batch_size
+    images, batch = len(part.splits.train.found), part.schedule.batch_size
     if images < batch:
         hooks.waiting(f"{part.name}: {images} images to train on, so a step takes so many, not {batch}")
     hooks.trained(_fit(part.task, part.schedule, run, state, where, hooks))

@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline import advice
 from pipeline.errors import AdaprepError
+from pipeline.geometry.crops import CENTRAL, WHOLE, Region
 from pipeline.networks import checkpoint
 from pipeline.stages.outputs import Output, Sampled
 from pipeline.train import class_weights, prepare, settings
@@ -37,7 +38,7 @@ class Part(ABC):
 
     @property
     def name(self) -> str:
-        return self.request.run_name(self.network)
+        return self.request.run_name(self.network, self.splits.long)
 
     @property
     def path(self) -> Path:
@@ -73,6 +74,10 @@ class Part(ABC):
     def task(self, in_memory: bool | None) -> Task:
         """What the loop needs; `in_memory` as for `StoreDataset`."""
 
+    def region(self) -> dict[str, Region]:
+        """What of the images it is trained for, unless that is the usual, which older runs do not name."""
+        return {"region": WHOLE} if self.splits.long else {}
+
     def ready(self) -> bool:
         """Whether all that it samples with is there."""
         return True
@@ -81,7 +86,7 @@ class Part(ABC):
         """Its run; the stores that it reads are complete."""
         schedule = settings.plain(self.schedule, augmentation=_strengths(self.request.augmentation))
         data = {f"data_{name}": prepare.fingerprint(path) for name, path in self.data().items()}
-        own = {**self.own_settings(), **self.splits.about()}
+        own = {**self.own_settings(), **self.splits.about(), **self.region()}
         return Run(self.path, {"network": self.network, **schedule, **own, **data})
 
 
@@ -107,7 +112,7 @@ class AuxiliaryPart(Part):
     def _pair(self, split: prepare.Split) -> tuple[Path, Path]:
         chosen = self.request.auxiliary
         small = split.store(prepare.auxiliary_outputs(chosen)[0])
-        return small, split.folder.tensors(chosen.grid, chosen.lam)
+        return small, split.tensors(chosen.grid, chosen.lam)
 
     def own_settings(self) -> dict[str, Any]:
         chosen = settings.plain(self.request.auxiliary)
@@ -137,7 +142,10 @@ class BasePart(Part):
 
     @property
     def _sampler(self) -> RunFolder:
-        return self.sibling(self.request.run_name("auxiliary"))
+        return self.sibling(self.request.run_name("auxiliary", self.splits.long))
+
+    def region(self) -> dict[str, Region]:
+        return {"region": WHOLE} if self.splits.whole else {}
 
     def ready(self) -> bool:
         if not self.request.base.kind.needs_network or self.request.checkpoint:
@@ -162,6 +170,7 @@ class BasePart(Part):
                 grid=chosen.grid,
                 lambda_=chosen.lam,
                 seed=asked.seed,
+                whole_image=self.splits.long,
                 tag=asked.tag,
             )
             raise AdaprepError(
@@ -201,6 +210,7 @@ class BasePart(Part):
             (held.store(output), held.found) if held else None,
             {**self.splits.about(), **output.sampler.remembered()},
             in_memory,
+            WHOLE if self.splits.whole else CENTRAL,
             None if self.weights is None else class_weights.as_row(self.weights, names),
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from pipeline.datasets.base import Dataset
-from pipeline.errors import BusyError
+from pipeline.errors import AdaprepError, BusyError
+from pipeline.geometry.crops import covering
 from pipeline.progress import Listener, Silent
 from pipeline.samplers import registry
-from pipeline.samplers.base import Wanted
+from pipeline.samplers.base import Grid, Wanted
 from pipeline.stages import engine, samples
 from pipeline.stages import inputs as listing
 from pipeline.stages.engine import Summary
@@ -29,6 +30,9 @@ from pipeline.workspace import stores
 
 SOURCE_ARRAYS = ("source", "status")
 
+MAX_COVER = 256
+"""Crops per image that are taken to cover the longest."""
+
 LOOK_AGAIN = 2.0
 """Seconds between two looks whether another adaprep has finished sampling."""
 
@@ -39,10 +43,42 @@ class Split:
 
     folder: stores.SplitFolder
     found: Inputs
+    crops: int | None = None  # per image, where it is not the number that the boundaries have
 
     def store(self, output: Output) -> Path:
         """Where samples of one kind lie."""
-        return self.folder.sample(output.name)
+        return self.folder.sample(output.name, self.crops)
+
+    def tensors(self, grid: Grid, lam: float) -> Path:
+        """Where the proposals of a grid and lambda lie."""
+        return self.folder.tensors(grid, lam, self.crops)
+
+    def central(self) -> Split:
+        """The split with the crops that its boundaries have."""
+        return replace(self, crops=None)
+
+    def covered(self, exactly: bool) -> Split:
+        """The split with crops that cover each of its images: so many, or at least so many.
+
+        Raises
+        ------
+        AdaprepError
+            An image is so long that more than `MAX_COVER` crops are needed.
+        """
+        sizes = np.where(self.found.oversized[:, None], 0, self.found.sizes)
+        counts = [covering(int(h), int(w)) if min(h, w) > 1 else 1 for h, w in sizes]
+        longest = int(np.argmax(counts))
+        if (count := counts[longest]) > MAX_COVER:
+            height, width = sizes[longest]
+            raise AdaprepError(
+                f"{self.found.frames[longest].label}: {count} square crops would be needed to cover its "
+                f"{width} x {height} pixels, and then of every image; at most {MAX_COVER} are taken. Take it "
+                f"out of {self.folder.title}, or train without --whole-image."
+            )
+        samples.check_boundaries(self.folder)
+        own = int(stores.open_store(self.folder.boundaries, mode="r").parameters["crops"])
+        enough = count == own if exactly else count <= own
+        return self.central() if enough else replace(self, crops=count)
 
 
 @dataclass(frozen=True)
@@ -51,10 +87,20 @@ class Splits:
 
     train: Split
     validation: Split | None
+    whole: bool = False  # whether crops cover every image of both
 
     @property
     def all(self) -> list[Split]:
         return [self.train] + ([self.validation] if self.validation else [])
+
+    @property
+    def long(self) -> bool:
+        """Whether covering the training images takes other crops than their boundaries have."""
+        return self.train.crops is not None
+
+    def validated_centrally(self) -> Splits:
+        """The same, with the validation split's central crops."""
+        return replace(self, validation=self.validation.central() if self.validation else None)
 
     @property
     def dataset(self) -> Dataset:
@@ -107,7 +153,11 @@ class Prepared:
 
 
 def open_splits(
-    space: stores.Workspace, dataset: str | None, names: tuple[str, str], root: Path | None = None
+    space: stores.Workspace,
+    dataset: str | None,
+    names: tuple[str, str],
+    root: Path | None = None,
+    whole: bool = False,
 ) -> Splits:
     """The training split of a workspace, and the validation split if it is there too.
 
@@ -119,10 +169,11 @@ def open_splits(
     folder = space.folders(dataset, names[:1])[0]
     others = {f.split: f for f in space.folders(folder.dataset)}
     validation = others.get(names[1]) if names[1] != names[0] else None
-    return Splits(
-        Split(folder, listing.load(folder, root)),
-        Split(validation, listing.load(validation, root)) if validation else None,
-    )
+    train = Split(folder, listing.load(folder, root))
+    beside = Split(validation, listing.load(validation, root)) if validation else None
+    if whole:
+        train, beside = train.covered(False), beside.covered(True) if beside else None
+    return Splits(train, beside, whole)
 
 
 def auxiliary_outputs(chosen: settings.Auxiliary) -> list[Output]:
@@ -140,12 +191,15 @@ def base_output(splits: Splits, chosen: settings.Base, checkpoint: Path | None =
 def check_proposals(splits: Splits, grid: tuple[int, int], lam: float) -> None:
     """Raise AdaprepError unless every split has its tensors of this grid and lambda: names the command."""
     for split in splits.all:
-        samples.check_tensors(split.folder, grid, lam)
+        samples.check_tensors(split.folder, grid, lam, split.crops)
 
 
 def plan(splits: Splits, outputs: Sequence[Output]) -> list[Sampling]:
     """What is left to sample. Raises AdaprepError when an earlier stage is missing: names the command."""
-    return [Sampling(split, outputs, samples.plan(split.folder, outputs)) for split in splits.all]
+    return [
+        Sampling(split, outputs, samples.plan(split.folder, outputs, crops=split.crops))
+        for split in splits.all
+    ]
 
 
 def sample(
@@ -174,7 +228,7 @@ def _sample(
 ) -> Summary | None:
     told = False
     while True:
-        todo = Sampling(split, outputs, samples.plan(split.folder, outputs))
+        todo = Sampling(split, outputs, samples.plan(split.folder, outputs, crops=split.crops))
         if not todo.images:
             return None
         try:

@@ -214,6 +214,9 @@ class Request:
         metavar="KEY=NUMBER",
     )
     checkpoint: Path | None = setting(None, "Auxiliary network to sample with, trained elsewhere.")
+    whole_image: bool = setting(
+        False, "Train on crops that cover every image, and validate base networks on whole images."
+    )
     tag: str | None = setting(None, "End of the run's name, to keep several apart.", metavar="WORD")
     train_split: str = setting("train", "Split to train on.")
     val_split: str = setting("val", "Split to validate on, if the workspace holds it.")
@@ -254,9 +257,23 @@ class Request:
             augmentation=self.augmentation,
         )
 
-    def run_name(self, network: str) -> str:
-        """Of a run of one of the two networks. Raises AdaprepError where the tag can be no part of it."""
+    def run_name(self, network: str, long: bool = False) -> str:
+        """Of a run of one of the two networks.
+
+        Parameters
+        ----------
+        long
+            Whether training images are so long that covering them takes other crops than there are: only
+            then does `whole_image` change what the auxiliary network learns from.
+
+        Raises
+        ------
+        AdaprepError
+            The tag can be no part of it.
+        """
         name = self.auxiliary.name if network == "auxiliary" else self.base.name(self.auxiliary)
+        if self.whole_image and (long or network == "base"):
+            name += "-whole"
         return f"{name}-seed{self.seed}" + (f"-{check_component('tag', self.tag)}" if self.tag else "")
 
 

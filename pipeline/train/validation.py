@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pipeline.datasets.base import VOID
 from pipeline.errors import AdaprepError
+from pipeline.geometry.crops import CENTRAL, Region
 from pipeline.metrics import ConfusionMatrix
 from pipeline.stages.engine import cores
 from pipeline.stages.inputs import Inputs
@@ -68,8 +69,11 @@ def evaluate(
     found: Inputs,
     device: torch.device,
     processes: Processes | None = None,
+    region: Region = CENTRAL,
 ) -> Scores:
-    """Score a base network over a split, on the central crop of every image, at its full resolution.
+    """Score a base network over a split at full resolution.
+
+    On the central crop of every image; or on whole images, joined from all their crops, which cover them.
 
     Parameters
     ----------
@@ -83,6 +87,8 @@ def evaluate(
         Where the network is.
     processes
         Each scores its part of the images.
+    region
+        What of the images is measured.
 
     Raises
     ------
@@ -93,14 +99,14 @@ def evaluate(
     """
     among = processes or Processes()
     classes = found.dataset.classes
-    items = central_items(data)[among.rank :: among.size]
+    items = _items(data, region)[among.rank :: among.size]
     matrix = ConfusionMatrix(classes.names, classes.targets)
     losses = np.zeros(2)
     network.eval()
     with ThreadPoolExecutor(cores()) as pool:
         for chosen, scores, phi, loss in _scored(network, data, items, device):
-            frames = data.images[chosen // data.crops]
-            for part in pool.map(lambda i, s, p: _compare(found, int(i), s, p), frames, scores, phi):
+            frames = data.images[chosen[:, 0] // data.crops]
+            for part in pool.map(lambda i, s, p: _compare(found, int(i), s, p, region), frames, scores, phi):
                 matrix += part
             losses += loss
     matrix.counts = np.asarray(among.total(matrix.counts), np.int64)
@@ -108,15 +114,22 @@ def evaluate(
     return Scores(matrix, float(total / max(count, 1)))
 
 
+def _items(data: StoreDataset, region: Region) -> NDArray[np.intp]:
+    """(N, k) the k items of each image that are measured."""
+    if region == CENTRAL:
+        return central_items(data)[:, None]
+    return np.arange(len(data)).reshape(-1, data.crops)
+
+
 def _scored(
     network: nn.Module, data: StoreDataset, items: NDArray[np.intp], device: torch.device
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]]:
-    """Batches of items with scores (B, C, r, r), tensors (B, 2, h, w), and summed loss and samples."""
+    """Batches (B, k) of items with scores (B, k, C, r, r), tensors (B, k, 2, h, w), and loss and samples."""
     resolution = data[0]["image"].shape[-1] if len(data) else 1
-    size = max(1, SAMPLES_AT_ONCE // resolution**2)
+    size = max(1, SAMPLES_AT_ONCE // resolution**2 // items.shape[1])
     for start in range(0, len(items), size):
         chosen = items[start : start + size]
-        batch = data.__getitems__(chosen.tolist())
+        batch = data.__getitems__(chosen.ravel().tolist())
         with torch.inference_mode():
             scores: Tensor = network(batch["image"].to(device)).float()
             if not bool(scores.isfinite().all()):
@@ -124,19 +137,26 @@ def _scored(
             labels = batch["label"].to(device)
             known = int((labels != VOID).sum())
             loss = np.array([float(cross_entropy(scores, labels)) * known, known])
-        yield chosen, scores.cpu().numpy(), batch["phi"].numpy(), loss
+        per_image = scores.cpu().numpy().reshape(*chosen.shape, *scores.shape[1:])
+        phi = batch["phi"].numpy()
+        yield chosen, per_image, phi.reshape(*chosen.shape, *phi.shape[1:]), loss
 
 
 def _compare(
-    found: Inputs, index: int, scores: NDArray[np.float32], phi: NDArray[np.float32]
+    found: Inputs, index: int, scores: NDArray[np.float32], phi: NDArray[np.float32], region: Region
 ) -> ConfusionMatrix:
+    """One image: scores (k, C, r, r) and tensors (k, 2, h, w) of its crops against its label map."""
     from pipeline.evaluation.upper_bound import load_truth
     from pipeline.geometry.interpolation import interpolate_labels
     from pipeline.geometry.tensors import resize
+    from pipeline.inference.tiling import tiles
 
     classes = found.dataset.classes
-    truth = load_truth(found.dataset, found.frames[index])
-    fine = resize(phi.astype(np.float64), (scores.shape[-2], scores.shape[-1]))
+    truth = load_truth(found.dataset, found.frames[index], region)
+    labels, (height, width) = np.empty_like(truth), truth.shape
+    for tile, of_crop, tensor in zip(tiles(height, width, len(scores)), scores, phi, strict=True):
+        fine = resize(tensor.astype(np.float64), (scores.shape[-2], scores.shape[-1]))
+        labels[tile.owned] = interpolate_labels(of_crop, fine, tile.side)[tile.inside]
     matrix = ConfusionMatrix(classes.names, classes.targets)
-    matrix.update(truth, interpolate_labels(scores, fine, truth.shape[0]))
+    matrix.update(truth, labels)
     return matrix

@@ -93,9 +93,9 @@ class SplitFolder:
         """Every store; the boundaries' comes first, be it there or not."""
         return [self.boundaries, *self.tensor_stores(), *self.sample_stores()]
 
-    def sample(self, name: str) -> Path:
-        """Where the samples of one kind lie, or would lie."""
-        return self.samples / f"{name}.zarr"
+    def sample(self, name: str, crops: int | None = None) -> Path:
+        """Where the samples of one kind lie, or would lie; `crops` as for `tensors`."""
+        return self.samples / f"{name}{_crops(crops)}.zarr"
 
     def sample_stores(self) -> list[Path]:
         """All sample stores, sorted by name."""
@@ -107,8 +107,8 @@ class SplitFolder:
 
     def tensors(self, grid: Sequence[int], lam: float, crops: int | None = None) -> Path:
         """Where the tensors of a grid and a lambda lie; `crops` only where it is not the boundaries' own."""
-        suffix = "" if crops is None else f"-crops{crops}"
-        return self.path / "tensors" / f"{grid[0]}x{grid[1]}-lambda{lambda_name(lam)}{suffix}.zarr"
+        name = f"{grid[0]}x{grid[1]}-lambda{lambda_name(lam)}{_crops(crops)}.zarr"
+        return self.path / "tensors" / name
 
     def tensor_stores(self) -> list[Path]:
         """All tensor stores, sorted by name."""
@@ -140,6 +140,11 @@ class SplitFolder:
             disk.clear_partial(self.path, self.inputs.name, self.description.name, *listed)
             disk.clear_partial(self.spare, self.inputs.name, self.description.name, self.stamps.name)
             yield
+
+
+def _crops(count: int | None) -> str:
+    """End of the name of a store with another number of crops than the boundaries'."""
+    return "" if count is None else f"-crops{count}"
 
 
 @dataclass(frozen=True)

@@ -145,6 +145,9 @@ def sampler(value: Any, place: str) -> None:
 
 GRID = many(side, (2,))
 FIGURE = maybe(number)
+OWN_METRICS = by_name(by_name(anything))
+"""Figures of the user's own metrics: of what kind is their business; tables show those that are numbers."""
+
 TRIMAP = by_name(FIGURE, r"[1-9]\d{0,5}")
 
 _SCHEDULE = {
@@ -175,6 +178,7 @@ _BASE = record(
         "lambda": FIGURE,
         "auxiliary": maybe(text),
         "pretrained": maybe(text),
+        "region": one_of(CENTRAL, WHOLE),
         "filter": one_of("area", "nearest"),
         "class_weights": text,
         "weight_by_class": maybe(by_name(number)),
@@ -223,7 +227,7 @@ _SYSTEM = record(
         "recall_by_size": _BINS,
         "folded_cells": whole,
     },
-    {"recall_by_class": by_name(_BINS)},
+    {"recall_by_class": by_name(_BINS), "metrics": OWN_METRICS},
 )
 EVALUATION = record(
     {
@@ -263,7 +267,7 @@ BOUND = record(
                     "object_recall": FIGURE,
                     "folded_cells": whole,
                 },
-                {"auxiliary": maybe(text)},
+                {"auxiliary": maybe(text), "metrics": OWN_METRICS},
             )
         ),
     }

@@ -30,10 +30,31 @@ def finished_runs(space: stores.Workspace, dataset: str, network: str) -> list[R
     return [run for run in complete_runs(space, dataset) if settings_of(run).get("network") == network]
 
 
-def is_measured(run: RunFolder, split: str, region: Region = CENTRAL) -> bool:
-    """Whether a run, which is over, was evaluated on a split with the weights that it has now."""
-    path, weights = run.evaluation_file(split, region), disk.read_json(run.result_file).get("weights")
-    return weights is not None and path.exists() and disk.read_json(path).get("weights") == weights
+@dataclass(frozen=True)
+class Measurement:
+    """What `adaprep evaluate` measures: a region of every image, and metrics beside adaprep's own."""
+
+    region: Region = CENTRAL
+    metrics: tuple[str, ...] = ()  # package.module:factory
+
+
+CENTRAL_SQUARE = Measurement()
+
+
+def is_measured(run: RunFolder, split: str, wanted: Measurement = CENTRAL_SQUARE) -> bool:
+    """Whether a run, which is over, was evaluated so on a split with the weights that it has now."""
+    path, weights = run.evaluation_file(split, wanted.region), disk.read_json(run.result_file).get("weights")
+    if weights is None or not path.exists():
+        return False
+    found = disk.read_json(path)
+    return found.get("weights") == weights and own_metrics(found.get("systems")) >= {*wanted.metrics}
+
+
+def own_metrics(rows: Any) -> set[str]:
+    """Names of the user's own metrics whose figures every row of an evaluation or upper bound holds."""
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        return set()
+    return set.intersection(*({*(row.get("metrics") or {})} for row in rows)) if rows else set()
 
 
 def weights_of(run: RunFolder) -> str | None:
@@ -65,7 +86,7 @@ def result_of(run: RunFolder) -> dict[str, Any] | None:
 
 
 def region_of(measured: Mapping[str, Any]) -> Region:
-    """What of the images an evaluation measured; earlier versions measured central squares alone."""
+    """What of the images an evaluation measured; the first versions measured central squares alone."""
     region: Region = measured.get("region", CENTRAL)
     return region
 

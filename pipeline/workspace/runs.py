@@ -21,12 +21,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.errors import AdaprepError
+from pipeline.geometry.crops import CENTRAL
 from pipeline.workspace import disk, records, stores
 from pipeline.workspace.folders import RunFolder
 
 State = Literal["new", "interrupted", "complete"]
 
-LATER: Mapping[str, Any] = {"filter": "nearest", "class_weights": "none", "weight_by_class": None}
+LATER: Mapping[str, Any] = {
+    "filter": "nearest",
+    "class_weights": "none",
+    "weight_by_class": None,
+    "region": CENTRAL,
+}
 """Settings that came later, and what runs that do not record them were trained with."""
 
 _FILES = ("settings.json", "history.csv", "result.json", "last.pt", "best.pt")

@@ -424,7 +424,11 @@ def test_camvid_described_by_hand(tmp_path: Path, listed: bool) -> None:
 
 def test_the_files_in_the_manual_are_right(tmp_path: Path) -> None:
     manual = (Path(__file__).resolve().parents[2] / "docs/your-own-data.md").read_text(encoding="utf-8")
-    whole, listed, shared_ids, cityscapes = re.findall(r"```yaml\n(.*?)```", manual, re.DOTALL)
+    blocks = re.findall(r"```yaml\n(.*?)```", manual, re.DOTALL)
+    whole, listed, shared_ids, cityscapes = (
+        next(block for block in blocks if part in block)
+        for part in ("name: camvid-mine", "list: train.txt", "group of cars", "leftImg8bit")
+    )
     for split, stem in (("train", "0001TP_006690"), ("val", "0016E5_07959")):
         picture(tmp_path / f"camvid/images/{split}/{stem}.jpg", color=True)
         picture(tmp_path / f"camvid/labels/{split}/{stem}.png")
@@ -433,7 +437,7 @@ def test_the_files_in_the_manual_are_right(tmp_path: Path) -> None:
     assert dataset.classes.targets == (8, 9, 10)
     assert dataset.classes.colors[4].tolist() == [60, 40, 222]
 
-    script = manual[manual.index("    cd camvid\n") : manual.index("## Everything")]
+    script = manual[manual.index("    cd camvid\n") : manual.index("### As PNG files")]
     subprocess.run(["bash", "-euc", script], cwd=tmp_path, check=True)
     by_list = Custom(describe(tmp_path, whole[: whole.index("splits:")] + listed, "listed.yaml"))
     for split in ("train", "val"):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import sys
 import time
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.datasets import png
+from pipeline.datasets import inflate, png
 from pipeline.datasets.png import decode, png_header, read_png
 from pipeline.errors import FileError
 from tests.conftest import shared
@@ -25,6 +27,26 @@ HERE = Path("x.png")
 FORMATS = [(1, 0), (2, 0), (4, 0), (8, 0), (16, 0), (1, 3), (2, 3), (4, 3), (8, 3)]
 FORMATS += [(depth, color) for color in (2, 4, 6) for depth in (8, 16)]
 IDS = np.arange(12, dtype=np.uint8).reshape(3, 4)
+
+
+@pytest.fixture(autouse=True, scope="module", params=["zlib_ng.zlib_ng", "zlib"])
+def library(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With the fast library, and with the one that is always there."""
+    module = pytest.importorskip(request.param)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inflate, "library", module)
+        patch.setattr(inflate, "error", module.error)
+        yield
+
+
+def test_the_fast_library_is_used_where_it_is_installed() -> None:
+    pytest.importorskip("zlib_ng")
+    assert inflate._found().__name__ == "zlib_ng.zlib_ng"
+
+
+def test_without_the_fast_library_python_s_own_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "zlib_ng.zlib_ng", None)
+    assert inflate._found() is zlib
 
 
 @st.composite

@@ -120,7 +120,7 @@ def test_both_regions_are_kept_and_never_compared_or_taken_for_each_other(space:
     assert [one["run"] for one in central] == [one["run"] for one in whole]
     groups = comparison.groups([*central, *whole])
     assert len(groups) == 6
-    for group in groups:
+    for group in (group for group in groups if group.sampler != "uniform"):
         beside = comparison.baseline(group, groups)
         assert beside is not None
         assert beside.region == group.region

@@ -191,3 +191,19 @@ def test_a_folder_that_cannot_be_written_stops_with_a_sentence(
     code, said = cli("predict", image, "--checkpoint", base, *options)
     assert code == 1
     assert "give another folder to -o." in said
+
+
+@settings(max_examples=100)
+@given(sides, sides, st.integers(1, 40))
+def test_more_squares_than_are_needed_divide_an_image_too_and_fewer_are_refused(
+    height: int, width: int, count: int
+) -> None:
+    if count < len(tiling.tiles(height, width)):
+        with pytest.raises(ValueError, match="do not cover an image"):
+            tiling.tiles(height, width, count)
+        return
+    times = np.zeros((height, width), int)
+    for tile in tiling.tiles(height, width, count):
+        times[tile.owned] += 1
+        assert tile.of(times).shape == (tile.side, tile.side)
+    assert (times == 1).all()

@@ -11,6 +11,10 @@ __all__ = ["KNOWN", "Ids", "LabelFormat", "Meaning", "make"]
 KNOWN = {
     "ids": "pipeline.datasets.formats.base:Ids",
     "colors": "pipeline.datasets.formats.colors:Colors",
+    "masks": "pipeline.datasets.formats.masks:Masks",
+    "labelme": "pipeline.datasets.formats.labelme:Labelme",
+    "yolo": "pipeline.datasets.formats.yolo:Yolo",
+    "supervisely": "pipeline.datasets.formats.projects:Project",
 }
 """Formats by what `labels_are` calls them."""
 

@@ -40,6 +40,12 @@ class Meaning:
         every = (*self.names.values(), *self.colors.values(), *self.numbers, self.void or 0)
         return np.uint8 if max(every, default=0) < 256 else np.uint16
 
+    def blank(self, size: tuple[int, int]) -> Raw:
+        """(H, W) a map that nothing covers yet."""
+        if self.dtype == np.uint8:
+            return np.full(size, self.uncovered, np.uint8)
+        return np.full(size, self.uncovered, np.uint16)
+
 
 class LabelFormat:
     """Label maps as ids: gray values or palette indices, or an array.
@@ -50,8 +56,9 @@ class LabelFormat:
     endings: ClassVar[tuple[str, ...]] = LABELS
     """Of label files, in any case."""
 
-    def __init__(self, meaning: Meaning) -> None:
+    def __init__(self, meaning: Meaning, stored: bool = False) -> None:
         self.meaning = meaning
+        self.stored = stored  # images count as they are stored, whatever their orientation tag says
 
     def settings(self) -> dict[str, Any]:
         """What shapes label maps beside their files and the class table, as plain data."""
@@ -90,6 +97,10 @@ class LabelFormat:
     def instances(self, frame: Frame) -> NDArray[np.int32] | None:
         """(H, W) number of the object at each pixel, 0 for none; None where the format has no objects."""
         return None
+
+    def doubts(self, frame: Frame) -> list[str]:
+        """See `Dataset.doubts`."""
+        return []
 
 
 class Ids(LabelFormat):

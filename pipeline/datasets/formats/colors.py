@@ -21,8 +21,8 @@ class Colors(LabelFormat):
 
     endings: ClassVar[tuple[str, ...]] = (*LABELS, ".ppm", ".gif")
 
-    def __init__(self, meaning: Meaning) -> None:
-        super().__init__(meaning)
+    def __init__(self, meaning: Meaning, stored: bool = False) -> None:
+        super().__init__(meaning, stored)
         rows = sorted((packed(color), value) for color, value in meaning.colors.items())
         self._colors = np.array([color for color, _ in rows], np.uint32)
         self._ids = np.array([value for _, value in rows], meaning.dtype)

@@ -1,0 +1,184 @@
+"""Recognising Labelme's and YOLO's files: one of outlines for each image."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from pipeline.datasets.discovery.json_files import objects_in, read_object
+from pipeline.datasets.discovery.layout import Layout, Named, Place
+from pipeline.datasets.discovery.pairing import Group, groups
+from pipeline.datasets.discovery.placing import places
+from pipeline.datasets.discovery.tree import Tree
+from pipeline.datasets.files import read_bytes
+from pipeline.datasets.limits import read_limited
+from pipeline.errors import AdaprepError
+
+ENOUGH = 5
+"""Files that say of what kind the others are."""
+
+MANY_SMALL = 2000
+"""Files of outlines that are looked into where there are more: each names classes of its own."""
+
+MAX_TEXT = 4 * 2**20
+VOID_LABELS = ("__ignore__",)
+BACKGROUND_LABELS = ("_background_", "background")
+
+
+def labelme(tree: Tree, sample: int) -> Layout | None:
+    """Labelme's layout; None where no JSON file beside or opposite an image is one of Labelme's."""
+    files = tree.ending_in(".json")
+    some = spread(files, 10 * ENOUGH)
+    if 2 * sum(_is_labelme(tree, file) for file in some) < len(some) or not some:
+        return None
+    found = groups(tree, (".json",))
+    if not found:
+        return None
+    labels, looked = _labels(tree, [label for _, label in found[0].pairs], max(sample, MANY_SMALL))
+    names = tuple(Named(name, void=name in VOID_LABELS) for name, _ in sorted(labels.items()))
+    return Layout(
+        "Labelme files" + beside(found[0]),
+        "labelme",
+        places(tree, found[0]),
+        names,
+        "the labels of the shapes",
+        background=not any(name in BACKGROUND_LABELS for name in labels),
+        looked_at=looked,
+    )
+
+
+def _is_labelme(tree: Tree, file: str) -> bool:
+    """Labelme's files hold `shapes` and `imagePath`; the pixels of the image may come before either."""
+    try:
+        data = read_bytes(tree.root / file)
+    except AdaprepError:
+        return False
+    return b'"shapes"' in data and (b'"imagePath"' in data or b'"imageData"' in data)
+
+
+def _labels(tree: Tree, files: list[str], sample: int) -> tuple[Counter[str], str]:
+    """Labels of the shapes, with the number of files that each occurs in, and how many were looked at."""
+    some = spread(files, sample)
+    counts: Counter[str] = Counter()
+    for file in some:
+        shapes = objects_in((read_object(tree.root / file) or {}).get("shapes"))
+        counts.update({shape["label"] for shape in shapes if isinstance(shape.get("label"), str)})
+    return counts, of(len(some), len(files), "Labelme files")
+
+
+def yolo(tree: Tree, sample: int) -> Layout | None:
+    """YOLO's layout; None where no text file of an image holds outlines."""
+    found = groups(tree, (".txt",))
+    if not found:
+        return None
+    some = spread([label for _, label in found[0].pairs], max(sample, MANY_SMALL))
+    kinds = [kind for file in some if (kind := _yolo_kind(tree.root / file))]
+    if not kinds or not any("outlines" in kind for kind, _ in kinds):
+        return None
+    seen = sorted({number for _, numbers in kinds for number in numbers})
+    names, source = _yolo_names(tree)
+    known = {named.id for named in names}
+    return Layout(
+        "YOLO outlines" + beside(found[0]),
+        "yolo",
+        places(tree, found[0]),
+        (*names, *(Named(f"class {number}", number) for number in seen if number not in known)),
+        source,
+        background=True,
+        looked_at=of(len(some), len(found[0].pairs), "text files"),
+    )
+
+
+def yolo_boxes(tree: Tree) -> str:
+    """A sentence if there are text files of YOLO's form that hold bounding boxes alone."""
+    for group in groups(tree, (".txt",))[:1]:
+        for _, label in group.pairs[:ENOUGH]:
+            if (kind := _yolo_kind(tree.root / label)) and kind[0] == "boxes":
+                return (
+                    f"{label} holds bounding boxes as YOLO writes them (5 numbers a line): no class of any "
+                    f"pixel can be told from them."
+                )
+    return ""
+
+
+def _yolo_kind(path: Path) -> tuple[str, set[int]] | None:
+    """What a text file of YOLO's holds, "outlines" or "boxes", and the classes' numbers; None of others."""
+    try:
+        text = read_limited(path, MAX_TEXT, may_be_empty=True).decode("utf-8-sig")
+        rows = [[float(word) for word in line.split()] for line in text.splitlines() if line.strip()]
+    except (AdaprepError, ValueError):
+        return None
+    if not all(len(row) >= 5 and row[0].is_integer() and 0 <= row[0] < 65536 for row in rows):
+        return None
+    kind = "outlines" if any(len(row) >= 7 for row in rows) else "boxes" if rows else ""
+    return kind, {int(row[0]) for row in rows}
+
+
+def _yolo_names(tree: Tree) -> tuple[tuple[Named, ...], str]:
+    """The classes that data.yaml, or a list beside the labels, names."""
+    from pipeline.datasets.discovery import naming
+
+    for file in tree.ending_in(".yaml", ".yml"):
+        names = naming.yolo_names(tree.root / file)
+        if names:
+            return tuple(Named(name, number) for number, name in sorted(names.items())), file
+    for file in tree.named("classes.txt", "obj.names", "names.txt", "labels.txt"):
+        if rows := naming.read(tree.root / file):
+            named = [Named(row.name, number if row.id is None else row.id) for number, row in enumerate(rows)]
+            return tuple(named), file
+    return (), ""
+
+
+def supervisely(tree: Tree) -> Layout | None:
+    """Supervisely's project: `meta.json`, and folders `img` and `ann` in each data set."""
+    for meta in tree.named("meta.json"):
+        content = read_object(tree.root / meta) or {}
+        classes = objects_in(content.get("classes"))
+        base = meta.rpartition("/")[0]
+        annotations = frozenset(f for f in tree.ending_in(".json") if f != meta and f.startswith(base))
+        found = groups(tree, (".json",), annotations)
+        if not classes or not found:
+            continue
+        names = tuple(
+            Named(row["title"], color=hex_color(row.get("color")))
+            for row in classes
+            if isinstance(row.get("title"), str)
+        )
+        return Layout(
+            "a Supervisely project", "supervisely", places(tree, found[0]), names, meta, background=True,
+            looked_at="its meta.json",
+        )  # fmt: skip
+    return None
+
+
+def hex_color(text: Any) -> tuple[int, int, int] | None:
+    """The colour of "#rrggbb"; None of anything else."""
+    try:
+        red, green, blue = bytes.fromhex(text.removeprefix("#"))
+    except (AttributeError, ValueError):
+        return None
+    return red, green, blue
+
+
+def beside(group: Group) -> str:
+    """Where the files of a group lie."""
+    return " in a folder beside the images" if group.labels else " in the folder of the images"
+
+
+def spread(files: list[str], count: int) -> list[str]:
+    """So many files, evenly over all; all where there are no more."""
+    if len(files) <= count:
+        return files
+    return [files[number * len(files) // count] for number in range(count)]
+
+
+def of(some: int, every: int, what: str) -> str:
+    """How many were looked at of how many."""
+    return f"all of {every} {what}" if some == every else f"{some} of {every} {what}"
+
+
+def stems(place: Place) -> list[str]:
+    """Names of the images of a place without folder and ending."""
+    return [os.path.splitext(os.path.basename(image))[0] for image, _ in place.pairs]
