@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-import math
 import os
+import re
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline import settings
-from pipeline.doors import is_door
+from pipeline import advice, doors, settings
 from pipeline.errors import AdaprepError
+from pipeline.option_types import Device, Door, Grid, Number, Numbers, Pair, Picture, Sizes, Words
 from pipeline.settings import Entry
 
 if TYPE_CHECKING:
@@ -23,121 +23,6 @@ if TYPE_CHECKING:
     from pipeline.workspace.stores import Workspace
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-
-
-class Grid(click.ParamType):  # type: ignore[type-arg]
-    """8 or 8x8 or 6x10 (height x width)."""
-
-    name = "HxW"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int]:
-        if isinstance(value, tuple):
-            return value
-        parts = str(value).lower().split("x")
-        if len(parts) > 2 or not all(p.isdecimal() and int(p) >= 2 for p in parts):
-            self.fail(f"{value!r} is no grid: give 8 or 8x8 (height x width), at least 2x2", param, ctx)
-        return int(parts[0]), int(parts[-1])
-
-
-class Door(click.Choice[str]):
-    """One of these names, or the user's own code as ``package.module:factory``."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        return str(value) if is_door(value) else super().convert(value, param, ctx)
-
-
-class Numbers(click.ParamType):  # type: ignore[type-arg]
-    """One number or several with commas, each at least `low`."""
-
-    name = "NUMBER[,...]"
-
-    def __init__(self, low: float = 0) -> None:
-        self.low = low
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
-        if isinstance(value, list):
-            return value
-        try:
-            numbers = [float(part) for part in str(value).split(",")]
-        except ValueError:
-            numbers = [math.nan]
-        if not all(self.low <= n < math.inf for n in numbers):
-            self.fail(f"{value!r}: give numbers of at least {self.low:g}, such as 1 or 0.1,1,10", param, ctx)
-        return numbers
-
-
-class Sizes(click.ParamType):  # type: ignore[type-arg]
-    """One whole number or several with commas, each at least `low`."""
-
-    name = "N[,...]"
-
-    def __init__(self, low: int = 2) -> None:
-        self.low = low
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
-        if isinstance(value, list):
-            return value
-        parts = str(value).split(",")
-        if not all(p.strip().isdecimal() and int(p) >= self.low for p in parts):
-            self.fail(
-                f"{value!r}: give whole numbers of at least {self.low}, such as 64 or 32,64,128", param, ctx
-            )
-        return [int(p) for p in parts]
-
-
-class Number(click.FloatRange):
-    """A finite number in a range."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        number = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"{value} is not a finite number", param, ctx)
-        return number
-
-
-class Pair(click.ParamType):  # type: ignore[type-arg]
-    """KEY=VALUE, or KEY=NUMBER with a number of at least 0."""
-
-    name = "KEY=VALUE"
-
-    def __init__(self, numbers: bool) -> None:
-        self.numbers = numbers
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, Any]:
-        if isinstance(value, tuple):
-            return value
-        key, equals, text = str(value).partition("=")
-        if not equals or not key:
-            self.fail(f"{value}: give {'KEY=NUMBER' if self.numbers else 'KEY=VALUE'}", param, ctx)
-        if not self.numbers:
-            return key, text
-        try:
-            number = float(text)
-        except ValueError:
-            number = -1.0
-        if not 0 <= number < math.inf:
-            self.fail(f"{value}: give KEY=NUMBER, at least 0, such as contrast=0.4", param, ctx)
-        return key, number
-
-
-class Picture(click.ParamType):  # type: ignore[type-arg]
-    """A file that a picture is written to: its suffix says the format."""
-
-    name = "FILE"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        from pipeline import marks
-
-        path = Path(value)
-        try:
-            marks.check_suffix(path)
-        except AdaprepError as error:
-            self.fail(str(error), param, ctx)
-        return path
 
 
 class Command(click.Command):
@@ -176,7 +61,9 @@ def command(name: str, owner: type) -> Callable[[Callable[[Any], Any]], click.Co
     def apply(function: Callable[[Any], Any]) -> click.Command:
         @functools.wraps(function)
         def call(**values: Any) -> Any:
-            return function(as_options(owner, values))
+            options = as_options(owner, values)
+            with advice.running(name, options), doors.given(doors.among(values)):
+                return function(options)
 
         made: Callable[..., Any] = call
         for entry in reversed(list(settings.all_entries(owner))):
@@ -194,9 +81,9 @@ def as_options(owner: type, values: Mapping[str, Any]) -> Any:
 
 
 def _value(entry: Entry, parsed: Any) -> Any:
-    """Numbers given with commas, several times, or both, each once; pairs as a mapping."""
-    if _are_numbers(entry.kind):
-        return tuple(dict.fromkeys(number for group in parsed for number in group))
+    """What is given with commas, several times, or both, each once; pairs as a mapping."""
+    if settings.has_commas(entry.kind):
+        return tuple(dict.fromkeys(item for group in parsed for item in group))
     if _is_mapping(entry.kind):
         return dict(parsed)
     return parsed
@@ -240,7 +127,7 @@ def _default(entry: Entry) -> Any:
     default = entry.setting.default
     if default is settings.REQUIRED:
         return None
-    if _are_numbers(entry.kind):
+    if settings.has_commas(entry.kind):
         return settings.as_texts(default, entry.kind)
     if entry.kind == settings.Grid and default is not None:
         return settings.as_texts(default, entry.kind)[0]
@@ -249,12 +136,6 @@ def _default(entry: Entry) -> Any:
 
 def _destination(entry: Entry) -> str:
     return entry.flag.lstrip("-").replace("-", "_")
-
-
-def _are_numbers(kind: Any) -> bool:
-    """Whether a type is several numbers, which commas may separate."""
-    several = typing.get_origin(kind) is tuple and kind != settings.Grid
-    return several and typing.get_args(kind)[0] in (int, float)
 
 
 def _is_mapping(kind: Any) -> bool:
@@ -271,6 +152,8 @@ def _type(entry: Entry) -> Any:
             return Sizes(int(2 if about.low is None else about.low))
         if inner is float:
             return Numbers(about.low or 0)
+        if settings.has_commas(kind):
+            return Words(typing.get_args(inner))
         kind = inner
     if kind == settings.Grid:
         return Grid()
@@ -286,17 +169,28 @@ def _type(entry: Entry) -> Any:
         return Number(min=about.low if about.above is None else about.above, min_open=about.above is not None)
     if kind is settings.Picture:
         return Picture()
+    if kind is settings.Device:
+        return Device()
     return click.Path(path_type=Path) if kind is Path else kind
 
 
-def open_dataset(chosen: settings.Data) -> Dataset:
+SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):/", re.IGNORECASE)
+"""How an address of an object store begins, also once it was taken for a path; not a drive's letter."""
+
+
+def open_dataset(chosen: settings.Data, workspace: Path) -> Dataset:
     """The data set that the options name."""
-    from pipeline.datasets import registry
+    from pipeline.stages import chosen as named
 
     if "targets" in chosen.settings:
         raise click.UsageError("--set targets=...: give --targets CLASS,...")
-    names = [t for t in chosen.targets.split(",") if t.strip()] if chosen.targets else None
-    return registry.load(chosen.dataset, chosen.root, targets=names, **chosen.settings)
+    place = open_workspace(workspace)
+    return named.open_dataset(place, chosen.dataset, chosen.root, _names(chosen.targets), chosen.settings)
+
+
+def _names(targets: str | None) -> list[str] | None:
+    """Of target classes, as they are given with commas."""
+    return [name for name in targets.split(",") if name.strip()] if targets else None
 
 
 def open_scheduler(chosen: settings.Scheduling) -> Scheduler:
@@ -322,27 +216,36 @@ def open_workspace(path: Path) -> Workspace:
     Raises
     ------
     AdaprepError
-        It can be no folder: a part of its path is a file.
+        It can be no folder: a part of its path is a file, or it is the address of an object store.
     """
     from pipeline.workspace.stores import Workspace
 
+    if scheme := SCHEME.match(str(path)):
+        raise AdaprepError(
+            f"the workspace cannot be {path}: {scheme[1]} is an object store, and workspaces are folders. "
+            f"Give a folder, such as one where the store is mounted."
+        )
     there = next((p for p in (path, *path.absolute().parents) if os.path.lexists(p)), path)
     if not there.is_dir():
         raise AdaprepError(f"the workspace cannot be {path}: {there} is not a folder. Choose another.")
     return Workspace(path)
 
 
-def open_held(chosen: settings.Held, workspace: Path) -> tuple[Dataset, dict[str, list[Frame]]]:
-    """A data set and its frames by split: the one named, or else the one that the workspace holds.
+def in_workspace(
+    space: Workspace, dataset: str | None, root: Path | None = None, keep: bool = True
+) -> str | None:
+    """The name that the workspace keeps the data set of `--dataset` under; None where none is named.
 
-    The name of a data set of the user's own says nothing without its YAML file: it is the workspace's.
+    Where it lies now, by `--root` or the YAML file, is remembered if `keep`.
     """
-    from pipeline.datasets import registry
-    from pipeline.stages import inputs
+    from pipeline.stages import chosen as named
 
-    name, place = chosen.dataset, open_workspace(workspace)
-    own = name not in registry.names() and name in place.datasets() and not Path(str(name)).is_file()
-    if name is None or own:
-        return inputs.held_frames(place, chosen.splits, chosen.root, chosen.targets, name)
-    data = open_dataset(settings.Data(dataset=name, root=chosen.root, targets=chosen.targets))
-    return data, {split: data.frames(split) for split in inputs.existing_splits(data, chosen.splits)}
+    return named.in_workspace(space, dataset, root, keep)
+
+
+def open_held(chosen: settings.Held, workspace: Path) -> tuple[Dataset, dict[str, list[Frame]]]:
+    """A data set and its frames by split: the one named, or else the one that the workspace holds."""
+    from pipeline.stages import chosen as named
+
+    space = open_workspace(workspace)
+    return named.frames_of(space, chosen.dataset, chosen.splits, chosen.root, _names(chosen.targets))

@@ -9,6 +9,7 @@ of settings; a setting that two groups share, such as lambda, is one option that
 from __future__ import annotations
 
 import functools
+import re
 import shlex
 import types
 import typing
@@ -24,7 +25,14 @@ Picture = NewType("Picture", Path)
 """A file that a picture is written to: its suffix says the format."""
 
 Filter = Literal["area", "nearest"]
-Device = Literal["auto", "cpu", "cuda"]
+Saved = Literal["labels", "overlay", "probabilities"]
+"""What `adaprep predict` writes of an image."""
+
+Device = NewType("Device", str)
+"""Where networks run: `DEVICES` says how it is written."""
+
+DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
+
 Precision = Literal["auto", "float32", "bfloat16"]
 
 DEFAULT_WORKSPACE = Path("adaprep-workspace")
@@ -186,10 +194,18 @@ def as_texts(value: Any, kind: Any) -> list[str]:
     if typing.get_origin(kind) is tuple:
         inner = typing.get_args(kind)[0]
         texts = [text for item in value for text in as_texts(item, inner)]
-        return [",".join(texts)] if inner in (int, float) and texts else texts
+        return [",".join(texts)] if has_commas(kind) and texts else texts
     if isinstance(value, Mapping):
         return [f"{key}={as_text(item)}" for key, item in value.items()]
     return [as_text(value)]
+
+
+def has_commas(kind: Any) -> bool:
+    """Whether a type is several numbers or several of some words, which commas may separate."""
+    if typing.get_origin(kind) is not tuple or kind == Grid:
+        return False
+    inner = typing.get_args(kind)[0]
+    return inner in (int, float) or typing.get_origin(inner) is Literal
 
 
 def as_text(value: Any) -> str:
@@ -202,10 +218,12 @@ def plain(options: Any, **changes: Any) -> dict[str, Any]:
     return asdict(replace(options, **changes))
 
 
-DATASET = Setting("A name from `adaprep datasets`, or your own YAML file.")
-HELD = Setting("Needed only when the workspace holds several.", None, flag="--dataset")
+DATASET = Setting(
+    "A name that the workspace holds or `adaprep datasets` lists, a YAML file, or package.module:factory."
+)
+HELD = Setting("Name or YAML file. Needed only when the workspace holds several.", None, flag="--dataset")
 ROOT = Setting("Where the data set lies. Default: ADAPREP_DATA/NAME, then ./data/NAME.", None)
-MOVED = Setting("Where the data set lies now, if it has moved.", None, flag="--root")
+MOVED = Setting("Where the data set lies now, if it has moved; remembered.", None, flag="--root")
 TARGETS = Setting("Target classes by name, with commas. Default: the data set's own.", None)
 SPLITS = Setting("Split; may be given several times.", (), flag="--split", shown="train and val")
 LIMIT = Setting("Only the first N images of a split.", None, low=1)
@@ -228,7 +246,7 @@ SAMPLE_FILTER = Setting(
     "nearest",
     flag="--filter",
 )
-DEVICE = Setting("Where networks run.", "auto")
+DEVICE = Setting("Where networks run: auto (a GPU if there is one), cpu, cuda, cuda:1, mps.", "auto")
 PRECISION = Setting("Of forward passes. auto: bfloat16 on a GPU, float32 on a CPU.", "auto")
 OVERWRITE = Setting("Start the stores again instead of resuming.", False)
 DRY_RUN = Setting("Say what would be done, why, and what it would take.", False)
@@ -289,6 +307,6 @@ class Held:
     """A data set: the one named, or else the one that the workspace holds."""
 
     dataset: str | None = DATASET(default=None, help="Name or YAML file. Default: the one in the workspace.")
-    root: Path | None = ROOT(help="Where the data set lies.")
+    root: Path | None = ROOT(help="Where the data set lies, if not where the workspace knows it to be.")
     targets: str | None = TARGETS(help="Target classes by name, with commas.")
     splits: tuple[str, ...] = SPLITS()

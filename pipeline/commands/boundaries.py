@@ -50,7 +50,8 @@ def run(options: Options) -> bool:
     from pipeline.stages import boundaries as stage
     from pipeline.stages.inputs import existing_splits
 
-    data, where = opening.open_dataset(options.data), opening.open_scheduler(options.scheduling)
+    where = opening.open_scheduler(options.scheduling)
+    data = opening.open_dataset(options.data, options.workspace)
     space, shape = (
         opening.open_workspace(options.workspace),
         stage.BoundaryOptions(options.grid, options.crops),
@@ -73,7 +74,7 @@ def state(options: Options) -> State:
     from pipeline.stages import boundaries as stage
     from pipeline.stages.inputs import existing_splits
 
-    data = opening.open_dataset(options.data)
+    data = opening.open_dataset(options.data, options.workspace)
     space, shape = (
         opening.open_workspace(options.workspace),
         stage.BoundaryOptions(options.grid, options.crops),

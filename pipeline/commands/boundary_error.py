@@ -31,6 +31,7 @@ class Options:
     plot: settings.Picture | None = setting(None, "Draw error against samples.")
     force: bool = settings.FORCE()
     as_json: bool = settings.JSON()
+    workspace: Path = settings.WORKSPACE(help="Folder that is asked for data sets that it holds.")
 
 
 @opening.command("boundary-error", Options)
@@ -68,6 +69,5 @@ def command(options: Options) -> None:
 def _dataset(options: Options) -> Dataset | None:
     if options.dataset is None:
         return None
-    return opening.open_dataset(
-        settings.Data(dataset=options.dataset, root=options.root, targets=options.targets)
-    )
+    chosen = settings.Data(dataset=options.dataset, root=options.root, targets=options.targets)
+    return opening.open_dataset(chosen, options.workspace)

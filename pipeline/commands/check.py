@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipeline import options as opening
 from pipeline import settings
@@ -21,6 +22,7 @@ class Options:
     scheduling: settings.Scheduling = settings.group(settings.Scheduling)
     decode_images: bool = setting(False, "Decode images whole, not just their headers.")
     as_json: bool = settings.JSON()
+    workspace: Path = settings.WORKSPACE(help="Folder that is asked for data sets that it holds.")
 
 
 @opening.command("check", Options)
@@ -41,7 +43,8 @@ def run(options: Options) -> bool:
     from pipeline.stages import check as stage
     from pipeline.stages.inputs import existing_splits
 
-    data, where = opening.open_dataset(options.data), opening.open_scheduler(options.scheduling)
+    where = opening.open_scheduler(options.scheduling)
+    data = opening.open_dataset(options.data, options.workspace)
     reports = [
         stage.run(data, split, options.limit, where, console.listener(), options.decode_images)
         for split in existing_splits(data, options.splits)

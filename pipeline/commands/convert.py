@@ -22,6 +22,7 @@ class Options:
     limit: int | None = settings.LIMIT()
     force: bool = settings.FORCE()
     scheduling: settings.Scheduling = settings.group(settings.Scheduling)
+    workspace: Path = settings.WORKSPACE(help="Folder that is asked for data sets that it holds.")
 
 
 @opening.command("convert", Options)
@@ -47,7 +48,8 @@ def run(options: Options) -> bool:
     from pipeline.stages import convert as stage
     from pipeline.stages.inputs import existing_splits
 
-    data, where = opening.open_dataset(options.data), opening.open_scheduler(options.scheduling)
+    where = opening.open_scheduler(options.scheduling)
+    data = opening.open_dataset(options.data, options.workspace)
     writer = Writer(force=options.force)
     plans = stage.plan(data, existing_splits(data, options.splits), options.output, writer, options.limit)
     ok, converted = True, {}

@@ -93,10 +93,11 @@ def _workspace(options: Options, device: Device) -> bool:
             "--auxiliary, --baseline, --proposals, --targets and --limit go with BASE, a checkpoint"
         )
     space = opening.open_workspace(options.workspace)
+    dataset = opening.in_workspace(space, held.dataset, held.root)
     every = [
         evaluations.run_all(
             space,
-            held.dataset,
+            dataset,
             split,
             device,
             held.root,
@@ -151,7 +152,8 @@ def state(options: Options) -> State:
     from pipeline.workspace import results
 
     space, held = opening.open_workspace(options.workspace), options.held
-    name = space.folders(held.dataset, held.splits)[0].dataset
+    dataset = opening.in_workspace(space, held.dataset, held.root, keep=False)
+    name = space.folders(dataset, held.splits)[0].dataset
     runs = results.finished_runs(space, name, "base")
     there = [results.is_measured(run, split, options.measurement) for run in runs for split in held.splits]
     return "done" if there and all(there) else "to do"

@@ -55,7 +55,8 @@ def run(options: Options) -> bool:
     from pipeline.report import page
 
     space, examples, damaged = opening.open_workspace(options.workspace), None, list[str]()
-    data, frames = page.shown(space, options.dataset, options.split, options.root)
+    dataset = opening.in_workspace(space, options.dataset, options.root)
+    data, frames = page.shown(space, dataset, options.split, options.root)
     writer = Writer(opening.files_of(data, frames), options.force)
     folder = options.output or space.report_folder(data.name, options.split)
     page.check_folder(folder, writer)
@@ -64,10 +65,8 @@ def run(options: Options) -> bool:
         from pipeline.train.processes import choose_device
 
         device = choose_device(options.device)
-        examples = stage.predict(space, data, frames, device, options.code, damaged)
-    path = page.write(
-        space, options.dataset, options.split, options.output, examples, options.root, writer, damaged
-    )
+        examples = stage.predict(space, data, frames, device, options.split, options.code, damaged)
+    path = page.write(space, dataset, options.split, options.output, examples, options.root, writer, damaged)
     say(f"report: {path}")
     for problem in dict.fromkeys(damaged):
         say(f"left out: {problem}", err=True)
@@ -79,6 +78,7 @@ def state(options: Options) -> State:
     from pipeline.report import page
 
     space = opening.open_workspace(options.workspace)
-    name = space.folders(options.dataset, [options.split])[0].dataset
+    dataset = opening.in_workspace(space, options.dataset, options.root, keep=False)
+    name = space.folders(dataset, [options.split])[0].dataset
     folder = options.output or space.report_folder(name, options.split)
     return "done" if page.is_current(folder, space, name, options.split) else "to do"

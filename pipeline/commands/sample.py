@@ -62,8 +62,9 @@ def run(options: Options) -> bool:
     from pipeline.stages import samples as stage
     from pipeline.stages.outputs import choose
 
-    space = opening.open_workspace(options.workspace)
-    mean = stage.training_mean(space, options.dataset)
+    space, where = opening.open_workspace(options.workspace), opening.open_scheduler(options.scheduling)
+    dataset = opening.in_workspace(space, options.dataset, options.root, not options.dry_run)
+    mean = stage.training_mean(space, dataset)
     outputs = choose(
         options.resolutions,
         options.samplers,
@@ -73,9 +74,8 @@ def run(options: Options) -> bool:
         options.aux_filter,
         options.filter,
     )
-    where = opening.open_scheduler(options.scheduling)
     ok = True
-    for folder in space.folders(options.dataset, options.splits):
+    for folder in space.folders(dataset, options.splits):
         found = listing.load(folder, options.root)
         plans = stage.plan(folder, outputs, options.overwrite, options.crops)
         if options.dry_run:

@@ -49,7 +49,8 @@ def run(options: Options) -> bool:
 
     space, where = opening.open_workspace(options.workspace), opening.open_scheduler(options.scheduling)
     ok = True
-    for folder in space.folders(options.dataset, options.splits):
+    dataset = opening.in_workspace(space, options.dataset)
+    for folder in space.folders(dataset, options.splits):
         for lam in options.lambdas:
             todo = stage.plan(
                 folder, stage.TensorOptions(lam, options.grid, options.crops), options.overwrite
@@ -68,7 +69,8 @@ def state(options: Options) -> State:
     from pipeline.stages import tensors as stage
 
     states: set[State] = set()
-    for folder in opening.open_workspace(options.workspace).folders(options.dataset, options.splits):
+    space = opening.open_workspace(options.workspace)
+    for folder in space.folders(opening.in_workspace(space, options.dataset), options.splits):
         for lam in options.lambdas:
             todo = stage.plan(folder, stage.TensorOptions(lam, options.grid, options.crops))
             states.add(of_plan(todo.images, todo.action))

@@ -29,8 +29,11 @@ def command(options: Options) -> None:
     from pipeline.stages import status as stage
 
     space = opening.open_workspace(options.workspace)
-    rows = stage.run(space, options.dataset)
-    failed = stage.failures(space, options.dataset)
+    dataset = opening.in_workspace(space, options.dataset)
+    rows = stage.run(space, dataset)
+    if not rows:
+        space.folders(dataset)
+    failed = stage.failures(space, dataset)
     if options.as_json:
         print_json({"stores": [row.as_dict() for row in rows], "failures": failed})
     else:

@@ -47,8 +47,10 @@ def run(options: Options) -> bool:
     from pipeline.train import command as stage
 
     space = opening.open_workspace(options.workspace)
+    stage.check(options.request)
+    dataset = opening.in_workspace(space, options.dataset, options.root, not options.dry_run)
     if options.dry_run:
-        for planned in stage.plan(space, options.dataset, options.request, options.root):
+        for planned in stage.plan(space, dataset, options.request, options.root):
             say(planned.describe())
         return True
     hooks = stage.Hooks(
@@ -57,7 +59,7 @@ def run(options: Options) -> bool:
         lambda result: say(result.describe()),
         say,
     )
-    return stage.run(space, options.dataset, options.request, hooks, options.root)
+    return stage.run(space, dataset, options.request, hooks, options.root)
 
 
 def state(options: Options) -> State:
@@ -65,6 +67,7 @@ def state(options: Options) -> State:
     from pipeline.train import command as stage
 
     space = opening.open_workspace(options.workspace)
-    planned = stage.plan(space, options.dataset, options.request, options.root)
+    dataset = opening.in_workspace(space, options.dataset, options.root, keep=False)
+    planned = stage.plan(space, dataset, options.request, options.root)
     words: dict[str, State] = {"new": "to do", "interrupted": "begun", "complete": "done"}
     return together({words[one.state] for one in planned})

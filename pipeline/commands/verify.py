@@ -39,9 +39,10 @@ def command(options: Options) -> None:
 
     count = None if options.everything else options.sample
     space = opening.open_workspace(options.workspace)
+    dataset = opening.in_workspace(space, options.dataset, options.root)
     results = {
         folder.title: stage.run(folder, count, options.seed, options.root, options.repair)
-        for folder in space.folders(options.dataset, options.splits)
+        for folder in space.folders(dataset, options.splits)
     }
     if options.as_json:
         print_json({title: [f.as_dict() for f in found] for title, found in results.items()})

@@ -24,6 +24,12 @@ UNKNOWN = 254
 """What the lookup table gives for a raw id that the class table does not name."""
 
 
+BACKGROUND = frozenset(
+    ("background", "_background_", "bg", "other", "others", "none", "unlabeled", "unlabelled")
+)
+"""Names of classes that stand for everything else, in any case; neutral in pictures, unless targets."""
+
+
 @dataclass(frozen=True)
 class LabelClass:
     """One row of a class table."""
@@ -33,6 +39,11 @@ class LabelClass:
     train_id: int = VOID  # 0 .. classes-1, or VOID
     target: bool = False  # its boundaries attract sample points
     color: tuple[int, int, int] = (0, 0, 0)  # for pictures
+
+    @property
+    def is_background(self) -> bool:
+        """Whether it stands for everything else."""
+        return not self.target and self.name.strip().casefold() in BACKGROUND
 
 
 @dataclass(frozen=True)
@@ -153,12 +164,18 @@ class Dataset(ABC):
     license: str = ""
     folder: str | None = None  # in the usual places, where that is not its name
     near: int = 300  # numbers of two frames of a sequence that show much the same are no further apart
+    door: str | None = None  # package.module:factory, where code of the user's own made it
     environment: str | None = None  # a variable that other tools of this data set read its root from
     table: ClassTable
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()  # workspaces store it and are used from other folders
         self.classes: ClassTable = self.table
+
+    @property
+    def spelling(self) -> str:
+        """As ``--dataset`` takes it: a name, a YAML file, or the user's own code."""
+        return self.door or str(getattr(self, "source", self.name))
 
     @abstractmethod
     def frames(self, split: str) -> list[Frame]:

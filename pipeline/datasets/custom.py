@@ -80,6 +80,8 @@ class Custom(Dataset):
         The YAML file.
     root
         Stands for the file's own `root`.
+    text
+        What the file held, where it is no longer there.
 
     Raises
     ------
@@ -90,10 +92,12 @@ class Custom(Dataset):
 
     archives = "The folders and lists of each split stand in the YAML file, relative to its root."
 
-    def __init__(self, path: Path, root: Path | None = None) -> None:
+    def __init__(self, path: Path, root: Path | None = None, text: str | None = None) -> None:
         from pipeline.datasets import described, formats
+        from pipeline.datasets.yaml_nodes import read_text
 
-        said = described.read(path)
+        self.text = read_text(path) if text is None else text
+        said = described.read(path, self.text)
         self.source = str(path.absolute())  # what opens this data set again
         self.name, self.title, self.license = said.name, said.title, said.license
         self.sources = said.sources

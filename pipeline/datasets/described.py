@@ -183,8 +183,8 @@ class Description:
     meaning: Meaning
 
 
-def read(path: Path) -> Description:
-    """Read and check a file.
+def read(path: Path, text: str | None = None) -> Description:
+    """Read and check a file; `text` is what it held, where it has gone.
 
     Raises
     ------
@@ -192,7 +192,7 @@ def read(path: Path) -> Description:
         It cannot be read or says something that cannot be: every mistake, with its line and key.
     """
     mistakes = Mistakes()
-    node = read_yaml(path)
+    node = read_yaml(path, text=text)
     pooled = node.has(POOL) or node.has("split_by")
     file = (PooledFile if pooled else File).read(node, mistakes)
     made = _parts(file, mistakes) if isinstance(file, PooledFile) else {}

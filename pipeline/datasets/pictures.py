@@ -77,6 +77,28 @@ def sniff(head: bytes) -> str | None:
     return next((name for name, begin in beginnings.items() if head.startswith(begin)), None)
 
 
+def upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Turn stored pixels (H, W, ...) as viewers show them.
+
+    Parameters
+    ----------
+    orientation
+        Of the EXIF data or the TIFF tag, 1 to 8; others turn nothing.
+
+    Returns
+    -------
+    NDArray of uint8
+        (H, W, ...), or (W, H, ...) for 5 to 8.
+    """
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
+
+
 def unknown(path: Path) -> FileError:
     """The error for a file that `sniff` does not know."""
     return FileError(f"{path}: not a picture in a known format ({KNOWN})")

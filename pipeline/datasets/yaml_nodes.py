@@ -213,15 +213,15 @@ class YamlNode:
         return f"found {short(self.value())}" if self.is_scalar() else f"found {_kind(self.node)}"
 
 
-def read_yaml(path: Path, guide: str = "docs/your-own-data.md") -> YamlNode:
-    """The whole file; `guide` is the page that says what belongs in it.
+def read_yaml(path: Path, guide: str = "docs/your-own-data.md", text: str | None = None) -> YamlNode:
+    """The whole file, or the `text` of one that has gone; `guide` is the page that says what belongs in it.
 
     Raises
     ------
     AdaprepError
         It cannot be read, is no YAML, is empty, or is too large or too deep for a file of its kind.
     """
-    text = _read_text(path)
+    text = read_text(path) if text is None else text
     loader = None
     try:
         loader = _Loader(text)
@@ -299,7 +299,8 @@ def _parts(node: yaml.Node) -> list[yaml.Node]:
     return list(node.value) if isinstance(node, yaml.SequenceNode) else []
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """A YAML file as it is. Raises AdaprepError: it cannot be read, is too large or no UTF-8."""
     data = read_limited(path, MAX_BYTES, may_be_empty=True)
     try:
         return data.decode("utf-8")

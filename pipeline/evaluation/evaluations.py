@@ -25,7 +25,7 @@ from pipeline.inference.systems import (
 from pipeline.metrics import registry
 from pipeline.networks.checkpoint import Checkpoint
 from pipeline.networks.libraries import alike
-from pipeline.stages import engine
+from pipeline.stages import engine, remembered
 from pipeline.stages import inputs as listing
 from pipeline.stages.engine import Failure
 from pipeline.workspace import results, stores
@@ -109,6 +109,7 @@ def run_all(
     systems: dict[str, System] = {}
     if todo:
         found = listing.load(folder, root)
+        remembered.check_files(found.dataset, found.frames)
         systems = _systems(space, found.dataset, todo, device, factories, refused)
         todo = [c for c in todo if c.run.name in systems]
         if todo:
@@ -199,8 +200,14 @@ def _measure(
         return report.failures
     for candidate in todo:
         run = candidate.run.name
+        system = systems[run]
         alone = replace(
-            report, systems=[systems[run]], scores={systems[run].name: report.scores[run]}, notes=[]
+            report,
+            systems=[system],
+            scores={system.name: report.scores[run]},
+            per_image={system.name: report.per_image[run]},
+            timed={system.name: report.timed[run]},
+            notes=[],
         )
         about = {"run": run, "weights": candidate.weights, "settings": candidate.settings}
         results.write(candidate.run.evaluation_file(split, region), {**about, **alone.as_dict()})

@@ -88,7 +88,7 @@ def load(path: Path, overrides: Overrides | None = None) -> Recipe:
         tag=said.tag,
         train_split=splits[0],
         val_split=splits[1],
-        device=chosen.device or "auto",
+        device=chosen.device or Device("auto"),
         precision=said.precision or "auto",
     )
     trainings: tuple[Request, ...] = ()

@@ -18,7 +18,7 @@ from pipeline.datasets.yaml_models import FILLED, Mistakes, YamlModel, collected
 from pipeline.datasets.yaml_nodes import Mistake, YamlNode
 from pipeline.errors import AdaprepError
 from pipeline.samplers import registry
-from pipeline.settings import Entry, Setting, entries
+from pipeline.settings import DEVICES, Device, Entry, Setting, entries
 from pipeline.train import class_weights
 from pipeline.train.settings import PREFIXES, WEIGHTS, Auxiliary, Base, Request
 
@@ -75,11 +75,20 @@ def _validator(entry: Entry) -> BeforeValidator:
     choices = about.choices or (typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ())
     if choices:
         return read_with(lambda node: _choice(node, choices, about.door))
+    if kind is Device:
+        return read_with(_device)
     if kind is int:
         return whole(int(about.low or 0), int(MOSTS.get(entry.name, MOST)))
     if kind is float:
         return read_with(lambda node: _number(node, about, MOSTS.get(entry.name, math.inf)))
     return read_with(YamlNode.text)
+
+
+def _device(node: YamlNode) -> str:
+    name = node.text()
+    if not DEVICES.fullmatch(name):
+        node.fail(f"must be auto, cpu, cuda, cuda:N or mps, found {short(name)}")
+    return name
 
 
 def _number(node: YamlNode, about: Setting, high: float) -> float:

@@ -6,6 +6,7 @@ again from the sound copy; for the rest the message says what to run.
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping
 from contextlib import suppress
@@ -20,6 +21,7 @@ from pipeline.datasets.base import Dataset
 from pipeline.errors import AdaprepError, DamagedError
 from pipeline.samplers import registry
 from pipeline.stages import inputs as listing
+from pipeline.stages import remembered
 from pipeline.stages.inputs import Inputs
 from pipeline.workspace import disk, stores
 from pipeline.workspace.layout import DIGEST
@@ -49,7 +51,9 @@ def boundaries_command(
     """The command that makes the boundaries of a split as they were made."""
     if dataset is None:
         return f"adaprep boundaries --dataset {folder.dataset} --split {folder.split}, as the first time"
-    words = ["--dataset", str(getattr(dataset, "source", dataset.name)), "--split", folder.split]
+    source = dataset.spelling
+    named = source if os.path.isfile(source) or dataset.door else dataset.name
+    words = ["--dataset", named, "--split", folder.split]
     if not hasattr(dataset, "source"):
         words += ["--root", str(dataset.root)]
         for name, value in dataset.settings().items():
@@ -231,7 +235,7 @@ def check_lists(
             again.save(folder)
             finding.problems.append(f"{problem}; it is restored")
         else:
-            hint = listing.list_again(folder) if repair else listing.advice(folder)
+            hint = remembered.list_again(folder) if repair else remembered.repair(folder)
             finding.problems.append(f"{problem.split(' Run', 1)[0]} {hint}")
     elif unlike := _unlike_copies(folder):
         if any(path.exists() for path in unlike):
@@ -291,7 +295,7 @@ def _try(
     """The list as it lies there (or its second copy), and what is wrong with it."""
     place = folder.spare if kept else folder.path
     try:
-        dataset = listing.open_dataset(folder, root, place / folder.description.name)
+        dataset = remembered.open_dataset(folder, root, place / folder.description.name)
         found = listing.read_list(folder, dataset, place / folder.inputs.name)
     except AdaprepError as error:
         return None, str(error)
@@ -327,7 +331,7 @@ def _restored(folder: stores.SplitFolder, root: Path | None, store: stores.Store
     if found is not None and not problem:
         return found
     try:
-        dataset = found.dataset if found else listing.open_dataset(folder, root)
+        dataset = found.dataset if found else remembered.open_dataset(folder, root)
     except AdaprepError:
         return None
     own, _ = _try(folder, root, store)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -94,6 +94,8 @@ class Description:
     root: str
     settings: dict[str, Any]
     targets: list[str]
+    beside: dict[str, str] = field(default_factory=dict)  # paths as seen from the workspace
+    yaml: str | None = None  # text of the YAML file, of a data set of the user's own
 
 
 def parse_description(content: bytes) -> Description:
@@ -115,4 +117,10 @@ def parse_description(content: bytes) -> Description:
         raise ValueError("settings cannot be those of a data set")
     if not isinstance(targets, list) or not all(isinstance(t, str) for t in targets):
         raise ValueError("targets is not a list of names")
-    return Description(name, root, settings, targets)
+    beside, text = about.get("beside") or {}, about.get("yaml")
+    if not isinstance(beside, dict) or not all(isinstance(p, str | None) for p in beside.values()):
+        raise ValueError("beside does not hold paths")
+    if text is not None and not isinstance(text, str):
+        raise ValueError("yaml is not a text")
+    seen = {key: path for key, path in beside.items() if path and "\0" not in path}
+    return Description(name, root, settings, targets, seen, text)

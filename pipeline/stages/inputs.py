@@ -18,7 +18,8 @@ from pipeline.datasets.base import Dataset, Frame
 from pipeline.datasets.missing import MissingFolder
 from pipeline.errors import AdaprepError, FileError
 from pipeline.stages import engine
-from pipeline.stages.input_list import MAX_SIDE, escape, format_list, parse_description, parse_list
+from pipeline.stages.input_list import MAX_SIDE, escape, format_list, parse_list
+from pipeline.stages.remembered import describe, open_dataset, repair
 from pipeline.workspace import disk, stores
 
 UNUSUAL_SIDE = 4096
@@ -123,7 +124,8 @@ class Inputs:
             return False
 
     def _contents(self, folder: stores.SplitFolder) -> dict[Path, str]:
-        description, rows = describe_dataset(self.dataset), format_list(self.lines, self.sizes)
+        workspace = folder.path.parent.parent
+        description, rows = describe(self.dataset, workspace), format_list(self.lines, self.sizes)
         return {
             folder.spare / folder.description.name: description,
             folder.spare / folder.inputs.name: rows,
@@ -164,82 +166,6 @@ def existing_splits(dataset: Dataset, wanted: Sequence[str]) -> list[str]:
     return found
 
 
-def held_frames(
-    workspace: stores.Workspace,
-    splits: Sequence[str],
-    root: Path | None = None,
-    targets: str | None = None,
-    name: str | None = None,
-) -> tuple[Dataset, dict[str, list[Frame]]]:
-    """The data set that the workspace holds, by name where it holds several, and its frames by split."""
-    found = [load(folder, root) for folder in workspace.folders(name, splits)]
-    dataset = found[0].dataset
-    if targets:
-        dataset.classes = dataset.classes.with_targets(targets.split(","))
-    return dataset, {part.split: list(part.frames) for part in found}
-
-
-def describe_dataset(dataset: Dataset) -> str:
-    """JSON that `open_dataset` makes the data set of again."""
-    return disk.json_text(
-        {
-            "dataset": getattr(dataset, "source", dataset.name),
-            "root": str(dataset.root),
-            "settings": dataset.reopening(),
-            "targets": [dataset.classes.names[t] for t in dataset.classes.targets],
-        }
-    )
-
-
-def open_dataset(folder: stores.SplitFolder, root: Path | None = None, kept: Path | None = None) -> Dataset:
-    """The data set that a workspace folder was made from; `root` when the data have moved since.
-
-    Parameters
-    ----------
-    kept
-        Where the description lies, if not at its usual place.
-
-    Raises
-    ------
-    AdaprepError
-        The description is damaged, or the data set cannot be opened.
-    """
-    from pipeline.datasets import registry
-
-    path = kept or folder.description
-    try:
-        about = parse_description(path.read_bytes())
-        dataset = registry.load(
-            about.dataset, root or Path(about.root), targets=about.targets, **about.settings
-        )
-    except AdaprepError as error:
-        raise AdaprepError(
-            f"{error}\nThis is what {path} says. If that is wrong: {advice(folder)}"
-        ) from error
-    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
-        raise AdaprepError(f"cannot read {path}: {error}. {advice(folder)}") from error
-    if dataset.name != folder.dataset:
-        raise AdaprepError(
-            f"{path} describes the data set {dataset.name}, not {folder.dataset}. {advice(folder)}"
-        )
-    return dataset
-
-
-def advice(folder: stores.SplitFolder) -> str:
-    """What to run when the list of images or the description of their data set is damaged."""
-    if (folder.spare / folder.description.name).exists() and (folder.spare / folder.inputs.name).exists():
-        return f"Run: {folder.verify_command}"
-    return list_again(folder)
-
-
-def list_again(folder: stores.SplitFolder) -> str:
-    """The advice that always works, as long as the data set is there."""
-    return (
-        f"Run adaprep boundaries with --dataset, --root and the other options of the first time and "
-        f"--split {folder.split}: it lists the images of {folder.title} again and keeps what is done."
-    )
-
-
 def load(folder: stores.SplitFolder, root: Path | None = None) -> Inputs:
     """The inputs as kept in the workspace, without looking at the data set's folders.
 
@@ -257,7 +183,7 @@ def read_list(folder: stores.SplitFolder, dataset: Dataset, kept: Path | None = 
     try:
         names, sizes = parse_list(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise AdaprepError(f"cannot read the input list {path}: {error}. {advice(folder)}") from error
+        raise AdaprepError(f"cannot read the input list {path}: {error}. {repair(folder)}") from error
     frames = tuple(
         Frame(name, dataset.root / image, dataset.root / label, dataset.root / instance if instance else None)
         for name, image, label, instance in names

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from pipeline.datasets.base import VOID, Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
 from pipeline.samplers.base import Grid
-from pipeline.stages import engine
+from pipeline.stages import engine, remembered
 from pipeline.stages.engine import BlockResult, Failure
-from pipeline.stages.inputs import Inputs, open_dataset
+from pipeline.stages.inputs import Inputs
 from pipeline.stages.outputs import Output, Sampled, Stored, load_view
 from pipeline.stages.plan import Estimate, Plan, make_plan, stale_sources
 from pipeline.workspace import disk, stores
@@ -233,7 +233,7 @@ def training_mean(
 
     def mean(grid: Grid, lam: float) -> NDArray[np.float32]:
         folders = space.folders(dataset)
-        training = open_dataset(folders[0]).training_splits
+        training = remembered.open_dataset(folders[0]).training_splits
         held = [folder for name in training for folder in folders if folder.split == name]
         if not held:
             raise AdaprepError(
@@ -256,6 +256,8 @@ def run(
 ) -> engine.Summary:
     """Do what the plans say, all outputs of an image while it is decoded."""
     check_room(folder, plans)
+    if any(todo.images for todo in plans):
+        remembered.check_files(found.dataset, found.frames)
     with folder.lock():
         for todo in plans:
             todo.open()

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pipeline.datasets.base import Dataset
 from pipeline.errors import AdaprepError, FileError
 from pipeline.samplers import registry
-from pipeline.stages import damage, engine
+from pipeline.stages import damage, engine, remembered
 from pipeline.stages import inputs as listing
 from pipeline.stages.damage import Finding
 from pipeline.stages.frame import FrameBoundaries, process_frame, source_of
@@ -180,7 +180,7 @@ def _dataset(folder: stores.SplitFolder, root: Path | None) -> Dataset | None:
     """The data set, for the commands that are advised; None where both descriptions are damaged."""
     for place in (folder.path, folder.spare):
         with suppress(AdaprepError):
-            return listing.open_dataset(folder, root, place / folder.description.name)
+            return remembered.open_dataset(folder, root, place / folder.description.name)
     return None
 
 

@@ -14,13 +14,13 @@ from pipeline.names import printable
 from pipeline.networks.factory import ARCHITECTURES, try_out, weights_of
 from pipeline.progress import Listener, Silent
 from pipeline.stages.engine import Summary
-from pipeline.train import class_weights, losses, prepare
+from pipeline.train import class_weights, environment, losses, prepare
 from pipeline.train.data import Augmentation
 from pipeline.train.fit import Task, Where, fit
 from pipeline.train.memory import explained
 from pipeline.train.parts import AuxiliaryPart, BasePart, Part
 from pipeline.train.prepare import Sampling, Splits
-from pipeline.train.processes import started
+from pipeline.train.processes import choose_device, started
 from pipeline.train.settings import Precision, Request, Schedule
 from pipeline.workspace import stores
 from pipeline.workspace.runs import Result, Run, State
@@ -100,6 +100,7 @@ def plan(
 ) -> list[PlannedRun]:
     """What `run` would do; nothing is written. Raises as `run`."""
     check(request)
+    choose_device(request.device, environment.read().local)
     splits = prepare.open_splits(space, dataset, request.splits, root, request.whole_image)
     note = _try_out(request, splits)
     notes = (note,) if note else ()
@@ -127,7 +128,7 @@ def check(request: Request) -> None:
     ------
     AdaprepError
         An augmentation that there is not, a resolution below 2, a rate that is no number, a checkpoint that
-        is not used.
+        is not used, a grid that the auxiliary network cannot predict.
     """
     known = Augmentation.__dataclass_fields__
     if unknown := sorted(set(request.augmentation) - set(known)):
@@ -140,8 +141,15 @@ def check(request: Request) -> None:
             f"learning rate {request.rate}, weight decay {request.weight_decay} and lambda "
             f"{request.auxiliary.lam} must be numbers from 0 to {MAX_RATE:g}, the rate above 0"
         )
+    small = request.auxiliary
     if "auxiliary" in request.wanted:
-        losses.auxiliary(request.auxiliary.loss)
+        losses.auxiliary(small.loss)
+        if max(small.grid) > small.resolution:
+            raise AdaprepError(
+                f"an auxiliary network of resolution {small.resolution} cannot predict a grid of "
+                f"{'x'.join(map(str, small.grid))}: give a smaller --grid, or --aux-resolution "
+                f"{max(small.grid)} or more"
+            )
     class_weights.parse(request.base.class_weights)
     if request.checkpoint and (request.wanted != ("base",) or not request.base.kind.needs_network):
         raise AdaprepError(
@@ -211,7 +219,12 @@ def _fit(make: MakeTask, schedule: Schedule, run: Run, state: State, where: Wher
         if state == "new":
             run.begin(_machine(task, where))
         where.processes.wait()
-        return fit(task, schedule, run, where, hooks.listener())
+        try:
+            return fit(task, schedule, run, where, hooks.listener())
+        except AdaprepError:
+            if state == "new":
+                run.abandon()
+            raise
 
 
 def _in_memory(run: Run) -> bool | None:
@@ -229,7 +242,7 @@ def _machine(task: Task, where: Where) -> dict[str, Any]:
     device = where.device
     return {
         "in_memory": task.data.in_memory,
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "processes": where.processes.size,
         "precision": "bfloat16" if where.bfloat16 else "float32",
     }

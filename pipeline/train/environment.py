@@ -9,8 +9,12 @@ from dataclasses import dataclass
 from pipeline.errors import AdaprepError
 from pipeline.names import printable
 
-JOINING = 300.0
-"""Seconds that a process waits for the others to join; ADAPREP_PROCESSES_TIMEOUT changes it."""
+JOINING, UNEXPECTED = 300.0, 20.0
+"""Seconds that a process waits for the others to join: those that `torchrun` has started, and those that
+the environment alone names, which may be left over there. ADAPREP_PROCESSES_TIMEOUT changes both."""
+
+STARTED = "TORCHELASTIC_RUN_ID"
+"""Set by `torchrun` for the processes that it starts."""
 
 MAX_PROCESSES = 1 << 16
 
@@ -61,7 +65,8 @@ def read(environment: Mapping[str, str] | None = None) -> ProcessPlace:
     rank = _number(given, "RANK", 0, 0, count - 1, start)
     _number(given, "MASTER_PORT", 0, 0, 65535, start)
     local = _number(given, "LOCAL_RANK", 0, 0, count - 1, start)
-    seconds = _number(given, "ADAPREP_PROCESSES_TIMEOUT", int(JOINING), 1, 10**7, "Give seconds.")
+    usual = JOINING if given.get(STARTED) else UNEXPECTED
+    seconds = _number(given, "ADAPREP_PROCESSES_TIMEOUT", int(usual), 1, 10**7, "Give seconds.")
     return ProcessPlace(rank, count, local, local_size(given), float(seconds))
 
 

@@ -23,7 +23,7 @@ from pipeline.train.environment import ProcessPlace
 PATIENCE = timedelta(days=14)
 """How long processes wait while the first one samples images."""
 
-QUIET = 5.0
+QUIET = 1.0
 """Seconds after which a process says that it waits for the others to join."""
 
 
@@ -60,7 +60,7 @@ class Processes:
 
     def mean(self, values: Tensor) -> NDArray[np.float64]:
         """The mean of everyone's tensor, on the CPU."""
-        return np.asarray(self.total(values.double().cpu().numpy()) / self.size)
+        return np.asarray(self.total(values.cpu().double().numpy()) / self.size)
 
 
 @contextmanager
@@ -72,7 +72,7 @@ def started(device: str) -> Iterator[tuple[Processes, torch.device]]:
     Parameters
     ----------
     device
-        "auto", "cpu" or "cuda".
+        As in `pipeline.settings.DEVICES`.
 
     Raises
     ------
@@ -133,17 +133,24 @@ def _join(place: ProcessPlace, backend: str) -> None:
 
 
 def gpus(name: str) -> list[str]:
-    """The GPUs that the device "auto", "cpu" or "cuda" may use, as in CUDA_VISIBLE_DEVICES."""
-    if name == "cpu":
+    """The GPUs that a device may use, as in CUDA_VISIBLE_DEVICES; none where that is no GPU, or mps."""
+    if name in ("cpu", "mps"):
         return []
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     listed = [part.strip() for part in (chosen or "").split(",") if part.strip()]
     count = torch.cuda.device_count()
-    return listed[:count] if listed else [str(number) for number in range(count)]
+    every = listed[:count] if listed else [str(number) for number in range(count)]
+    number = _number_of(name)
+    return every if number is None else every[number : number + 1]
 
 
 def choose_device(name: str, local: int = 0) -> torch.device:
-    """The device that "auto", "cpu" or "cuda" means for the process with this number on its machine.
+    """The device that is meant for the process with this number on its machine.
+
+    Parameters
+    ----------
+    name
+        As in `pipeline.settings.DEVICES`: "auto" is a GPU if PyTorch sees one, and the CPU otherwise.
 
     Raises
     ------
@@ -152,16 +159,41 @@ def choose_device(name: str, local: int = 0) -> torch.device:
     """
     if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
+    if name == "mps":
+        return _apple(local)
     if not torch.cuda.is_available():
         built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
         raise AdaprepError(
-            f"--device cuda: PyTorch {torch.__version__} ({built}) sees no GPU here. "
+            f"--device {name}: PyTorch {torch.__version__} ({built}) sees no GPU here. "
             f"Use --device cpu, or see whether nvidia-smi lists one."
         )
-    if local >= torch.cuda.device_count():
+    count, number = torch.cuda.device_count(), _number_of(name)
+    if number is not None and local:
+        raise AdaprepError(f"--device {name}: several processes take a GPU each. Give --device cuda.")
+    if number is not None and number >= count:
+        there = "there is only cuda:0" if count == 1 else f"there are cuda:0 to cuda:{count - 1}"
+        raise AdaprepError(f"--device {name}: there is no such GPU here; {there}.")
+    if local >= count:
         raise AdaprepError(
             f"process {local + 1} of this machine has no GPU of its own: there are "
-            f"{torch.cuda.device_count()}. Start as many processes: torchrun --nproc-per-node "
-            f"{torch.cuda.device_count()} -m adaprep train ..."
+            f"{count}. Start as many processes: torchrun --nproc-per-node "
+            f"{count} -m adaprep train ..."
         )
-    return torch.device("cuda", local)
+    return torch.device("cuda", local if number is None else number)
+
+
+def _number_of(name: str) -> int | None:
+    """The number of a GPU that is named by it."""
+    _, colon, number = name.partition(":")
+    return int(number) if colon else None
+
+
+def _apple(local: int) -> torch.device:
+    """The GPU of a Mac. Raises AdaprepError where there is none, or several processes would share it."""
+    if not torch.backends.mps.is_available():
+        raise AdaprepError(
+            f"--device mps: PyTorch {torch.__version__} sees no Apple GPU here. Use --device cpu, or cuda."
+        )
+    if local:
+        raise AdaprepError("--device mps: several processes cannot share it. Train in one, or on the CPU.")
+    return torch.device("mps")

@@ -15,7 +15,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -99,7 +99,28 @@ class Run(RunFolder):
         """Keep every other adaprep out. Raises AdaprepError when one is at work here."""
         with disk.lock(self.path):
             disk.clear_partial(self.path, *_FILES)
-            yield
+            try:
+                yield
+            finally:
+                self._vanish()
+
+    def _vanish(self) -> None:
+        """Leave no folder behind of a run that did not even begin."""
+        with suppress(OSError):
+            if [path.name for path in self.path.iterdir()] == [".lock"]:
+                (self.path / ".lock").unlink()
+                self.path.rmdir()
+
+    def abandon(self) -> None:
+        """Take back `begin` where nothing was learnt yet, so that other settings can be tried.
+
+        To be called while the run is locked. Nothing is deleted once there are weights to go on from.
+        """
+        if self.last.exists() or self.is_over():
+            return
+        for path in self.path.iterdir():
+            if path.name != ".lock" and _OURS.fullmatch(path.name):
+                disk.delete(path, self.path)
 
     def begin(self, machine: Mapping[str, Any]) -> None:
         """Empty the folder and write the settings; `machine` is recorded beside them and not compared.

@@ -134,7 +134,7 @@ TRAINED = "base: {resolutions: [32], samplers: [uniform]}\n"
         ("settings: {seed: 3}\n", "line 1: dataset: d.yaml: a data set of your own has no setting 'seed'"),
         ("settings: {name: 3}\n", "line 1: dataset: d.yaml: a data set of your own has no setting 'name'"),
         ("settings: {targets: 3}\n", "line 2: settings: targets is no setting: it is a key of its own"),
-        ("device: gpu\n", "line 2: device: must be one of auto, cpu, cuda, found 'gpu'"),
+        ("device: gpu\n", "line 2: device: must be auto, cpu, cuda, cuda:N or mps, found 'gpu'"),
         ("workspace: d.yaml\n", "line 2: workspace: must be a folder, and d.yaml is none"),
         ("workspace: d.yaml/w\n", "line 2: workspace: must be a folder, and d.yaml is none"),
         ('workspace: "a\\0"\n', "line 2: workspace: holds '\\x00', which no name or text may hold"),

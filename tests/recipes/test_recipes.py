@@ -322,7 +322,7 @@ evaluate: [test]
         schema.load(path)
     said = [line.removeprefix(f"{path}, ") for line in str(error.value).splitlines()]
     begun = (
-        "line 2: device: must be one of auto, cpu, cuda, found 'gpu'",
+        "line 2: device: must be auto, cpu, cuda, cuda:N or mps, found 'gpu'",
         "line 3: tag: the tag 'a/b' cannot be used: it holds '/'",
         "line 4: crops: must be odd where networks are trained, found 2",
         "line 5: targets: no class named 'tree' to make a target of",

@@ -22,7 +22,13 @@ def test_alone_unless_several_are_named(given: dict[str, str]) -> None:
 
 def test_torchrun_names_all() -> None:
     given = {**FOUND, "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2", "LOCAL_RANK": "1"}
-    assert environment.read(given) == environment.ProcessPlace(1, 4, 1, 2)
+    assert environment.read({**given, "TORCHELASTIC_RUN_ID": "none"}) == environment.ProcessPlace(1, 4, 1, 2)
+
+
+def test_what_torchrun_did_not_start_is_not_waited_for_for_long() -> None:
+    given = {**FOUND, "WORLD_SIZE": "4"}
+    assert environment.read(given).joining == environment.UNEXPECTED
+    assert environment.read({**given, "ADAPREP_PROCESSES_TIMEOUT": "7"}).joining == 7
 
 
 def test_all_share_a_machine_where_nothing_says_otherwise() -> None:

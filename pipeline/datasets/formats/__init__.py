@@ -12,6 +12,7 @@ KNOWN = {
     "ids": "pipeline.datasets.formats.base:Ids",
     "colors": "pipeline.datasets.formats.colors:Colors",
     "masks": "pipeline.datasets.formats.masks:Masks",
+    "coco": "pipeline.datasets.formats.coco:Coco",
     "labelme": "pipeline.datasets.formats.labelme:Labelme",
     "yolo": "pipeline.datasets.formats.yolo:Yolo",
     "supervisely": "pipeline.datasets.formats.projects:Project",
