@@ -101,6 +101,8 @@ def _option(entry: Entry) -> Decorator:
             metavar=about.metavar or None,
         )
     more: dict[str, Any] = {"is_flag": True} if kind is bool else {"type": _type(entry)}
+    if about.default is not settings.REQUIRED:  # click takes a default of None for something that was given
+        more["default"] = _default(entry)
     if kind != settings.Grid and (typing.get_origin(kind) is tuple or _is_mapping(kind)):
         more["multiple"] = True
     names = [entry.flag, *([about.short] if about.short else []), _destination(entry)]
@@ -108,7 +110,6 @@ def _option(entry: Entry) -> Decorator:
         *names,
         cls=Option,
         formerly=about.formerly,
-        default=_default(entry),
         required=about.default is settings.REQUIRED,
         show_default=about.shown if isinstance(about.shown, str) else _is_something(about.default),
         help=about.help or None,
@@ -125,8 +126,6 @@ def _is_something(default: Any) -> bool:
 
 def _default(entry: Entry) -> Any:
     default = entry.setting.default
-    if default is settings.REQUIRED:
-        return None
     if settings.has_commas(entry.kind):
         return settings.as_texts(default, entry.kind)
     if entry.kind == settings.Grid and default is not None:
