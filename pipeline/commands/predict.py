@@ -18,8 +18,10 @@ class Options:
     """Of `adaprep predict`."""
 
     images: tuple[Path, ...] = setting(argument=True, metavar="IMAGE...")
-    checkpoint: Path = setting(help="Base network.")
-    auxiliary: Path | None = setting(None, "Checkpoint of the network that says where it is sampled.")
+    checkpoint: Path = setting(help="Base network.", completes="weights")
+    auxiliary: Path | None = setting(
+        None, "Checkpoint of the network that says where it is sampled.", completes="weights"
+    )
     output: Path = setting(help="Folder for the results.", short="-o")
     force: bool = settings.FORCE()
     factories: tuple[str, ...] = settings.FACTORIES()
