@@ -1,8 +1,8 @@
 """What a command may write over: nothing but what adaprep itself made, and never its own inputs.
 
 Whatever adaprep writes where the user says (`-o`, `--plot`) bears a mark: PNG, JPEG and TIFF name it as their
-software, PDF, PostScript and SVG as their creator, an HTML page as its generator. A folder of a report is
-marked as a whole, by its page or by a small file.
+software, PDF, PostScript and SVG as their creator, an HTML page as its generator, NPZ in an array of its own.
+A folder of a report is marked as a whole, by its page or by a small file.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +82,8 @@ def is_ours(path: Path) -> bool:
             return pattern.search(_ends(path)) is not None
         if kind.removeprefix(".") in FORMATS:
             return _software(path) == MARK
+        if kind == ".npz":
+            return _software_of_arrays(path) == MARK
     except OSError:
         return False
     return False
@@ -105,6 +108,20 @@ def _software(path: Path) -> str | None:
     return None
 
 
+def _software_of_arrays(path: Path) -> str | None:
+    """What a file of arrays says of the program that wrote it, as `_software`."""
+    import zipfile
+
+    import numpy as np
+
+    with suppress(Exception), zipfile.ZipFile(path) as arrays:
+        if arrays.getinfo("software.npy").file_size < HEAD:
+            with arrays.open("software.npy") as member:
+                said = np.lib.format.read_array(member, allow_pickle=False)
+            return str(said) if said.ndim == 0 else None
+    return None
+
+
 class Writer:
     """Where one command writes: knows what it must not write over.
 
@@ -119,6 +136,11 @@ class Writer:
     def __init__(self, inputs: Iterable[Path | None] = (), force: bool = False) -> None:
         self.inputs = [path for path in inputs if path is not None]
         self.force = force
+
+    @cached_property
+    def _inputs(self) -> set[tuple[int, int]]:
+        """Device and number of every input that is there."""
+        return {number for path in self.inputs if (number := _number(path)) is not None}
 
     def check(self, path: Path, ours: bool | None = None) -> None:
         """Refuse a file before any work is done for it.
@@ -142,7 +164,7 @@ class Writer:
             found = os.lstat(path)
         if stat.S_ISDIR(found.st_mode):
             raise AdaprepError(f"cannot write {path}: that is a folder. Give the name of a file.")
-        if any(_same(found, source) for source in self.inputs):
+        if (found.st_dev, found.st_ino) in self._inputs:
             raise AdaprepError(f"{path} is read by this command and not written over: choose another name.")
         if not stat.S_ISREG(found.st_mode) and not stat.S_ISLNK(found.st_mode):
             raise AdaprepError(f"cannot write {path}: it is a device or a pipe, not a file.")
@@ -188,11 +210,13 @@ def check_place(path: Path) -> None:
         raise AdaprepError(f"cannot write {path}: the name is too long. Choose a shorter one.")
 
 
-def _same(found: os.stat_result, source: Path) -> bool:
+def _number(source: Path) -> tuple[int, int] | None:
+    """Device and number of a file, by which it is known under every name; None where there is none."""
     try:
-        return os.path.samestat(found, source.stat())
+        found = source.stat()
     except (OSError, ValueError):
-        return False
+        return None
+    return found.st_dev, found.st_ino
 
 
 def mark_folder(folder: Path) -> None:

@@ -86,6 +86,25 @@ class Whole(click.IntRange):
         return super().convert(value, param, ctx)
 
 
+class Words(click.ParamType):  # type: ignore[type-arg]
+    """One of some words, or several with commas."""
+
+    name = "WORD[,...]"
+
+    def __init__(self, choices: tuple[str, ...]) -> None:
+        self.choices = choices
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
+        if isinstance(value, list):
+            return value
+        words = [word.strip() for word in str(value).split(",")]
+        if unknown := [word for word in words if word not in self.choices]:
+            self.fail(
+                f"{unknown[0]!r}: give one or more of {', '.join(self.choices)}, with commas", param, ctx
+            )
+        return words
+
+
 class Number(click.FloatRange):
     """A finite number in a range."""
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from pipeline import completion, settings
+from pipeline import advice, completion, doors, settings
 from pipeline.errors import AdaprepError
 from pipeline.log import machine, talking
-from pipeline.option_types import Device, Door, Grid, Number, Numbers, Pair, Picture, Sizes, Whole
+from pipeline.option_types import Device, Door, Grid, Number, Numbers, Pair, Picture, Sizes, Whole, Words
 from pipeline.screen import detail, say, show_origin
 from pipeline.settings import Entry
 
@@ -71,11 +71,15 @@ def command(name: str, owner: type) -> Callable[[Callable[[Any], Any]], click.Co
     def apply(function: Callable[[Any], Any]) -> click.Command:
         @functools.wraps(function)
         def call(**values: Any) -> Any:
-            chosen = as_options(owner, values)
-            with _talking(click.get_current_context()):
-                detail(f"{machine()}: {settings.command_line(name, chosen)}")
+            options = as_options(owner, values)
+            with (
+                _talking(click.get_current_context()),
+                advice.running(name, options),
+                doors.given(doors.among(values)),
+            ):
+                detail(f"{machine()}: {settings.command_line(name, options)}")
                 try:
-                    return function(chosen)
+                    return function(options)
                 except Exception as error:
                     show_origin(error)
                     raise
@@ -123,9 +127,9 @@ def as_options(owner: type, values: Mapping[str, Any]) -> Any:
 
 
 def _value(entry: Entry, parsed: Any) -> Any:
-    """Numbers given with commas, several times, or both, each once; pairs as a mapping."""
-    if _are_numbers(entry.kind):
-        return tuple(dict.fromkeys(number for group in parsed for number in group))
+    """What is given with commas, several times, or both, each once; pairs as a mapping."""
+    if settings.has_commas(entry.kind):
+        return tuple(dict.fromkeys(item for group in parsed for item in group))
     if _is_mapping(entry.kind):
         return dict(parsed)
     return parsed
@@ -176,7 +180,7 @@ def _is_something(default: Any) -> bool:
 
 def _default(entry: Entry) -> Any:
     default = entry.setting.default
-    if _are_numbers(entry.kind):
+    if settings.has_commas(entry.kind):
         return settings.as_texts(default, entry.kind)
     if entry.kind == settings.Grid and default is not None:
         return settings.as_texts(default, entry.kind)[0]
@@ -185,12 +189,6 @@ def _default(entry: Entry) -> Any:
 
 def _destination(entry: Entry) -> str:
     return entry.flag.lstrip("-").replace("-", "_")
-
-
-def _are_numbers(kind: Any) -> bool:
-    """Whether a type is several numbers, which commas may separate."""
-    several = typing.get_origin(kind) is tuple and kind != settings.Grid
-    return several and typing.get_args(kind)[0] in (int, float)
 
 
 def _is_mapping(kind: Any) -> bool:
@@ -207,6 +205,8 @@ def _type(entry: Entry) -> Any:
             return Sizes(int(2 if about.low is None else about.low))
         if inner is float:
             return Numbers(about.low or 0)
+        if settings.has_commas(kind):
+            return Words(typing.get_args(inner))
         kind = inner
     if kind == settings.Grid:
         return Grid()

@@ -25,6 +25,9 @@ Picture = NewType("Picture", Path)
 """A file that a picture is written to: its suffix says the format."""
 
 Filter = Literal["area", "nearest"]
+Saved = Literal["labels", "overlay", "probabilities"]
+"""What `adaprep predict` writes of an image."""
+
 Device = NewType("Device", str)
 """Where networks run: `DEVICES` says how it is written."""
 
@@ -192,10 +195,18 @@ def as_texts(value: Any, kind: Any) -> list[str]:
     if typing.get_origin(kind) is tuple:
         inner = typing.get_args(kind)[0]
         texts = [text for item in value for text in as_texts(item, inner)]
-        return [",".join(texts)] if inner in (int, float) and texts else texts
+        return [",".join(texts)] if has_commas(kind) and texts else texts
     if isinstance(value, Mapping):
         return [f"{key}={as_text(item)}" for key, item in value.items()]
     return [as_text(value)]
+
+
+def has_commas(kind: Any) -> bool:
+    """Whether a type is several numbers or several of some words, which commas may separate."""
+    if typing.get_origin(kind) is not tuple or kind == Grid:
+        return False
+    inner = typing.get_args(kind)[0]
+    return inner in (int, float) or typing.get_origin(inner) is Literal
 
 
 def as_text(value: Any) -> str:
@@ -209,7 +220,8 @@ def plain(options: Any, **changes: Any) -> dict[str, Any]:
 
 
 DATASET = Setting(
-    "A name that the workspace holds or `adaprep datasets` lists, or your own YAML file.", completes="dataset"
+    "A name that the workspace holds or `adaprep datasets` lists, a YAML file, or package.module:factory.",
+    completes="dataset",
 )
 HELD = Setting(
     "Name or YAML file. Needed only when the workspace holds several.",

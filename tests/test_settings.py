@@ -33,8 +33,7 @@ def values(entry: Entry, kind: Any = None) -> st.SearchStrategy[Any]:
         return st.tuples(st.integers(2, 40), st.integers(2, 40))
     if typing.get_origin(kind) is tuple:
         item = values(entry, typing.get_args(kind)[0])
-        numbers = typing.get_args(kind)[0] in (int, float)
-        return st.lists(item, min_size=1, max_size=3, unique=numbers).map(tuple)
+        return st.lists(item, min_size=1, max_size=3, unique=parameters.has_commas(kind)).map(tuple)
     if about.choices or typing.get_origin(kind) is typing.Literal:
         return st.sampled_from(about.choices or typing.get_args(kind))
     if kind is bool:

@@ -17,12 +17,23 @@ from pipeline.train.settings import need_torch
 class Options:
     """Of `adaprep predict`."""
 
-    images: tuple[Path, ...] = setting(argument=True, metavar="IMAGE...")
-    checkpoint: Path = setting(help="Base network.", completes="weights")
-    auxiliary: Path | None = setting(
-        None, "Checkpoint of the network that says where it is sampled.", completes="weights"
+    images: tuple[Path, ...] = setting(argument=True, metavar="IMAGE|FOLDER...")
+    checkpoint: str | None = setting(
+        None,
+        "Base network: a run's name, or a file. Default: the best run in the workspace.",
+        metavar="RUN|FILE",
+        completes="run",
+    )
+    auxiliary: str | None = setting(
+        None,
+        "Network that says where it is sampled. Default: the one it was trained with.",
+        metavar="RUN|FILE",
+        completes="run",
     )
     output: Path = setting(help="Folder for the results.", short="-o")
+    save: tuple[settings.Saved, ...] = setting(
+        ("labels", "overlay"), "What to write: labels, overlay, probabilities.", metavar="WHAT[,...]"
+    )
     force: bool = settings.FORCE()
     factories: tuple[str, ...] = settings.FACTORIES()
     samplers: tuple[str, ...] = settings.SAMPLERS()
@@ -40,32 +51,40 @@ class Options:
 
 @opening.command("predict", Options)
 def command(options: Options) -> None:
-    """Label images of any size, every pixel: FOLDER/labels/NAME.png and FOLDER/overlays/NAME.jpg.
+    """Label images of any size, every pixel: OUTPUT/labels/NAME.png and OUTPUT/overlays/NAME.jpg.
 
-    Label maps hold the data set's own ids. A file that cannot be read is listed, the rest goes on, and the
-    exit status is 1.
+    A folder stands for all images below it: photos, or the frames of a video. Label maps hold the data set's
+    own ids. A file that cannot be read is listed, the rest goes on, and the exit status is 1.
 
     \b
     Examples:
-      adaprep predict street.jpg --checkpoint base.pt --auxiliary auxiliary.pt -o predicted
-      adaprep predict photos/*.jpg --checkpoint uniform.pt -o predicted --device cuda
+      adaprep predict photos -o predicted
+      adaprep predict street.jpg --checkpoint base-unet-auxiliary-64-seed0 -o predicted
+      adaprep predict video1 video2 --checkpoint base.pt --save labels,overlay,probabilities -o predicted
+      adaprep predict "photos/*.jpg" --checkpoint uniform.pt -o predicted --device cuda
     """
     need_torch()
+    from pipeline.inference import choosing, systems
+    from pipeline.inference import images as listing
     from pipeline.inference import predict as stage
-    from pipeline.inference import systems
     from pipeline.marks import Writer
     from pipeline.report import console
+    from pipeline.stages import chosen as data_sets
     from pipeline.train.processes import choose_device
 
+    device, space = choose_device(options.device), opening.open_workspace(options.workspace)
+    named = listing.collect(options.images, stage.result_folders(options.output))
+    meant = data_sets.find(space, options.dataset) if options.dataset else None
+    held = meant.name if meant and meant.folders else None
+    chosen = choosing.choose(space, held, options.checkpoint, options.auxiliary, options.code)
     described = [Path(options.dataset)] if options.dataset else []
-    space, device = opening.open_workspace(options.workspace), choose_device(options.device)
-    writer = Writer([*options.images, options.checkpoint, options.auxiliary, *described], options.force)
-    jobs = stage.plan(options.images, options.output, writer)
-    base = systems.load_base(options.checkpoint)
-    classes = stage.class_table(base, options.dataset, space)
-    system, notes = systems.open_system(base, options.auxiliary, device, factories=options.code)
-    for note in notes:
-        say(f"note: {note}", err=True)
+    inputs = [*(one.image for one in named), chosen.base.path, chosen.auxiliary, *described]
+    writer = Writer(inputs, options.force)
+    jobs = stage.plan(named, options.output, writer, options.save)
+    classes = stage.class_table(chosen.base, options.dataset, space)
+    system, notes = systems.open_system(chosen.base, chosen.auxiliary, device, factories=options.code)
+    for note in (*chosen.notes, *(f"note: {note}" for note in notes)):
+        say(note, err=True)
     summary = stage.run(system, jobs, classes, console.listener(), writer)
     console.print_summary(summary, options.output)
     finish(summary.ok)

@@ -65,7 +65,7 @@ def run(options: Options) -> bool:
         from pipeline.train.processes import choose_device
 
         device = choose_device(options.device)
-        examples = stage.predict(space, data, frames, device, options.code, damaged)
+        examples = stage.predict(space, data, frames, device, options.split, options.code, damaged)
     path = page.write(space, dataset, options.split, options.output, examples, options.root, writer, damaged)
     say(f"report: {path}")
     for problem in dict.fromkeys(damaged):

@@ -32,6 +32,9 @@ COVERING = ("masks", "coco", "labelme", "yolo", "supervisely")
 
 Color = tuple[int, int, int]
 
+NEUTRAL: Color = (128, 128, 128)
+"""Of a background class for which the file gives no colour."""
+
 
 def _channels(node: YamlNode) -> Any:
     """Red, green and blue, as numbers or as nodes of such."""
@@ -84,13 +87,7 @@ def class_table(file: File, mistakes: Mistakes) -> tuple[ClassTable, Meaning] | 
         return None
     shown = palette(len(set(train_ids) - {VOID}))
     classes = [
-        LabelClass(
-            number,
-            row.name.strip(),
-            train_id,
-            train_id in targets,
-            row.color or (shown[train_id] if train_id != VOID else (0, 0, 0)),
-        )
+        _colored(LabelClass(number, row.name.strip(), train_id, train_id in targets), row.color, shown)
         for row, number, train_id in zip(rows, ids, train_ids, strict=True)
     ]
     classes += [LabelClass(number, _void_name(item, number)) for item, number in _void_ids(file.void, ids)]
@@ -107,6 +104,12 @@ def class_table(file: File, mistakes: Mistakes) -> tuple[ClassTable, Meaning] | 
         background=None if background is None else ids[background],
     )
     return _with_void(table, meaning) if file.labels_are in COVERING else (table, meaning)
+
+
+def _colored(named: LabelClass, given: Color | None, shown: list[Color]) -> LabelClass:
+    """A class with its colour; where the file gives none, neutral for background and black for void."""
+    usual = (0, 0, 0) if named.train_id == VOID else shown[named.train_id]
+    return replace(named, color=given or (NEUTRAL if named.is_background else usual))
 
 
 def _with_void(table: ClassTable, meaning: Meaning) -> tuple[ClassTable, Meaning]:

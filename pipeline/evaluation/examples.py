@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
-from pipeline.geometry.crops import central_crop
+from pipeline.evaluation import best, comparison
+from pipeline.geometry.crops import CENTRAL, WHOLE, central_crop
 from pipeline.inference.systems import (
     System,
     auxiliary_networks,
@@ -46,14 +47,15 @@ def predict(
     dataset: Dataset,
     frames: Sequence[Frame],
     device: torch.device,
+    split: str = "val",
     factories: Sequence[str] = (),
     damaged: list[str] | None = None,
 ) -> list[Example]:
-    """Label a few frames with the pair of base networks that shows most.
+    """Label a few frames with the best pair of base networks, adaptive and uniform.
 
-    That is the pair of the first seed, uniform and auxiliary, of the highest resolution that both were
-    trained at; where there is no such pair, the one network of the highest resolution. Frames that cannot be
-    read are left out.
+    That is the pair with the highest mIoU on the target classes of a split (`pipeline.evaluation.best`);
+    where no network has been evaluated there, the pair with the highest mIoU on validation. Frames that
+    cannot be read are left out.
 
     Parameters
     ----------
@@ -63,6 +65,8 @@ def predict(
         To label.
     device
         Where the base networks run.
+    split
+        That networks were evaluated on.
     factories
         ``package.module:function`` of base networks that are not ours, by the names that they were trained
         with.
@@ -80,7 +84,7 @@ def predict(
     AdaprepError
         A checkpoint is damaged, or is of other classes, and no list is given for that.
     """
-    chosen = _choose(space, dataset.name, damaged)
+    chosen = _choose(space, dataset.name, split, damaged)
     systems: dict[str, System] = {}
     for name, run in chosen.items():
         with _told(damaged):
@@ -109,21 +113,41 @@ def _told(damaged: list[str] | None) -> Iterator[None]:
         damaged.append(str(error))
 
 
-def _choose(space: stores.Workspace, dataset: str, damaged: list[str] | None) -> dict[str, stores.RunFolder]:
+def _choose(
+    space: stores.Workspace, dataset: str, split: str, damaged: list[str] | None
+) -> dict[str, stores.RunFolder]:
     """The runs to show, by their samplers' roles."""
-    places: dict[tuple[int, str, str], dict[str, stores.RunFolder]] = {}
-    for run in results.complete_runs(space, dataset):
-        about: dict[str, Any] = {"network": None}
+    complete = {run.name: run for run in results.complete_runs(space, dataset)}
+    measured = [
+        one
+        for region in (CENTRAL, WHOLE)
+        for one in results.evaluations(space, dataset, split, damaged, region)
+    ]
+    groups = comparison.groups(
+        (one for one in measured if one["run"] in complete), results.trainings(complete.values())
+    )
+    named = best.best_runs(groups) or _best_validated(list(complete.values()), damaged)
+    return {role: complete[name] for role, name in named.items()}
+
+
+def _best_validated(runs: Sequence[stores.RunFolder], damaged: list[str] | None) -> dict[str, str]:
+    """Names of the pair of one architecture, resolution, seed and tag with the highest mIoU on validation."""
+    places: dict[tuple[int, str, str], dict[str, str]] = {}
+    reached: dict[str, float] = {}
+    for run in runs:
         with _told(damaged):
-            about = results.settings_of(run)
-        role = registry.kind(about["sampler"]).role if about["network"] == "base" else None
-        if role in (Uniform.role, Predicted.role):
-            place = (int(about["resolution"]), about["architecture"], _inverse(run.name, about["seed"]))
-            places.setdefault(place, {}).setdefault(role, run)
-    if not places:
-        return {}
-    best = max(places, key=lambda place: (len(places[place]), place[0], place[2]))
-    return places[best]
+            about, result = results.settings_of(run), results.result_of(run) or {}
+            role = registry.kind(about["sampler"]).role if about["network"] == "base" else None
+            if role in (Uniform.role, Predicted.role):
+                place = (int(about["resolution"]), about["architecture"], _inverse(run.name, about["seed"]))
+                places.setdefault(place, {}).setdefault(role, run.name)
+                reached[run.name] = result.get("figures", {}).get("miou") or 0.0
+
+    def rank(place: tuple[int, str, str]) -> tuple[Any, ...]:
+        pair = places[place]
+        return len(pair), reached[pair.get(Predicted.role) or pair[Uniform.role]], place[0], place[2]
+
+    return places[max(places, key=rank)] if places else {}
 
 
 def _inverse(name: str, seed: int) -> str:

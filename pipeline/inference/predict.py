@@ -1,8 +1,12 @@
-"""`adaprep predict`: label maps of images of any size, in the data set's own ids, and pictures of them."""
+"""`adaprep predict`: label maps of images of any size, in the data set's own ids, pictures and probabilities.
+
+Images are read as viewers show them: turned by their EXIF orientation. Results lie the same way.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,16 +17,26 @@ from numpy.typing import NDArray
 
 from pipeline.datasets import readers, registry
 from pipeline.datasets.base import ClassTable
+from pipeline.datasets.overlay import overlay
 from pipeline.errors import AdaprepError, FileError
+from pipeline.inference.images import Named
 from pipeline.inference.systems import System, check_classes
-from pipeline.inference.tiling import label
+from pipeline.inference.tiling import tiles
 from pipeline.marks import MARK, Writer, png_info
 from pipeline.networks.checkpoint import Checkpoint
+from pipeline.settings import Saved
 from pipeline.stages import engine
 from pipeline.stages.engine import BlockResult, Failure
 from pipeline.workspace import stores
 
-LABELS, OVERLAYS = "labels", "overlays"
+PLACES: dict[Saved, tuple[str, str]] = {
+    "labels": ("labels", ".png"),
+    "overlay": ("overlays", ".jpg"),
+    "probabilities": ("probabilities", ".npz"),
+}
+"""Folder and suffix of each kind of result."""
+
+USUAL: tuple[Saved, ...] = ("labels", "overlay")
 JPEG_QUALITY = 92
 
 
@@ -31,12 +45,30 @@ class PredictionJob:
     """One image and what is written of it."""
 
     image: Path
-    labels: Path
-    overlay: Path
+    results: Mapping[Saved, Path]
+    folder: Path | None = None  # that the image was found in
+
+    @property
+    def labels(self) -> Path:
+        return self.results["labels"]
+
+    @property
+    def overlay(self) -> Path:
+        return self.results["overlay"]
 
 
-def plan(images: Sequence[Path], folder: Path, writer: Writer | None = None) -> list[PredictionJob]:
-    """Where every image's results go: labels/NAME.png and overlays/NAME.jpg.
+def result_folders(folder: Path) -> list[Path]:
+    """Those that results are written to, below the one that is given to -o."""
+    return [folder / place for place, _ in PLACES.values()]
+
+
+def plan(
+    images: Sequence[Named] | Sequence[Path],
+    folder: Path,
+    writer: Writer | None = None,
+    saved: Sequence[Saved] = USUAL,
+) -> list[PredictionJob]:
+    """Where every image's results go: labels/NAME.png, overlays/NAME.jpg, probabilities/NAME.npz.
 
     Raises
     ------
@@ -44,21 +76,23 @@ def plan(images: Sequence[Path], folder: Path, writer: Writer | None = None) -> 
         Two images have one name, a result would replace an image, or anything that `writer` refuses.
     """
     jobs: dict[str, PredictionJob] = {}
-    sources = {image.resolve() for image in images}
-    for image in dict.fromkeys(images):
-        name = image.stem
-        if name in jobs:
+    every: dict[Path | Named, None] = dict.fromkeys(images)
+    named = [one if isinstance(one, Named) else Named(one, one.stem) for one in every]
+    sources = {one.image.resolve() for one in named}
+    for one in named:
+        places = {kind: folder / PLACES[kind][0] / f"{one.name}{PLACES[kind][1]}" for kind in saved}
+        if one.name in jobs:
+            first, place = jobs[one.name].image, next(iter(places.values()))
             raise AdaprepError(
-                f"{jobs[name].image} and {image} would both be written to {jobs[name].labels}: "
+                f"{first} and {one.image} would both be written to {place}: "
                 f"give them in two runs with two folders."
             )
-        job = PredictionJob(image, folder / LABELS / f"{name}.png", folder / OVERLAYS / f"{name}.jpg")
-        if replaced := {job.labels.resolve(), job.overlay.resolve()} & sources:
+        if replaced := {path.resolve() for path in places.values()} & sources:
             raise AdaprepError(f"{replaced.pop()} would be replaced by a result: give another folder to -o.")
         if writer is not None:
-            writer.check(job.labels)
-            writer.check(job.overlay)
-        jobs[name] = job
+            for path in places.values():
+                writer.check(path)
+        jobs[one.name] = PredictionJob(one.image, places, one.folder)
     return list(jobs.values())
 
 
@@ -83,6 +117,8 @@ def class_table(base: Checkpoint, dataset: str | None, space: stores.Workspace) 
     held = meant.folders if meant else space.described(name)
     if meant and meant.source:
         data = registry.load(meant.source)
+    elif meant and meant.door:
+        data = registry.load(meant.door, Path())  # its class table alone is looked at
     elif held:
         data = remembered.open_dataset(held[0])
     elif (wanted := meant.name if meant else name) in registry.names():
@@ -102,8 +138,15 @@ def raw_ids(classes: ClassTable) -> NDArray[np.uint8] | NDArray[np.uint16]:
     return ids.astype(np.uint8) if ids.max() <= 255 else ids
 
 
-def predict(system: System, job: PredictionJob, classes: ClassTable, writer: Writer | None = None) -> None:
+def predict(
+    system: System, job: PredictionJob, classes: ClassTable, writer: Writer | None = None
+) -> tuple[int, int]:
     """Label one image and write the results, each whole or not at all.
+
+    Returns
+    -------
+    (int, int)
+        Height and width of the image in pixels, as it is shown.
 
     Raises
     ------
@@ -112,19 +155,44 @@ def predict(system: System, job: PredictionJob, classes: ClassTable, writer: Wri
     AdaprepError
         A result cannot be written.
     """
-    image = readers.read_rgb(job.image)
+    image = readers.read_rgb(job.image, shown=True)
     if min(image.shape[:2]) < 2:
         raise FileError(f"{job.image}: {image.shape[1]} x {image.shape[0]} pixels are too few to be sampled")
-    labels = label(image, lambda crop: system.labels(crop, system.tensor(crop)))
     writer = writer or Writer([job.image], force=True)
-    _write(writer, job.labels, raw_ids(classes)[labels], "PNG", pnginfo=png_info())
-    _write(writer, job.overlay, overlay(image, labels, classes), "JPEG", comment=MARK.encode())
+    labels, shares = _labelled(system, image, "probabilities" in job.results)
+    if path := job.results.get("labels"):
+        _write(writer, path, raw_ids(classes)[labels], "PNG", pnginfo=png_info())
+    if path := job.results.get("overlay"):
+        _write(writer, path, overlay(image, labels, classes), "JPEG", comment=MARK.encode())
+    if (path := job.results.get("probabilities")) and shares is not None:
+        _write_arrays(writer, path, shares, classes)
+    return len(image), len(image[0])
 
 
-def overlay(image: NDArray[np.uint8], labels: NDArray[np.uint8], classes: ClassTable) -> NDArray[np.uint8]:
-    """The mean of an image (H, W, 3) and its labels' (H, W) colours."""
-    colors = classes.colors[labels]
-    return (image // 2 + colors // 2 + (image & colors & 1)).astype(np.uint8)
+def _labelled(
+    system: System, image: NDArray[np.uint8], with_probabilities: bool
+) -> tuple[NDArray[np.uint8], NDArray[np.float16] | None]:
+    """Train ids (H, W) and, if asked for, probabilities (C, H, W), joined from the squares of an image."""
+    from pipeline.geometry.interpolation import interpolate, interpolate_labels
+
+    height, width = image.shape[:2]
+    labels, shares = np.empty((height, width), np.uint8), None
+    for tile in tiles(height, width):
+        square = tile.of(image)
+        scores, fine = system.scores(square, system.tensor(square))
+        labels[tile.owned] = interpolate_labels(scores, fine, tile.side)[tile.inside]
+        if with_probabilities:
+            if shares is None:
+                shares = np.empty((len(scores), height, width), np.float16)
+            everywhere = interpolate(scores, fine, tile.side)
+            shares[:, *tile.owned] = softmax(everywhere[:, *tile.inside])
+    return labels, shares
+
+
+def softmax(scores: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Probabilities (C, ...) of scores (C, ...)."""
+    exponentials = np.exp(scores - scores.max(axis=0))
+    return np.asarray(exponentials / exponentials.sum(axis=0))
 
 
 def run(
@@ -136,7 +204,22 @@ def run(
 ) -> engine.Summary:
     """Label all images; those that cannot be read are in the summary."""
     tasks = [partial(_task, system, index, job, classes, writer) for index, job in enumerate(jobs)]
-    return engine.run(tasks, engine.Scheduler(), "predictions", listener, len(jobs))
+    summary = engine.run(tasks, engine.Scheduler(), "predictions", listener, len(jobs))
+    summary.notes += _changing(jobs, dict(value for value in summary.values if value))
+    return summary
+
+
+def _changing(jobs: Sequence[PredictionJob], sizes: Mapping[int, tuple[int, int]]) -> Iterator[str]:
+    """A sentence for each folder whose images, such as frames of a video, differ in size."""
+    folders: dict[Path, Counter[tuple[int, int]]] = {}
+    for index, size in sizes.items():
+        if folder := jobs[index].folder:
+            folders.setdefault(folder, Counter())[size] += 1
+    for folder, counts in folders.items():
+        if len(counts) > 1:
+            named = ", ".join(f"{n} of {width} x {height}" for (height, width), n in counts.most_common(4))
+            more = ", ..." if len(counts) > 4 else ""
+            yield f"images of {len(counts)} sizes in {folder} ({named}{more}): each labelled at its own size"
 
 
 def _task(
@@ -145,10 +228,17 @@ def _task(
     engine.check_stop()
     try:
         with engine.one_image(job.image):
-            predict(system, job, classes, writer)
+            size = predict(system, job, classes, writer)
     except FileError as error:
         return BlockResult(index, index + 1, (Failure(index, job.image.name, str(error)),))
-    return BlockResult(index, index + 1)
+    return BlockResult(index, index + 1, (), (index, size))
+
+
+def _write_arrays(writer: Writer, path: Path, shares: NDArray[np.float16], classes: ClassTable) -> None:
+    """Probabilities (C, H, W) with the classes' names and ids, readable by `numpy.load`."""
+    names, mark = np.array(classes.names), np.array(MARK)
+    with writer.replacing(path) as partial_path, partial_path.open("wb") as file:
+        np.savez_compressed(file, probabilities=shares, classes=names, ids=raw_ids(classes), software=mark)
 
 
 def _write(

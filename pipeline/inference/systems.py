@@ -57,8 +57,21 @@ class System:
 
     def labels(self, crop: NDArray[np.uint8], phi: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Train ids (S, S) of a crop (S, S, 3) that is sampled with a tensor (2, h, w)."""
-        from pipeline.geometry.cells import sample_image
         from pipeline.geometry.interpolation import interpolate_labels
+
+        return interpolate_labels(*self.scores(crop, phi), len(crop))
+
+    def scores(
+        self, crop: NDArray[np.uint8], phi: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """What is interpolated: scores (C, h', w'), and the tensor (2, h', w') that says where they lie.
+
+        Raises
+        ------
+        AdaprepError
+            A score is NaN or infinite.
+        """
+        from pipeline.geometry.cells import sample_image
         from pipeline.geometry.tensors import resize
 
         fine = resize(phi.astype(np.float64), (self.resolution, self.resolution))
@@ -71,7 +84,7 @@ class System:
                 f"the base network of the system {self.name} gives scores that are NaN or infinite: "
                 f"its training went wrong, or the file was changed. Train it again."
             )
-        return interpolate_labels(scores, fine, len(crop))
+        return scores, fine
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipeline.evaluation.evaluate import EvaluationReport
     from pipeline.evaluation.evaluations import Evaluations
 
-WIDTH = 130
+WIDTH = 170
 """Columns of the table of all networks where there is no terminal: no figure is broken over two lines."""
 
 
@@ -33,7 +33,7 @@ def print_evaluation(report: EvaluationReport) -> None:
         soft_wrap=True,
     )
     if rows:
-        print_table(out, _systems(rows), keys=2)
+        print_table(out, _systems(rows, facts["milliseconds"]), keys=2)
         print_table(out, _classes(rows, facts["targets"]))
         print_table(out, _sizes(rows, facts["objects_from"]), keys=2)
         print_own_metrics(rows, [row["name"] for row in rows])
@@ -59,6 +59,9 @@ def print_evaluations(every: Evaluations) -> None:
         )
         print_table(out, _groups(every), keys=3)
         out.print("  ± standard deviation over seeds; points: against uniform, means over seeds")
+        out.print("  [95 % interval] of a bootstrap over images, or sequences; none: an interval holds 0")
+        if "milliseconds_at" in facts:
+            out.print(f"  ms: {one_line(facts['milliseconds_at'])}", soft_wrap=True)
         print_own_metrics([one["systems"][0] for one in every.found], [one["run"] for one in every.found])
         out.print(f"  targets: {', '.join(facts['targets'])}", soft_wrap=True)
     if every.incomplete:
@@ -93,6 +96,7 @@ def _groups(every: Evaluations) -> Table:
         "resolution",
         "seeds",
         "GMACs",
+        "ms",
         "mIoU\nall",
         "\npoints",
         "mIoU\ntargets",
@@ -111,6 +115,7 @@ def _groups(every: Evaluations) -> Table:
             str(group.resolution),
             str(len(group.seeds)),
             f"{group.gmacs:.3g}",
+            "-" if group.milliseconds is None else f"{group.milliseconds:.3g}",
             _spread(group.figure("miou")),
             _gain(pair, "miou"),
             _spread(group.figure("target_miou")),
@@ -139,8 +144,18 @@ def _gain(pair: Pair | None, name: str) -> str:
         return ""
     if pair.differing:
         return "\n".join(map(one_line, pair.differing))
-    ours, theirs = pair.ours.figure(name), pair.base.figure(name)
-    return "" if ours is None or theirs is None else f"{100 * (ours.mean - theirs.mean):+.1f}"
+    found = pair.difference(name)
+    if found is None:
+        return ""
+    around = "" if found.deviation is None else f" ±{100 * found.deviation:.1f}"
+    said, intervals = f"{100 * found.mean:+.1f}{around}", pair.intervals(name)
+    if any(interval.holds_zero for interval in intervals):
+        said = f"none ({said})"
+    lines = [
+        f"[{100 * i.low:+.1f}, {100 * i.high:+.1f}]" + ("" if i.over == "images" else f" {i.units} sequences")
+        for i in intervals
+    ]
+    return "\n".join([said, *lines])
 
 
 def print_costs(rows: Iterable[dict[str, Any]]) -> None:
@@ -159,12 +174,13 @@ def print_costs(rows: Iterable[dict[str, Any]]) -> None:
     print_table(console(), table)
 
 
-def _systems(rows: Sequence[dict[str, Any]]) -> Table:
+def _systems(rows: Sequence[dict[str, Any]], took: Mapping[str, float | None]) -> Table:
     heads = (
         "system",
         "sampler",
         "resolution",
         "GMACs",
+        "ms",
         "mIoU\nall",
         "mIoU\ntargets",
         "trimap\n4 px",
@@ -179,6 +195,7 @@ def _systems(rows: Sequence[dict[str, Any]]) -> Table:
             one_line(row["sampler"]),
             str(row["resolution"]),
             f"{row['gmacs']:.3g}",
+            "-" if took.get(row["name"]) is None else f"{took[row['name']]:.3g}",
             *map(_show, figures),
             str(row["folded_cells"]),
         )

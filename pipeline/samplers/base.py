@@ -57,7 +57,7 @@ class Sampler(ABC):
     word, title
         In tables, and in running text.
     role
-        In comparisons: baseline, ours, reference or control.
+        In comparisons: baseline, adaptive, reference or control.
     style
         Colour and dashes in charts, by number.
     needs_network

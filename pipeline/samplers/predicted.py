@@ -96,9 +96,9 @@ class Predicted(Sampler):
     """The tensors that an auxiliary network predicts."""
 
     kind = "auxiliary"
-    word = "predicted"
-    title = "predicted tensors"
-    role = "ours"
+    word = "adaptive"
+    title = "tensors that the auxiliary network predicts"
+    role = "adaptive"
     style = 0
     needs_network = usual = True
     recorded = {"lambda": True, "auxiliary": False}  # noqa: RUF012

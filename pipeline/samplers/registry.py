@@ -5,7 +5,7 @@ The factory is a class derived from `Sampler`, or a function that takes a `Wante
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,13 @@ def kind(name: str) -> type[Sampler]:
 def place(name: str) -> int:
     """Of a sampler in tables."""
     return names().index(name) if name in SAMPLERS else len(SAMPLERS)
+
+
+def styles(found: Iterable[str]) -> dict[str, int]:
+    """Colour and dashes in charts, by number: those of adaprep's samplers, and the next ones for others."""
+    outside = sorted(set(found) - SAMPLERS.keys())
+    taken = {name: sampler.style for name, sampler in SAMPLERS.items()}
+    return taken | {name: len(SAMPLERS) + place for place, name in enumerate(outside)}
 
 
 def make(name: str, wanted: Wanted) -> Sampler:

@@ -231,10 +231,8 @@ def _check_instances(dataset: Dataset, frame: Frame, shape: tuple[int, ...], dec
 
 
 def _image_size(dataset: Dataset, frame: Frame, decode: bool) -> tuple[int, int]:
-    from pipeline.datasets import readers
-
     if not decode:
-        return readers.image_size(frame.image)
+        return dataset.image_size(frame)
     height, width = dataset.read_image(frame).shape[:2]
     return height, width
 

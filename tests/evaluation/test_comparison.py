@@ -181,7 +181,7 @@ def test_the_table_of_evaluate_says_why_there_are_no_points(
     known = results.trainings(results.complete_runs(space, "blobs"))
     print_evaluations(Evaluations("blobs", "val", found, 0, trainings=known))
     said = capsys.readouterr().out
-    (line,) = (line for line in said.splitlines() if "predicted" in line)
+    (line,) = (line for line in said.splitlines() if "adaptive" in line)
     assert line.count("epochs 2 / 40") == 2
     assert "+" not in line
     assert line.rstrip().endswith("still improving")

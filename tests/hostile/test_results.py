@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from cli import main
 from pipeline.errors import AdaprepError
 from pipeline.report import bounds
-from pipeline.report.page import cells, charts, collect, document, findings, stored, tables
+from pipeline.report.page import bound_charts, cells, collect, document, findings, stored, tables
 from pipeline.workspace import disk, records, results, stores
 from tests.report.test_page import add_run, write_blobs
 
@@ -187,11 +187,15 @@ def test_nothing_to_count_is_a_dash_and_never_the_best(capsys: pytest.CaptureFix
     assert [[str(cell) for cell in cells] for cells in shown] == [["0.800", "-", "-", "-", "0"]] * 3
     assert [[str(cell.style) for cell in cells[:4]] for cells in shown] == [["bold", "", "", ""]] * 3
     table = tables.bound(found)
-    assert [[cell.text for cell in row[3:6]] for row in table.rows] == [["–", "–", "–"]] * 3
-    assert not any(cell.bold for row in table.rows for cell in row[3:6])
-    assert table.csv().splitlines()[1] == "32,uniform,0.8,,,,0"
-    assert [chart.name for chart in charts.bound(found)] == ["upper-bound-all"]
-    assert len(charts.trade_off(found)) == 1
+    assert [[row[k].text for k in (2, 4, 5)] for row in table.rows] == [["–", "–", "–"]] * 3
+    assert not any(row[k].bold for row in table.rows for k in (2, 4, 5))
+    assert table.csv().splitlines()[1] == "uniform,32,,0.8,,,0"
+    more = [{**row, "resolution": side} for side in (16, 32, 64) for row in found["settings"]]
+    assert [chart.name for chart in bound_charts.bound({**found, "settings": more})] == ["upper-bound-all"]
+    assert bound_charts.bound(found) == []
+    assert bound_charts.trade_off(found) == []
+    more = [*found["settings"], {**found["settings"][-1], "lambda": 3.0}]
+    assert len(bound_charts.trade_off({**found, "settings": more})) == 1
     assert findings.of_bound(found) == []
 
 

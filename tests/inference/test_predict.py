@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from PIL import Image
 torch = pytest.importorskip("torch")
 
 from pipeline.datasets import registry  # noqa: E402
-from pipeline.datasets.base import ClassTable, LabelClass  # noqa: E402
+from pipeline.datasets.base import VOID, ClassTable, LabelClass  # noqa: E402
+from pipeline.datasets.overlay import overlay  # noqa: E402
 from pipeline.errors import AdaprepError  # noqa: E402
 from pipeline.inference import predict as label_maps  # noqa: E402
 from pipeline.inference import systems, tiling  # noqa: E402
@@ -170,8 +172,17 @@ def test_the_first_of_several_ids_is_written_and_large_ids_fit() -> None:
 def test_the_overlay_is_the_mean_of_image_and_colour() -> None:
     classes = ClassTable((LabelClass(0, "a", 0, color=(255, 0, 11)),))
     image = np.array([[[255, 255, 20]]], np.uint8)
-    shown = label_maps.overlay(image, np.zeros((1, 1), np.uint8), classes)
+    shown = overlay(image, np.zeros((1, 1), np.uint8), classes)
     assert shown.tolist() == [[[255, 127, 15]]]
+
+
+def test_under_background_and_void_the_image_is_seen_as_it_is() -> None:
+    rows = (LabelClass(0, "Background", 0, color=(9, 9, 9)), LabelClass(1, "a", 1, color=(200, 0, 0)))
+    image = np.full((1, 3, 3), 100, np.uint8)
+    shown = overlay(image, np.array([[0, 1, VOID]], np.uint8), ClassTable(rows))
+    assert shown.tolist() == [[[100, 100, 100], [150, 50, 50], [100, 100, 100]]]
+    target = ClassTable((replace(rows[0], target=True), rows[1]))
+    assert overlay(image, np.zeros((1, 3), np.uint8), target)[0, 0].tolist() == [54, 54, 54]
 
 
 def test_results_that_would_replace_each_other_or_an_image_are_refused(tmp_path: Path) -> None:

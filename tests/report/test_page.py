@@ -41,6 +41,9 @@ SECTIONS = (
     "parameters",
     "commands",
 )
+SHORT = "epoch,step,rate,loss,miou\n1,5,0.1,2.5,\n2,10,0.1,1.5,0.4\n"
+LONG = "epoch,step,rate,loss,miou\n" + "".join(f"{k},{5 * k},0.1,{3 - k / 2},0.{k}\n" for k in range(1, 5))
+
 VOID_TAGS = {"meta", "link", "img", "br", "hr", "input"}
 
 
@@ -122,22 +125,6 @@ def write_blobs(root: Path, name: str = "blobs") -> Path:
     return yaml
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with boundaries and tensors, nothing trained."""
-    root = tmp_path_factory.mktemp("prepared")
-    yaml = write_blobs(root / "blobs")
-    cli("boundaries", "--dataset", yaml, "--grid", "4", "--workspace", root / "w")
-    cli("solve-tensors", "--workspace", root / "w")
-    return root / "w"
-
-
-@pytest.fixture
-def space(prepared: Path, tmp_path: Path) -> stores.Workspace:
-    """A copy of it, to change."""
-    return stores.Workspace(Path(shutil.copytree(prepared, tmp_path / "w")))
-
-
 def row(miou: float, target: float, resolution: int, sampler: str) -> dict[str, Any]:
     extra = 0.01 if sampler == "auxiliary" else 0.0
     return {
@@ -154,10 +141,10 @@ def row(miou: float, target: float, resolution: int, sampler: str) -> dict[str, 
         "trimap": {str(w): target + w / 1000 for w in (1, 2, 4, 8)},
         "object_recall": target,
         "recall_by_size": [
-            {"objects": 3, "pixels": [10 * k, 10 * k + 9], "recall": target + k / 10} for k in range(4)
+            {"objects": 12, "pixels": [10 * k, 10 * k + 9], "recall": target + k / 10} for k in range(4)
         ],
         "recall_by_class": {
-            "blob": [{"objects": 2, "pixels": [1, 2], "recall": target + k / 10} for k in range(4)]
+            "blob": [{"objects": 10, "pixels": [1, 2], "recall": target + k / 10} for k in range(4)]
         },
         "folded_cells": 0,
     }
@@ -173,6 +160,7 @@ def add_run(
     architecture: str = "unet",
     evaluated: bool = True,
     tag: str = "",
+    history: str = SHORT,
 ) -> Path:
     """A run as training and evaluating leave it, without weights."""
     name = f"base-{architecture}-{sampler}-{resolution}-seed{seed}{tag}"
@@ -200,7 +188,7 @@ def add_run(
     results.write(
         folder / "result.json", {"epochs": 2, "best_epoch": 2, "figures": {"miou": miou}, "seconds": 1.0}
     )
-    disk.write_text(folder / "history.csv", "epoch,step,rate,loss,miou\n1,5,0.1,2.5,\n2,10,0.1,1.5,0.4\n")
+    disk.write_text(folder / "history.csv", history)
     if evaluated:
         facts = {
             "dataset": "blobs",
@@ -228,20 +216,6 @@ def read(space: stores.Workspace, **options: Any) -> Written:
     return Written(space, Page(text), text, words_of(text), path.parent)
 
 
-@pytest.fixture(scope="module")
-def trained(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Written:
-    """Two resolutions, two seeds, ours and baseline; gains at 16, losses at 32. Not to change."""
-    space = stores.Workspace(Path(shutil.copytree(prepared, tmp_path_factory.mktemp("trained") / "w")))
-    for seed in (0, 1):
-        add_run(space, "uniform", 16, seed, 0.40, 0.30)
-        add_run(space, "auxiliary", 16, seed, 0.42, 0.35 + 0.02 * seed)
-        add_run(space, "uniform", 32, seed, 0.50, 0.40)
-        add_run(space, "auxiliary", 32, seed, 0.48, 0.41 - 0.03 * seed)
-    add_run(space, "proposal", 32, 0, 0.51, 0.45)
-    cli("upper-bound", "--workspace", space.path, "--split", "val", "--lambda", "0.1,1", "--save")
-    return read(space)
-
-
 def words_of(text: str) -> str:
     """The text without tags, on one line."""
     import html
@@ -252,7 +226,7 @@ def words_of(text: str) -> str:
 
 def test_every_section_is_there_and_in_the_contents(trained: Written) -> None:
     found = trained.page
-    assert [name for name in found.ids if name in SECTIONS] == list(SECTIONS)
+    assert [name for name in found.ids if name in (*SECTIONS, "missing")] == [*SECTIONS, "missing"]
     assert {f"#{name}" for name in SECTIONS} <= set(found.references)
 
 
@@ -287,18 +261,19 @@ def test_figures_in_the_page_are_those_measured(trained: Written) -> None:
     shown = found.cells["table-systems"][1:]
     with (folder / "tables" / "systems.csv").open(encoding="utf-8", newline="") as file:
         kept = list(csv.DictReader(file))
-    assert len(shown) == len(kept) == 5
+    assert len(shown) == len(kept) == 7
     measured = {}
     for one in evaluations(trained.space):
         key = (one["settings"]["sampler"], one["settings"]["resolution"])
         measured.setdefault(key, []).append(one["systems"][0]["target_miou"])
-    roles = {"predicted": "auxiliary", "uniform": "uniform", "proposals": "proposal"}
+    roles = {"adaptive": "auxiliary", "uniform": "uniform", "proposals": "proposal"}
     for texts, exact in zip(shown, kept, strict=True):
         values = measured[roles[exact["sampling"]], int(exact["resolution"])]
         mean = sum(values) / len(values)
         assert float(exact["mIoU targets"]) == pytest.approx(mean, abs=1e-12)
-        assert texts[6].startswith(f"{mean:.3f}")
-        assert exact["GMACs"].startswith("0.")
+        assert texts[2].startswith(f"{mean:.3f}")
+        assert float(exact["GMACs"]) > 0
+        assert exact["network"] == "unet"
 
 
 def test_every_csv_parses_into_rows_of_one_length(trained: Written) -> None:
@@ -326,13 +301,14 @@ def test_findings_say_gains_losses_and_how_the_seeds_differ(trained: Written) ->
     assert "gains 6.0 points on the target classes (mIoU 0.360, uniform 0.300; seeds: +5.0 to +7.0)" in said
     assert "loses 2.0 points over all classes (mIoU 0.480, uniform 0.500" in said
     assert "The 2 seeds disagree on the sign for the target classes" in said
-    assert "on 2 images of blobs/val; networks were trained with 2 seeds (0, 1)" in said
-    assert "full resolution of the central square crop (40 x 40 pixels)" in said
+    assert "measured on 2 images of blobs/val, at the full resolution of the central square crop" in said
+    assert "(40 x 40 pixels); networks were trained with 2 seeds (0, 1)" in said
 
 
 def test_what_is_missing_is_named_and_the_rest_is_there(space: stores.Workspace) -> None:
     _, found, _, said, _ = read(space)
-    assert [name for name in found.ids if name in SECTIONS] == list(SECTIONS)
+    there = ["findings", "pictures", "data", "parameters", "commands", "missing"]
+    assert [name for name in found.ids if name in (*SECTIONS, "missing")] == there
     assert "no trained base network: adaprep train && adaprep train --sampler uniform" in said
     assert "no upper bound: adaprep upper-bound --split val --lambda 0.1,0.3,1,3,10 --save" in said
     assert "No network has been evaluated on blobs/val yet." in said
@@ -353,7 +329,7 @@ def test_beside_other_data_sets_commands_name_this_one(space: stores.Workspace) 
 
 
 def test_runs_without_evaluation_ask_for_it(space: stores.Workspace) -> None:
-    add_run(space, "uniform", 16, 0, 0.4, 0.3, evaluated=False)
+    add_run(space, "uniform", 16, 0, 0.4, 0.3, evaluated=False, history=LONG)
     said = read(space).words
     assert "no evaluation: adaprep evaluate " in said
     assert "Validation mIoU, unet at 16 px" in said
@@ -362,8 +338,10 @@ def test_runs_without_evaluation_ask_for_it(space: stores.Workspace) -> None:
 def test_a_system_without_baseline_names_what_to_train(space: stores.Workspace) -> None:
     add_run(space, "auxiliary", 16, 0, 0.4, 0.3)
     said = read(space).words
-    assert "Nothing to compare with yet: adaprep train --sampler uniform --resolution 16" in said
-    assert "no pair of a predicted and a uniform system" in said
+    command = "adaprep train --sampler uniform --resolution 16"
+    assert f"Results: no uniform system beside unet, adaptive, at 16 px: {command}" in said
+    assert said.count(command) == 1
+    assert "unet, adaptive, at 16 px mIoU 0.300. There is nothing to compare it with yet." in said
 
 
 def test_without_the_data_the_figures_are_still_reported(trained: Written, tmp_path: Path) -> None:
@@ -404,9 +382,10 @@ def test_commands_name_every_run_and_store(trained: Written) -> None:
         r"adaprep boundaries --dataset \S*blobs.yaml --root \S+ --split train --targets blob,stick", said
     )
     assert "adaprep solve-tensors --grid 4x4 --lambda 1" in said
-    assert "adaprep upper-bound --split val --resolution 32,64,128 --grid 8x8 --lambda 0.1,1 --save" in said
+    bound = "adaprep upper-bound --split val --resolution 32,64,128 --grid 8x8 --lambda 0.1,1,10 --save"
+    assert bound in said
     assert "adaprep train --network base --architecture unet --sampler auxiliary --resolution 32" in said
-    assert said.count("adaprep train --network base") == 9
+    assert said.count("adaprep train --network base") == 13
 
 
 def test_names_from_data_cannot_become_markup(space: stores.Workspace) -> None:
@@ -454,7 +433,7 @@ def evaluations(space: stores.Workspace) -> list[dict[str, Any]]:
 
 def test_gains_are_taken_seed_by_seed(trained: Written) -> None:
     found = compare.gains(compare.systems(evaluations(trained.space)))
-    assert [gain.ours.group.resolution for gain in found] == [16, 32]
+    assert [gain.ours.group.resolution for gain in found] == [16, 32, 64]
     spread = found[1].difference("target_miou")
     assert found[1].paired
     assert spread is not None
@@ -498,9 +477,9 @@ def test_larger_uniform_images_of_the_same_cost_are_compared_with(space: stores.
     assert gain.baseline.group.tag == ""
     found = read(space)
     assert "unet, 16 x 16, at the same cost: +5.0 points on targets, +3.0 over all" in found.words
-    assert "Against uniform sampling at 17 x 17, predicted sampling gains 5.0 points" in found.words
+    assert "Against uniform sampling at 17 x 17, adaptive sampling gains 5.0 points" in found.words
     assert "at 0.085 GMACs an image against 0.0847." in found.words
-    assert "mIoU on targets 0.320. Nothing to compare" not in found.words
+    assert "mIoU 0.320. There is nothing to compare" not in found.words
 
 
 def test_systems_trained_unequally_print_no_points(space: stores.Workspace) -> None:
@@ -512,17 +491,17 @@ def test_systems_trained_unequally_print_no_points(space: stores.Workspace) -> N
         )
     found = read(space)
     (texts,) = found.page.cells["table-gains"][1:]
-    assert texts[4:8] == ["epochs 2 / 40"] * 4
+    assert texts[2:6] == ["epochs 2 / 40"] * 4
     assert "unet, 16 x 16: not compared" in found.words
-    assert "no difference is taken (predicted / uniform): epochs 2 / 40." in found.words
+    assert "no difference is taken (adaptive / uniform): epochs 2 / 40." in found.words
     assert "points on targets" not in found.words
     assert "table-recall-by-class" not in found.page.cells
 
 
 def test_a_run_still_improving_says_so(trained: Written) -> None:
     assert all(texts[-1] == "still improving" for texts in trained.page.cells["table-systems"][1:])
-    assert "Trained too briefly (predicted: still improving; uniform: still improving)." in trained.words
-    assert all(texts[6] == "2still improving" for texts in trained.page.cells["table-runs"][1:])
+    assert "Trained too briefly (adaptive: still improving; uniform: still improving)." in trained.words
+    assert all(texts[6] == "2 still improving" for texts in trained.page.cells["table-runs"][1:])
 
 
 def test_a_baseline_of_another_cost_is_none_of_the_same_cost(trained: Written) -> None:
@@ -589,12 +568,12 @@ def test_miou_of_table_5_is_the_mean_of_its_two_classes() -> None:
 
 
 @pytest.mark.parametrize("table", paper.TABLES, ids=lambda table: table.dataset)
-def test_each_row_of_ours_has_its_cheaper_baseline(table: paper.PaperTable) -> None:
-    ours = {(e.network, e.resolution): e for e in table.entries if e.ours}
-    base = {(e.network, e.resolution): e for e in table.entries if not e.ours}
+def test_each_adaptive_row_has_its_cheaper_uniform_one(table: paper.PaperTable) -> None:
+    ours = {(e.network, e.resolution): e for e in table.entries if e.adaptive}
+    base = {(e.network, e.resolution): e for e in table.entries if not e.adaptive}
     assert ours.keys() == base.keys()
     assert all(ours[key].gmacs > base[key].gmacs for key in ours)
-    costs = [e.gmacs for e in table.entries if e.ours and e.network == table.entries[0].network]
+    costs = [e.gmacs for e in table.entries if e.adaptive and e.network == table.entries[0].network]
     assert costs == sorted(costs)
 
 

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 from pipeline import marks
 from pipeline.errors import AdaprepError
 from pipeline.marks import Writer
+from pipeline.names import printable
 from pipeline.workspace import results, stores
 
 if TYPE_CHECKING:
     from pipeline.datasets.base import Dataset, Frame
     from pipeline.evaluation.examples import Example
     from pipeline.report.page.parts import Document
-    from pipeline.report.page.scenes import PagePanel
+    from pipeline.report.page.pen import PagePanel
 
 PAGE = "index.html"
 
@@ -158,10 +159,12 @@ def _render(made: Document, shows: str) -> str:
     from markupsafe import Markup
 
     from pipeline.report.page import paper
+    from pipeline.report.page.drawing import hue
 
     here = Path(__file__).parent
     environment = Environment(loader=FileSystemLoader(here), autoescape=True, undefined=StrictUndefined)
     environment.filters["data_uri"] = _data_uri
+    environment.filters["hue"] = hue
     return environment.get_template("template.html").render(
         document=made,
         title=made.facts.dataset.title,
@@ -169,10 +172,28 @@ def _render(made: Document, shows: str) -> str:
         style=Markup((here / "style.css").read_text(encoding="utf-8")),
         version=stores.adaprep_version(),
         shown=shows,
-        date=time.strftime("%Y-%m-%d"),
+        date=date(),
         source=paper.SOURCE,
         license=made.facts.dataset.license.rstrip("."),
     )
+
+
+def date() -> str:
+    """Of today by the machine's clock, or of SOURCE_DATE_EPOCH in UTC where that is set.
+
+    Raises
+    ------
+    AdaprepError
+        SOURCE_DATE_EPOCH is no number of seconds.
+    """
+    chosen = os.environ.get("SOURCE_DATE_EPOCH")
+    try:
+        return time.strftime("%Y-%m-%d", time.gmtime(int(chosen)) if chosen else time.localtime())
+    except (ValueError, OverflowError, OSError) as error:
+        raise AdaprepError(
+            f"the environment variable SOURCE_DATE_EPOCH must be seconds since 1970, found "
+            f"{printable(chosen or '')}. Unset it, or set it to the output of: date +%s"
+        ) from error
 
 
 def _data_uri(panel: PagePanel) -> str:

@@ -22,6 +22,7 @@ class Cell:
     value: str | float | int | None = None  # None: the text itself
     bold: bool = False
     note: str = ""  # small, behind the text: a spread
+    style: int | None = None  # of the sampler that the row is of: a dot of its colour before the text
 
     @property
     def exact(self) -> str:
@@ -40,6 +41,7 @@ class Column:
     left: bool = False  # words; numbers stand right
     bold: bool = False  # a target class
     upright: bool = False  # long title, written from bottom to top
+    unseen: bool = False  # in the file alone: the same in every row, or said elsewhere
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,9 @@ class Table:
     breaks: tuple[int, ...] = field(default=())  # rows that begin a group
 
     @property
-    def dense(self) -> bool:
-        """Whether it has many narrow columns."""
-        return any(column.upright for column in self.columns)
+    def narrow(self) -> int:
+        """How many narrow columns it has, whose heads stand upright."""
+        return sum(column.upright for column in self.columns)
 
     def csv(self) -> str:
         """RFC 4180 but for the line ends; figures with all their digits."""

@@ -7,6 +7,7 @@ import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,16 @@ import numpy as np
 
 from pipeline.datasets.base import UNKNOWN, VOID, Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
+from pipeline.geometry.crops import CENTRAL, WHOLE, Region
+from pipeline.samplers import registry
 from pipeline.stages import inputs as listing
 from pipeline.workspace import results, stores
 
 if TYPE_CHECKING:
     from pipeline.stages.inputs import Inputs
+
+REGIONS: tuple[Region, ...] = (CENTRAL, WHOLE)
+"""What of the images may have been measured, the usual first."""
 
 COUNTED = 60
 """Label maps that are read for the shares of the classes: so many a split at most, evenly spaced."""
@@ -112,6 +118,18 @@ class Facts:
         """The data set as commands name it; None where the workspace holds no other."""
         return self.dataset.name if len(self.space.datasets()) > 1 else None
 
+    @cached_property
+    def styles(self) -> dict[str, int]:
+        """Colour and dashes of every sampler, by number: the same in all charts, tables and pictures."""
+        return registry.styles(
+            str(about["sampler"])
+            for about in (
+                *(run.settings for run in self.runs),
+                *(one["settings"] for one in self.evaluations),
+            )
+            if about.get("sampler")
+        )
+
     @property
     def trainings(self) -> dict[str, results.Training]:
         """How the runs were trained, by name."""
@@ -136,7 +154,7 @@ def collect(space: stores.Workspace, dataset: str | None, split: str, root: Path
     name = folder.dataset
     parts = tuple(_split(part, root) for part in space.folders(name))
     damaged: list[str] = []
-    found = results.evaluations(space, name, split, damaged)
+    found = [one for region in REGIONS for one in results.evaluations(space, name, split, damaged, region)]
     bound = _bound(space, name, split, damaged)
     runs = _runs(space, name, damaged)
     if not (found or bound or runs or any(part.done for part in parts)):

@@ -9,10 +9,16 @@ from typing import Any
 
 from pipeline.evaluation import comparison
 from pipeline.evaluation.comparison import Group, Pair, Spread
+from pipeline.evaluation.intervals import Interval
+from pipeline.geometry.crops import CENTRAL
 from pipeline.samplers import registry
+from pipeline.samplers.base import Sampler
 from pipeline.samplers.predicted import Predicted
 from pipeline.samplers.uniform import Uniform
 from pipeline.workspace.results import Training
+
+PARTNERS: dict[str, type[Sampler]] = {Predicted.role: Uniform, Uniform.role: Predicted}
+"""What a system of a role is compared with."""
 
 SAME_COST = 0.05
 """Systems whose costs differ by no larger part cost the same."""
@@ -24,20 +30,27 @@ class ComparedSystem:
 
     group: Group
     word: str  # what tells it from others of the same architecture, sampler and resolution; else empty
+    style: int = 0  # of its sampler: colour and dashes, by number
 
     @property
-    def key(self) -> tuple[str, int]:
-        """What two systems share that can be compared: architecture and resolution."""
-        return self.group.architecture, self.group.resolution
+    def key(self) -> tuple[str, int, str]:
+        """What two systems share that can be compared: architecture, resolution, region of the images."""
+        return self.group.architecture, self.group.resolution, self.group.region
 
     @property
     def role(self) -> str:
-        """Of its sampler: ours, reference, control or baseline."""
+        """Of its sampler: adaptive, reference, control or baseline."""
         return self.group.kind.role
 
     @property
+    def variant(self) -> str:
+        """Its word, and the region where that is not the usual one."""
+        return ", ".join(filter(None, (self.word, "" if self.group.region == CENTRAL else self.group.region)))
+
+    @property
     def sampler(self) -> str:
-        return self.group.kind.word + (f" ({self.word})" if self.word else "")
+        """As tables and charts call it."""
+        return self.group.kind.word + (f" ({self.variant})" if self.variant else "")
 
     @property
     def line(self) -> str:
@@ -76,6 +89,14 @@ class Gain:
         """Ours less baseline; None where the two may not be compared."""
         return self.pair.difference(name)
 
+    def intervals(self, name: str) -> tuple[Interval, ...]:
+        """Of a difference: over images, and over sequences where these are known."""
+        return self.pair.intervals(name)
+
+    def is_none(self, name: str) -> bool:
+        """Whether an interval of a difference holds 0."""
+        return any(interval.holds_zero for interval in self.intervals(name))
+
     @property
     def at_cost(self) -> bool:
         """Whether the baseline is a larger one of the same cost."""
@@ -93,11 +114,23 @@ class Gain:
 
 
 def systems(
-    found: Iterable[dict[str, Any]], trainings: Mapping[str, Training] | None = None
+    found: Iterable[dict[str, Any]],
+    trainings: Mapping[str, Training] | None = None,
+    styles: Mapping[str, int] | None = None,
 ) -> list[ComparedSystem]:
-    """The evaluations that measured something, by architecture and resolution; the baseline last."""
+    """The evaluations that measured something, by architecture and resolution; the baseline last.
+
+    Parameters
+    ----------
+    styles
+        Of the samplers by name, where other runs than these have theirs too.
+    """
     groups = comparison.groups(found, trainings)
-    chosen = [ComparedSystem(*pair) for pair in zip(groups, comparison.words(groups), strict=True)]
+    looks = styles or registry.styles(group.sampler for group in groups)
+    words = comparison.words(groups)
+    chosen = [
+        ComparedSystem(group, word, looks[group.sampler]) for group, word in zip(groups, words, strict=True)
+    ]
     return sorted(
         chosen, key=lambda s: (*s.key, s.role == Uniform.role, registry.place(s.group.sampler), s.word)
     )
@@ -135,5 +168,5 @@ def _preference(gain: Gain) -> tuple[Any, ...]:
 
 def _larger_baseline(ours: ComparedSystem, other: ComparedSystem) -> bool:
     mine, theirs = ours.group, other.group
-    alike = theirs.kind.role == Uniform.role and theirs.architecture == mine.architecture
-    return alike and theirs.resolution > mine.resolution
+    alike = (theirs.architecture, theirs.region) == (mine.architecture, mine.region)
+    return theirs.kind.role == Uniform.role and alike and theirs.resolution > mine.resolution

@@ -9,12 +9,25 @@ from typing import TYPE_CHECKING
 from pipeline import advice
 from pipeline.errors import FileError
 from pipeline.names import printable
-from pipeline.report.page import charts, commands, findings, paper, scenes, stored, tables
+from pipeline.report.page import (
+    bound_charts,
+    charts,
+    commands,
+    findings,
+    paper,
+    scenes,
+    stored,
+    tables,
+    training_charts,
+)
 from pipeline.report.page.cells import Cell, Table, numbers, words
 from pipeline.report.page.collect import Facts, frames_to_show, seeds
 from pipeline.report.page.compare import ComparedSystem, Gain, gains, gains_at_cost, systems
+from pipeline.report.page.drawing import FEWEST_POINTS
+from pipeline.report.page.opening import measured_on, opening
 from pipeline.report.page.parts import Document, Missing, PageBlock, Section
 from pipeline.samplers.proposal import Proposals
+from pipeline.samplers.uniform import Uniform
 
 if TYPE_CHECKING:
     from pipeline.evaluation.examples import Example
@@ -76,15 +89,16 @@ def build(facts: Facts, examples: Sequence[Example] = (), damaged: Sequence[str]
     damaged
         Sentences about what could not be used.
     """
-    found = systems(facts.evaluations, facts.trainings)
+    found = systems(facts.evaluations, facts.trainings, facts.styles)
     parts = _Parts(facts, found, gains(found), gains_at_cost(found), paper.table_for(facts.dataset.name))
+    pictures = _pictures(parts, examples)
     sections = (
         _results(parts),
         _classes(parts),
         _cost(parts),
         _boundaries(parts),
         _objects(parts),
-        _pictures(parts, examples),
+        pictures,
         _bound(parts),
         _training(parts),
         _data(parts),
@@ -92,7 +106,10 @@ def build(facts: Facts, examples: Sequence[Example] = (), damaged: Sequence[str]
         *_damaged(damaged),
         Section("commands", "The commands that make it again", (PageBlock(code=commands.again(facts)),)),
     )
-    return Document(facts, _summary(parts), tuple(_findings(parts)), sections)
+    shown = next((block.pictured for block in pictures.blocks if block.pictured), None)
+    runs = examples[0].runs if examples else ()
+    first = opening(facts.targets, found, parts.gains, shown, runs)
+    return Document(facts, first, _summary(parts), tuple(_findings(parts)), sections)
 
 
 def _summary(parts: _Parts) -> str:
@@ -100,17 +117,12 @@ def _summary(parts: _Parts) -> str:
     facts = parts.facts
     if not facts.evaluations:
         return f"No network has been evaluated on {facts.dataset.name}/{facts.split} yet."
-    counts = sorted({found["images"] for found in facts.evaluations})
-    low = min(found["crop_sides"][0] for found in facts.evaluations)
-    high = max(found["crop_sides"][1] for found in facts.evaluations)
-    sides = f"{low} x {low}" if low == high else f"{low} x {low} to {high} x {high}"
-    images = " or ".join(f"{count:,}" for count in counts)
+    measured = " or ".join(dict.fromkeys(map(measured_on, facts.evaluations)))
     known = seeds(facts.evaluations)
     named = f"{len(known)} seed{'s' * (len(known) > 1)} ({', '.join(map(str, known))})"
     return (
-        f"Every mIoU was measured at the {facts.evaluations[0]['measured_at']} ({sides} pixels), on {images} "
-        f"images of {facts.dataset.name}/{facts.split}; networks were trained with {named}. Sizes such as "
-        f"32 x 32 are those of the sampled image that the base network sees."
+        f"Every mIoU was measured on {measured}; networks were trained with {named}. Sizes such as 32 x 32 "
+        f"are those of the sampled image that the base network sees."
     )
 
 
@@ -137,11 +149,15 @@ def _results(parts: _Parts) -> Section:
     if not parts.systems:
         return Section("results", title, (PageBlock(missing=parts.unmeasured),))
     blocks = []
+    lacking = findings.without_partner(parts.systems, parts.every_gain)
+    blocks += [
+        PageBlock(missing=Missing(*findings.to_compare(system, parts.facts.named))) for system in lacking
+    ]
     if parts.every_gain:
         blocks.append(PageBlock(table=tables.gains(parts.every_gain)))
-    else:
+    elif not lacking:
         command = f"{_to_train(parts.facts)} && {_to_evaluate(parts.facts)}"
-        blocks.append(PageBlock(missing=Missing("no pair of a predicted and a uniform system", command)))
+        blocks.append(PageBlock(missing=Missing("no pair of an adaptive and a uniform system", command)))
     blocks.append(PageBlock(table=tables.overall(parts.systems)))
     notes = {note for found in parts.facts.evaluations for note in found["notes"]}
     unseen = {name for found in parts.facts.evaluations for name in found["classes_never_seen"]}
@@ -162,25 +178,38 @@ def _classes(parts: _Parts) -> Section:
 
 def _cost(parts: _Parts) -> Section:
     own = charts.cost(parts.systems)
-    blocks = [PageBlock(charts=own) if own else PageBlock(missing=parts.unmeasured)]
+    blocks = []
     if own:
-        text = (
-            "Below the axis: the cost of uniform systems, and the side of their sampled image. Bars: lowest "
-            "and highest seed. At the same cost, the higher curve is the better system."
-        )
-        blocks.insert(0, PageBlock(text=text))
+        text = "At the same cost, the higher curve is the better system. Bars: lowest and highest seed."
+        blocks += [PageBlock(text=text), PageBlock(charts=own)]
+    elif parts.systems:
+        blocks.append(PageBlock(missing=Missing("no curve over three resolutions", _to_draw(parts))))
+    else:
+        blocks.append(PageBlock(missing=parts.unmeasured))
     if parts.table:
         blocks.append(PageBlock(charts=charts.cost_of_paper(parts.table)))
     return Section("cost", "Cost and performance", tuple(blocks))
 
 
+def _to_draw(parts: _Parts) -> str:
+    """Adaptive and uniform systems at the next resolutions above that of the smallest one."""
+    group = min((system.group for system in parts.systems), key=lambda group: group.resolution)
+    known = {s.group.resolution for s in parts.systems if s.group.architecture == group.architecture}
+    larger = [2**n * group.resolution for n in range(1, FEWEST_POINTS + len(known))]
+    steps = []
+    for resolution in [r for r in larger if r not in known][: max(FEWEST_POINTS - len(known), 1)]:
+        pair = {"architecture": group.architecture, "resolution": resolution, "dataset": parts.facts.named}
+        steps += [advice.command("train", **pair), advice.command("train", sampler=Uniform.kind, **pair)]
+    return " && ".join([*steps, _to_evaluate(parts.facts)])
+
+
 def _boundaries(parts: _Parts) -> Section:
     title, drawn = "Accuracy around boundaries", charts.trimap_gain(parts.compared)
     if not drawn:
-        return Section("boundaries", title, (PageBlock(missing=parts.unmeasured),))
+        return Section("boundaries", title, () if parts.systems else (PageBlock(missing=parts.unmeasured),))
     text = (
-        "Share of right pixels within so many pixels of a boundary between any two classes: predicted "
-        "sampling less uniform sampling. Bars: lowest and highest seed."
+        "Share of correct pixels within so many pixels of a boundary between any two classes: adaptive less "
+        "uniform sampling. Bars: lowest and highest seed."
     )
     return Section("boundaries", title, (PageBlock(text=text), PageBlock(charts=drawn)))
 
@@ -202,6 +231,9 @@ def _objects(parts: _Parts) -> Section:
     blocks = [PageBlock(text=text), PageBlock(table=tables.recall_by_size(parts.systems))]
     if parts.gains:
         blocks.insert(1, PageBlock(charts=charts.recall(parts.gains, parts.systems)))
+    if not any(map(charts.enough_objects, parts.systems)):
+        text = f"Too few objects for charts: fewer than {charts.FEWEST_OBJECTS} in a bin."
+        blocks.insert(1, PageBlock(text=text))
     if parts.compared:
         targets = parts.facts.targets
         blocks.append(PageBlock(charts=charts.recall_by_class(parts.compared, targets)))
@@ -237,10 +269,13 @@ def _pictures(parts: _Parts, examples: Sequence[Example]) -> Section:
         )
     elif not examples:
         blocks.append(PageBlock(missing=parts.unmeasured if not parts.systems else _no_examples()))
-    if examples:
+    else:
         runs = ", ".join(examples[0].runs)
-        blocks.insert(0, PageBlock(text=f"Predictions are those of {runs}: {_seen(facts)}."))
-    return Section("pictures", "Pictures", (PageBlock(swatches=_swatches(facts)), *blocks))
+        text = f"Predictions are those of the best runs, {runs}: {_seen(facts)}."
+        blocks.insert(0, PageBlock(text=text))
+    if any(block.pictured for block in blocks):
+        blocks.insert(0, PageBlock(swatches=_swatches(facts)))
+    return Section("pictures", "Pictures", tuple(blocks))
 
 
 def _seen(facts: Facts) -> str:
@@ -265,7 +300,7 @@ def _swatches(facts: Facts) -> list[tuple[str, str, bool]]:
 
 
 def _bound(parts: _Parts) -> Section:
-    title, found = "Upper bound and lambda", parts.facts.bound
+    title, found = "Upper bound and λ", parts.facts.bound
     command = advice.command(
         "upper-bound",
         split=(parts.facts.split,),
@@ -279,31 +314,28 @@ def _bound(parts: _Parts) -> Section:
         f"What would be left if every sample were classified perfectly, on {found['images']:,} images at the "
         f"{found['measured_at']}: no network at that resolution and sampling can do better than by luck."
     )
-    blocks = [PageBlock(text=text), PageBlock(charts=charts.bound(found))]
-    if drawn := charts.trade_off(found):
-        blocks.append(
-            PageBlock(
-                text="A small lambda draws points to the target boundaries, a large one leaves them even:"
-            )
-        )
-        blocks.append(PageBlock(charts=drawn))
+    blocks = [PageBlock(text=text), PageBlock(charts=bound_charts.bound(found))]
+    if drawn := bound_charts.trade_off(found):
+        text = "A small λ draws points to the target boundaries, a large one leaves them even:"
+        blocks += [PageBlock(text=text), PageBlock(charts=drawn)]
     else:
-        blocks.append(PageBlock(missing=Missing("no trade-off between several lambdas", command)))
+        blocks.append(PageBlock(missing=Missing("no trade-off between three values of λ", command)))
+    blocks = [block for block in blocks if block != PageBlock()]
     return Section("upper-bound", title, (*blocks, PageBlock(table=tables.bound(found))))
 
 
 def _training(parts: _Parts) -> Section:
-    drawn = charts.training(parts.facts)
-    if not drawn:
+    drawn = training_charts.training(parts.facts)
+    if not parts.facts.runs:
         missing = Missing("no training run", _to_train(parts.facts))
         return Section("training", "Training", (PageBlock(missing=missing),))
     text = (
-        "A curve a run; several of a kind are seeds. Validation mIoU is over all classes, at the full "
+        "A curve per run; several of a kind are seeds. Validation mIoU is over all classes, at the full "
         "resolution of the central square crop. Losses of base networks are not comparable between "
         "samplings: they are taken at the samples. 'uniform' beside the auxiliary networks is the loss of "
         "always predicting the uniform tensor."
     )
-    blocks = [PageBlock(text=text), PageBlock(charts=drawn)]
+    blocks = [PageBlock(text=text), PageBlock(charts=drawn)] if drawn else []
     unfinished = [run.name for run in parts.facts.runs if run.result is None]
     if unfinished:
         blocks.append(

@@ -1,8 +1,12 @@
-"""Charts: lines and bars drawn once, as SVG that follows the page's colours and as PNG to keep."""
+"""Charts: lines and bars drawn once, as SVG that follows the page's colours and as PNG to keep.
+
+Colours belong to samplers: the same one in every chart, table and picture of a page (`hue`).
+"""
 
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,13 +17,33 @@ from pipeline.report import canvas
 
 INK, FAINT, GRID = "#22262b", "#5f6871", "#dde1e5"
 COLORS = ("#1a5fb4", "#a2480b", "#26734d", "#7b3f98", "#8a6d00", "#00727d", "#b0235f", "#4d5761")
+BRIGHT = ("#78aef5", "#f0985c", "#6cc79a", "#c79be0", "#dcbf55", "#5cc8d2", "#f285b1", "#b3bec9")
+"""The same on dark ground: in the page's dark form, and over pictures."""
+
+OWN = 4
+"""Colours of adaprep's own samplers; the others are for samplers of the user's."""
+
 VARIABLES = {INK: "--ink", FAINT: "--faint", GRID: "--rule", **{c: f"--c{i}" for i, c in enumerate(COLORS)}}
 """Colours that the page's style sheet replaces, in its light and its dark form."""
 
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.4)), (0, (6, 2, 1, 2)), (0, (3, 1)), (0, (8, 2)))
 MARKERS = "osD^vP*X"
-SIZE = (4.7, 3.3)
+SIZE, BROAD_SIZE = (4.7, 3.3), (9.4, 3.5)
 """Inches; the text is 9 points high."""
+
+NARROW_GROUPS = 2
+"""So many groups of bars do not take the whole width of the page."""
+
+FEWEST_POINTS = 3
+"""A chart none of whose curves has so many points says less than its table, and is not drawn."""
+
+ROUND = (1, 2, 5, 10)
+"""Ticks are these multiples of a power of ten."""
+
+
+def hue(style: int) -> int:
+    """Place in `COLORS` of a sampler's style: never that of one of adaprep's for a sampler of the user's."""
+    return style if style < len(COLORS) else OWN + (style - OWN) % (len(COLORS) - OWN)
 
 
 @dataclass(frozen=True)
@@ -32,12 +56,12 @@ class Line:
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
     style: int = 0  # dashes and marker
-    family: int | None = None  # colour, shared by lines of one kind; else that of the style
+    family: int | None = None  # colour: the style of the sampler; by default that of the line
     thin: bool = False  # without markers
 
     @property
     def color(self) -> str:
-        return COLORS[(self.style if self.family is None else self.family) % len(COLORS)]
+        return COLORS[hue(self.style if self.family is None else self.family)]
 
 
 @dataclass(frozen=True)
@@ -51,6 +75,8 @@ class Axes:
     names: Sequence[str] = ()  # of the ticks
     zero: float | None = None  # a line that means "no difference"
     integer: bool = False
+    above: Sequence[tuple[float, str]] = ()  # x and name of the ticks of a second axis above the chart
+    above_title: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,6 +89,27 @@ class Chart:
     svg: str
     png: bytes
     broad: bool = False  # takes the whole width of the page
+
+
+def worth_drawing(lines: Sequence[Line]) -> bool:
+    """Whether any curve has points enough."""
+    return any(len(line.x) >= FEWEST_POINTS for line in lines)
+
+
+def round_ticks(low: float, high: float) -> list[float]:
+    """Round numbers for a logarithmic axis from `low` to `high`, both above 0: at least two lie in it."""
+    from matplotlib.ticker import MaxNLocator
+
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    for steps in ((1,), (1, 2, 5)):
+        known = [step * 10.0**power for power in range(first, last + 1) for step in steps]
+        inside = [float(f"{x:.6g}") for x in known if low <= x <= high]
+        if len(inside) > FEWEST_POINTS:
+            return inside
+    if len(inside) > 1:
+        return inside
+    linear = MaxNLocator(5, steps=ROUND).tick_values(low, high)
+    return [float(f"{x:.6g}") for x in linear if low <= x <= high]
 
 
 def draw_lines(name: str, title: str, alt: str, lines: Sequence[Line], words: Axes) -> Chart:
@@ -92,7 +139,8 @@ def draw_bars(
     name: str, title: str, alt: str, groups: Sequence[str], bars: Sequence[Line], words: Axes
 ) -> Chart:
     """Groups of bars; `bars` holds one value a group each, and is told apart by lightness, light to dark."""
-    figure, axes = _figure((9.4, 3.5))
+    broad = len(groups) > NARROW_GROUPS
+    figure, axes = _figure(BROAD_SIZE if broad else SIZE)
     width = 0.8 / len(bars)
     for k, bar in enumerate(bars):
         places = [x + (k - (len(bars) - 1) / 2) * width for x in bar.x]
@@ -103,16 +151,21 @@ def draw_bars(
             [y - base for y in bar.y],
             width * 0.92,
             base,
-            color=COLORS[0],
+            color=bar.color,
             alpha=alpha,
             label=canvas.words(bar.label),
         )
     axes.legend(
-        loc="lower left", bbox_to_anchor=(0, 1), ncols=len(bars), frameon=False, fontsize=8.5, labelcolor=INK
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=len(bars) if broad else 2,
+        frameon=False,
+        fontsize=8.5,
+        labelcolor=INK,
     )
     _dress(axes, words)
     axes.set_xticks(range(len(groups)), [canvas.words(group) for group in groups])
-    return replace(_chart(figure, name, title, alt), broad=True)
+    return replace(_chart(figure, name, title, alt), broad=broad)
 
 
 def _figure(size: tuple[float, float]) -> tuple[Any, Any]:
@@ -124,18 +177,21 @@ def _dress(axes: Any, words: Axes) -> None:
     """Quiet axes: two sides, horizontal rules."""
     from matplotlib.ticker import MaxNLocator, NullLocator
 
-    if words.log:
-        axes.set_xscale("log", base=2)
-    if words.ticks:
-        names = words.names or [f"{t:g}" for t in words.ticks]
-        axes.set_xticks(words.ticks, names)
-        axes.xaxis.set_minor_locator(NullLocator())
-    elif words.integer:
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.margins(x=0.06, y=0.12)
     if words.zero is not None:
         axes.axhline(words.zero, color=FAINT, linewidth=0.9, zorder=0)
-    axes.yaxis.set_major_locator(MaxNLocator(6))
-    axes.margins(x=0.06, y=0.12)
+    if words.log:
+        axes.set_xscale("log", base=2)
+    if words.ticks or words.log:
+        ticks = words.ticks or round_ticks(*axes.get_xlim())
+        axes.set_xticks(ticks, words.names or [f"{t:g}" for t in ticks])
+        axes.xaxis.set_minor_locator(NullLocator())
+    elif words.integer:
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=ROUND))
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=ROUND))
+    axes.ticklabel_format(axis="y", useOffset=False)
+    if words.above:
+        _second_axis(axes, words)
     axes.set_xlabel(words.x, color=INK, fontsize=9)
     axes.set_ylabel(words.y, color=INK, fontsize=9)
     axes.tick_params(colors=FAINT, labelsize=8.5, length=3)
@@ -145,6 +201,17 @@ def _dress(axes: Any, words: Axes) -> None:
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
         axes.spines[side].set_color(FAINT)
+
+
+def _second_axis(axes: Any, words: Axes) -> None:
+    from matplotlib.ticker import NullLocator
+
+    second = axes.secondary_xaxis("top")
+    second.set_xticks([x for x, _ in words.above], [name for _, name in words.above])
+    second.xaxis.set_minor_locator(NullLocator())
+    second.set_xlabel(words.above_title, color=FAINT, fontsize=8.5)
+    second.tick_params(colors=FAINT, labelsize=8.5, length=3)
+    second.spines["top"].set_visible(False)
 
 
 def _names(axes: Any, lines: Sequence[Line]) -> None:

@@ -7,25 +7,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline import advice
-from pipeline.report.page import paper
+from pipeline.report.page import paper, upper
 from pipeline.report.page.cells import signed
-from pipeline.report.page.compare import ComparedSystem, Gain
-from pipeline.report.page.tables import is_uniform, paper_gains
-from pipeline.samplers.predicted import Predicted
-from pipeline.samplers.uniform import Uniform
+from pipeline.report.page.compare import PARTNERS, ComparedSystem, Gain
+from pipeline.report.page.tables import paper_gains
+from pipeline.workspace.stores import lambda_name
 
 NOTHING = 0.05
 """Points below which a difference is called none: half of the last digit that is shown."""
 
-UNEQUAL = "Trained unequally, so that no difference is taken (predicted / uniform): {}."
+UNEQUAL = "Trained unequally, so that no difference is taken (adaptive / uniform): {}."
 
 
 @dataclass(frozen=True)
 class PageFinding:
-    """One finding: what it is about, and the sentence."""
+    """One finding: what it is about, the sentence, and what it lists."""
 
     about: str
     text: str
+    items: tuple[str, ...] = ()
 
 
 def of_gains(gains: Sequence[Gain], table: paper.PaperTable | None) -> list[PageFinding]:
@@ -36,7 +36,7 @@ def of_gains(gains: Sequence[Gain], table: paper.PaperTable | None) -> list[Page
 def _of_gain(gain: Gain, table: paper.PaperTable | None) -> PageFinding:
     group = gain.ours.group
     about = f"{group.architecture}, {group.resolution} x {group.resolution}"
-    about += f", {gain.ours.word}" if gain.ours.word else ""
+    about += f", {gain.ours.variant}" if gain.ours.variant else ""
     about += ", at the same cost" if gain.at_cost else ""
     about += f": {', '.join(_headline(gain)) or 'not compared'}"
     parts = [
@@ -47,8 +47,8 @@ def _of_gain(gain: Gain, table: paper.PaperTable | None) -> PageFinding:
         return PageFinding(about, UNEQUAL.format(gain.differing))
     side = gain.baseline.group.resolution
     uniform = f"uniform sampling at {side} x {side}" if gain.at_cost else "uniform sampling"
-    text = f"Against {uniform}, predicted sampling {' and '.join(part for part in parts if part)}"
-    text += f", {_cost(gain)}. {_seeds(gain)}{_improving(gain)}"
+    text = f"Against {uniform}, adaptive sampling {' and '.join(part for part in parts if part)}"
+    text += f", {cost(gain)}. {seeds(gain)}{improving(gain)}"
     beside = "" if gain.at_cost else _paper(group.architecture, group.resolution, table)
     return PageFinding(about, f"{text} {beside}".strip())
 
@@ -59,18 +59,24 @@ def _part(gain: Gain, name: str, where: str) -> str:
     if spread is None or ours is None or base is None:
         return ""
     low, high = 100 * min(spread.values), 100 * max(spread.values)
-    seeds = f"; seeds: {signed(low)} to {signed(high)}" if len(spread.values) > 1 else ""
-    figures = f"mIoU {ours.mean:.3f}, uniform {base.mean:.3f}{seeds}"
+    each = f"; seeds: {signed(low)} to {signed(high)}" if len(spread.values) > 1 else ""
+    figures = f"mIoU {ours.mean:.3f}, uniform {base.mean:.3f}{each}"
+    for interval in gain.intervals(name):
+        bounds = f"{signed(100 * interval.low)} to {signed(100 * interval.high)}"
+        figures += f"; 95 % interval over {interval.units} {interval.over}: {bounds}"
+    if gain.is_none(name):
+        return f"makes no difference {where} that can be told from chance ({figures})"
     return f"{verb(100 * spread.mean)} {where} ({figures})"
 
 
 def _headline(gain: Gain) -> list[str]:
     """The differences alone."""
-    found = (
-        ("points on targets", gain.difference("target_miou")),
-        ("over all", gain.difference("miou")),
-    )
-    return [f"{signed(100 * spread.mean)} {where}" for where, spread in found if spread is not None]
+    said = []
+    for words, name in (("points on targets", "target_miou"), ("over all", "miou")):
+        if (spread := gain.difference(name)) is not None:
+            none = f"none {words.removeprefix('points ')}"
+            said.append(none if gain.is_none(name) else f"{signed(100 * spread.mean)} {words}")
+    return said
 
 
 def verb(points: float) -> str:
@@ -81,15 +87,20 @@ def verb(points: float) -> str:
     return f"{'gains' if points > 0 else 'loses'} {amount} {'point' if amount == '1.0' else 'points'}"
 
 
-def _cost(gain: Gain) -> str:
+def cost(gain: Gain) -> str:
+    """What it costs more, in words."""
     if gain.at_cost:
         ours, base = gain.ours.group.gmacs, gain.baseline.group.gmacs
         return f"at {ours:.3g} GMACs an image against {base:.3g}"
-    extra = 100 * gain.extra
-    return f"at {extra:.1f} % more multiply-adds" if extra >= 0 else f"at {-extra:.1f} % fewer multiply-adds"
+    extra, slower = 100 * gain.extra, gain.pair.slower
+    said = f"at {extra:.1f} % more multiply-adds" if extra >= 0 else f"at {-extra:.1f} % fewer multiply-adds"
+    if slower is None:
+        return said
+    return f"{said} and {abs(100 * slower):.0f} % {'more' if slower >= 0 else 'less'} time"
 
 
-def _seeds(gain: Gain) -> str:
+def seeds(gain: Gain) -> str:
+    """How many seeds there are, and whether they agree."""
     mine, theirs = len(gain.ours.group.seeds), len(gain.baseline.group.seeds)
     if not gain.paired:
         return f"Means of {mine} and {theirs} seeds, not the same ones."
@@ -101,11 +112,11 @@ def _seeds(gain: Gain) -> str:
     return f"Mean of {mine} seeds, which agree on the sign for the target classes."
 
 
-def _improving(gain: Gain) -> str:
+def improving(gain: Gain) -> str:
     """What more training may change."""
     told = [
         f"{word}: {group.improving}"
-        for word, group in (("predicted", gain.ours.group), ("uniform", gain.baseline.group))
+        for word, group in (("adaptive", gain.ours.group), ("uniform", gain.baseline.group))
         if group.improving
     ]
     return f" Trained too briefly ({'; '.join(told)})." if told else ""
@@ -144,45 +155,83 @@ def _two(on_targets: str, over_all: str, resolution: int) -> str:
 
 
 def of_bound(found: dict[str, Any]) -> list[PageFinding]:
-    """What sampling alone would allow, at the lambda nearest to 1."""
-    parts = []
-    for resolution in dict.fromkeys(r["resolution"] for r in found["settings"]):
-        rows = [r for r in found["settings"] if r["resolution"] == resolution]
-        base = next(filter(is_uniform, rows), None)
-        adaptive = [r for r in rows if r["grid"] is not None and r["lambda"] is not None]
-        if base is None or not adaptive:
-            continue
-        best = min(adaptive, key=lambda r: (abs(r["lambda"] - 1), abs(r["grid"][0] - 8)))
-        if any(r[k] is None for r in (best, base) for k in ("target_miou", "miou")):
-            continue
-        on_targets, over_all = (100 * (best[k] - base[k]) for k in ("target_miou", "miou"))
-        parts.append(_two(signed(on_targets), signed(over_all), resolution))
-        name = best["sampler"]
-    if not parts:
+    """What sampling alone would allow at each resolution, with the lambda that keeps most."""
+    items = []
+    for resolution in dict.fromkeys(row["resolution"] for row in found["settings"]):
+        rows = [row for row in found["settings"] if row["resolution"] == resolution]
+        base = next(filter(upper.is_uniform, rows), None)
+        on_targets, over_all = (upper.best(rows, key) for key in upper.KEYS)
+        if base is not None and _whole([base, *on_targets, *over_all]):
+            items.append(f"{resolution} px: {_most(base, on_targets, over_all)}")
+    if not items:
         return []
     text = (
-        f"If every sample were classified perfectly, {name} would keep, in points of mIoU against uniform "
-        f"sampling: {'; '.join(parts)}."
+        "What proposals made from the ground truth would keep if every sample were classified perfectly, in "
+        "points of mIoU against uniform sampling:"
     )
-    return [PageFinding("Upper bound", text)]
+    return [PageFinding("Upper bound", text, tuple(items))]
+
+
+def _whole(rows: Sequence[upper.BoundRow]) -> bool:
+    """Whether there are two rows at least, and all have both figures."""
+    return len(rows) > 1 and not any(row[key] is None for row in rows for key in upper.KEYS)
+
+
+def _most(
+    base: upper.BoundRow, on_targets: Sequence[upper.BoundRow], over_all: Sequence[upper.BoundRow]
+) -> str:
+    """Points of the best lambdas for target classes, and of those for all where they are others."""
+    if on_targets == over_all:
+        return f"best with {_setting(on_targets)}: {_against(base, on_targets[0])}"
+    return (
+        f"best on targets with {_setting(on_targets)}: {_against(base, on_targets[0])}; "
+        f"best over all with {_setting(over_all)}: {_against(base, over_all[0])}"
+    )
+
+
+def _against(base: upper.BoundRow, row: upper.BoundRow) -> str:
+    on_targets, over_all = (signed(100 * (row[key] - base[key])) for key in upper.KEYS)
+    return f"{on_targets} on targets, {over_all} over all"
+
+
+def _setting(rows: Sequence[upper.BoundRow]) -> str:
+    """The lambdas that are equally good, by grid."""
+    grids = dict.fromkeys(map(upper.kind_of, rows))
+    known = {
+        grid: ", ".join(lambda_name(row["lambda"]) for row in rows if upper.kind_of(row) == grid)
+        for grid in grids
+    }
+    return " and ".join(f"λ {lambdas} ({grid})" for grid, lambdas in known.items())
 
 
 def alone(systems: Sequence[ComparedSystem], gains: Sequence[Gain]) -> list[PageFinding]:
-    """Evaluated systems that no gain is known of, named with what is missing."""
-    known = {id(s) for gain in gains for s in (gain.ours, gain.baseline)}
-    missing = {Predicted.role: Uniform.kind, Uniform.role: Predicted.kind}
-    left = [s for s in systems if id(s) not in known and s.role in missing]
+    """Evaluated systems that no gain is known of."""
     found = []
-    for system in left:
-        group = system.group
-        miou = system.spread("target_miou")
-        value = f"mIoU on targets {miou.mean:.3f}. " if miou else ""
-        command = advice.command(
-            "train",
-            architecture=group.architecture,
-            sampler=missing[system.role],
-            resolution=group.resolution,
-        )
-        text = f"{value}Nothing to compare with yet: {command}"
-        found.append(PageFinding(f"{group.architecture}, {system.sampler}, at {group.resolution} px", text))
+    for system in without_partner(systems, gains):
+        miou = system.spread("target_miou") or system.spread("miou")
+        value = f"mIoU {miou.mean:.3f}. " if miou else ""
+        found.append(PageFinding(_place(system), f"{value}There is nothing to compare it with yet."))
     return found
+
+
+def without_partner(systems: Sequence[ComparedSystem], gains: Sequence[Gain]) -> list[ComparedSystem]:
+    """Adaptive and uniform systems that are in no gain."""
+    known = {id(s) for gain in gains for s in (gain.ours, gain.baseline)}
+    return [s for s in systems if id(s) not in known and s.role in PARTNERS]
+
+
+def to_compare(system: ComparedSystem, dataset: str | None) -> tuple[str, str]:
+    """What a system without a partner lacks, and the command that trains it."""
+    group, sampler = system.group, PARTNERS[system.role]
+    command = advice.command(
+        "train",
+        architecture=group.architecture,
+        sampler=sampler.kind,
+        resolution=group.resolution,
+        dataset=dataset,
+    )
+    return f"no {sampler.word} system beside {_place(system)}", command
+
+
+def _place(system: ComparedSystem) -> str:
+    return f"{system.group.architecture}, {system.sampler}, at {system.group.resolution} px"

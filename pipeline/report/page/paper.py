@@ -26,7 +26,7 @@ class PaperEntry:
     """One row of a table of the paper."""
 
     network: str
-    ours: bool  # else the baseline, which samples uniformly
+    adaptive: bool  # else uniform
     resolution: int  # of the sampled image, pixels a side
     gmacs: float  # "flops, 10^9" in the paper
     miou: float  # all classes
@@ -36,7 +36,7 @@ class PaperEntry:
     @property
     def sampler(self) -> type[Sampler]:
         """What sampled for it."""
-        return Predicted if self.ours else Uniform
+        return Predicted if self.adaptive else Uniform
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ b 256 19.92 .97 .48 .49 .13 .64 .58 .46 .79 .48 .24 .00 .85 .94 .94 .86 .17 .42 
 o 512 79.76 .97 .44 .54 .21 .68 .63 .49 .80 .67 .36 .00 .85 .93 .90 .91 .24 .52 .30 .06 .75 .81 .19 .47 .47
 b 512 79.68 .97 .47 .55 .20 .68 .67 .54 .83 .59 .36 .00 .87 .94 .94 .90 .21 .49 .26 .03 .68 .84 .13 .44 .44
 """
-"""o: ours, b: baseline; resolution, GMACs, 22 classes, "all classes", "target classes", as printed."""
+"""o: adaptive ("ours" in the paper), b: uniform ("baseline"); resolution, GMACs, 22 classes, "all classes",
+"target classes", as printed."""
 
 
 def _table_2() -> tuple[PaperEntry, ...]:
@@ -97,11 +98,11 @@ def _table_2() -> tuple[PaperEntry, ...]:
 
 
 def _pairs(network: str, rows: tuple[tuple[float, ...], ...]) -> tuple[PaperEntry, ...]:
-    """Rows of (resolution, GMACs and mIoU of ours, GMACs and mIoU of the baseline)."""
+    """Rows of (resolution, GMACs and mIoU of adaptive sampling, GMACs and mIoU of uniform)."""
     return tuple(
-        PaperEntry(network, ours, int(row[0]), gmacs, miou)
+        PaperEntry(network, adaptive, int(row[0]), gmacs, miou)
         for row in rows
-        for ours, (gmacs, miou) in ((True, row[1:3]), (False, row[3:5]))
+        for adaptive, (gmacs, miou) in ((True, row[1:3]), (False, row[3:5]))
     )
 
 

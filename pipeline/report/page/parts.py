@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.report.page.cells import Table
 from pipeline.report.page.collect import Facts
 from pipeline.report.page.drawing import Chart
 from pipeline.report.page.findings import PageFinding
-from pipeline.report.page.scenes import PagePanel, Pictured
+from pipeline.report.page.opening import Opening
+from pipeline.report.page.pen import PagePanel
+from pipeline.report.page.scenes import Pictured
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class PageBlock:
     """A part of a section: exactly one of these is given."""
 
     text: str = ""
-    missing: Missing | None = None
+    missing: Missing | None = None  # not shown here, but once for the whole report
     table: Table | None = None
     charts: Sequence[Chart] = ()
     pictured: Pictured | None = None
@@ -47,24 +49,37 @@ class Section:
         """What the section lacks."""
         return [block.missing for block in self.blocks if block.missing]
 
+    @property
+    def shown(self) -> Section:
+        """The section without what it lacks."""
+        return replace(self, blocks=tuple(block for block in self.blocks if not block.missing))
+
 
 @dataclass(frozen=True)
 class Document:
     """A whole report."""
 
     facts: Facts
+    opening: Opening
     summary: str  # what was measured, how
     findings: tuple[PageFinding, ...]
-    sections: tuple[Section, ...]
+    every_section: tuple[Section, ...]
 
     @property
-    def missing(self) -> list[Missing]:
-        """What any section lacks, each command once."""
+    def sections(self) -> list[Section]:
+        """Those that show anything."""
+        return [section.shown for section in self.every_section if section.shown.blocks]
+
+    @property
+    def missing(self) -> list[tuple[Missing, list[str]]]:
+        """What any section lacks, each command once, with the titles of the sections."""
         first: dict[str, Missing] = {}
-        for section in self.sections:
+        titles: dict[str, list[str]] = {}
+        for section in self.every_section:
             for missing in section.missing:
                 first.setdefault(missing.command, missing)
-        return list(first.values())
+                titles.setdefault(missing.command, []).append(section.title)
+        return [(first[command], list(dict.fromkeys(titles[command]))) for command in first]
 
     @property
     def tables(self) -> list[Table]:
@@ -81,4 +96,8 @@ class Document:
     def panels(self) -> list[PagePanel]:
         """All pictures, in order."""
         blocks = [block for section in self.sections for block in section.blocks]
-        return [panel for b in blocks if b.pictured for row in b.pictured.rows for panel in row.panels]
+        first = self.opening.row.panels if self.opening.row else ()
+        return [
+            *first,
+            *(panel for b in blocks if b.pictured for row in b.pictured.rows for panel in row.panels),
+        ]

@@ -31,7 +31,7 @@ def parameters(facts: Facts) -> Section:
 
 def _tensor_name(store: dict[str, Any]) -> str:
     about = store["parameters"]
-    return f"tensors {about['grid'][0]}x{about['grid'][1]}, lambda {about['lambda']:g}"
+    return f"tensors {about['grid'][0]}x{about['grid'][1]}, λ {about['lambda']:g}"
 
 
 def _plain(value: Any) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pipeline.evaluation.comparison import Pair, class_iou, size_recall, trimap
-from pipeline.report.page import paper
+from pipeline.report.page import paper, upper
 from pipeline.report.page.cells import (
     Cell,
     Column,
@@ -21,8 +22,7 @@ from pipeline.report.page.cells import (
     words,
 )
 from pipeline.report.page.collect import Facts, RunFacts
-from pipeline.report.page.compare import ComparedSystem, Gain
-from pipeline.samplers.uniform import Uniform
+from pipeline.report.page.compare import PARTNERS, ComparedSystem, Gain
 
 BINS = 4
 SPREAD = "±: standard deviation of the sample over the seeds"
@@ -36,73 +36,86 @@ def _best(systems: Sequence[ComparedSystem], system: ComparedSystem, name: str, 
     return mine is not None and bool(same) and round(mine.mean, digits) == max(same) > min(same)
 
 
-def _lead(system: ComparedSystem) -> tuple[Cell, ...]:
+def _lead(system: ComparedSystem, several: bool) -> tuple[Cell, ...]:
+    """What a row is of: the sampler, with the network where there are `several` in the table."""
     group = system.group
-    seeds = ", ".join(map(str, group.seeds))
+    role = "" if system.role in PARTNERS else system.role
+    note = ", ".join(filter(None, (group.architecture if several else "", role)))
     return (
+        Cell(system.sampler, note=note, style=system.style),
         Cell(group.architecture),
-        Cell(system.sampler, note=system.role),
         Cell(str(group.resolution), group.resolution),
-        Cell(str(len(group.seeds)), seeds.replace(", ", " ")),
-        giga(group.gmacs),
     )
 
 
-LEAD = (*words("network", "sampling"), *numbers("resolution", "seeds", "GMACs"))
+def _several(systems: Iterable[ComparedSystem]) -> bool:
+    return len({system.group.architecture for system in systems}) > 1
+
+
+def _end(system: ComparedSystem) -> tuple[Cell, ...]:
+    group = system.group
+    return (
+        giga(group.gmacs),
+        Cell(str(len(group.seeds)), " ".join(map(str, group.seeds))),
+        Cell(group.improving),
+    )
+
+
+def _of_one(systems: Sequence[ComparedSystem]) -> str:
+    """Begins the caption of a table whose rows are all of one network."""
+    return "" if _several(systems) else f"Base network: {systems[0].group.architecture}. "
+
+
+LEAD = (Column("sampling", left=True), Column("network", left=True, unseen=True), Column("resolution"))
+END = (*numbers("GMACs", "seeds"), *words("training"))
 
 
 def overall(systems: Sequence[ComparedSystem]) -> Table:
-    """One row a system: the figures of the whole split."""
+    """One row per system: the figures of the whole split."""
     shown = (
-        ("mIoU all", "miou"),
         ("mIoU targets", "target_miou"),
-        ("accuracy", "accuracy"),
+        ("mIoU all", "miou"),
         ("trimap 4 px", trimap(4)),
         ("object recall", "object_recall"),
+        ("accuracy", "accuracy"),
     )
     rows = tuple(
         (
-            *_lead(system),
+            *_lead(system, _several(systems)),
             *(mean(system.spread(name), _best(systems, system, name)) for _, name in shown),
-            Cell(system.group.improving),
+            *_end(system),
         )
         for system in systems
     )
-    columns = (*LEAD, *numbers(*(title for title, _ in shown)), *words("training"))
+    columns = (*LEAD, *numbers(*(title for title, _ in shown)), *END)
     caption = (
-        f"Means over seeds; {SPREAD}. Bold: the highest of its network and resolution among those trained "
-        f"alike. Still improving: the best epoch was the last, or validation mIoU still rose."
+        f"{_of_one(systems)}Means over seeds; {SPREAD}. Bold: the highest of its network and resolution "
+        f"among those trained alike. Still improving: the best epoch was the last, or validation mIoU still "
+        f"rose."
     )
     return Table("systems", caption, columns, rows, breaks([s.key for s in systems]))
 
 
 def classes(facts: Facts, systems: Sequence[ComparedSystem]) -> Table:
-    """Like the paper's Table 2: IoU by class, target classes last and in bold."""
+    """Like the paper's Table 2: IoU by class; the means first, then the target classes in bold."""
     names = [n for n in facts.dataset.classes.names if n not in facts.targets]
-    ordered = [*names, *facts.targets]
-    kept = (0, 1, 2, 4) if len({s.group.architecture for s in systems}) > 1 else (1, 2, 4)
+    ordered = [*facts.targets, *names]
     rows = tuple(
         (
-            *(_lead(system)[k] for k in kept),
-            *(_short(systems, system, class_iou(name)) for name in ordered),
-            _short(systems, system, "miou"),
+            *_lead(system, _several(systems)),
             _short(systems, system, "target_miou"),
+            _short(systems, system, "miou"),
+            *(_short(systems, system, class_iou(name)) for name in ordered),
         )
         for system in systems
     )
+    means = (Column("target classes", bold=True, upright=True), Column("all classes", upright=True))
     heads = tuple(Column(name, bold=name in facts.targets, upright=True) for name in ordered)
-    last = (Column("all classes", upright=True), Column("target classes", bold=True, upright=True))
     caption = (
-        "IoU by class, means over seeds; heads of target classes in bold. Bold figures: the highest of the "
-        "same network and resolution. A dash: no true pixel in the split."
+        f"{_of_one(systems)}IoU by class, means over seeds; heads of target classes in bold. Bold figures: "
+        f"the highest of the same network and resolution. A dash: no true pixel in the split."
     )
-    return Table(
-        "iou-by-class",
-        caption,
-        (*(LEAD[k] for k in kept), *heads, *last),
-        rows,
-        breaks([s.key for s in systems]),
-    )
+    return Table("iou-by-class", caption, (*LEAD, *means, *heads), rows, breaks([s.key for s in systems]))
 
 
 def _short(systems: Sequence[ComparedSystem], system: ComparedSystem, name: str) -> Cell:
@@ -113,7 +126,7 @@ def _short(systems: Sequence[ComparedSystem], system: ComparedSystem, name: str)
 
 
 def gains(found: Sequence[Gain]) -> Table:
-    """Ours less baseline, in points."""
+    """Adaptive less uniform sampling, in points."""
     shown = (
         ("targets", "target_miou"),
         ("all classes", "miou"),
@@ -123,23 +136,31 @@ def gains(found: Sequence[Gain]) -> Table:
     larger = any(gain.at_cost for gain in found)
     rows = tuple(
         (
-            Cell(gain.ours.group.architecture),
-            Cell(gain.ours.sampler),
-            Cell(str(gain.ours.group.resolution), gain.ours.group.resolution),
-            *([Cell(str(gain.baseline.group.resolution), gain.baseline.group.resolution)] if larger else []),
+            *_lead(gain.ours, _several(gain.ours for gain in found)),
+            Cell(str(gain.baseline.group.resolution), gain.baseline.group.resolution),
+            *(Cell(gain.differing) if gain.differing else _points(gain, name) for _, name in shown),
+            Cell(_share(gain.extra), gain.extra),
+            Cell("–") if gain.pair.slower is None else Cell(_share(gain.pair.slower), gain.pair.slower),
             Cell(_seeds(gain)),
-            *(Cell(gain.differing) if gain.differing else points(gain.difference(name)) for _, name in shown),
-            Cell(_percent(gain), gain.extra),
         )
         for gain in found
     )
     columns = (
-        *words("network", "sampling"),
-        *numbers(
-            "resolution", *(["uniform's"] if larger else []), "seeds", *(title for title, _ in shown), "cost"
-        ),
+        *LEAD,
+        Column("uniform's", unseen=not larger),
+        *numbers(*(title for title, _ in shown), "GMACs"),
+        Column("ms", unseen=not any(gain.pair.slower is not None for gain in found)),
+        *numbers("seeds"),
     )
-    caption = f"Difference to uniform sampling in points (hundredths); {SPREAD}, taken seed by seed."
+    caption = (
+        f"{_of_one([gain.ours for gain in found])}Difference to uniform sampling in points of mIoU, of "
+        f"accuracy within 4 px of a boundary, and of recall (hundredths); {SPREAD}, taken seed by seed."
+    )
+    if any(gain.intervals(name) for gain in found for _, name in shown):
+        caption += (
+            " In brackets: 95 % intervals of a bootstrap over images, and over sequences where these are "
+            "known; none: one of them holds 0."
+        )
     if any(gain.differing for gain in found):
         caption += " Where the two were trained unequally, what differs stands in place of the points."
     if larger:
@@ -152,38 +173,51 @@ def _seeds(gain: Gain) -> str:
     return str(mine) if gain.paired else f"{mine} against {theirs}"
 
 
-def _percent(gain: Gain) -> str:
-    extra = 100 * gain.extra
+def _points(gain: Gain, name: str) -> Cell:
+    """A difference with its spread over seeds and its intervals; none where one of these holds 0."""
+    cell = points(gain.difference(name))
+    told = [
+        f"[{signed(100 * i.low)}, {signed(100 * i.high)}] {i.units} {i.over}" for i in gain.intervals(name)
+    ]
+    if told and gain.is_none(name):
+        return replace(cell, text="none", note=", ".join([f"{cell.text} {cell.note}".strip(), *told]))
+    return replace(cell, note=", ".join([cell.note, *told] if cell.note else told))
+
+
+def _share(part: float) -> str:
+    """0.123 as "+12 %"."""
+    extra = 100 * part
     return f"{signed(extra, 1 if abs(extra) < 10 else 0)} %"
 
 
 def of_paper(table: paper.PaperTable) -> Table:
     """The paper's own table."""
     targets = paper.TARGETS.get(table.dataset, ())
-    rows = tuple(_paper_row(entry) for entry in table.entries)
+    several = len({entry.network for entry in table.entries}) > 1
+    rows = tuple(_paper_row(entry, several) for entry in table.entries)
     heads = tuple(Column(name, bold=name in targets, upright=True) for name in table.classes)
     with_targets = any(entry.target_miou is not None for entry in table.entries)
     columns = (
-        *words("network", "sampling"),
-        *numbers("resolution", "GMACs"),
-        *heads,
-        Column("all classes", upright=bool(heads)),
+        *LEAD,
         *([Column("target classes", bold=True, upright=bool(heads))] if with_targets else []),
+        Column("all classes", upright=bool(heads)),
+        *heads,
+        Column("GMACs"),
     )
     caption = f"The paper's Table {table.number}: {table.title}. {table.note}".strip()
     keys = [(entry.network, entry.resolution) for entry in table.entries]
     return Table(f"paper-table-{table.number}", caption, columns, rows, breaks(keys))
 
 
-def _paper_row(entry: paper.PaperEntry) -> tuple[Cell, ...]:
+def _paper_row(entry: paper.PaperEntry, several: bool) -> tuple[Cell, ...]:
     return (
+        Cell(entry.sampler.word, note=entry.network if several else "", style=entry.sampler.style),
         Cell(entry.network),
-        Cell(entry.sampler.word, note=entry.sampler.role),
         Cell(str(entry.resolution), entry.resolution),
-        giga(entry.gmacs),
-        *(number(value, paper.DECIMALS) for value in entry.iou),
-        number(entry.miou, paper.DECIMALS),
         *([number(entry.target_miou, paper.DECIMALS)] if entry.target_miou is not None else []),
+        number(entry.miou, paper.DECIMALS),
+        *(number(value, paper.DECIMALS) for value in entry.iou),
+        giga(entry.gmacs),
     )
 
 
@@ -191,12 +225,12 @@ def paper_gains(table: paper.PaperTable) -> list[tuple[str, int, float, float | 
     """(network, resolution, points over all classes, points on targets) of the paper's rows."""
     found = []
     for entry in table.entries:
-        if not entry.ours:
+        if not entry.adaptive:
             continue
         base = next(
             e
             for e in table.entries
-            if not e.ours and (e.network, e.resolution) == (entry.network, entry.resolution)
+            if not e.adaptive and (e.network, e.resolution) == (entry.network, entry.resolution)
         )
         on_targets = None
         if entry.target_miou is not None and base.target_miou is not None:
@@ -210,57 +244,46 @@ def recall_by_size(systems: Sequence[ComparedSystem]) -> Table:
     some = systems[0].first["recall_by_size"]
     heads = numbers(*(f"{b['pixels'][0]:,} to {b['pixels'][1]:,} px" for b in some))
     rows = tuple(
-        (*_lead(system), *(mean(system.spread(size_recall(i))) for i in range(len(some))))
+        (
+            *_lead(system, _several(systems)),
+            *(mean(system.spread(size_recall(i))) for i in range(len(some))),
+            *_end(system),
+        )
         for system in systems
     )
     counts = ", ".join(str(b["objects"]) for b in some)
-    caption = f"Mean recall of objects in bins of equally many ({counts} objects), small to large; {SPREAD}."
-    return Table("recall-by-size", caption, (*LEAD, *heads), rows, breaks([s.key for s in systems]))
+    caption = (
+        f"{_of_one(systems)}Mean recall of objects in bins of equally many ({counts} objects), small to "
+        f"large; {SPREAD}."
+    )
+    columns = (*LEAD, *heads, *END)
+    return Table("recall-by-size", caption, columns, rows, breaks([s.key for s in systems]))
 
 
 def recall_by_class(found: Sequence[Gain], names: Sequence[str]) -> Table:
-    """Like Fig. 12: by class and bin, recall relative to the baseline."""
+    """Like Fig. 12: by class and bin, recall relative to uniform sampling."""
+    several = _several(gain.ours for gain in found)
     rows = []
     for gain in found:
         for name in names:
-            cells = [number(gain.pair.ratio(size_recall(i, name)), 2) for i in range(BINS)]
             bins = gain.ours.first.get("recall_by_class", {}).get(name)
             if bins is None:
                 continue
             total = sum(b["objects"] for b in bins)
-            group = gain.ours.group
-            rows.append(
-                (
-                    Cell(group.architecture),
-                    Cell(gain.ours.sampler),
-                    Cell(str(group.resolution), group.resolution),
-                    Cell(name),
-                    Cell(str(total), total),
-                    *cells,
-                )
-            )
+            cells = (number(gain.pair.ratio(size_recall(i, name)), 2) for i in range(BINS))
+            rows.append((*_lead(gain.ours, several), Cell(name), *cells, Cell(str(total), total)))
     columns = (
-        *words("network", "sampling"),
-        *numbers("resolution"),
+        *LEAD,
         *words("class"),
-        *numbers("objects", *(f"bin {i + 1}" for i in range(BINS))),
+        *numbers(*(f"bin {i + 1}" for i in range(BINS)), "objects"),
     )
     caption = (
-        "Recall relative to the baseline's, means over seeds; each class's objects in four bins of equally "
-        "many, bin 1 the smallest. A dash: the baseline finds nothing there, or there are no objects."
+        "Recall relative to that of uniform sampling, means over seeds; each class's objects in four bins of "
+        "equally many, bin 1 the smallest. A dash: uniform sampling finds nothing there, or there are no "
+        "objects."
     )
     keys = [(row[0].text, row[1].text, row[2].text) for row in rows]
     return Table("recall-by-class", caption, columns, tuple(rows), breaks(keys))
-
-
-def kind_of(row: dict[str, Any]) -> str:
-    """What a setting of the upper bound shares with others: uniform, a grid, an auxiliary network."""
-    return str(row["sampler"]) if row["grid"] is None else "x".join(map(str, row["grid"]))
-
-
-def is_uniform(row: dict[str, Any]) -> bool:
-    """Whether a row of the upper bound is of uniform sampling."""
-    return kind_of(row) == Uniform.word and not row.get("auxiliary")
 
 
 def bound(found: dict[str, Any]) -> Table:
@@ -271,20 +294,22 @@ def bound(found: dict[str, Any]) -> Table:
         keys.append(row["resolution"])
         rows.append(
             (
+                Cell(upper.name_of(row), style=upper.style_of(row)),
                 Cell(str(row["resolution"]), row["resolution"]),
-                Cell(row["sampler"]),
-                *(number(row[k], 3, row[k] == _highest(same, k)) for k in ("miou", "target_miou")),
+                *(number(row[k], 3, row[k] == _highest(same, k)) for k in ("target_miou", "miou")),
                 number(row["trimap"].get("4")),
                 number(row["object_recall"]),
                 Cell(str(row["folded_cells"]), row["folded_cells"]),
             )
         )
     columns = (
-        Column("resolution"),
         *words("sampling"),
-        *numbers("mIoU all", "mIoU targets", "trimap 4 px", "object recall", "folded cells"),
+        *numbers("resolution", "mIoU targets", "mIoU all", "trimap 4 px", "object recall", "folded cells"),
     )
-    caption = "The label maps sampled and interpolated back. Bold: the highest of its resolution."
+    caption = (
+        "The label maps sampled and interpolated back. Proposals are made from the ground truth. Bold: the "
+        "highest of its resolution."
+    )
     return Table("upper-bound", caption, columns, tuple(rows), breaks(keys))
 
 
