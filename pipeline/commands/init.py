@@ -76,8 +76,8 @@ def _place(options: Options) -> Path:
         if options.extract_to is None:
             again = advice.command("init", folder=path, extract_to=target)
             raise AdaprepError(
-                f"{path} is an archive. Unpack it and name the folder:\n  {archives.command(path, target)}\n"
-                f"or have it unpacked: {again}"
+                f"{path} is an archive: unpack it and name the folder, or have it unpacked:\n"
+                f"  {archives.command(path, target)}\n  {again}"
             )
         archives.unpack(path, target)
         return target

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from pipeline.geometry.crops import CENTRAL
 from pipeline.names import one_line
+from pipeline.report.columns import print_table
 from pipeline.report.console import console, print_failures
 from pipeline.workspace import results
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from pipeline.evaluation.evaluate import EvaluationReport
     from pipeline.evaluation.evaluations import Evaluations
 
-WIDTH = 130
+WIDTH = 170
 """Columns of the table of all networks where there is no terminal: no figure is broken over two lines."""
 
 
@@ -32,9 +33,9 @@ def print_evaluation(report: EvaluationReport) -> None:
         soft_wrap=True,
     )
     if rows:
-        out.print(_systems(rows))
-        out.print(_classes(rows, facts["targets"]))
-        out.print(_sizes(rows, facts["objects_from"]))
+        print_table(out, _systems(rows, facts["milliseconds"]), keys=2)
+        print_table(out, _classes(rows, facts["targets"]))
+        print_table(out, _sizes(rows, facts["objects_from"]), keys=2)
         print_own_metrics(rows, [row["name"] for row in rows])
     out.print(f"  GMACs: {facts['gmacs_at']}", soft_wrap=True)
     out.print(f"  targets: {', '.join(facts['targets'])}", soft_wrap=True)
@@ -48,7 +49,7 @@ def print_evaluation(report: EvaluationReport) -> None:
 
 def print_evaluations(every: Evaluations) -> None:
     """All base networks of a workspace, seeds together, and the gain over uniform sampling."""
-    out = console()
+    out = console(WIDTH)
     if every.found:
         facts = every.found[0]
         out.print(
@@ -56,10 +57,11 @@ def print_evaluations(every: Evaluations) -> None:
             f"{_where(facts)}; {every.new} measured now, the rest before",
             soft_wrap=True,
         )
-        if not out.is_terminal:
-            out.width = WIDTH
-        out.print(_groups(every))
+        print_table(out, _groups(every), keys=3)
         out.print("  ± standard deviation over seeds; points: against uniform, means over seeds")
+        out.print("  [95 % interval] of a bootstrap over images, or sequences; none: an interval holds 0")
+        if "milliseconds_at" in facts:
+            out.print(f"  ms: {one_line(facts['milliseconds_at'])}", soft_wrap=True)
         print_own_metrics([one["systems"][0] for one in every.found], [one["run"] for one in every.found])
         out.print(f"  targets: {', '.join(facts['targets'])}", soft_wrap=True)
     if every.incomplete:
@@ -94,6 +96,7 @@ def _groups(every: Evaluations) -> Table:
         "resolution",
         "seeds",
         "GMACs",
+        "ms",
         "mIoU\nall",
         "\npoints",
         "mIoU\ntargets",
@@ -112,6 +115,7 @@ def _groups(every: Evaluations) -> Table:
             str(group.resolution),
             str(len(group.seeds)),
             f"{group.gmacs:.3g}",
+            "-" if group.milliseconds is None else f"{group.milliseconds:.3g}",
             _spread(group.figure("miou")),
             _gain(pair, "miou"),
             _spread(group.figure("target_miou")),
@@ -140,8 +144,18 @@ def _gain(pair: Pair | None, name: str) -> str:
         return ""
     if pair.differing:
         return "\n".join(map(one_line, pair.differing))
-    ours, theirs = pair.ours.figure(name), pair.base.figure(name)
-    return "" if ours is None or theirs is None else f"{100 * (ours.mean - theirs.mean):+.1f}"
+    found = pair.difference(name)
+    if found is None:
+        return ""
+    around = "" if found.deviation is None else f" ±{100 * found.deviation:.1f}"
+    said, intervals = f"{100 * found.mean:+.1f}{around}", pair.intervals(name)
+    if any(interval.holds_zero for interval in intervals):
+        said = f"none ({said})"
+    lines = [
+        f"[{100 * i.low:+.1f}, {100 * i.high:+.1f}]" + ("" if i.over == "images" else f" {i.units} sequences")
+        for i in intervals
+    ]
+    return "\n".join([said, *lines])
 
 
 def print_costs(rows: Iterable[dict[str, Any]]) -> None:
@@ -157,15 +171,16 @@ def print_costs(rows: Iterable[dict[str, Any]]) -> None:
             "" if row["paper_gmacs"] is None else f"{row['paper_gmacs']:.2f}",
             one_line(row["source"]),
         )
-    console().print(table)
+    print_table(console(), table)
 
 
-def _systems(rows: Sequence[dict[str, Any]]) -> Table:
+def _systems(rows: Sequence[dict[str, Any]], took: Mapping[str, float | None]) -> Table:
     heads = (
         "system",
         "sampler",
         "resolution",
         "GMACs",
+        "ms",
         "mIoU\nall",
         "mIoU\ntargets",
         "trimap\n4 px",
@@ -180,6 +195,7 @@ def _systems(rows: Sequence[dict[str, Any]]) -> Table:
             one_line(row["sampler"]),
             str(row["resolution"]),
             f"{row['gmacs']:.3g}",
+            "-" if took.get(row["name"]) is None else f"{took[row['name']]:.3g}",
             *map(_show, figures),
             str(row["folded_cells"]),
         )
@@ -216,7 +232,7 @@ def print_own_metrics(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -
     table = _table("metric", "figure", *map(one_line, names), left=(0, 1))
     for (metric, key), values in found.items():
         table.add_row(one_line(metric), one_line(key), *(_show(values.get(name)) for name in names))
-    console().print(table)
+    print_table(console(), table)
 
 
 def _table(*heads: str, left: Sequence[int] = (0,)) -> Table:

@@ -99,7 +99,7 @@ def understood(said: dict[str, Any]) -> str:
     some = ", ".join(names[:4]) + ", ..." * (len(names) > 4)
     parts = [f"`{kind}`", splits, f"{len(names)} classes: {some}"]
     parts += [f"void: {', '.join(map(str, void[:3]))}" + ", ..." * (len(void) > 3)] * bool(void)
-    parts += ["images without labels are skipped"] * ("unpaired" in said)
+    parts += ["frames without labels or image are skipped"] * ("unpaired" in said)
     return "; ".join(parts)
 
 
@@ -108,7 +108,7 @@ def refusal(output: str, folder: Path) -> str:
     text = output.replace(f"{folder}/", "").strip()
     if hit := re.search(r"^Missing: (.*)", text, re.MULTILINE):
         return f"refused. Missing: {hit[1]}"
-    first = text.splitlines()[0].removeprefix("Error: ")
+    first = text.splitlines()[0].removeprefix("Error: ").removesuffix(":")
     return f"refused: {first}"
 
 

@@ -57,6 +57,13 @@ def described(path: str = "data.yaml") -> dict[str, object]:
     return found
 
 
+def test_the_table_of_the_docs_is_what_happens(outcomes: list[Outcome]) -> None:
+    assert len(outcomes) >= 60
+    assert formats_table.on_page() == formats_table.table(outcomes), (
+        "run: python -m tests.datasets.formats_table"
+    )
+
+
 def test_every_format_is_recognised(outcomes: list[Outcome]) -> None:
     kinds = {
         yaml.safe_load(one.description.read_text()).get("labels_are", "ids")
@@ -364,11 +371,13 @@ def test_a_tree_says_what_it_holds(tmp_path: Path) -> None:
     assert Tree(tmp_path).description() == "  a/: 2 .docx"
 
 
+SMALL = ("--architecture", "tests.datasets.small_network:network")
+
 COMMANDS: tuple[Callable[[str], tuple[str, ...]], ...] = (
     lambda data: ("boundaries", "--dataset", data),
     lambda data: ("solve-tensors",),
     lambda data: ("sample", "--resolution", "16"),
-    lambda data: ("train", "--resolution", "16", "--epochs", "1", "--sampler", "proposal"),
+    lambda data: ("train", "--resolution", "16", "--epochs", "1", "--sampler", "proposal", *SMALL),
 )
 
 

@@ -103,6 +103,42 @@ def scenes(root: Path) -> None:
         trees.pairs(root / scene, "rgb/{n}.png", "semantic/{n}.png")
 
 
+def mask_suffixes(root: Path) -> None:
+    for number in range(trees.COUNT):
+        labels = trees.ids(number)
+        trees.save(root / "images" / f"{number:03}.jpg", trees.photo(labels))
+        for n in (1, 2):
+            mask = (255 * (labels == n)).astype(np.uint8)
+            trees.save(root / "masks" / f"{number:03}_{trees.NAMES[n]}.png", mask)
+
+
+def supervisely_sets(root: Path) -> None:
+    trees.supervisely(root, "ds1")
+    trees.supervisely(root, "ds2")
+
+
+def supervisely_splits(root: Path) -> None:
+    trees.supervisely(root, "train")
+    trees.supervisely(root, "val")
+
+
+def coco_absent(root: Path) -> None:
+    trees.coco(root, "images", "coco.json")
+    (root / "images" / f"{1:012}.jpg").unlink()
+
+
+def coco_bare(root: Path) -> None:
+    trees.coco(root, "images", "coco.json")
+    content = json.loads((root / "coco.json").read_text())
+    content["annotations"] = [a for a in content["annotations"] if a["image_id"] != 7]
+    trees.text(root / "coco.json", json.dumps(content))
+
+
+def coco_twice(root: Path) -> None:
+    trees.coco(root, "images", "coco.json")
+    trees.coco(root, "images", "coco-older.json")
+
+
 def jpeg_labels(root: Path) -> None:
     trees.pairs(root, label="labels/{n}.jpg")
 
@@ -235,12 +271,16 @@ CASES = (
     Case("names", "`id2label.json`", named("id2label.json", ID2LABEL)),
     Case("names", "a class that is called unlabeled", named("classes.txt", "unlabeled\nblob\nstick\n")),
     Case("masks", "`images/`, `masks/CLASS/N.png`", trees.mask_folders),
+    Case("masks", "`images/N.jpg`, `masks/N_CLASS.png`", mask_suffixes),
     Case("COCO", "`train2017/`, `annotations/instances_train2017.json`, `val...`", coco_splits),
     Case("COCO", "one file, `images/`", lambda root: trees.coco(root, "images", "annotations.json")),
     Case("COCO", "one file with run lengths (RLE)", lambda root: trees.coco(root, "images", "coco.json", kind="rle")),
     Case("COCO", "category ids with gaps", lambda root: trees.coco(root, "images", "coco.json", gaps=(18, 90))),
     Case("COCO", "`train/_annotations.coco.json`, `valid/...` (Roboflow)", roboflow_coco),
     Case("COCO", "file names with a folder", lambda root: trees.coco(root, "data/images", "coco.json", relative="images/")),
+    Case("COCO", "images that are listed, and some are not there", coco_absent),
+    Case("COCO", "an image without annotations", coco_bare),
+    Case("COCO", "two files for the same images", coco_twice),
     Case("COCO", "bounding boxes alone", lambda root: trees.coco(root, "images", "coco.json", kind="boxes")),
     Case("Labelme", "`N.json` beside `N.jpg`", trees.labelme),
     Case("Labelme", "`images/N.jpg`, `annotations/N.json`", lambda root: trees.labelme(root, "images/{n}.jpg", "annotations/{n}.json")),
@@ -251,6 +291,8 @@ CASES = (
     Case("YOLO", "bounding boxes alone", lambda root: trees.yolo(root, "images/{n}.jpg", "labels/{n}.txt", ("",), boxes=True)),
     Case("Supervisely", "`meta.json`, `ds1/img/`, `ds1/ann/`", trees.supervisely),
     Case("Supervisely", "the project one folder down", lambda root: trees.supervisely(root / "project", "dataset")),
+    Case("Supervisely", "several data sets in one project", supervisely_sets),
+    Case("Supervisely", "data sets called `train` and `val`", supervisely_splits),
     Case("lists", "`train.txt`, `val.txt`: an image and its label map per line", trees.lists),
     Case("lists", "the same with tabs, in `lists/`", lambda root: trees.lists(root, "\t", "lists")),
     Case("lists", "the same, relative to the list's own folder", lambda root: trees.lists(root, "\t", "lists", "../")),

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.datasets.discovery.json_files import objects_in, read_object
 from pipeline.datasets.discovery.layout import ONLY, Layout, Named, Place
+from pipeline.datasets.discovery.shapes import of
 from pipeline.datasets.discovery.tree import Tree, is_picture, joined, split_of
 
 MAX_FILES = 40
@@ -24,8 +25,8 @@ class _Annotations:
 
     file: str
     folder: str  # of its images
-    images: tuple[str, ...]  # with annotations, paths from the root
-    bare: tuple[str, ...]  # without
+    images: tuple[str, ...]  # paths from the root
+    absent: tuple[str, ...]  # images that are listed and not there
     categories: tuple[Named, ...]
     outlined: int  # annotations with a polygon or a mask
     boxes: int  # annotations without
@@ -55,7 +56,7 @@ def find(tree: Tree, only: tuple[str, ...] = ()) -> Layout | None:
         background=True,
         notes=tuple(notes),
         files=tuple(one.file for one in chosen),
-        looked_at=f"all of {len(chosen)} annotation files",
+        looked_at=of(len(chosen), len(found), "annotation files"),
     )
 
 
@@ -93,13 +94,12 @@ def _read(tree: Tree, file: str) -> _Annotations | None:
     )
     with_outline = [a for a in annotations if _outlined(a)]
     folder = _folder(tree, list(images.values()), file)
-    annotated = {a.get("image_id") for a in with_outline if isinstance(a.get("image_id"), int | str)}
-    paths = {key: joined(folder, name) for key, name in images.items()}
+    paths = sorted({joined(folder, name) for name in images.values()})
     return _Annotations(
         file,
         folder or ".",
-        tuple(sorted(path for key, path in paths.items() if key in annotated)),
-        tuple(sorted(path for key, path in paths.items() if key not in annotated)),
+        tuple(path for path in paths if path in tree.present),
+        tuple(path for path in paths if path not in tree.present),
         categories,
         len(with_outline),
         len(annotations) - len(with_outline),
@@ -138,9 +138,9 @@ def _places(found: list[_Annotations]) -> tuple[dict[str, Place], list[_Annotati
         if split in by_split:
             one = by_split[split]
             pairs = tuple((image, one.file) for image in one.images)
-            places[split] = Place(pairs, {"images": one.folder, "labels": one.file}, one.bare)
+            places[split] = Place(pairs, {"images": one.folder, "labels": one.file}, one.absent)
             if one.boxes:
                 notes.append(
                     f"{one.file}: {one.boxes} annotations are boxes without an outline, and not drawn"
                 )
-    return places, list(by_split.values()), notes
+    return places, [by_split[split] for split in places], notes

@@ -66,11 +66,8 @@ class Seen:
 
     def sample(self) -> str:
         """How many were looked into of how many."""
-        return (
-            f"all of {self.of} label maps"
-            if self.files == self.of
-            else f"{self.files} of {self.of} label maps"
-        )
+        every = self.files == self.of > 1
+        return f"all of {self.of} label maps" if every else f"{self.files} of {self.of} label maps"
 
 
 def look(files: list[Path], sample: int) -> Seen:
@@ -150,3 +147,13 @@ def looks_like_labels(path: Path) -> bool:
     except FileError:
         return False
     return 0 < len(seen.counts) <= MAX_COLORS // 4
+
+
+def is_mask(path: Path) -> bool:
+    """Whether a picture says yes or no of each pixel: it holds 0, another value, or both."""
+    seen = Seen()
+    try:
+        _add(seen, path)
+    except FileError:
+        return False
+    return bool(seen.ids) and len(seen.ids.keys() - {0}) < 2

@@ -123,7 +123,9 @@ def _of_file(tree: Tree, file: str) -> Layout | None:
             whole = place_of_pairs(tree, group, list(group.pairs)).keys
             place = place_of_pairs(tree, replace(group, unpaired=()), pairs)
             keys = whole and {**whole, "stems": file}
-            return Layout(f"the images that {file} lists", "maps", {ONLY: replace(place, keys=keys)})
+            return Layout(
+                f"{_what(group)}, the images that {file} lists", "maps", {ONLY: replace(place, keys=keys)}
+            )
     return None
 
 
@@ -141,10 +143,11 @@ def _maps(tree: Tree, texts: list[lists.TextList]) -> Layout | None:
     placed = places(tree, group)
     if set(placed) == {ONLY} and (listed := _listed_splits(tree, group, texts)):
         placed = listed
-    return Layout(_what(tree, group, found), "maps", placed)
+    return Layout(_what(group), "maps", placed)
 
 
-def _what(tree: Tree, group: Group, found: list[Group]) -> str:
+def _what(group: Group) -> str:
+    """The layout of a group in words."""
     names = [image for image, _ in group.pairs]
     if not group.labels:
         return "images and label maps in the same folders"
@@ -250,13 +253,13 @@ def _builtin(
     """The names of Cityscapes or VOC, where the tree and the ids are theirs and no file names them."""
     if names or seen.colors:
         return names, source
-    if layout.what.endswith("Cityscapes"):
+    if "Cityscapes" in layout.what:
         from pipeline.datasets.cityscapes import Cityscapes
 
         if seen.ids.keys() <= {row.id for row in Cityscapes.table.classes}:
             rows = Cityscapes.table.classes
             known = tuple(Named(r.name, r.id, r.color, r.train_id == 255) for r in rows if r.id >= 0)
             return known, "Cityscapes"
-    if layout.what.endswith("VOC") and seen.ids.keys() <= {*range(len(masks.VOC)), 255}:
+    if "PASCAL VOC" in layout.what and seen.ids.keys() <= {*range(len(masks.VOC)), 255}:
         return tuple(Named(name, number) for number, name in enumerate(masks.VOC)), "PASCAL VOC"
     return names, source

@@ -50,14 +50,13 @@ def measured(found: Discovery, called: Path) -> Discovery:
 
 
 def _with_shares(found: Discovery, dataset: Custom, frames: list[Frame]) -> Discovery:
-    by_name = {frame.name: frame for frame in frames}
-    some = spread(sorted(by_name), MAX_READ)
+    some = spread(frames, MAX_READ)
     pixels: Counter[int] = Counter()
     files: Counter[int] = Counter()
     problems = []
-    for name in some:
+    for frame in some:
         try:
-            ids, counts = np.unique(dataset.read_labels(by_name[name]), return_counts=True)
+            ids, counts = np.unique(dataset.read_labels(frame), return_counts=True)
         except FileError as error:
             problems.append(str(error))
             continue
@@ -71,6 +70,6 @@ def _with_shares(found: Discovery, dataset: Custom, frames: list[Frame]) -> Disc
         rows=rows,
         targets=tuple(classes.targets(rows, len(some))),
         files=len(some),
-        sample=f"{found.sample}, and drew {of(len(some), len(by_name), 'images')}",
+        sample=f"{found.sample}, and drew {of(len(some), len(frames), 'images')}",
         notes=(*found.notes, *map(printable, notes)),
     )

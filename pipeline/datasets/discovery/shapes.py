@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline.datasets.discovery.json_files import objects_in, read_object
-from pipeline.datasets.discovery.layout import Layout, Named, Place
+from pipeline.datasets.discovery.layout import ONLY, Layout, Named, Place
 from pipeline.datasets.discovery.pairing import Group, groups
 from pipeline.datasets.discovery.placing import places
-from pipeline.datasets.discovery.tree import Tree
+from pipeline.datasets.discovery.tree import Tree, is_picture, joined, split_of
 from pipeline.datasets.files import read_bytes
 from pipeline.datasets.limits import read_limited
 from pipeline.errors import AdaprepError
@@ -23,6 +23,8 @@ MANY_SMALL = 2000
 """Files of outlines that are looked into where there are more: each names classes of its own."""
 
 MAX_TEXT = 4 * 2**20
+T = TypeVar("T")
+
 VOID_LABELS = ("__ignore__",)
 BACKGROUND_LABELS = ("_background_", "background")
 
@@ -134,12 +136,9 @@ def _yolo_names(tree: Tree) -> tuple[tuple[Named, ...], str]:
 def supervisely(tree: Tree) -> Layout | None:
     """Supervisely's project: `meta.json`, and folders `img` and `ann` in each data set."""
     for meta in tree.named("meta.json"):
-        content = read_object(tree.root / meta) or {}
-        classes = objects_in(content.get("classes"))
-        base = meta.rpartition("/")[0]
-        annotations = frozenset(f for f in tree.ending_in(".json") if f != meta and f.startswith(base))
-        found = groups(tree, (".json",), annotations)
-        if not classes or not found:
+        classes = objects_in((read_object(tree.root / meta) or {}).get("classes"))
+        placed = _project(tree, meta.rpartition("/")[0])
+        if not classes or not placed:
             continue
         names = tuple(
             Named(row["title"], color=hex_color(row.get("color")))
@@ -147,10 +146,37 @@ def supervisely(tree: Tree) -> Layout | None:
             if isinstance(row.get("title"), str)
         )
         return Layout(
-            "a Supervisely project", "supervisely", places(tree, found[0]), names, meta, background=True,
+            "a Supervisely project", "supervisely", placed, names, meta, background=True,
             looked_at="its meta.json",
         )  # fmt: skip
     return None
+
+
+def _project(tree: Tree, base: str) -> dict[str, Place]:
+    """The data sets of a project: its splits where they are called so, else one place of all."""
+    found: dict[str, Place] = {}
+    for folder, names in tree.by_folder.items():
+        above, _, last = folder.rpartition("/")
+        if last != "img" or not (above + "/").startswith(base and base + "/"):
+            continue
+        files = {name: _annotation(tree, joined(above, "ann"), name) for name in names if is_picture(name)}
+        pairs = tuple((joined(folder, name), label) for name, label in sorted(files.items()) if label)
+        alone = tuple(joined(folder, name) for name, label in sorted(files.items()) if not label)
+        if pairs:
+            found[above] = Place(pairs, {"images": folder, "labels": joined(above, "ann")}, alone)
+    by_split = {split_of(above.rpartition("/")[2]): place for above, place in found.items()}
+    if len(found) > 1 and len(by_split) == len(found) and None not in by_split:
+        return {split: by_split[split] for split in ("train", "val", "test") if split in by_split}
+    if len(found) < 2:
+        return dict.fromkeys([ONLY], *found.values()) if found else {}
+    pairs = tuple(pair for place in found.values() for pair in place.pairs)
+    return {ONLY: Place(pairs, None, tuple(name for place in found.values() for name in place.unpaired))}
+
+
+def _annotation(tree: Tree, folder: str, image: str) -> str:
+    """`NAME.png.json`, or `NAME.json` as former exports have it; "" where there is neither."""
+    names = (f"{image}.json", f"{os.path.splitext(image)[0]}.json")
+    return next((path for name in names if (path := joined(folder, name)) in tree.present), "")
 
 
 def hex_color(text: Any) -> tuple[int, int, int] | None:
@@ -167,8 +193,8 @@ def beside(group: Group) -> str:
     return " in a folder beside the images" if group.labels else " in the folder of the images"
 
 
-def spread(files: list[str], count: int) -> list[str]:
-    """So many files, evenly over all; all where there are no more."""
+def spread(files: list[T], count: int) -> list[T]:
+    """So many of some things, evenly over all; all where there are no more."""
     if len(files) <= count:
         return files
     return [files[number * len(files) // count] for number in range(count)]
@@ -176,9 +202,4 @@ def spread(files: list[str], count: int) -> list[str]:
 
 def of(some: int, every: int, what: str) -> str:
     """How many were looked at of how many."""
-    return f"all of {every} {what}" if some == every else f"{some} of {every} {what}"
-
-
-def stems(place: Place) -> list[str]:
-    """Names of the images of a place without folder and ending."""
-    return [os.path.splitext(os.path.basename(image))[0] for image, _ in place.pairs]
+    return f"all of {every} {what}" if some == every > 1 else f"{some} of {every} {what}"

@@ -116,7 +116,7 @@ def _classes(found: Discovery) -> Iterator[str]:
     if found.layout.background:
         yield (
             pair("background", BACKGROUND)
-            + "  # pixels without a shape; without this line they count for nothing"
+            + "  # pixels that nothing covers; without this line they count for nothing"
         )
 
 
@@ -138,8 +138,8 @@ def _splits(found: Discovery, path: Path) -> Iterator[str]:
     places = found.layout.places
     if unpaired := [image for place in places.values() for image in place.unpaired]:
         yield (
-            "unpaired: skip  # images without labels are left out, "
-            f"such as {one_line(unpaired[0])} ({len(unpaired)} of them)"
+            f"unpaired: skip  # frames that lack labels or image are left out: {len(unpaired)}, "
+            f"such as {one_line(unpaired[0])}"
         )
     if found.divided:
         yield "# No splits were found: these are drawn by the names of the files and the seed."
@@ -185,7 +185,7 @@ def summary(found: Discovery) -> list[str]:
         "layout": found.layout.what,
         "labels": f"{found.labels_are}; looked into {found.sample}",
         "pairs": f"{found.layout.count}"
-        + f" ({unpaired} images without labels are skipped)" * bool(unpaired),
+        + f", and {unpaired} without labels or image, which are skipped" * bool(unpaired),
         "splits": splits,
         "classes": f"{len(found.learnt)}: {_some([row.name for row in found.learnt])}",
         "void": _some([f"{row.id} {row.name}" for row in found.void]) or "none",
