@@ -22,11 +22,13 @@ class Options:
         None,
         "Base network: a run's name, or a file. Default: the best run in the workspace.",
         metavar="RUN|FILE",
+        completes="run",
     )
     auxiliary: str | None = setting(
         None,
         "Network that says where it is sampled. Default: the one it was trained with.",
         metavar="RUN|FILE",
+        completes="run",
     )
     output: Path = setting(help="Folder for the results.", short="-o")
     save: tuple[settings.Saved, ...] = setting(
