@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import re
 import unicodedata
+from collections.abc import Iterable
 
 from pipeline.errors import AdaprepError
 
@@ -63,6 +66,19 @@ def _problem(name: str, max_bytes: int = MAX_BYTES) -> str:
     if len(name.encode()) > max_bytes:
         return f"it is longer than {max_bytes} bytes"
     return ""
+
+
+def join_names(names: Iterable[str]) -> str:
+    """Names of classes as ``--targets`` takes them: with commas, and quoted where they hold one."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(names)
+    return line.getvalue()
+
+
+def split_names(text: str) -> list[str]:
+    """The names that `join_names` joined; space around a comma counts for nothing."""
+    rows = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True)
+    return [name for row in rows for name in row if name.strip()]
 
 
 def safe_component(text: str) -> str:

@@ -14,6 +14,7 @@ import click
 
 from pipeline import advice, doors, settings
 from pipeline.errors import AdaprepError
+from pipeline.names import split_names
 from pipeline.option_types import Device, Door, Grid, Number, Numbers, Pair, Picture, Sizes, Words
 from pipeline.settings import Entry
 
@@ -190,7 +191,7 @@ def open_dataset(chosen: settings.Data, workspace: Path) -> Dataset:
 
 def _names(targets: str | None) -> list[str] | None:
     """Of target classes, as they are given with commas."""
-    return [name for name in targets.split(",") if name.strip()] if targets else None
+    return split_names(targets) if targets else None
 
 
 def open_scheduler(chosen: settings.Scheduling) -> Scheduler:

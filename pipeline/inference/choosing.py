@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline import advice
 from pipeline.errors import AdaprepError
 from pipeline.geometry.crops import CENTRAL, WHOLE, Region
 from pipeline.inference.systems import auxiliary_networks, kind_of, load_base
@@ -181,7 +182,7 @@ def best_run(
         reasons = "".join(f"\n  {name}: {reason}" for name, reason in refused.items())
         raise AdaprepError(
             f"no base network in the workspace {space.path} can be used{':' if reasons else ''}{reasons}\n"
-            f"Run: adaprep train   or name a network with --checkpoint"
+            f"Run: {advice.command('train', workspace=space.path)}   or name a network with --checkpoint"
         )
     measures = _measures(usable)
     for measure in measures:
@@ -248,8 +249,13 @@ def _measures(runs: Sequence[RunFolder]) -> list[_Measure]:
     found = []
     for region, of in ((WHOLE, "of whole images"), (CENTRAL, "of central squares")):
         for split in splits:
-            found.append(_Measure(f"{of} of {split} (adaprep evaluate)", _evaluated(split, region)))
+            found.append(_Measure(f"{of} of {split} ({_evaluate(split, region)})", _evaluated(split, region)))
     return [*found, _Measure("in the validations of its training", _validated)]
+
+
+def _evaluate(split: str, region: Region) -> str:
+    """What to run for figures to compare by."""
+    return advice.command("evaluate", split=(split,), whole_image=region == WHOLE)
 
 
 def _evaluated(split: str, region: Region) -> Callable[[RunFolder], float | None]:
