@@ -18,6 +18,8 @@ RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 ALLOWED = re.compile(r"\w[\w.+=@-]*")
 UNSAFE = re.compile(r"[^\w.+=@-]+")
 
+NEEDS_QUOTES = re.compile(r'[",\r\n]|^\s|\s$')
+
 KEPT = frozenset("\n\t")
 
 
@@ -70,9 +72,11 @@ def _problem(name: str, max_bytes: int = MAX_BYTES) -> str:
 
 def join_names(names: Iterable[str]) -> str:
     """Names of classes as ``--targets`` takes them: with commas, and quoted where they hold one."""
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(names)
-    return line.getvalue()
+    return ",".join(_quoted(name) if NEEDS_QUOTES.search(name) else name for name in names)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def split_names(text: str) -> list[str]:
