@@ -465,8 +465,7 @@ def test_an_even_number_of_crops(yaml: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 @covers(
     *("evaluation.evaluations:_candidates", "inference.systems:open_recorded", "inference.systems:load_base"),
-    *("workspace.results:_evaluate", "workspace.results:evaluation", "inference.choosing:_evaluate"),
-    "inference.choosing:_measures",
+    *("workspace.results:_evaluate", "workspace.results:evaluation"),
 )
 def test_evaluations_and_checkpoints_that_are_not_whole(trained: stores.Workspace, tmp_path: Path) -> None:
     from pipeline.networks import checkpoint

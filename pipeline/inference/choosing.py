@@ -249,13 +249,8 @@ def _measures(runs: Sequence[RunFolder]) -> list[_Measure]:
     found = []
     for region, of in ((WHOLE, "of whole images"), (CENTRAL, "of central squares")):
         for split in splits:
-            found.append(_Measure(f"{of} of {split} ({_evaluate(split, region)})", _evaluated(split, region)))
+            found.append(_Measure(f"{of} of {split}, as evaluated", _evaluated(split, region)))
     return [*found, _Measure("in the validations of its training", _validated)]
-
-
-def _evaluate(split: str, region: Region) -> str:
-    """What to run for figures to compare by."""
-    return advice.command("evaluate", split=(split,), whole_image=region == WHOLE)
 
 
 def _evaluated(split: str, region: Region) -> Callable[[RunFolder], float | None]:
