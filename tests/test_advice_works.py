@@ -34,7 +34,7 @@ BEGIN = re.compile(
     rf"adaprep ({'|'.join(sorted(SUMMARIES, key=len, reverse=True))})(?= |$|[.,;)])", re.MULTILINE
 )
 WORD = re.compile(r" ((?:'[^']*'|[^\s'])+)")
-AFTER = ("and", "or", "by", "makes", "lists", "if", "&&")
+AFTER = ("and", "or", "by", "makes", "lists", "describes", "writes", "if", "&&")
 """Words that go on with the sentence: no advice has one of them as a value here."""
 ROOT = Path(__file__).parents[1]
 TRIED: set[str] = set()
@@ -137,7 +137,10 @@ def sample(space: stores.Workspace, *more: object, status: int = 0) -> str:
 @covers("workspace.folders:folders")
 def test_an_empty_workspace(yaml: Path, tmp_path: Path) -> None:
     text = ok("solve-tensors", "--workspace", tmp_path / "w", status=1)
-    follow(text, NAME=yaml)
+    place = tmp_path / "mine.yaml"
+    for line in advised(text):
+        more = ["-o", str(place)] if "init" in line else []
+        run_line(line, *more, NAME=yaml, FOLDER=yaml.parent)
     ok("solve-tensors", "--workspace", tmp_path / "w")
 
 
@@ -332,6 +335,13 @@ def test_a_label_map_that_has_changed(space: stores.Workspace, yaml: Path) -> No
 
 
 # Data sets
+
+
+@covers("stages.chosen:_init")
+def test_a_data_set_that_there_is_not(yaml: Path, tmp_path: Path) -> None:
+    for number, name in enumerate(("no-such", tmp_path / "no-such.yaml")):
+        text = ok("check", "--dataset", name, "--workspace", tmp_path / "w", status=1)
+        follow(text, "-o", str(tmp_path / f"{number}.yaml"), FOLDER=yaml.parent)
 
 
 @covers(

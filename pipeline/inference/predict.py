@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from pipeline.datasets import readers, registry
 from pipeline.datasets.base import ClassTable
 from pipeline.datasets.overlay import overlay
-from pipeline.datasets.pictures import upright
 from pipeline.errors import AdaprepError, FileError
 from pipeline.inference.images import Named
 from pipeline.inference.systems import System, check_classes
@@ -156,7 +155,7 @@ def predict(
     AdaprepError
         A result cannot be written.
     """
-    image = upright(readers.read_rgb(job.image), readers.orientation(job.image))
+    image = readers.read_rgb(job.image, shown=True)
     if min(image.shape[:2]) < 2:
         raise FileError(f"{job.image}: {image.shape[1]} x {image.shape[0]} pixels are too few to be sampled")
     writer = writer or Writer([job.image], force=True)

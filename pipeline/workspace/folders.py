@@ -313,10 +313,12 @@ class Workspace:
         """
         found = self.splits()
         if not found:
-            start = advice.command("boundaries", dataset="NAME", workspace=self.path)
+            start = advice.command("boundaries", dataset=dataset or "NAME", workspace=self.path)
+            described = advice.command("init", folder="FOLDER")
             raise AdaprepError(
                 f"the workspace {self.path} holds nothing yet. Start with: {start}   "
-                f"({advice.command('datasets')} lists the names)"
+                f"({advice.command('datasets')} lists the names; {described} describes your own), "
+                f"or name another with --workspace"
             )
         names = sorted({f.dataset for f in found})
         if dataset is None and len(names) > 1:

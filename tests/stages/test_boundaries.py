@@ -345,7 +345,7 @@ def test_damaged_chunks_are_found_named_and_made_again(
         bad[0]
         .problems[0]
         .startswith(
-            f"1 block is damaged; run: adaprep verify --repair --workspace {tmp_path / 'w'}   and then: adaprep "
+            f"1 block is damaged; run: adaprep verify --repair --workspace {tmp_path / 'w'}   and then: "
         )
     )
     assert bad[0].problems[1].startswith("images 8 to 16: ")

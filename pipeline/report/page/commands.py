@@ -121,6 +121,12 @@ def _base(run: RunFacts, facts: Facts) -> list[object]:
         words += ["--filter", about["filter"]]
     if about.get("class_weights", "none") != "none":
         words += ["--class-weights", about["class_weights"]]
+    if about.get("loss", "cross-entropy") != "cross-entropy":
+        words += ["--loss", about["loss"]]
+    if about.get("area_weight"):
+        words += ["--area-weight", f"{about['area_weight']:g}"]
+    if about.get("tensor_channels"):
+        words += ["--tensor-channels"]
     if kind.needs_network:
         words += _sampled_by(run, facts)
     if about.get("pretrained"):
