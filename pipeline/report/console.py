@@ -73,7 +73,8 @@ def print_failures(failures: Sequence[Failure]) -> None:
     for failure in failures[:LISTED]:
         out.print(f"  {one_line(failure.name)}: {one_line(failure.reason)}", soft_wrap=True)
     if len(failures) > LISTED:
-        out.print(f"  ... and {len(failures) - LISTED} more: {advice.command('status', failures=True)}")
+        listing = advice.command("status", failures=True)
+        out.print(f"  ... and {len(failures) - LISTED} more: {listing}", soft_wrap=True)
 
 
 def print_summary(summary: Summary, path: Path | None = None) -> None:
