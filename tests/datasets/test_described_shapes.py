@@ -83,7 +83,7 @@ def drawn(kind: str, points: Any) -> NDArray[np.bool_]:
 CORNER = st.tuples(st.floats(-6, 22), st.floats(-6, 18)).map(list)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(CORNER, min_size=3, max_size=8))
 def test_polygons_are_drawn_as_labelme_draws_them(tmp_path_factory: Any, points: list[list[float]]) -> None:
     folder = tmp_path_factory.mktemp("a")
