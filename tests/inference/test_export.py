@@ -72,15 +72,7 @@ def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     for package in ("onnx", "onnxscript", "onnxruntime", "safetensors"):
         pytest.importorskip(package)
     folder = tmp_path_factory.mktemp("exported") / "out"
-    options = (
-        "--auxiliary",
-        trained / "auxiliary.pt",
-        "--parts",
-        "-o",
-        folder,
-        "--workspace",
-        folder / "none",
-    )
+    options = ("--parts", "-o", folder, "--workspace", folder / "none")
     return folder, export(trained / "auxiliary-base.pt", *options)
 
 
