@@ -25,9 +25,13 @@ if TYPE_CHECKING:
 class Options:
     """Of `adaprep evaluate`."""
 
-    base: Path | None = setting(None, argument=True, metavar="[BASE]")
-    auxiliary: Path | None = setting(None, "Checkpoint of the network that says where BASE is sampled.")
-    baseline: Path | None = setting(None, "Base network of uniform samples to compare with.")
+    base: Path | None = setting(None, argument=True, metavar="[BASE]", completes="weights")
+    auxiliary: Path | None = setting(
+        None, "Checkpoint of the network that says where BASE is sampled.", completes="weights"
+    )
+    baseline: Path | None = setting(
+        None, "Base network of uniform samples to compare with.", completes="weights"
+    )
     proposals: bool = setting(False, "Sample with the ground truth's own proposals: a reference.")
     factories: tuple[str, ...] = settings.FACTORIES()
     samplers: tuple[str, ...] = settings.SAMPLERS()
@@ -111,7 +115,7 @@ def _workspace(options: Options, device: Device) -> bool:
     if options.as_json:
         print_json([found for one in every for found in one.found])
         for failure in (failure for one in every for failure in one.refused):
-            say(f"not evaluated: {failure.name}: {failure.reason}", err=True)
+            say(f"not evaluated: {failure.name}: {failure.reason}", err=True, needed=True)
     else:
         for one in every:
             evaluation.print_evaluations(one)

@@ -22,11 +22,13 @@ class Options:
         None,
         "Base network: a run's name, or a file. Default: the best run in the workspace.",
         metavar="RUN|FILE",
+        completes="run",
     )
     auxiliary: str | None = setting(
         None,
         "Network that says where it is sampled. Default: the one it was trained with.",
         metavar="RUN|FILE",
+        completes="run",
     )
     output: Path = setting(help="Folder for the results.", short="-o")
     save: tuple[settings.Saved, ...] = setting(
@@ -57,7 +59,7 @@ def command(options: Options) -> None:
     \b
     Examples:
       adaprep predict photos -o predicted
-      adaprep predict street.jpg --checkpoint base-unet-auxiliary-64-seed0 -o predicted
+      adaprep predict street.jpg --checkpoint base-unet-auxiliary-32-seed0 -o predicted
       adaprep predict video1 video2 --checkpoint base.pt --save labels,overlay,probabilities -o predicted
       adaprep predict "photos/*.jpg" --checkpoint uniform.pt -o predicted --device cuda
     """

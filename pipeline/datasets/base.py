@@ -167,6 +167,7 @@ class Dataset(ABC):
     door: str | None = None  # package.module:factory, where code of the user's own made it
     environment: str | None = None  # a variable that other tools of this data set read its root from
     table: ClassTable
+    labels_are: str = "ids"  # how label maps are stored: see formats
     images_are: str = "stored"  # or "shown", as viewers turn them by an orientation tag, or "auto"
     shown_if_unclear: bool = False
     image_range: tuple[float, float] | None = None  # of images of more than 8 bits: what becomes 0 and 255

@@ -76,7 +76,8 @@ def _name_of(source: Path, names: Sequence[str]) -> str:
     near = sorted(path.name for path in source.parent.glob("*.y*ml")) if source.parent.is_dir() else []
     holds = f" The workspace holds: {listed(names)}; these need no file." if names else ""
     raise AdaprepError(
-        f"{printable(str(source))}: no such file{did_you_mean(source.name, tuple(near))}{holds}"
+        f"{printable(str(source))}: no such file{did_you_mean(source.name, tuple(near))}{holds} "
+        f"A YAML file that describes images and labels is written by: adaprep init FOLDER"
     )
 
 
@@ -85,7 +86,7 @@ def _unknown(space: Workspace, dataset: str, names: tuple[str, ...]) -> AdaprepE
     hint = did_you_mean(dataset, (*names, *registry.names()))
     return AdaprepError(
         f"no data set {short(dataset)}{hint} {holds}adaprep brings: {', '.join(registry.names())}. "
-        f"Or give a YAML file that describes your own (docs/your-own-data.md)."
+        f"Or give a YAML file that describes your own: adaprep init FOLDER writes one."
     )
 
 

@@ -263,7 +263,8 @@ class Workspace:
         if not found:
             raise AdaprepError(
                 f"the workspace {self.path} holds nothing yet. Start with: "
-                f"adaprep boundaries --dataset NAME   (adaprep datasets lists the names)"
+                f"adaprep boundaries --dataset {dataset or 'NAME'}   (adaprep datasets lists the names; "
+                f"adaprep init FOLDER describes your own), or name another with --workspace"
             )
         names = sorted({f.dataset for f in found})
         if dataset is None and len(names) > 1:
