@@ -79,7 +79,7 @@ class Predict(nn.Module):
 class Sample(nn.Module):
     """What the base network is shown, and the points (1, 2, h', w') where its pixels lie.
 
-    Floats (1, 3, h', w'), or (1, 6, h', w') with the channels of the tensor (`pipeline.networks.points.shown`).
+    It is shown (1, 3 or 6, h', w') floats (`points.shown`).
     """
 
     def __init__(self, segmenter: AdaptiveSegmenter) -> None:
