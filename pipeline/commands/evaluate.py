@@ -27,7 +27,9 @@ class Options:
 
     base: Path | None = setting(None, argument=True, metavar="[BASE]", completes="weights")
     auxiliary: Path | None = setting(
-        None, "Checkpoint of the network that says where BASE is sampled.", completes="weights"
+        None,
+        "Network that says where BASE is sampled. Default: the one it was trained with.",
+        completes="weights",
     )
     baseline: Path | None = setting(
         None, "Base network of uniform samples to compare with.", completes="weights"
@@ -124,15 +126,19 @@ def _workspace(options: Options, device: Device) -> bool:
 
 def _checkpoint(options: Options, base: Path, device: Device) -> bool:
     from pipeline.evaluation import evaluate as stage
-    from pipeline.inference.systems import open_systems
+    from pipeline.inference.choosing import belonging
+    from pipeline.inference.systems import load_base, open_systems
     from pipeline.metrics import registry
     from pipeline.report import console, evaluation
 
     data, frames = opening.open_held(options.held, options.workspace)
+    auxiliary = options.auxiliary
+    if auxiliary is None and not options.proposals:
+        auxiliary = belonging(load_base(base), opening.open_workspace(options.workspace))
     systems, notes = open_systems(
         data,
         base,
-        options.auxiliary,
+        auxiliary,
         options.baseline,
         options.proposals,
         device,
