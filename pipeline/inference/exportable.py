@@ -77,7 +77,7 @@ class Predict(nn.Module):
 
 
 class Sample(nn.Module):
-    """What the base network is shown, (1, 3 or 6, h', w') floats, and the points (1, 2, h', w') of it"""
+    """What the base network is shown, (1, 3 or 6, h', w') floats, and its points (1, 2, h', w')."""
 
     def __init__(self, segmenter: AdaptiveSegmenter) -> None:
         super().__init__()
