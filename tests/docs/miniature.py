@@ -123,8 +123,8 @@ def furnish(folder: Path, data: Path) -> None:
     (folder / "package").mkdir()
     (folder / "package" / "__init__.py").write_text("", encoding="utf-8")
     (folder / "package" / "module.py").write_text(FACTORY, encoding="utf-8")
-    (folder / "photos").mkdir()
-    for name in ("street.jpg", "photos/one.jpg", "photos/two.jpg"):
+    for name in ("street.jpg", "photos/one.jpg", "photos/two.jpg", "video1/1.jpg", "video2/1.jpg"):
+        (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(data / "camvid" / "images" / "val" / "0016E5_07959.jpg", folder / name)
 
 
