@@ -11,6 +11,7 @@ import click
 from pipeline import options as opening
 from pipeline import settings
 from pipeline.commands.output import State, finish
+from pipeline.samplers import feedback
 from pipeline.screen import print_json, say
 from pipeline.settings import setting
 from pipeline.train.settings import need_torch
@@ -36,7 +37,7 @@ class Options:
     )
     proposals: bool = setting(False, "Sample with the ground truth's own proposals: a reference.")
     factories: tuple[str, ...] = settings.FACTORIES()
-    samplers: tuple[str, ...] = settings.SAMPLERS()
+    samplers: tuple[str, ...] = settings.RESAMPLED()
     whole_image: bool = setting(
         False, "Measure whole images, labelled as predict does, in place of their central squares."
     )
@@ -51,7 +52,7 @@ class Options:
     @property
     def code(self) -> tuple[str, ...]:
         """All code of the user's own that may be run."""
-        return self.factories + self.samplers
+        return self.factories + feedback.split(self.samplers)[1]
 
     @property
     def measurement(self) -> Measurement:
@@ -76,6 +77,7 @@ def command(options: Options) -> None:
       adaprep evaluate --whole-image
       adaprep evaluate base.pt --auxiliary auxiliary.pt --baseline uniform.pt
       adaprep evaluate base.pt --auxiliary auxiliary.pt --proposals --limit 100 --json
+      adaprep evaluate base.pt --sampler previous --sampler twice --baseline uniform.pt
     """
     finish(run(options))
 
@@ -94,9 +96,11 @@ def _workspace(options: Options, device: Device) -> bool:
     from pipeline.report import console, evaluation
 
     held = options.held
-    if options.auxiliary or options.baseline or options.proposals or held.targets or options.limit:
+    resampled = feedback.split(options.samplers)[0]
+    if any((options.auxiliary, options.baseline, options.proposals, held.targets, options.limit, resampled)):
         raise click.UsageError(
-            "--auxiliary, --baseline, --proposals, --targets and --limit go with BASE, a checkpoint"
+            "--auxiliary, --baseline, --proposals, --targets, --limit, and --sampler previous or twice go "
+            "with BASE, a checkpoint"
         )
     space = opening.open_workspace(options.workspace)
     dataset = opening.in_workspace(space, held.dataset, held.root)
@@ -143,6 +147,7 @@ def _checkpoint(options: Options, base: Path, device: Device) -> bool:
         options.proposals,
         device,
         options.code,
+        feedback.split(options.samplers)[0],
     )
     region, own = options.measurement.region, registry.opened(options.metrics, data.classes)
     reports = [
