@@ -77,9 +77,9 @@ class Predict(nn.Module):
 
 
 class Sample(nn.Module):
-    """What the base network is shown, and where its pixels lie.
+    """What the base network is shown, and the points (1, 2, h', w') where its pixels lie.
 
-    Floats (1, 3 or 6, h', w') (`points.shown`), and points (1, 2, h', w').
+    It is shown (1, 3 or 6, h', w') floats (`points.shown`).
     """
 
     def __init__(self, segmenter: AdaptiveSegmenter) -> None:

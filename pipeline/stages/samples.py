@@ -187,7 +187,8 @@ def check_tensors(folder: stores.SplitFolder, grid: Grid, lam: float, crops: int
     size = f"{grid[0]}x{grid[1]}"
     again = f"Run: {folder.tensors_command(grid, lam, crops)}"
     if not path.exists():
-        raise AdaprepError(f"{folder.title} has no tensors of grid {size}, lambda {number}. {again}")
+        of = "" if crops is None else f", {crops} crops per image"
+        raise AdaprepError(f"{folder.title} has no tensors of grid {size}, lambda {number}{of}. {again}")
     if (stores.open_store(path, mode="r").status() == stores.TODO).any():
         raise AdaprepError(
             f"the tensors of {folder.title}, grid {size}, lambda {number}, are not finished. {again}"

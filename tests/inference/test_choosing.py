@@ -139,3 +139,14 @@ def test_without_a_network_the_command_is_named(make_blobs: MakeBlobs, tmp_path:
     code, said = cli("predict", picture(tmp_path / "x.png", 30, 20), *options)
     assert code == 1
     assert re.search(r"Run: adaprep train --workspace \S+ or name a network with --checkpoint", said)
+
+
+def test_evaluate_finds_the_network_that_sampled_for_a_checkpoint(space: stores.Workspace) -> None:
+    base = space.runs_folder("blobs") / "base-unet-auxiliary-12-seed0" / "best.pt"
+    options = ["--workspace", space.path, "--device", "cpu", "--json"]
+    code, said = cli("evaluate", base, *options)
+    assert code == 0, said
+    named = cli("evaluate", base, *options, "--auxiliary", base.parents[1] / "auxiliary-8-seed0" / "best.pt")
+    assert [json.loads(text)[0]["systems"][0]["miou"] for text in (said, named[1])] == 2 * [
+        json.loads(said)[0]["systems"][0]["miou"]
+    ]
