@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 class Options:
     """Of `adaprep export`."""
 
-    base: Path = setting(argument=True, metavar="BASE")
-    auxiliary: Path | None = setting(None, "Checkpoint of the network that says where BASE is sampled.")
+    base: Path = setting(argument=True, metavar="BASE", completes="run")
+    auxiliary: Path | None = setting(
+        None, "Network that says where BASE is sampled: a run or a file.", completes="run"
+    )
     output: Path = setting(help="Folder for the files.", short="-o")
     formats: tuple[str, ...] = setting(
         (),
@@ -57,15 +59,17 @@ def command(options: Options) -> None:
     from pipeline.marks import Writer
     from pipeline.workspace.library import adaprep_version
 
+    network = opening.weights(options.base, options.workspace, options.dataset)
+    auxiliary = opening.weights(options.auxiliary, options.workspace, options.dataset)
     described = [Path(options.dataset)] if options.dataset else []
-    writer = Writer([options.base, options.auxiliary, *described], options.force)
-    base = systems.load_base(options.base)
-    segmenter = loading.load(options.base, options.auxiliary, factories=options.factories)
+    writer = Writer([network, auxiliary, *described], options.force)
+    base = systems.load_base(network)
+    segmenter = loading.load(network, auxiliary, factories=options.factories)
     classes = _class_table(base, options)
     about = card.describe(base, segmenter, classes, adaprep_version())
     formats = tuple(name for name in export.FORMATS if name in (options.formats or export.FORMATS))
     job = export.Job(segmenter, about, options.output, formats, options.give, options.parts)
-    say(f"exporting {options.base}: programs are made, run once, and compared with PyTorch")
+    say(f"exporting {network}: programs are made, run once, and compared with PyTorch")
     for written in export.run(job, writer):
         say(written.describe())
 
