@@ -59,7 +59,7 @@ def command(options: Options) -> None:
     \b
     Examples:
       adaprep predict photos -o predicted
-      adaprep predict street.jpg --checkpoint base-unet-auxiliary-64-seed0 -o predicted
+      adaprep predict street.jpg --checkpoint base-unet-auxiliary-32-seed0 -o predicted
       adaprep predict video1 video2 --checkpoint base.pt --save labels,overlay,probabilities -o predicted
       adaprep predict "photos/*.jpg" --checkpoint uniform.pt -o predicted --device cuda
     """

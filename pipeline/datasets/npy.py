@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import struct
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,7 +41,7 @@ def parse_header(head: bytes, file_bytes: int, path: Path) -> NpyHeader:
         version = npy_format.read_magic(file)
         read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
         shape, columns_first, dtype = read(file, max_header_size=HEAD_BYTES)
-    except (ValueError, TypeError, SyntaxError, EOFError, struct.error, RecursionError, MemoryError) as error:
+    except Exception as error:  # NumPy parses the header as Python: errors of its tokenizer, parser, dtypes
         raise FileError(f"{path}: the header of the array is damaged ({short(str(error))})") from error
     if dtype.hasobject or dtype.names or dtype.kind not in "biu":
         raise FileError(f"{path}: holds {short(str(dtype))}; class ids must be whole numbers")

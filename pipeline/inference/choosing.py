@@ -179,9 +179,10 @@ def best_run(
     usable, refused = _usable(space, _only(space, dataset), any_sampler, factories)
     if not usable:
         reasons = "".join(f"\n  {name}: {reason}" for name, reason in refused.items())
+        todo = "Name a network" if reasons else "Run: adaprep train   or name a network"
         raise AdaprepError(
-            f"no base network in the workspace {space.path} can be used{':' if reasons else ''}{reasons}\n"
-            f"Run: adaprep train   or name a network with --checkpoint"
+            f"no base network in the workspace {space.path} can be used{':' if reasons else '.'}{reasons}\n"
+            f"{todo} with --checkpoint"
         )
     measures = _measures(usable)
     for measure in measures:

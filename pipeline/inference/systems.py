@@ -18,6 +18,7 @@ from pipeline.errors import AdaprepError
 from pipeline.names import printable
 from pipeline.networks import checkpoint, macs
 from pipeline.networks.checkpoint import Checkpoint
+from pipeline.networks.points import CHANNELS, shown
 from pipeline.samplers import registry
 from pipeline.samplers.base import Grid, Sampler
 from pipeline.samplers.predicted import Predicted, Predictor
@@ -77,8 +78,10 @@ class System:
         fine = resize(phi.astype(np.float64), (self.resolution, self.resolution))
         pixels = sample_image(crop, fine, self.filter)
         sampled = torch.from_numpy(pixels.transpose(2, 0, 1)[None].copy())
+        wanted = bool(getattr(self.network, "tensor_channels", False))
         with _APPLYING, torch.inference_mode():
-            scores = self.network(sampled.to(self.device))[0].float().cpu().numpy()
+            joined = shown(sampled, torch.from_numpy(fine)[None], wanted)
+            scores = self.network(joined.to(self.device))[0].float().cpu().numpy()
         if not np.isfinite(scores).all():
             raise AdaprepError(
                 f"the base network of the system {self.name} gives scores that are NaN or infinite: "
@@ -255,7 +258,8 @@ def _system(
 def _with(base: Checkpoint, sampler: Sampler, device: torch.device, factories: Sequence[str]) -> System:
     network = base.build([name for name in factories if name != base.about["sampler"]])
     side = int(base.about["resolution"])
-    cost, size, more = macs.macs(network, (3, side, side)), macs.parameters(network), sampler.cost()
+    inputs = 3 + CHANNELS if getattr(network, "tensor_channels", False) else 3
+    cost, size, more = macs.macs(network, (inputs, side, side)), macs.parameters(network), sampler.cost()
     return System(
         sampler.word,
         network.to(device),

@@ -77,7 +77,7 @@ def _where(facts: Mapping[str, Any]) -> str:
     side = _range(facts["crop_sides"])
     if results.region_of(facts) == CENTRAL:
         return f"{facts['measured_at']} ({side} pixels a side)"
-    count = _range(facts["squares"])
+    count = _range(facts.get("squares", (1, 1)))
     return f"{facts['measured_at']} (joined from {count} square{'s' * (count != '1')}, {side} pixels a side)"
 
 

@@ -193,7 +193,8 @@ def check_tensors(folder: stores.SplitFolder, grid: Grid, lam: float, crops: int
     if crops is not None:
         again += f" --crops {crops} --split {folder.split}"
     if not path.exists():
-        raise AdaprepError(f"{folder.title} has no tensors of grid {size}, lambda {number}. {again}")
+        of = "" if crops is None else f", {crops} crops per image"
+        raise AdaprepError(f"{folder.title} has no tensors of grid {size}, lambda {number}{of}. {again}")
     if (stores.open_store(path, mode="r").status() == stores.TODO).any():
         raise AdaprepError(
             f"the tensors of {folder.title}, grid {size}, lambda {number}, are not finished. {again}"

@@ -96,6 +96,10 @@ def _train(run: RunFacts, facts: Facts) -> str:
             parts.append(f"--filter {about['filter']}")
         if about.get("class_weights", "none") != "none":
             parts.append(f"--class-weights {shlex.quote(about['class_weights'])}")
+        if about.get("loss", "cross-entropy") != "cross-entropy":
+            parts.append(f"--loss {shlex.quote(about['loss'])}")
+        parts += [f"--area-weight {about['area_weight']:g}"] if about.get("area_weight") else []
+        parts += ["--tensor-channels"] if about.get("tensor_channels") else []
         if kind.needs_network:
             parts.append(_sampled_by(run, facts))
         if about.get("pretrained"):

@@ -228,7 +228,7 @@ def _objects(parts: _Parts) -> Section:
         f"An object's recall is the share of its pixels that get its class. Objects are "
         f"{kind.get(source, source)}, in four bins of equally many by area."
     )
-    blocks = [PageBlock(text=text), PageBlock(table=tables.recall_by_size(parts.systems))]
+    blocks = [PageBlock(text=text), *(PageBlock(table=t) for t in tables.recall_by_size(parts.systems))]
     if parts.gains:
         blocks.insert(1, PageBlock(charts=charts.recall(parts.gains, parts.systems)))
     if not any(map(charts.enough_objects, parts.systems)):
@@ -331,7 +331,8 @@ def _training(parts: _Parts) -> Section:
         return Section("training", "Training", (PageBlock(missing=missing),))
     text = (
         "A curve per run; several of a kind are seeds. Validation mIoU is over all classes, at the full "
-        "resolution of the central square crop. Losses of base networks are not comparable between "
+        "resolution of the central square crop, or of whole images for runs that were trained for these. "
+        "Losses of base networks are not comparable between "
         "samplings: they are taken at the samples. 'uniform' beside the auxiliary networks is the loss of "
         "always predicting the uniform tensor."
     )
