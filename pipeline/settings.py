@@ -275,6 +275,12 @@ SAMPLERS = Setting(
     flag="--sampler",
     metavar="FACTORY",
 )
+RESAMPLED = replace(
+    SAMPLERS,
+    help="In place of how it was sampled in training: previous, by the labels predicted for the last frame "
+    "of a video, or twice, by those of a coarse first pass; or package.module:factory of your own.",
+    metavar="NAME|FACTORY",
+)
 METRICS = Setting(
     "package.module:factory of a metric of your own, measured beside adaprep's. May be given several times.",
     (),

@@ -77,7 +77,10 @@ class Predict(nn.Module):
 
 
 class Sample(nn.Module):
-    """What the base network is shown, (1, 3 or 6, h', w') floats (`points.shown`), and the points (1, 2, h', w') where its pixels lie."""
+    """What the base network is shown, and the points (1, 2, h', w') where its pixels lie.
+
+    It is shown (1, 3 or 6, h', w') floats (`points.shown`).
+    """
 
     def __init__(self, segmenter: AdaptiveSegmenter) -> None:
         super().__init__()

@@ -42,7 +42,7 @@ def factory(classes):
 
 
 def limit(set_attribute: Callable[[Any, str, Any], None]) -> None:
-    """One epoch, a handful of small scenes, few points of Appendix A, no recipe's networks for large images."""
+    """One epoch, a handful of small scenes, few points of Appendix A, no large networks of recipes."""
     from pipeline.datasets import demo
     from pipeline.evaluation import boundary_error
     from pipeline.recipes import trainings

@@ -264,9 +264,8 @@ def _pictures(parts: _Parts, examples: Sequence[Example]) -> Section:
         blocks.append(PageBlock(pictured=drawn))
     if not any(block.pictured for block in blocks):
         root = facts.dataset.root
-        blocks.append(
-            PageBlock(missing=Missing(f"no image that can be read in {root}", "adaprep report --root FOLDER"))
-        )
+        command = advice.command("report", root="FOLDER", dataset=facts.named)
+        blocks.append(PageBlock(missing=Missing(f"no image that can be read in {root}", command)))
     elif not examples:
         blocks.append(PageBlock(missing=parts.unmeasured if not parts.systems else _no_examples()))
     else:
@@ -285,7 +284,7 @@ def _seen(facts: Facts) -> str:
 
 
 def _no_examples() -> Missing:
-    return Missing("no predictions in the pictures", "adaprep report, where PyTorch is installed")
+    return Missing("no predictions in the pictures, which need PyTorch", advice.command("report"))
 
 
 def _grid(facts: Facts) -> tuple[int, int]:
