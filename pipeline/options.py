@@ -17,6 +17,7 @@ from click.core import ParameterSource
 from pipeline import advice, completion, doors, settings
 from pipeline.errors import AdaprepError
 from pipeline.log import machine, talking
+from pipeline.names import split_names
 from pipeline.option_types import Device, Door, Grid, Number, Numbers, Pair, Picture, Sizes, Whole, Words
 from pipeline.screen import detail, say, show_origin
 from pipeline.settings import Entry
@@ -251,7 +252,7 @@ def _tell(dataset: Dataset) -> None:
 
 def _names(targets: str | None) -> list[str] | None:
     """Of target classes, as they are given with commas."""
-    return [name for name in targets.split(",") if name.strip()] if targets else None
+    return split_names(targets) if targets else None
 
 
 def open_scheduler(chosen: settings.Scheduling) -> Scheduler:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline import advice
 from pipeline.errors import AdaprepError
 from pipeline.geometry.crops import CENTRAL, WHOLE, Region
 from pipeline.inference.systems import auxiliary_networks, kind_of, load_base
@@ -182,7 +183,8 @@ def best_run(
     usable, refused = _usable(space, _only(space, dataset), any_sampler, factories)
     if not usable:
         reasons = "".join(f"\n  {name}: {reason}" for name, reason in refused.items())
-        todo = "Name a network" if reasons else "Run: adaprep train   or name a network"
+        training = f"Run: {advice.command('train', workspace=space.path)}   or name a network"
+        todo = "Name a network" if reasons else training
         raise AdaprepError(
             f"no base network in the workspace {space.path} can be used{':' if reasons else '.'}{reasons}\n"
             f"{todo} with --checkpoint"
@@ -252,7 +254,7 @@ def _measures(runs: Sequence[RunFolder]) -> list[_Measure]:
     found = []
     for region, of in ((WHOLE, "of whole images"), (CENTRAL, "of central squares")):
         for split in splits:
-            found.append(_Measure(f"{of} of {split} (adaprep evaluate)", _evaluated(split, region)))
+            found.append(_Measure(f"{of} of {split}, as evaluated", _evaluated(split, region)))
     return [*found, _Measure("in the validations of its training", _validated)]
 
 

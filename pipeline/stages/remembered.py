@@ -112,8 +112,8 @@ def repair(folder: stores.SplitFolder) -> str:
 def list_again(folder: stores.SplitFolder) -> str:
     """The advice that always works, as long as the data set is there."""
     return (
-        f"Run adaprep boundaries with --dataset, --root and the other options of the first time and "
-        f"--split {folder.split}: it lists the images of {folder.title} again and keeps what is done."
+        f"Run: {folder.boundaries_command(dataset='NAME')}   with the data set and the other options of the "
+        f"first time: it lists the images of {folder.title} again and keeps what is done."
     )
 
 
