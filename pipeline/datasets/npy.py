@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import struct
+import tokenize
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,10 @@ from pipeline.errors import FileError
 MAGIC = b"\x93NUMPY"
 HEAD_BYTES = 4096
 """Enough for the header of any array of whole numbers."""
+
+DAMAGES: tuple[type[Exception], ...] = (ValueError, TypeError, SyntaxError, EOFError, struct.error)
+DAMAGES += (RecursionError, MemoryError, tokenize.TokenError)
+"""What NumPy raises of damaged headers, some of which it takes for those of Python 2."""
 
 
 class NpyHeader(NamedTuple):
@@ -42,7 +47,7 @@ def parse_header(head: bytes, file_bytes: int, path: Path) -> NpyHeader:
         version = npy_format.read_magic(file)
         read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
         shape, columns_first, dtype = read(file, max_header_size=HEAD_BYTES)
-    except (ValueError, TypeError, SyntaxError, EOFError, struct.error, RecursionError, MemoryError) as error:
+    except DAMAGES as error:
         raise FileError(f"{path}: the header of the array is damaged ({short(str(error))})") from error
     if dtype.hasobject or dtype.names or dtype.kind not in "biu":
         raise FileError(f"{path}: holds {short(str(dtype))}; class ids must be whole numbers")

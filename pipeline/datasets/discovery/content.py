@@ -86,7 +86,7 @@ def look(files: list[Path], sample: int) -> Seen:
 
 def _add(seen: Seen, path: Path) -> None:
     try:
-        ids = read_ids(path)
+        ids: NDArray[Any] = readers.read_ids(path)
     except FileError as error:
         if " picture" not in str(error):  # it is no map of ids, in so many words
             raise
@@ -100,26 +100,6 @@ def _add(seen: Seen, path: Path) -> None:
     values, counts = np.unique(ids, return_counts=True)
     seen.ids.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
     seen.in_files.update(values.tolist())
-
-
-def read_ids(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """(H, W) ids of a label map, an array in a .npy file included. Raises FileError."""
-    if path.suffix.lower() != ".npy":
-        return readers.read_ids(path)
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise FileError(f"{path}: is no array that NumPy can read") from error
-    if array.ndim == 3 and 1 in (array.shape[0], array.shape[2]):
-        array = array.squeeze()
-    if array.ndim != 2 or array.dtype.kind not in "uib" or not array.size:
-        raise FileError(
-            f"{path}: is no array of whole numbers of shape (H, W), but {array.dtype}, {array.shape}"
-        )
-    if array.min() < 0 or array.max() > 65535:
-        raise FileError(f"{path}: holds {array.min()} to {array.max()}; ids must lie in 0..65535")
-    ids: NDArray[np.uint8] | NDArray[np.uint16] = array.astype(np.uint8 if array.max() < 256 else np.uint16)
-    return ids
 
 
 def _is_gray(picture: NDArray[np.uint8]) -> bool:
