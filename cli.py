@@ -29,6 +29,7 @@ SUMMARIES = {
     "evaluate": "score trained networks at full resolution",
     "report": "write an HTML page of tables and figures",
     "predict": "label images of any size",
+    "export": "write a trained system as ONNX, torch.export and safetensors",
     "show": "draw boundaries and sample points of one image",
     "status": "say what the workspace holds, and how complete",
     "verify": "check the stores against their sources",

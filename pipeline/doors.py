@@ -1,6 +1,7 @@
 """Code of the user's own, named as ``package.module:factory`` on the command line or in a recipe of theirs.
 
-A file of somebody else's, such as a checkpoint, never decides which code runs.
+A file of somebody else's, such as a checkpoint or a workspace, never decides which code runs: where it names
+some, that is used only if the user has given the same name (`given`).
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from pipeline.errors import AdaprepError
@@ -22,6 +24,35 @@ PATTERN = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 def is_door(name: object) -> bool:
     """Whether a name is written as ``package.module:factory``."""
     return isinstance(name, str) and PATTERN.fullmatch(name) is not None
+
+
+_GIVEN: ContextVar[frozenset[str]] = ContextVar("given", default=frozenset())
+
+
+@contextmanager
+def given(names: Iterable[str]) -> Iterator[None]:
+    """Remember the doors that the user has named, on the command line or in a recipe."""
+    token = _GIVEN.set(_GIVEN.get() | frozenset(names))
+    try:
+        yield
+    finally:
+        _GIVEN.reset(token)
+
+
+def is_given(name: str) -> bool:
+    """Whether the user has named this door."""
+    return name in _GIVEN.get()
+
+
+def are_given() -> bool:
+    """Whether the user has named any door."""
+    return bool(_GIVEN.get())
+
+
+def among(values: Mapping[str, Any]) -> Iterator[str]:
+    """The doors among the values of a command's options."""
+    for value in values.values():
+        yield from filter(is_door, value if isinstance(value, (list, tuple)) else (value,))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline import settings
+from pipeline import advice, doors, settings
 from pipeline.errors import AdaprepError
 from pipeline.option_types import Device, Door, Grid, Number, Numbers, Pair, Picture, Sizes, Words
 from pipeline.settings import Entry
@@ -61,7 +61,9 @@ def command(name: str, owner: type) -> Callable[[Callable[[Any], Any]], click.Co
     def apply(function: Callable[[Any], Any]) -> click.Command:
         @functools.wraps(function)
         def call(**values: Any) -> Any:
-            return function(as_options(owner, values))
+            options = as_options(owner, values)
+            with advice.running(name, options), doors.given(doors.among(values)):
+                return function(options)
 
         made: Callable[..., Any] = call
         for entry in reversed(list(settings.all_entries(owner))):
@@ -99,6 +101,8 @@ def _option(entry: Entry) -> Decorator:
             metavar=about.metavar or None,
         )
     more: dict[str, Any] = {"is_flag": True} if kind is bool else {"type": _type(entry)}
+    if about.default is not settings.REQUIRED:  # click takes a default of None for something that was given
+        more["default"] = _default(entry)
     if kind != settings.Grid and (typing.get_origin(kind) is tuple or _is_mapping(kind)):
         more["multiple"] = True
     names = [entry.flag, *([about.short] if about.short else []), _destination(entry)]
@@ -106,7 +110,6 @@ def _option(entry: Entry) -> Decorator:
         *names,
         cls=Option,
         formerly=about.formerly,
-        default=_default(entry),
         required=about.default is settings.REQUIRED,
         show_default=about.shown if isinstance(about.shown, str) else _is_something(about.default),
         help=about.help or None,
@@ -123,8 +126,6 @@ def _is_something(default: Any) -> bool:
 
 def _default(entry: Entry) -> Any:
     default = entry.setting.default
-    if default is settings.REQUIRED:
-        return None
     if settings.has_commas(entry.kind):
         return settings.as_texts(default, entry.kind)
     if entry.kind == settings.Grid and default is not None:

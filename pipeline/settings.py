@@ -218,7 +218,9 @@ def plain(options: Any, **changes: Any) -> dict[str, Any]:
     return asdict(replace(options, **changes))
 
 
-DATASET = Setting("A name that the workspace holds or `adaprep datasets` lists, or your own YAML file.")
+DATASET = Setting(
+    "A name that the workspace holds or `adaprep datasets` lists, a YAML file, or package.module:factory."
+)
 HELD = Setting("Name or YAML file. Needed only when the workspace holds several.", None, flag="--dataset")
 ROOT = Setting("Where the data set lies. Default: ADAPREP_DATA/NAME, then ./data/NAME.", None)
 MOVED = Setting("Where the data set lies now, if it has moved; remembered.", None, flag="--root")

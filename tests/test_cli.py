@@ -330,3 +330,19 @@ def test_a_newer_store_is_refused_by_every_command(make_blobs: MakeBlobs, run: R
         result = run(*args)
         assert result.exit_code == 1, args
         assert "newer adaprep" in result.output
+
+
+WITH_SOMETHING_REQUIRED = [
+    name for name, command in sorted(main.commands.items()) if any(part.required for part in command.params)
+]
+
+
+@pytest.mark.parametrize("name", WITH_SOMETHING_REQUIRED)
+def test_what_a_command_cannot_do_without_is_said_to_be_missing(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, [name])
+    assert result.exit_code == 2
+    assert "Error: Missing " in result.output
+    assert not list(tmp_path.iterdir())

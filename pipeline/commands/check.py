@@ -41,14 +41,18 @@ def run(options: Options) -> bool:
     """Print what was found; whether all is well."""
     from pipeline.report import console
     from pipeline.stages import check as stage
+    from pipeline.stages.duplicates import MAX_IMAGES
     from pipeline.stages.inputs import existing_splits
 
     where = opening.open_scheduler(options.scheduling)
     data = opening.open_dataset(options.data, options.workspace)
+    splits = existing_splits(data, options.splits)
+    compare = len(splits) > 1 and sum(len(data.frames(split)) for split in splits) <= MAX_IMAGES
     reports = [
-        stage.run(data, split, options.limit, where, console.listener(), options.decode_images)
-        for split in existing_splits(data, options.splits)
+        stage.run(data, split, options.limit, where, console.listener(), options.decode_images, compare)
+        for split in splits
     ]
+    stage.compare_splits(reports)
     if options.as_json:
         print_json([report.as_dict() for report in reports])
     else:

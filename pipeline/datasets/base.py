@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets.limits import listed, short
-from pipeline.errors import AdaprepError
+from pipeline.errors import AdaprepError, FileError
 from pipeline.names import printable
 
 VOID = 255
@@ -164,12 +164,22 @@ class Dataset(ABC):
     license: str = ""
     folder: str | None = None  # in the usual places, where that is not its name
     near: int = 300  # numbers of two frames of a sequence that show much the same are no further apart
+    door: str | None = None  # package.module:factory, where code of the user's own made it
     environment: str | None = None  # a variable that other tools of this data set read its root from
     table: ClassTable
+    labels_are: str = "ids"  # how label maps are stored: see formats
+    images_are: str = "stored"  # or "shown", as viewers turn them by an orientation tag, or "auto"
+    shown_if_unclear: bool = False
+    image_range: tuple[float, float] | None = None  # of images of more than 8 bits: what becomes 0 and 255
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()  # workspaces store it and are used from other folders
         self.classes: ClassTable = self.table
+
+    @property
+    def spelling(self) -> str:
+        """As ``--dataset`` takes it: a name, a YAML file, or the user's own code."""
+        return self.door or str(getattr(self, "source", self.name))
 
     @abstractmethod
     def frames(self, split: str) -> list[Frame]:
@@ -215,11 +225,38 @@ class Dataset(ABC):
 
         return readers.label_size(frame.label)
 
+    def is_shown(self, frame: Frame) -> bool:
+        """Whether the image is read as viewers show it: turned as its orientation tag says.
+
+        By `images_are`; `auto` means whichever has the label map's size, and where both have, as
+        `shown_if_unclear` says. An image without such a tag is the same either way.
+        """
+        from pipeline.datasets import readers
+
+        if self.images_are == "stored" or (tag := readers.orientation(frame.image)) == 1:
+            return False
+        if self.images_are == "shown":
+            return True
+        try:
+            height, width = readers.image_size(frame.image)
+            labels = self.label_size(frame)
+        except FileError:  # told where the file itself is read
+            return self.shown_if_unclear
+        if tag < 5 or height == width:
+            return self.shown_if_unclear
+        return labels == (width, height)
+
+    def image_size(self, frame: Frame) -> tuple[int, int]:
+        """(H, W) of the image as it is read, from its header. Raises FileError."""
+        from pipeline.datasets import readers
+
+        return readers.shown_size(frame.image) if self.is_shown(frame) else readers.image_size(frame.image)
+
     def read_image(self, frame: Frame) -> NDArray[np.uint8]:
         """(H, W, 3) RGB. Raises FileError."""
         from pipeline.datasets import readers
 
-        return readers.read_rgb(frame.image)
+        return readers.read_rgb(frame.image, self.is_shown(frame), self.image_range)
 
     def read_instances(self, frame: Frame) -> NDArray[np.int32] | None:
         """(H, W) 0 = no object, else a number unique within the image; None: no instance annotation."""

@@ -105,13 +105,22 @@ class Custom(Dataset):
         self.training_splits = said.training_splits
         self.table = said.table
         self.labels_are = said.labels_are
-        self.format = formats.make(said.labels_are, said.meaning)
+        self.images_are, self.image_range = said.images_are, said.image_range
+        self.format = formats.make(said.labels_are, said.meaning, said.images_are == "stored")
+        self.shown_if_unclear = self.format.turns_images
         root = root or path.absolute().parent / said.root
         super().__init__(Path(os.path.realpath(root)) if ".." in root.parts else root)
 
     def settings(self) -> dict[str, Any]:
-        """What shapes label maps beside files and class table; nothing where they are plain ids."""
-        return {"labels_are": self.labels_are, **self.format.settings()} if self.labels_are != "ids" else {}
+        """What shapes label maps and images beside files and class table, where it is not the usual."""
+        said: dict[str, Any] = {}
+        if self.labels_are != "ids":
+            said = {"labels_are": self.labels_are, **self.format.settings()}
+        if self.images_are != "auto":
+            said["images_are"] = self.images_are
+        if self.image_range is not None:
+            said["image_range"] = list(self.image_range)
+        return said
 
     def reopening(self) -> dict[str, Any]:
         return {}  # the file says it all

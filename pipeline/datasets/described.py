@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,6 +64,16 @@ def _together(node: YamlNode) -> str:
     except (re.error, RecursionError, OverflowError) as error:
         node.fail(f"must be {FOLDER!r} or a regular expression, found {short(text)} ({error})")
     return text
+
+
+def _range(node: YamlNode) -> tuple[float, float]:
+    """Two numbers, the first below the second."""
+    numbers = [item.value() for item in node.items() if item.is_scalar()]
+    if len(numbers) == len(node.items()) == 2 and all(type(n) in (int, float) for n in numbers):
+        low, high = map(float, numbers)
+        if -math.inf < low < high < math.inf:
+            return low, high
+    node.fail(f"must be two numbers [lowest, highest], such as [0, 4095], found {short(node.value())}")
 
 
 def _shares(node: YamlNode, info: ValidationInfo) -> dict[str, YamlNode]:
@@ -150,6 +161,8 @@ class File(YamlModel):
     title: Text | None = None
     root: FilePath = Path(".")
     labels_are: Annotated[str, _choice(*KNOWN)] = "ids"
+    images_are: Annotated[str, _choice("auto", "shown", "stored")] = "auto"
+    image_range: Annotated[tuple[float, float] | None, read_with(_range)] = None
     background: Text | None = None
     void: Void = None
     targets: Annotated[list[Text] | None, ITEMS] = None
@@ -181,6 +194,8 @@ class Description:
     table: ClassTable
     labels_are: str
     meaning: Meaning
+    images_are: str
+    image_range: tuple[float, float] | None
 
 
 def read(path: Path, text: str | None = None) -> Description:
@@ -218,6 +233,8 @@ def read(path: Path, text: str | None = None) -> Description:
         found[0],
         file.labels_are,
         found[1],
+        file.images_are,
+        file.image_range,
     )
 
 

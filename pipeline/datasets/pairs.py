@@ -12,12 +12,13 @@ from pipeline.datasets.base import Frame
 from pipeline.datasets.files import find_keys, walk
 
 IMAGES: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
-IMAGES += (".ppm", ".pgm", ".pnm", ".gif", ".jp2", ".j2k", ".avif")
+IMAGES += (".ppm", ".pgm", ".pnm", ".gif", ".jp2", ".j2k", ".avif", ".jpe", ".jfif", ".tga", ".pcx", ".sgi")
+IMAGES += (".rgb", ".ras", ".qoi", ".dds", ".psd")
 LABELS = (".png", ".bmp", ".tif", ".tiff", ".pgm", ".pnm", ".npy")
 """Endings, in any case."""
 
-OTHERS: tuple[str, ...] = (".jpe", ".jfif", ".jxl", ".tga", ".pcx", ".pbm", ".pam", ".eps", ".ps", ".psd")
-OTHERS += (".xcf", ".heic", ".heif", ".dng", ".cr2", ".nef", ".arw", ".exr", ".hdr", ".pfm", ".ico", ".svg")
+OTHERS: tuple[str, ...] = (".jxl", ".pbm", ".pam", ".eps", ".ps", ".ico")
+OTHERS += (".xcf", ".heic", ".heif", ".dng", ".cr2", ".nef", ".arw", ".exr", ".hdr", ".pfm", ".svg")
 OTHERS += (".pdf", ".npy", ".npz", ".mat")
 """Endings of pictures and arrays that are not read: taken where there is nothing else, so that reading them
 says what they are."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import struct
 import threading
 import warnings
 from collections.abc import Iterator
@@ -34,6 +35,13 @@ PLUGINS = {
     "GIF": "Gif",
     "JPEG2000": "Jpeg2K",
     "AVIF": "Avif",
+    "TGA": "Tga",
+    "PCX": "Pcx",
+    "SGI": "Sgi",
+    "SUN": "Sun",
+    "QOI": "Qoi",
+    "DDS": "Dds",
+    "PSD": "Psd",
 }
 """Formats that are read, and the module of Pillow for each. No other is ever opened: some of Pillow's run
 programs (PostScript), or read other files."""
@@ -71,10 +79,27 @@ def sniff(head: bytes) -> str | None:
         "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
         "BMP": (b"BM",),
         "NPY": (b"\x93NUMPY",),
+        "PCX": tuple(bytes((10, version, 1)) for version in (0, 2, 3, 4, 5)),
+        "SGI": (b"\x01\xda",),
+        "SUN": (b"\x59\xa6\x6a\x95",),
+        "QOI": (b"qoif",),
+        "DDS": (b"DDS ",),
+        "PSD": (b"8BPS",),
         "GIF": (b"GIF87a", b"GIF89a"),
         "JPEG2000": (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n"),
     }
-    return next((name for name, begin in beginnings.items() if head.startswith(begin)), None)
+    found = next((name for name, begin in beginnings.items() if head.startswith(begin)), None)
+    return found or ("TGA" if _is_targa(head) else None)
+
+
+def _is_targa(head: bytes) -> bool:
+    """Whether the fields of a header fit together: this format has no mark of its own."""
+    if len(head) < 18:
+        return False
+    kind, depth, (width, height) = head[2], head[16], struct.unpack_from("<HH", head, 12)
+    depths = {1: (8,), 2: (16, 24, 32), 3: (1, 8, 16), 9: (8,), 10: (16, 24, 32), 11: (8, 16)}
+    palette = head[1] == (kind in (1, 9))
+    return palette and depth in depths.get(kind, ()) and width > 0 < height and not head[17] & 0xC0
 
 
 def upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
@@ -176,11 +201,25 @@ def unpack(packed: NDArray[np.uint8], depth: int, width: int) -> NDArray[np.uint
     return np.ascontiguousarray(samples.reshape(len(packed), -1)[:, :width])
 
 
-def to_8_bits(values: NDArray[Any], most: int, path: Path, stated: int | None = None) -> NDArray[np.uint8]:
+Scale = tuple[float, float]
+"""Values that become 0 and 255; what lies outside becomes the nearer of them."""
+
+
+def scaled(values: NDArray[Any], scale: Scale) -> NDArray[np.uint8]:
+    """Numbers of any kind as 0..255; what is no number counts as the lower end."""
+    low, high = scale
+    spread = (np.nan_to_num(values.astype(np.float64), nan=low) - low) * (255 / (high - low))
+    return np.rint(np.clip(spread, 0, 255)).astype(np.uint8)
+
+
+def to_8_bits(
+    values: NDArray[Any], most: int, path: Path, stated: int | None = None, scale: Scale | None = None
+) -> NDArray[np.uint8]:
     """Unsigned samples whose largest possible value is `most`, as 0..255.
 
-    Up to 8 bits, `most` becomes 255. Of more, the highest eight bits are kept: of those that `stated` says
-    are used (its largest possible value) if all values lie within, else of all.
+    Up to 8 bits, `most` becomes 255. Of more, those of the scale if one is given; else the highest eight bits
+    are kept: of those that `stated` says are used (its largest possible value) if all values lie within, or
+    of all.
 
     Raises
     ------
@@ -192,6 +231,8 @@ def to_8_bits(values: NDArray[Any], most: int, path: Path, stated: int | None = 
     if most < 255:
         table = (np.arange(most + 1) * 255 + most // 2) // most
         return np.asarray(table.astype(np.uint8)[values])
+    if scale is not None:
+        return scaled(values, scale)
     largest = int(values.max())
     if stated is not None and 255 <= stated < most and largest <= stated:
         most = stated
@@ -205,7 +246,8 @@ def to_8_bits(values: NDArray[Any], most: int, path: Path, stated: int | None = 
 def too_dark(path: Path, found: str) -> FileError:
     return FileError(
         f"{path}: its 16-bit values {found}: fewer bits seem to be meant, and the picture would come out "
-        f"black. Save it with 8 bits, or state the bits used (sBIT in a PNG, MaxSampleValue in a TIFF)."
+        f"black. Save it with 8 bits, or state the bits used (sBIT in a PNG, MaxSampleValue in a TIFF), or "
+        f"in the description of a data set of your own the range (image_range: [0, 4095])"
     )
 
 
@@ -225,11 +267,13 @@ CONVERTED = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CM
 """Modes of 8 bits that Pillow converts to RGB as they are shown."""
 
 
-def rgb_of(image: Image, path: Path, stated: int | None = None, most: int = 65535) -> NDArray[np.uint8]:
+def rgb_of(image: Image, path: Path, scale: Scale | None = None) -> NDArray[np.uint8]:
     """(H, W, 3) of a picture that Pillow has opened. Raises FileError."""
     if image.mode.startswith("I;16"):
         values = np.array(image).astype(np.uint16)
-        return gray_to_rgb(to_8_bits(values, most, path, stated))
+        return gray_to_rgb(to_8_bits(values, 65535, path, scale=scale))
+    if image.mode in ("I", "F") and scale is not None:
+        return gray_to_rgb(scaled(np.array(image), scale))
     if image.mode in CONVERTED:
         if image.mode in ("La", "RGBa"):
             image = image.convert("RGBA" if image.mode == "RGBa" else "LA")
@@ -237,5 +281,6 @@ def rgb_of(image: Image, path: Path, stated: int | None = None, most: int = 6553
     kind = {"F": "fractions", "I": "values of 32 bits, or signed ones"}.get(image.mode)
     what = f"holds {kind}" if kind else f"is a picture in the colours {image.mode}"
     raise FileError(
-        f"{path}: {what}, of which 8-bit colours cannot be made without a scale: save it as 8-bit RGB"
+        f"{path}: {what}, of which 8-bit colours cannot be made without a scale: save it as 8-bit RGB, or "
+        f"state image_range in the description of a data set of your own"
     )

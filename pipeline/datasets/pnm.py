@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.datasets.pictures import gray_to_rgb, to_8_bits, unpack
+from pipeline.datasets.pictures import Scale, gray_to_rgb, to_8_bits, unpack
 from pipeline.errors import FileError
 
 HEAD_BYTES = 1 << 16
@@ -110,10 +110,10 @@ def _check_values(values: NDArray[np.generic], header: PnmHeader, path: Path) ->
         )
 
 
-def decode_rgb(data: bytes, path: Path) -> NDArray[np.uint8]:
+def decode_rgb(data: bytes, path: Path, scale: Scale | None = None) -> NDArray[np.uint8]:
     """(H, W, 3) colours. Raises FileError."""
     values, header = decode(data, path)
     if header.bitmap:
         return gray_to_rgb(np.where(values == 0, 255, 0).astype(np.uint8))
-    colors = to_8_bits(values, header.most, path)
+    colors = to_8_bits(values, header.most, path, scale=scale)
     return colors if header.channels == 3 else gray_to_rgb(colors)

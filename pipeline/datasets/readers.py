@@ -36,6 +36,9 @@ Ids = NDArray[np.uint8] | NDArray[np.uint16]
 COLOURED = "{}: is {}, not a map of class ids; colour-coded labels must be converted to ids first"
 CHANGING = dict.fromkeys(("JPEG", "JPEG2000", "WEBP", "AVIF"), "lossy compression changes class ids")
 CHANGING["GIF"] = "writers renumber the palette"
+KEEPING = ("PNG", "TIFF", "BMP", "PNM", "NPY")
+"""Formats of label maps."""
+
 CHANNELS = {2: "a gray picture with transparency", 3: "an RGB picture", 4: "an RGB picture with transparency"}
 BITMAP = (
     "{}: is a PBM file, in which 1 is black: programs disagree on whether it means 1 or 0; save it as PNG"
@@ -171,18 +174,28 @@ def _header_size(kind: str, head: bytes, file: BinaryIO, path: Path) -> tuple[in
         return image.height, image.width
 
 
-def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """`decode_rgb` of a file. Raises FileError."""
-    return decode_rgb(read_bytes(path), path)
+def read_rgb(path: Path, shown: bool = False, scale: pictures.Scale | None = None) -> NDArray[np.uint8]:
+    """`decode_rgb` of a file; `shown`: turned as its orientation tag says. Raises FileError."""
+    pixels = decode_rgb(read_bytes(path), path, scale)
+    return pictures.upright(pixels, orientation(path)) if shown else pixels
 
 
-def decode_rgb(data: bytes, path: Path) -> NDArray[np.uint8]:
-    """(H, W, 3) colours of 8 bits; `path` is for the errors.
+def decode_rgb(data: bytes, path: Path, scale: pictures.Scale | None = None) -> NDArray[np.uint8]:
+    """(H, W, 3) colours of 8 bits.
 
-    The pixels are given as they are stored: label maps are drawn on stored pixels, so an EXIF orientation is
-    ignored. Gray becomes RGB, transparency is dropped. Samples of fewer than 8 bits are spread over 0..255;
-    of more, the highest 8 bits are kept: of 16, or of as many as the file states (`sBIT` in a PNG,
-    `MaxSampleValue` in a TIFF, the largest value of a PGM).
+    The pixels are given as they are stored, whatever an orientation tag says. Gray becomes RGB, transparency
+    is dropped. Samples of fewer than 8 bits are spread over 0..255; of more, the highest 8 bits are kept: of
+    16, or of as many as the file states (`sBIT` in a PNG, `MaxSampleValue` in a TIFF, the largest value of a
+    PGM).
+
+    Parameters
+    ----------
+    data
+        The file.
+    path
+        For the errors.
+    scale
+        Of samples of more than 8 bits, the values that become 0 and 255, in place of the above.
 
     Raises
     ------
@@ -195,22 +208,22 @@ def decode_rgb(data: bytes, path: Path) -> NDArray[np.uint8]:
         raise FileError(f"{path}: is a NumPy array, not a picture; save it as PNG")
     try:
         if kind == "PNG":
-            return _png_rgb(data, path)
+            return _png_rgb(data, path, scale)
         if kind == "PNM":
-            return pnm.decode_rgb(data, path)
+            return pnm.decode_rgb(data, path, scale)
         if kind == "TIFF":
-            return tiff.decode_rgb(data, path)
+            return tiff.decode_rgb(data, path, scale)
         if kind == "BMP":
             header = bmp.parse_header(data[: bmp.HEAD_BYTES], len(data), path)
             if header.indexed:
                 return bmp.decode_indexed_rgb(data, header, path)
         with pictures.opened(data, kind, path) as image:
-            return pictures.rgb_of(image, path)
+            return pictures.rgb_of(image, path, scale)
     except MemoryError as error:
         raise pictures.no_memory(path) from error
 
 
-def _png_rgb(data: bytes, path: Path) -> NDArray[np.uint8]:
+def _png_rgb(data: bytes, path: Path, scale: pictures.Scale | None) -> NDArray[np.uint8]:
     pixels, header, chunks = png.decode_all(data, path)
     if header.color_type == png.PALETTE:
         palette = np.frombuffer(chunks.get(b"PLTE", b""), np.uint8)
@@ -221,7 +234,7 @@ def _png_rgb(data: bytes, path: Path) -> NDArray[np.uint8]:
         pixels = pixels[..., 0] if header.channels == 2 else pixels[..., :3]
     used = chunks.get(b"sBIT", b"")[:1]
     stated = 2 ** used[0] - 1 if used and 8 <= used[0] < 16 else None
-    colors = pictures.to_8_bits(pixels, 2**header.bit_depth - 1, path, stated)
+    colors = pictures.to_8_bits(pixels, 2**header.bit_depth - 1, path, stated, scale)
     return colors if colors.ndim == 3 else pictures.gray_to_rgb(colors)
 
 
@@ -246,6 +259,21 @@ def picture_mode(path: Path) -> str:
             return image.mode
 
 
+def depth(path: Path) -> int:
+    """Bits per sample of a picture, from its header; 8 where the format has no others. Raises FileError."""
+    with open_file(path) as file:
+        kind, head = _begin(file, path)
+        if kind == "PNG":
+            return png.parse_header(head, path).bit_depth
+        if kind == "TIFF":
+            return _tiff_tags(file, path).bits
+        if kind == "PNM":
+            file_bytes = os.fstat(file.fileno()).st_size
+            most = pnm.parse_header(head + _read(file, pnm.HEAD_BYTES, path), file_bytes, path).most
+            return most.bit_length()
+    return 16 if picture_mode(path).startswith("I") else 8
+
+
 def orientation(path: Path) -> int:
     """How viewers turn a picture (1 to 8), by its TIFF tag or EXIF data; 1 (not at all) where unknown."""
     try:
@@ -257,7 +285,8 @@ def orientation(path: Path) -> int:
                 return 1
             file.seek(0)
             with pictures.opened(file, kind, path) as image:
-                return int(image.getexif().get(0x0112, 1))
+                tag = int(image.getexif().get(0x0112, 1))
+                return tag if 1 <= tag <= 8 else 1
     except (FileError, TypeError, ValueError):
         return 1
 
@@ -286,6 +315,8 @@ def _read(file: BinaryIO, count: int, path: Path) -> bytes:
 def _check_keeps_ids(kind: str, path: Path) -> None:
     if reason := CHANGING.get(kind):
         raise FileError(f"{path}: is a {kind} file, whose {reason}; label maps must be PNG")
+    if kind not in KEEPING:
+        raise FileError(f"{path}: is a {kind} file; label maps must be PNG, TIFF, BMP, PGM or NPY")
 
 
 def _tiff_tags(file: BinaryIO, path: Path) -> tiff.Tags:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline import doors
 from pipeline.datasets.base import Dataset
 from pipeline.datasets.limits import short
 from pipeline.datasets.yaml_nodes import did_you_mean
@@ -27,6 +28,9 @@ MODULES = {
     "camvid-by-sequence": "pipeline.datasets.camvid:CamVidBySequence",
     "demo": "pipeline.datasets.demo:Demo",
 }
+STATED = ("name", "title", "splits", "table", "archives")
+"""What the class of a data set says as data."""
+
 DATA = "ADAPREP_DATA"
 SWITCHES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 WANTED = {str: "a word", int: "a whole number", float: "a number", bool: "true or false"}
@@ -45,7 +49,9 @@ def load(
     Parameters
     ----------
     name
-        One of `names()`, or the path of a YAML file (docs/your-own-data.md).
+        One of `names()`, the path of a YAML file (docs/your-own-data.md), or ``package.module:factory``: a
+        class derived from `Dataset`, or a function of the root and the settings that returns one. That is
+        imported, so it must come from the user.
     root
         The folder it lies in. By default the first there is of: the data set's own environment variable,
         `$ADAPREP_DATA/name`, `./data/name`; of a YAML file, what the file says.
@@ -97,15 +103,52 @@ def _open(name: str, root: Path | None, settings: dict[str, Any]) -> Dataset:
         if settings:
             raise AdaprepError(f"{name}: a data set of your own has no setting {next(iter(settings))!r}")
         return Custom(expanded(Path(name), absolute=False), root)
+    if doors.is_door(name):
+        return _made(name, root, settings)
     if name not in MODULES:
         raise AdaprepError(
             f"no data set {short(name)}{did_you_mean(name, names())} "
             f"The data sets are: {', '.join(names())}; or give a YAML file that describes your own "
-            f"(docs/your-own-data.md)."
+            f"(docs/your-own-data.md), or {doors.DOOR}."
         )
     kind = _class(name)
     values = _settings(name, kind, settings)
     return kind(root or _root(name, kind), **values)
+
+
+def _made(name: str, root: Path | None, settings: dict[str, Any]) -> Dataset:
+    """Of the user's own code."""
+    factory: Any = doors.opened(name, "data set", names())
+    own = isinstance(factory, type) and issubclass(factory, Dataset)
+    if own and (missing := [about for about in STATED if not hasattr(factory, about)]):
+        raise AdaprepError(
+            f"{name} does not state its {', '.join(missing)}: see docs/code.md, a new data set."
+        )
+    values = _settings(name, factory, settings) if own else settings
+    place = (root or _root(factory.name, factory)) if own else root
+    try:
+        made: object = factory(place, **values)
+    except AdaprepError:
+        raise
+    except Exception as error:
+        raise AdaprepError(f"{name} failed: {type(error).__name__}: {error}") from error
+    if not isinstance(made, Dataset):
+        raise AdaprepError(
+            f"{name} returned a {type(made).__name__}, must be a pipeline.datasets.base.Dataset."
+        )
+    if made.name in MODULES:
+        raise AdaprepError(
+            f"{name} calls its data set {made.name}, as one of adaprep's is called: give it another name."
+        )
+    made.door = name
+    return made
+
+
+def name_of(door: str) -> str:
+    """What the data set of the user's own code is called, which a class says without its files."""
+    factory: Any = doors.opened(door, "data set", names())
+    own = isinstance(factory, type) and issubclass(factory, Dataset) and hasattr(factory, "name")
+    return str(factory.name) if own else load(door).name
 
 
 def _class(name: str) -> type[Dataset]:

@@ -6,6 +6,7 @@ turns the picture by its orientation tag, and leaves zeros where strips are miss
 
 from __future__ import annotations
 
+import io
 import struct
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets import pictures
+from pipeline.datasets.limits import short
 from pipeline.errors import FileError
 
 if TYPE_CHECKING:
@@ -336,15 +338,17 @@ def _check_size(size: tuple[int, int], tags: Tags, path: Path) -> None:
         raise FileError(f"{path}: damaged: its tags state two sizes")
 
 
-def decode_rgb(data: bytes, path: Path) -> NDArray[np.uint8]:
+def decode_rgb(data: bytes, path: Path, scale: pictures.Scale | None = None) -> NDArray[np.uint8]:
     """(H, W, 3) colours of the stored pixels. Raises FileError."""
     tags = tags_of(data, path)
-    if tags.one(FORMAT, 1) != 1 and tags.bits <= 16:
+    if scale is not None and tags.bits == 16 and tags.samples >= 3:
+        return _wide_colors(data, tags, path, scale)
+    if scale is None and tags.one(FORMAT, 1) != 1 and tags.bits <= 16:
         raise FileError(f"{path}: holds signed numbers or fractions: save it as 8-bit RGB")
     with pictures.opened(untagged(data, tags), "TIFF", path) as image:
         _check_size(image.size, tags, path)
         if not image.mode.startswith("I;16"):
-            colors = pictures.rgb_of(image, path)
+            colors = pictures.rgb_of(image, path, scale)
             if tags.bits == 16 and image.mode in ("RGB", "RGBA") and colors.max() < pictures.DARK >> 8:
                 raise pictures.too_dark(path, f"end below {pictures.DARK}")
             return colors
@@ -353,5 +357,21 @@ def decode_rgb(data: bytes, path: Path) -> NDArray[np.uint8]:
     stated = tags.one(MAX_VALUE, most)
     if tags.white_is_zero:
         values = np.uint16(most) - values
-    gray = pictures.to_8_bits(values, most, path, stated if stated != most else None)
+    gray = pictures.to_8_bits(values, most, path, stated if stated != most else None, scale)
     return pictures.gray_to_rgb(gray)
+
+
+def _wide_colors(data: bytes, tags: Tags, path: Path, scale: pictures.Scale) -> NDArray[np.uint8]:
+    """Colours of 16 bits, of which Pillow keeps but eight: tifffile, which scikit-image brings, has all."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            page = file.pages.first
+            values = np.moveaxis(page.asarray(), 0, -1) if page.planarconfig == 2 else page.asarray()
+    except Exception as error:  # tifffile raises whatever its decoders do
+        problem = "its 16-bit colours cannot be read; save it uncompressed, or as PNG"
+        raise FileError(f"{path}: {problem} ({short(str(error))})") from error
+    if values.shape[:2] != (tags.height, tags.width) or values.ndim != 3 or values.dtype != np.uint16:
+        raise FileError(f"{path}: damaged: its tags state two sizes")
+    return pictures.scaled(values[..., :3], scale)

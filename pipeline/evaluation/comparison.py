@@ -15,10 +15,13 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.evaluation import intervals
+from pipeline.evaluation.intervals import Interval
 from pipeline.samplers import registry
 from pipeline.samplers.base import Sampler
 from pipeline.samplers.uniform import Uniform
 from pipeline.workspace import results
+from pipeline.workspace.per_image import PerImage
 from pipeline.workspace.results import Training
 from pipeline.workspace.runs import LATER
 
@@ -132,6 +135,19 @@ class Group:
         count = int(self.rows["improving"].sum())
         part = "" if count == len(self.rows) else f"{count} of {len(self.rows)} "
         return f"{part}still improving" if count else ""
+
+    @property
+    def milliseconds(self) -> float | None:
+        """For one square, mean over the seeds; None where it was not measured, or not on one machine."""
+        at = {one.get("milliseconds_at") for one in self.evaluations}
+        found = [one.get("milliseconds", {}).get(one["systems"][0]["name"]) for one in self.evaluations]
+        return None if len(at) > 1 or None in found else statistics.fmean(found)
+
+    @cached_property
+    def per_image(self) -> tuple[PerImage, ...]:
+        """Counts of every image, one for each seed; empty where one has none."""
+        kept = [one["systems"][0].get("per_image") for one in self.evaluations]
+        return () if None in kept else tuple(map(PerImage.read, kept))
 
     def figure(self, name: str) -> Spread | None:
         """A figure's column over the seeds; None where a run has none."""
@@ -292,6 +308,26 @@ class Pair:
         ours, base = (group.rows[["seed", name]] for group in (self.ours, self.base))
         both = ours.merge(base, on="seed", suffixes=("", " of the baseline")).sort_values("seed")
         return _spread(both[name] - both[f"{name} of the baseline"])
+
+    def intervals(self, name: str) -> tuple[Interval, ...]:
+        """Of a difference: over images, and over sequences where these are known.
+
+        None where the two may not be compared, were not measured on the same images, or the figure is not
+        one of `intervals.FIGURES`.
+        """
+        if name not in intervals.FIGURES or self.differing:
+            return ()
+        facts = self.ours.evaluations[0]
+        names = list(facts["systems"][0]["iou"])
+        targets = [names.index(target) for target in facts["targets"] if target in names]
+        return intervals.of_difference(self.ours.per_image, self.base.per_image, name, targets)
+
+    @property
+    def slower(self) -> float | None:
+        """Milliseconds of ours over those of the baseline, less 1; None where they cannot be compared."""
+        mine, theirs = self.ours.milliseconds, self.base.milliseconds
+        at = {one.get("milliseconds_at") for group in (self.ours, self.base) for one in group.evaluations}
+        return None if mine is None or theirs is None or len(at) > 1 else mine / theirs - 1
 
     def ratio(self, name: str) -> float | None:
         """Mean of ours over mean of the baseline; None where that is nothing, or as for `difference`."""

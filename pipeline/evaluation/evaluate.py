@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import statistics
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import takewhile
@@ -25,6 +28,10 @@ from pipeline.networks import macs
 from pipeline.stages import engine
 from pipeline.stages.engine import BlockResult, Failure
 from pipeline.workspace.disk import plain
+from pipeline.workspace.per_image import PerImage
+
+TIMED = 5
+"""Times that a system is timed, after one that is not counted."""
 
 
 @dataclass
@@ -42,6 +49,9 @@ class EvaluationReport:
     failures: list[Failure] = field(default_factory=list)
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
+    per_image: dict[str, PerImage] = field(default_factory=dict)  # by the system's name
+    timed: dict[str, float] = field(default_factory=dict)  # milliseconds for one square, by the system's name
+    machine: str = ""  # that they were measured on
 
     @property
     def ok(self) -> bool:
@@ -60,6 +70,7 @@ class EvaluationReport:
             "auxiliary_gmacs": system.auxiliary_macs / 1e9,
             "parameters": system.parameters,
             **scoring.figures(score, self.dataset.classes),
+            **({"per_image": self.per_image[system.name].as_dict()} if system.name in self.per_image else {}),
         }
 
     def as_dict(self) -> dict[str, Any]:
@@ -74,6 +85,8 @@ class EvaluationReport:
             "squares": list(self.squares),
             "gmacs_at": f"resolution of the sampled image, and of the auxiliary network's input; one "
             f"{'square' if self.region == WHOLE else 'image'}",
+            "milliseconds": {system.name: self.timed.get(system.name) for system in self.systems},
+            "milliseconds_at": f"one square of {self.sides[1]} pixels to labels, {self.machine}",
             **scoring.facts(self.scores.values(), self.dataset.classes),
             "systems": self.rows(),
             "notes": self.notes,
@@ -88,6 +101,8 @@ class FrameScores:
     scores: dict[str, Score]  # by the system's name
     side: int  # of a square, in pixels
     squares: int  # that were labelled
+    name: str  # of the frame
+    sequence: str | None  # that it was filmed in
 
 
 def score_frame(
@@ -117,7 +132,9 @@ def score_frame(
     for system in systems:
         labels, folded = _labelled(system, image, truth, dataset.classes.targets)
         scores[system.name] = score_labels(truth, labels, inside, dataset.classes, folded, own)
-    return FrameScores(scores, min(image.shape[:2]), covering(*image.shape[:2]))
+    moment = dataset.moment(frame)
+    sequence = None if moment is None else moment.sequence
+    return FrameScores(scores, min(image.shape[:2]), covering(*image.shape[:2]), frame.name, sequence)
 
 
 def _labelled(
@@ -180,6 +197,7 @@ def run(
     title = f"evaluation on {dataset.name}/{split}"
     summary = engine.run(tasks, engine.Scheduler(), title, listener, len(frames))
     found = [one for block in summary.values for one in block]
+    timed = _timed(dataset, frames, systems) if found else {}
     sides, squares = [one.side for one in found] or [0], [one.squares for one in found] or [1]
     return EvaluationReport(
         dataset,
@@ -193,7 +211,55 @@ def run(
         summary.failures,
         summary.seconds,
         list(notes),
+        _per_image(found, systems),
+        timed,
+        machine(systems),
     )
+
+
+def _per_image(found: Sequence[FrameScores], systems: Sequence[System]) -> dict[str, PerImage]:
+    if not found:
+        return {}
+    names, known = [one.name for one in found], [one.sequence for one in found if one.sequence is not None]
+    sequences = known if len(known) == len(found) else None
+    return {
+        system.name: PerImage.of(
+            [one.scores[system.name].confusion.counts for one in found], names, sequences
+        )
+        for system in systems
+    }
+
+
+def _timed(dataset: Dataset, frames: Sequence[Frame], systems: Sequence[System]) -> dict[str, float]:
+    """Milliseconds from the central square of an image in memory to its labels, by the system's name."""
+    from pipeline.stages.outputs import load_view
+
+    for frame in frames:
+        with suppress(FileError):
+            view = load_view(dataset, frame, 1, {})
+            truth = view.train_ids(np.ascontiguousarray(central_view(view.raw)))
+            square = np.ascontiguousarray(central_view(view.image))
+            return {s.name: milliseconds(s, square, truth, dataset.classes.targets) for s in systems}
+    return {}
+
+
+def milliseconds(
+    system: System, square: NDArray[np.uint8], truth: NDArray[np.uint8], targets: Sequence[int]
+) -> float:
+    """Median time from a square (S, S, 3) to its labels (S, S); nothing else should run meanwhile."""
+    took = []
+    for _ in range(1 + TIMED):
+        begun = time.perf_counter()
+        system.labels(square, system.tensor(square, truth, targets))
+        took.append(1000 * (time.perf_counter() - begun))
+    return round(statistics.median(took[1:]), 3)
+
+
+def machine(systems: Sequence[System]) -> str:
+    """What systems run on, in words."""
+    devices = {system.device for system in systems}
+    gpus = [torch.cuda.get_device_name(device) for device in devices if device.type == "cuda"]
+    return ", ".join([*sorted(gpus), f"{torch.get_num_threads()} CPU threads"])
 
 
 def costs(classes: int | None = None) -> Iterator[dict[str, Any]]:

@@ -200,8 +200,14 @@ def _measure(
         return report.failures
     for candidate in todo:
         run = candidate.run.name
+        system = systems[run]
         alone = replace(
-            report, systems=[systems[run]], scores={systems[run].name: report.scores[run]}, notes=[]
+            report,
+            systems=[system],
+            scores={system.name: report.scores[run]},
+            per_image={system.name: report.per_image[run]},
+            timed={system.name: report.timed[run]},
+            notes=[],
         )
         about = {"run": run, "weights": candidate.weights, "settings": candidate.settings}
         results.write(candidate.run.evaluation_file(split, region), {**about, **alone.as_dict()})

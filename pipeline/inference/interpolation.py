@@ -154,7 +154,7 @@ def _cut(ys: Tensor, xs: Tensor, row: Tensor, height: int) -> _Cut:
     """Cut triangles with corners (n, 3) by one row each."""
     above = row[:, None] >= _first_row_below(ys, height)
     upward = above.sum(1) == 1  # the corner alone on its side points up
-    lone = torch.where(upward[:, None], above, ~above).long().argmax(1)
+    lone = (above == upward[:, None]).long().argmax(1)
     enter = (lone + torch.where(upward, 2, 1)) % 3
     leave = (lone + torch.where(upward, 1, 2)) % 3
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -17,6 +18,7 @@ def load(
     base: str | PathLike[str],
     auxiliary: str | PathLike[str] | None = None,
     device: str | torch.device = "cpu",
+    factories: Sequence[str] = (),
 ) -> AdaptiveSegmenter:
     """A trained base network with the auxiliary network that it was trained with, ready to segment.
 
@@ -29,6 +31,8 @@ def load(
         or of a fixed warp.
     device
         Where both run.
+    factories
+        ``package.module:function`` of networks that are not adaprep's, as for `Checkpoint.build`.
 
     Returns
     -------
@@ -41,7 +45,9 @@ def load(
         A file is no such checkpoint, or the two do not belong together.
     """
     found, place = load_base(Path(base)), torch.device(device)
-    system, _ = open_system(found, Path(auxiliary) if auxiliary is not None else None, place)
+    system, _ = open_system(
+        found, Path(auxiliary) if auxiliary is not None else None, place, factories=factories
+    )
     if auxiliary is None:
         tensor = system.sampler.fixed
         if tensor is None:

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from pipeline.datasets import readers, registry
 from pipeline.datasets.base import ClassTable
 from pipeline.datasets.overlay import overlay
-from pipeline.datasets.pictures import upright
 from pipeline.errors import AdaprepError, FileError
 from pipeline.inference.images import Named
 from pipeline.inference.systems import System, check_classes
@@ -118,6 +117,8 @@ def class_table(base: Checkpoint, dataset: str | None, space: stores.Workspace) 
     held = meant.folders if meant else space.described(name)
     if meant and meant.source:
         data = registry.load(meant.source)
+    elif meant and meant.door:
+        data = registry.load(meant.door, Path())  # its class table alone is looked at
     elif held:
         data = remembered.open_dataset(held[0])
     elif (wanted := meant.name if meant else name) in registry.names():
@@ -154,7 +155,7 @@ def predict(
     AdaprepError
         A result cannot be written.
     """
-    image = upright(readers.read_rgb(job.image), readers.orientation(job.image))
+    image = readers.read_rgb(job.image, shown=True)
     if min(image.shape[:2]) < 2:
         raise FileError(f"{job.image}: {image.shape[1]} x {image.shape[0]} pixels are too few to be sampled")
     writer = writer or Writer([job.image], force=True)

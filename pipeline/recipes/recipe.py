@@ -71,6 +71,17 @@ class Recipe:
         return Workspace(self.workspace)
 
     @property
+    def held_dataset(self) -> str:
+        """As `--dataset` names what the workspace holds; code of the user's own must be named each time."""
+        return self.dataset.door or self.dataset.name
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """All code of the user's own that it names beside losses."""
+        door = (self.dataset.door,) if self.dataset.door else ()
+        return (*door, *self.samplers, *self.factories, *self.metrics)
+
+    @property
     def samplers(self) -> tuple[str, ...]:
         """``package.module:factory`` of the samplers that are not ours."""
         every = (request.base.sampler for request in self.trainings if request.networks == ("base",))

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pipeline import settings
+from pipeline import doors, settings
 from pipeline.commands import (
     boundaries,
     check,
@@ -60,12 +60,14 @@ class Step(ABC):
         AdaprepError
             It was made otherwise than the recipe says, so that it cannot be resumed.
         """
-        found: State = self._module.state(self.options)
+        with doors.given(self.recipe.code):
+            found: State = self._module.state(self.options)
         return found
 
     def run(self) -> bool:
         """Do it, or what is left of it; whether every file could be used."""
-        return bool(self._module.run(self.options))
+        with doors.given(self.recipe.code):
+            return bool(self._module.run(self.options))
 
     @property
     def _module(self) -> Any:
@@ -74,7 +76,7 @@ class Step(ABC):
     @property
     def _held(self) -> dict[str, Any]:
         """The data set in the workspace, and where that is."""
-        return {"dataset": self.recipe.dataset.name, "workspace": self.recipe.workspace}
+        return {"dataset": self.recipe.held_dataset, "workspace": self.recipe.workspace}
 
     @property
     def _data(self) -> settings.Data:
@@ -191,7 +193,7 @@ class UpperBound(Step):
     @property
     def options(self) -> upper_bound.Options:
         data, bounds = self._data, self.bounds
-        held = settings.Held(splits=(bounds.split,))
+        held = settings.Held(self.recipe.dataset.door, splits=(bounds.split,))
         if not data.settings:
             held = settings.Held(data.dataset, data.root, data.targets, (bounds.split,))
         return upper_bound.Options(
@@ -245,7 +247,7 @@ class Evaluate(SplitStep):
     @property
     def options(self) -> evaluate.Options:
         recipe = self.recipe
-        held = settings.Held(recipe.dataset.name, recipe.said_root, None, (self.split,))
+        held = settings.Held(recipe.held_dataset, recipe.said_root, None, (self.split,))
         return evaluate.Options(
             held=held,
             factories=recipe.factories,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pipeline.evaluation.evaluate import EvaluationReport
     from pipeline.evaluation.evaluations import Evaluations
 
-WIDTH = 130
+WIDTH = 170
 """Columns of the table of all networks where there is no terminal: no figure is broken over two lines."""
 
 
@@ -32,7 +32,7 @@ def print_evaluation(report: EvaluationReport) -> None:
         soft_wrap=True,
     )
     if rows:
-        out.print(_systems(rows))
+        out.print(_systems(rows, facts["milliseconds"]))
         out.print(_classes(rows, facts["targets"]))
         out.print(_sizes(rows, facts["objects_from"]))
         print_own_metrics(rows, [row["name"] for row in rows])
@@ -60,6 +60,9 @@ def print_evaluations(every: Evaluations) -> None:
             out.width = WIDTH
         out.print(_groups(every))
         out.print("  ± standard deviation over seeds; points: against uniform, means over seeds")
+        out.print("  [95 % interval] of a bootstrap over images, or sequences; none: an interval holds 0")
+        if "milliseconds_at" in facts:
+            out.print(f"  ms: {one_line(facts['milliseconds_at'])}", soft_wrap=True)
         print_own_metrics([one["systems"][0] for one in every.found], [one["run"] for one in every.found])
         out.print(f"  targets: {', '.join(facts['targets'])}", soft_wrap=True)
     if every.incomplete:
@@ -94,6 +97,7 @@ def _groups(every: Evaluations) -> Table:
         "resolution",
         "seeds",
         "GMACs",
+        "ms",
         "mIoU\nall",
         "\npoints",
         "mIoU\ntargets",
@@ -112,6 +116,7 @@ def _groups(every: Evaluations) -> Table:
             str(group.resolution),
             str(len(group.seeds)),
             f"{group.gmacs:.3g}",
+            "-" if group.milliseconds is None else f"{group.milliseconds:.3g}",
             _spread(group.figure("miou")),
             _gain(pair, "miou"),
             _spread(group.figure("target_miou")),
@@ -140,8 +145,18 @@ def _gain(pair: Pair | None, name: str) -> str:
         return ""
     if pair.differing:
         return "\n".join(map(one_line, pair.differing))
-    ours, theirs = pair.ours.figure(name), pair.base.figure(name)
-    return "" if ours is None or theirs is None else f"{100 * (ours.mean - theirs.mean):+.1f}"
+    found = pair.difference(name)
+    if found is None:
+        return ""
+    around = "" if found.deviation is None else f" ±{100 * found.deviation:.1f}"
+    said, intervals = f"{100 * found.mean:+.1f}{around}", pair.intervals(name)
+    if any(interval.holds_zero for interval in intervals):
+        said = f"none ({said})"
+    lines = [
+        f"[{100 * i.low:+.1f}, {100 * i.high:+.1f}]" + ("" if i.over == "images" else f" {i.units} sequences")
+        for i in intervals
+    ]
+    return "\n".join([said, *lines])
 
 
 def print_costs(rows: Iterable[dict[str, Any]]) -> None:
@@ -160,12 +175,13 @@ def print_costs(rows: Iterable[dict[str, Any]]) -> None:
     console().print(table)
 
 
-def _systems(rows: Sequence[dict[str, Any]]) -> Table:
+def _systems(rows: Sequence[dict[str, Any]], took: Mapping[str, float | None]) -> Table:
     heads = (
         "system",
         "sampler",
         "resolution",
         "GMACs",
+        "ms",
         "mIoU\nall",
         "mIoU\ntargets",
         "trimap\n4 px",
@@ -180,6 +196,7 @@ def _systems(rows: Sequence[dict[str, Any]]) -> Table:
             one_line(row["sampler"]),
             str(row["resolution"]),
             f"{row['gmacs']:.3g}",
+            "-" if took.get(row["name"]) is None else f"{took[row['name']]:.3g}",
             *map(_show, figures),
             str(row["folded_cells"]),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,15 @@ from pipeline.datasets import sequences
 from pipeline.datasets.base import UNKNOWN, VOID, Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
 from pipeline.geometry.crops import CENTRAL, central_view, covering
-from pipeline.stages import engine
+from pipeline.stages import duplicates, engine, photos
 from pipeline.stages.boundaries import BoundaryOptions
 from pipeline.stages.engine import BlockResult, Failure
 from pipeline.stages.frame import fit_instances, misfit, read_instances, read_label_map
 
 FRAMES_PER_TASK = 8
+
+MAX_DOUBTS = 10
+"""Doubtful objects that are named of a split."""
 
 LOST = 0.5
 """A class loses much in the central squares if these hold a smaller share of it than this, times their share
@@ -40,6 +43,9 @@ class FrameCheck:
     counts: dict[int, int] = field(default_factory=dict)  # pixels of each raw id
     central: dict[int, int] = field(default_factory=dict)  # the same inside the central square
     problems: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()  # what may be wrong with a label map that can be read
+    photo: photos.PhotoFacts = field(default_factory=photos.PhotoFacts)
+    small: NDArray[np.uint8] | None = None  # the image in few pixels, where images are compared
 
 
 @dataclass
@@ -95,6 +101,21 @@ class CheckReport:
         """Names of the frames that hold no pixel of any target class."""
         ids = self._target_ids()
         return [f.name for f in self.frames if f.counts and not ids & f.counts.keys()]
+
+    def images(self) -> dict[Path, NDArray[np.uint8] | None]:
+        """The images that are there, each with itself in few pixels if it was made."""
+        paths = {frame.name: frame.image for frame in self.dataset.frames(self.split)}
+        return {paths[f.name]: f.small for f in self.frames if f.image and f.name in paths}
+
+    def unseen_targets(self) -> list[str]:
+        """A sentence where target classes occur in no label map."""
+        counts, table = self.counts, self.dataset.classes.train_classes
+        unseen = [c.name for c in table if c.target and not self._seen(c.train_id, counts)]
+        if not unseen or not counts:
+            return []
+        what = "target class" if len(unseen) == 1 else "target classes"
+        verb = "occurs" if len(unseen) == 1 else "occur"
+        return [f"{what} {', '.join(unseen)} {verb} in none of the label maps of {self.split} that were read"]
 
     def _target_ids(self) -> set[int]:
         return {c.id for c in self.dataset.classes.classes if c.target and c.train_id != VOID}
@@ -176,9 +197,12 @@ def histogram(labels: NDArray[Any], rows: int = 128) -> dict[int, int]:
     return {int(i): int(total[i]) for i in np.flatnonzero(total)}
 
 
-def check_frame(dataset: Dataset, frame: Frame, decode: bool = False) -> FrameCheck:
-    """Read one label map whole, and its image's header or all of it, and list everything that is wrong."""
-    image, label = frame.image.exists(), frame.label.exists()
+def check_frame(dataset: Dataset, frame: Frame, decode: bool = False, compare: bool = False) -> FrameCheck:
+    """Read one label map whole, and its image's header or all of it, and list everything that is wrong.
+
+    With `compare`, the image is made small, so that it can be compared with those of other splits.
+    """
+    image, label = frame.image.exists(), dataset.has_labels(frame)
     problems = [] if image else [f"{frame.image}: no such image"]
     try:
         labels = read_label_map(dataset, frame).ids
@@ -207,8 +231,14 @@ def check_frame(dataset: Dataset, frame: Frame, decode: bool = False) -> FrameCh
         except FileError as error:
             problems.append(str(error))
     height, width = labels.shape
-    kind = f"{mode_of(frame.image)} image, {mode_of(frame.label)} labels ({labels.dtype})"
-    return FrameCheck(frame.name, image, label, (height, width), kind, counts, central, tuple(problems))
+    kind = f"{mode_of(frame.image)} image, {_kind_of_labels(dataset, frame)} labels ({labels.dtype})"
+    checked = FrameCheck(frame.name, image, label, (height, width), kind, counts, central, tuple(problems))
+    return replace(
+        checked,
+        doubts=tuple(dataset.doubts(frame)),
+        photo=photos.facts_of(dataset, frame, labels.shape) if image else checked.photo,
+        small=duplicates.small_picture(frame.image) if image and compare else None,
+    )
 
 
 def mode_of(path: Path) -> str:
@@ -221,6 +251,12 @@ def mode_of(path: Path) -> str:
         return path.suffix.lstrip(".") if path.exists() else "no"
 
 
+def _kind_of_labels(dataset: Dataset, frame: Frame) -> str:
+    """The mode of a label file, or the name of the format where it is no picture."""
+    found = mode_of(frame.label)
+    return dataset.labels_are if found == "no" and dataset.has_labels(frame) else found
+
+
 def _check_instances(dataset: Dataset, frame: Frame, shape: tuple[int, ...], decode: bool) -> None:
     from pipeline.datasets import readers
 
@@ -231,24 +267,24 @@ def _check_instances(dataset: Dataset, frame: Frame, shape: tuple[int, ...], dec
 
 
 def _image_size(dataset: Dataset, frame: Frame, decode: bool) -> tuple[int, int]:
-    from pipeline.datasets import readers
-
     if not decode:
-        return readers.image_size(frame.image)
+        return dataset.image_size(frame)
     height, width = dataset.read_image(frame).shape[:2]
     return height, width
 
 
-def check_frames(dataset: Dataset, start: int, frames: Sequence[Frame], decode: bool) -> BlockResult:
+def check_frames(
+    dataset: Dataset, start: int, frames: Sequence[Frame], decode: bool, compare: bool = False
+) -> BlockResult:
     """One task."""
     found, failures = [], []
     for index, frame in enumerate(frames, start):
         engine.check_stop()
         try:
             with engine.one_image(frame.label):
-                result = check_frame(dataset, frame, decode)
+                result = check_frame(dataset, frame, decode, compare)
         except FileError as error:
-            there = frame.image.exists(), frame.label.exists()
+            there = frame.image.exists(), dataset.has_labels(frame)
             result = FrameCheck(frame.name, *there, problems=(str(error),))
         found.append(result)
         failures += [Failure(index, frame.name, problem) for problem in result.problems]
@@ -281,12 +317,26 @@ def run(
     scheduler: engine.Scheduler | None = None,
     listener: engine.Listener | None = None,
     decode: bool = False,
+    compare: bool = False,
 ) -> CheckReport:
-    """Check a split; with `decode`, images are decoded whole. Raises AdaprepError when there is none."""
+    """Check a split.
+
+    Parameters
+    ----------
+    decode
+        Images are decoded whole, not just their headers.
+    compare
+        Images are made small, for `compare_splits`.
+
+    Raises
+    ------
+    AdaprepError
+        There is no such split.
+    """
     frames = dataset.frames(split)[:limit]
     tasks = [
         engine.Block(
-            partial(check_frames, dataset, i, frames[i : i + FRAMES_PER_TASK], decode),
+            partial(check_frames, dataset, i, frames[i : i + FRAMES_PER_TASK], decode, compare),
             engine.listed([frame.name for frame in frames[i : i + FRAMES_PER_TASK]]),
         )
         for i in range(0, len(frames), FRAMES_PER_TASK)
@@ -295,4 +345,36 @@ def run(
     summary = engine.run(tasks, scheduler or engine.Scheduler(), title, listener, len(frames))
     notes = dataset.notes(split) + neighbours(dataset, split, frames)
     checked = [frame for value in summary.values for frame in value]
-    return CheckReport(dataset, split, checked, summary.failures, notes)
+    notes += photos.sentences(dataset, [frame.photo for frame in checked])
+    notes += _doubtful(checked)
+    report = CheckReport(dataset, split, checked, summary.failures, notes)
+    return replace(report, notes=notes + report.unseen_targets())
+
+
+def _doubtful(checked: Sequence[FrameCheck]) -> list[str]:
+    doubts = [doubt for frame in checked for doubt in frame.doubts]
+    if len(doubts) > MAX_DOUBTS:
+        doubts[MAX_DOUBTS:] = [f"... and {len(doubts) - MAX_DOUBTS} more such objects"]
+    return doubts
+
+
+def compare_splits(reports: Sequence[CheckReport]) -> list[str]:
+    """A sentence for each split in which images stand that are trained on, put into its report's notes."""
+    training = [r for r in reports if r.split in r.dataset.training_splits]
+    said = []
+    for report in reports:
+        for trained in training if report not in training else []:
+            ours, theirs = report.images(), trained.images()
+            pairs = duplicates.same_files([*ours], [*theirs])
+            known = {pair.image for pair in pairs}
+            pairs += duplicates.look_alikes(_small(ours, known), _small(theirs, set()))
+            notes = duplicates.sentences(report.split, trained.split, pairs, len(ours))
+            report.notes.extend(notes)
+            said += notes
+    return said
+
+
+def _small(
+    images: Mapping[Path, NDArray[np.uint8] | None], without: set[Path]
+) -> dict[Path, NDArray[np.uint8]]:
+    return {path: small for path, small in images.items() if small is not None and path not in without}

@@ -1,7 +1,7 @@
 """Which data set `--dataset` means, the same in every command.
 
-A name that the workspace holds; the name of one that adaprep brings; or a YAML file. What the workspace holds
-comes first: it knows where the files lie.
+A name that the workspace holds; the name of one that adaprep brings; a YAML file; or the user's own code, as
+``package.module:factory``. What the workspace holds comes first: it knows where the files lie.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline import doors
 from pipeline.datasets import registry
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.datasets.limits import listed, short
@@ -31,6 +32,7 @@ class Meaning:
     name: str
     source: Path | None  # its YAML file, where that was given
     folders: tuple[SplitFolder, ...]  # what the workspace holds of it
+    door: str | None = None  # the user's own code, where that was given
 
 
 def find(space: Workspace, dataset: str) -> Meaning:
@@ -41,6 +43,8 @@ def find(space: Workspace, dataset: str) -> Meaning:
     AdaprepError
         There is none of that name, nor such a file; or the file describes none.
     """
+    if doors.is_door(dataset):
+        return _of_door(space, dataset)
     held = space.splits()
     names = tuple(sorted({folder.dataset for folder in held}))
     source = _source(dataset, names)
@@ -48,6 +52,13 @@ def find(space: Workspace, dataset: str) -> Meaning:
     if source is None and name not in (*names, *registry.names()):
         raise _unknown(space, dataset, names)
     return Meaning(name, source, tuple(folder for folder in held if folder.dataset == name))
+
+
+def _of_door(space: Workspace, door: str) -> Meaning:
+    """What the user's own code makes: found in the workspace by what it remembers, else by its name."""
+    name = next((f.dataset for f in space.described() if remembered.spelling(f) == door), None)
+    name = name or registry.name_of(door)
+    return Meaning(name, None, tuple(f for f in space.splits() if f.dataset == name), door)
 
 
 def _source(dataset: str, names: Sequence[str]) -> Path | None:
@@ -124,7 +135,7 @@ def open_dataset(
         As `find` and `pipeline.datasets.registry.load`.
     """
     meant = find(space, dataset)
-    if meant.source is None and meant.name not in registry.names():
+    if meant.source is None and meant.door is None and meant.name not in registry.names():
         if settings:
             raise AdaprepError(f"{dataset}: a data set of your own has no setting {next(iter(settings))!r}")
         held = remembered.open_dataset(meant.folders[0], root)
@@ -132,7 +143,10 @@ def open_dataset(
             held.classes = held.classes.with_targets(targets)
         return held
     return registry.load(
-        meant.source or meant.name, root or _known_root(meant), targets=targets, **(settings or {})
+        meant.door or meant.source or meant.name,
+        root or _known_root(meant),
+        targets=targets,
+        **(settings or {}),
     )
 
 

@@ -17,8 +17,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
+from pipeline import doors
 from pipeline.errors import AdaprepError
 from pipeline.stages import engine
 from pipeline.stages.engine import BlockResult, Lost, Scheduler, Work
@@ -31,6 +33,9 @@ WAIT = 30.0
 
 GRACE = 60.0
 """Seconds that a run which ends early waits for its tasks in flight."""
+
+AHEAD, LEAST = 4, 16
+"""Tasks that the scheduler holds for each thread, and at least: no worker waits for the client."""
 
 LOOK = 1.0
 """Seconds between two looks at the cluster while nothing is finished."""
@@ -70,7 +75,8 @@ class Cluster:
     def __init__(self, client: Any, scheduler: Scheduler) -> None:
         self.client = client
         self.address = scheduler.address
-        self.futures: list[Any] = []
+        self.futures: dict[int, Any] = {}  # of the tasks that are with the scheduler, by their index
+        self.threads, self.counted = 0, -LOOK
         self.had_workers = False
         self.alone_since: float | None = None
 
@@ -153,22 +159,39 @@ class Cluster:
         )
 
     def results(self, work: Sequence[Work]) -> Iterator[BlockResult | Lost]:
-        """Do all of it, and give what comes of each as it ends. Raises AdaprepError for what ends the run."""
-        from dask.delayed import delayed
+        """Do all of it, and give what comes of each as it ends. Raises AdaprepError for what ends the run.
 
-        self.futures = self.client.compute([delayed(task, pure=False)() for task in work])
-        ended: queue.Queue[tuple[int, Any]] = queue.Queue()
-        for task, future in zip(work, self.futures, strict=True):
-            future.add_done_callback(lambda f, i=task.index: ended.put((i, f)))
-        left = len(work)
-        while left:
+        A few tasks for each thread are with the scheduler at a time. What has ended is dropped at once: a
+        worker that dies takes with it only what it had not finished.
+        """
+        ended: queue.Queue[int] = queue.Queue()
+        waiting = iter(work)
+        self.futures = {}
+        while True:
+            for task in islice(waiting, max(0, self.window() - len(self.futures))):
+                future = self.client.submit(task, pure=False)
+                self.futures[task.index] = future
+                future.add_done_callback(lambda _, i=task.index: ended.put(i))
+            if not self.futures:
+                return
             try:
-                index, future = ended.get(timeout=LOOK)
+                index = ended.get(timeout=LOOK)
             except queue.Empty:
                 self.look()
                 continue
-            yield self.outcome(index, future)
-            left -= 1
+            result = self.outcome(index, self.futures[index])
+            del self.futures[index]
+            yield result
+
+    def window(self) -> int:
+        """How many tasks the scheduler holds at a time, by the threads that its workers had a moment ago."""
+        if time.monotonic() - self.counted > LOOK:
+            try:
+                self.threads = sum(self.client.nthreads().values())
+            except (OSError, RuntimeError) as error:
+                raise self.gone() from error
+            self.counted = time.monotonic()
+        return max(LEAST, AHEAD * self.threads)
 
     def outcome(self, index: int, future: Any) -> BlockResult | Lost:
         """What a future came to. Raises AdaprepError for what ends the run."""
@@ -196,7 +219,7 @@ class Cluster:
 
         def stop() -> None:
             with suppress(Exception):  # whatever ends the run is told; this is to be as clean as can be
-                self.client.cancel(self.futures)
+                self.client.cancel(list(self.futures.values()))
                 self.client.run(engine.stop, name, on_error="ignore")
                 while sum(self.client.run(engine.at_work, name, on_error="ignore").values()):
                     time.sleep(0.05)
@@ -232,6 +255,8 @@ def _client(scheduler: Scheduler) -> Iterator[Any]:
                     f"Start one with: dask scheduler   and workers with: dask worker {scheduler.address}"
                 ) from error
         else:
+            if doors.are_given():
+                stack.enter_context(doors.working_folder())  # the processes import from it what this one did
             with _quiet_children():
                 local = stack.enter_context(_started(LocalCluster, scheduler.workers))
             client = Client(local, set_as_default=False)
@@ -244,14 +269,24 @@ def _client(scheduler: Scheduler) -> Iterator[Any]:
 
 def _started(kind: Any, workers: int | None) -> Any:
     """That many local worker processes."""
+    import dask
+
+    # Dask has workers give memory back after every array, which takes as long as the work of a stage
+    spawning = dict(dask.config.get("distributed.nanny.pre-spawn-environ", {}))
+    spawning.pop("MALLOC_TRIM_THRESHOLD_", None)
+    quick = {
+        "distributed.nanny.pre-spawn-environ": spawning,
+        "distributed.worker.profile.enabled": False,
+    }
     try:
-        return kind(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address=None,
-            silence_logs=logging.CRITICAL,
-        )
+        with dask.config.set(quick):
+            return kind(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=None,
+                silence_logs=logging.CRITICAL,
+            )
     except (OSError, RuntimeError, TimeoutError) as error:
         raise AdaprepError(
             f"cannot start {workers} worker processes ({error}): give a smaller number with --workers, "

@@ -51,8 +51,8 @@ def boundaries_command(
     """The command that makes the boundaries of a split as they were made."""
     if dataset is None:
         return f"adaprep boundaries --dataset {folder.dataset} --split {folder.split}, as the first time"
-    source = str(getattr(dataset, "source", dataset.name))
-    named = source if os.path.isfile(source) else dataset.name
+    source = dataset.spelling
+    named = source if os.path.isfile(source) or dataset.door else dataset.name
     words = ["--dataset", named, "--split", folder.split]
     if not hasattr(dataset, "source"):
         words += ["--root", str(dataset.root)]

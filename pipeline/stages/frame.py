@@ -79,7 +79,7 @@ def process_frame(dataset: Dataset, frame: Frame, grid: tuple[int, int], crops: 
         The label map (or its image's header) cannot be read, their sizes differ, an id is unknown.
     """
     found = read_label_map(dataset, frame)
-    _check_image(frame, found.ids.shape)
+    _check_image(dataset, frame, found.ids.shape)
     return find(found.ids, dataset, frame, grid, crops, found.source)
 
 
@@ -148,11 +148,9 @@ def describe_crops(
     return b, has, pixels
 
 
-def _check_image(frame: Frame, shape: tuple[int, ...]) -> None:
+def _check_image(dataset: Dataset, frame: Frame, shape: tuple[int, ...]) -> None:
     """The image may be absent (labels alone make tensors), but if it is there it must fit the label map."""
-    from pipeline.datasets import readers
-
-    if frame.image.exists() and (problem := misfit(frame, shape, readers.image_size(frame.image))):
+    if frame.image.exists() and (problem := misfit(frame, shape, dataset.image_size(frame))):
         raise FileError(problem)
 
 

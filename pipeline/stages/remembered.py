@@ -14,8 +14,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline import doors
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import AdaprepError
+from pipeline.names import printable
 from pipeline.stages.input_list import Description, parse_description, parse_list
 from pipeline.workspace import disk, stores
 
@@ -31,7 +33,7 @@ def describe(dataset: Dataset, workspace: Path) -> str:
     from pipeline.datasets.custom import Custom
 
     said: dict[str, Any] = {
-        "dataset": getattr(dataset, "source", dataset.name),
+        "dataset": dataset.spelling,
         "root": str(dataset.root),
         "settings": dataset.reopening(),
         "targets": [dataset.classes.names[t] for t in dataset.classes.targets],
@@ -48,6 +50,10 @@ def _seen_from(workspace: Path, path: str) -> str | None:
     with suppress(ValueError):
         return Path(os.path.relpath(path, os.path.abspath(workspace))).as_posix()
     return None
+
+
+class _UnnamedCodeError(AdaprepError):
+    """The data set is made by code that the user has not named."""
 
 
 class _NowhereError(AdaprepError):
@@ -72,7 +78,7 @@ def open_dataset(folder: stores.SplitFolder, root: Path | None = None, kept: Pat
     path = kept or folder.description
     try:
         dataset = _opened(parse_description(path.read_bytes()), folder, root)
-    except _NowhereError:
+    except (_NowhereError, _UnnamedCodeError):
         raise
     except AdaprepError as error:
         problem = f"{error}\nThis is what {path} says. If that is wrong: {repair(folder)}"
@@ -84,6 +90,14 @@ def open_dataset(folder: stores.SplitFolder, root: Path | None = None, kept: Pat
             f"{path} describes the data set {dataset.name}, not {folder.dataset}. {repair(folder)}"
         )
     return dataset
+
+
+def spelling(folder: stores.SplitFolder) -> str | None:
+    """How `--dataset` named the data set of a workspace folder; None where that cannot be read."""
+    try:
+        return parse_description(folder.description.read_bytes()).dataset
+    except (OSError, ValueError):
+        return None
 
 
 def repair(folder: stores.SplitFolder) -> str:
@@ -109,8 +123,16 @@ def _opened(
     from pipeline.datasets.custom import Custom
 
     recorded = [*_places(about.beside.get("root"), about.root, _workspace(folder))]
-    if source is None and about.dataset in registry.names():
-        places = [root] if root else [*recorded, *registry.places(about.dataset)]
+    if doors.is_door(about.dataset) and not doors.is_given(about.dataset):
+        code = printable(about.dataset)
+        raise _UnnamedCodeError(
+            f"the data set {folder.dataset} of {_workspace(folder)} is read by code that is not adaprep's: a "
+            f"file does not decide which code runs. It was made with {code}; if you trust that code, add "
+            f"--dataset {code}"
+        )
+    if source is None and (about.dataset in registry.names() or doors.is_door(about.dataset)):
+        usual = registry.places(about.dataset) if about.dataset in registry.names() else []
+        places = [root] if root else [*recorded, *usual]
         return registry.load(
             about.dataset, _first_folder(places) or places[0], targets=about.targets, **about.settings
         )

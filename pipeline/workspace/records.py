@@ -18,6 +18,7 @@ from pipeline.geometry.crops import CENTRAL, WHOLE
 from pipeline.names import printable
 from pipeline.samplers import registry
 from pipeline.workspace import disk
+from pipeline.workspace.per_image import PerImage
 
 Check = Callable[[Any, str], None]
 """Takes a value and where it stands; raises ValueError where it is not as it should be."""
@@ -211,6 +212,15 @@ RESULT = record(
 )
 """result.json of a run."""
 
+
+def _per_image(value: Any, place: str) -> None:
+    record({"images": text, "shape": many(whole, (3,))})(value, place)
+    try:
+        PerImage.read(value)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from error
+
+
 _BINS = many(record({"objects": whole, "pixels": many(whole, (2,)), "recall": FIGURE}), (0, 4))
 _SYSTEM = record(
     {
@@ -227,7 +237,7 @@ _SYSTEM = record(
         "recall_by_size": _BINS,
         "folded_cells": whole,
     },
-    {"recall_by_class": by_name(_BINS), "metrics": OWN_METRICS},
+    {"recall_by_class": by_name(_BINS), "metrics": OWN_METRICS, "per_image": _per_image},
 )
 EVALUATION = record(
     {
@@ -244,7 +254,13 @@ EVALUATION = record(
         "classes_never_seen": many(text),
         "notes": many(text),
     },
-    {"weights": text, "region": one_of(CENTRAL, WHOLE), "squares": many(whole, (2,))},
+    {
+        "milliseconds": by_name(maybe(positive)),
+        "milliseconds_at": text,
+        "weights": text,
+        "region": one_of(CENTRAL, WHOLE),
+        "squares": many(whole, (2,)),
+    },
 )
 """evaluation-SPLIT.json and whole-image-SPLIT.json of a run."""
 

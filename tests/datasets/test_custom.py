@@ -246,8 +246,8 @@ def test_lists_that_cannot_be_read(tmp_path: Path) -> None:
         (
             "clases: []\n" + SPLITS,
             "line 1: clases: unknown key; did you mean 'classes'? Known here: classes, splits, name, "
-            "title, root, labels_are, background, void, targets, training_splits, unpaired, license, pool, "
-            "split_by",
+            "title, root, labels_are, images_are, image_range, background, void, targets, training_splits, "
+            "unpaired, license, pool, split_by",
         ),
         (CLASSES + SPLITS + SPLITS, "line 7: splits: this key was given before"),
         ("classes: []\n" + SPLITS, "line 1: classes: must name at least one class"),
@@ -352,7 +352,8 @@ splits:
     assert [line.split(". ")[0] for line in said] == [
         "line 1: name: the name of a data set 'a/b' cannot be used: it holds '/'",
         "line 2: tilte: unknown key; did you mean 'title'? Known here: classes, splits, name, title, root, "
-        "labels_are, background, void, targets, training_splits, unpaired, license, pool, split_by",
+        "labels_are, images_are, image_range, background, void, targets, training_splits, unpaired, license, "
+        "pool, split_by",
         "line 5: classes[1].color[1]: must be a whole number in 0..255, found 300",
         "line 5: classes[1].id: the id 0 was given before, in line 4",
         f"line 6: classes[2].id: {WHOLE}, found 'many'",

@@ -110,7 +110,7 @@ def test_a_name_there_is_none_of() -> None:
     assert str(error.value) == (
         "no data set 'camvdi'; did you mean 'camvid'? The data sets are: apolloscape, cityscapes, "
         "synthia-rand, synthia-rand-cityscapes, synthia-seqs, supervisely, camvid, camvid-by-sequence, demo; "
-        "or give a YAML file that describes your own (docs/your-own-data.md)."
+        "or give a YAML file that describes your own (docs/your-own-data.md), or package.module:factory."
     )
 
 

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from cli import main
 from pipeline.workspace import results
+from pipeline.workspace.per_image import PerImage
 
 torch = pytest.importorskip("torch")
 
@@ -53,6 +54,12 @@ def test_all_base_networks_are_measured_and_kept(space: stores.Workspace) -> Non
     assert json.loads(printed) == kept
     assert [one["settings"]["sampler"] for one in kept] == ["uniform", "uniform", "auxiliary", "proposal"]
     assert all(len(one["systems"]) == 1 for one in kept)
+    for one in kept:
+        right, true, predicted = PerImage.read(one["systems"][0]["per_image"]).pixels.sum(axis=0)
+        iou = {n: i for n, i in one["systems"][0]["iou"].items() if i is not None}
+        found = dict(zip(one["systems"][0]["iou"], right / (true + predicted - right), strict=True))
+        assert iou == pytest.approx({name: found[name] for name in iou})
+        assert one["milliseconds"][one["systems"][0]["name"]] > 0
     for one in kept:  # the same networks, one by one
         run = space.runs_folder("blobs") / one["run"]
         options = []

@@ -238,6 +238,11 @@ def whole_files() -> dict[str, list[bytes]]:
         "GIF": [(gray, "GIF", {}), (gray > 99, "GIF", {})],
         "JPEG2000": [(gray, "JPEG2000", {}), (color, "JPEG2000", {"irreversible": True})],
         "AVIF": [(color, "AVIF", {})],
+        "TGA": [(gray, "TGA", {}), (color, "TGA", {}), (color, "TGA", {"compression": "tga_rle"})],
+        "PCX": [(gray, "PCX", {}), (color, "PCX", {})],
+        "SGI": [(gray, "SGI", {}), (color, "SGI", {})],
+        "QOI": [(color, "QOI", {})],
+        "DDS": [(color, "DDS", {}), (color, "DDS", {"pixel_format": "DXT1"})],
     }
     found: dict[str, list[bytes]] = {}
     for name, pictures in kinds.items():

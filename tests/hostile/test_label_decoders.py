@@ -101,7 +101,10 @@ def test_tiffs_made_by_the_specification_and_spoilt(numbers: range) -> None:
             np.testing.assert_array_equal(colors, shown, err_msg=str(number))
 
 
-@pytest.mark.parametrize("kind", ["TIFF", "BMP", "PNM", "JPEG", "WEBP", "GIF", "JPEG2000", "AVIF"])
+@pytest.mark.parametrize(
+    "kind",
+    ["TIFF", "BMP", "PNM", "JPEG", "WEBP", "GIF", "JPEG2000", "AVIF", "TGA", "PCX", "SGI", "QOI", "DDS"],
+)
 @rounds(80)
 def test_mutated_files_of_the_other_formats(kind: str, numbers: range, tmp_path: Path) -> None:
     if kind not in pictures.whole_files():

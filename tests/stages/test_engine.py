@@ -6,11 +6,12 @@ import threading
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline.errors import AdaprepError, FileError
-from pipeline.stages import engine
+from pipeline.stages import cluster, engine
 from pipeline.stages.engine import BlockResult, Failure, Scheduler
 
 EVERYWHERE = pytest.mark.parametrize(
@@ -35,7 +36,7 @@ class Recorder:
 
 
 def work(start: int) -> BlockResult:
-    time.sleep(0.02 * (3 - start // 2))  # the first blocks end last
+    time.sleep(max(0, 0.02 * (3 - start // 2)))  # the first blocks end last
     failures = (Failure(start, f"image {start}", "bad"),) if start == 2 else ()
     return BlockResult(start, start + 2, failures, start * 10)
 
@@ -148,6 +149,30 @@ def test_one_image_lets_named_errors_through_and_names_the_others() -> None:
         raise KeyError("x")
     with pytest.raises(engine.Stopped), engine.one_image(Path("a.png")):
         raise engine.Stopped
+
+
+def test_a_scheduler_holds_no_more_than_a_few_tasks_and_nothing_that_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from distributed import LocalCluster
+
+    held = []
+    outcome = cluster.Cluster.outcome
+
+    def counted(self: cluster.Cluster, index: int, future: Any) -> Any:
+        held.append(len(self.futures))
+        return outcome(self, index, future)
+
+    monkeypatch.setattr(cluster.Cluster, "outcome", counted)
+    monkeypatch.setattr(cluster, "LEAST", 3)
+    monkeypatch.setattr(cluster, "AHEAD", 2)
+    with LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as running:
+        where = Scheduler(address=running.scheduler_address)
+        summary = engine.run([partial(work, i) for i in range(0, 40, 2)], where, "title")
+        assert not running.scheduler.tasks
+    assert summary.values == [10 * i for i in range(0, 40, 2)]
+    assert max(held) == 4
+    assert held[-1] == 1
 
 
 def test_nothing_to_do_is_done_at_once() -> None:

@@ -20,8 +20,8 @@ KNOWN = {
 """Formats by what `labels_are` calls them."""
 
 
-def make(name: str, meaning: Meaning) -> LabelFormat:
-    """The format of this name."""
+def make(name: str, meaning: Meaning, stored: bool = False) -> LabelFormat:
+    """The format of this name; `stored`: images are never turned by an orientation tag."""
     module, attribute = KNOWN[name].split(":")
     kind: type[LabelFormat] = getattr(importlib.import_module(module), attribute)
-    return kind(meaning)
+    return kind(meaning, stored)

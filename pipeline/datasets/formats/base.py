@@ -56,6 +56,9 @@ class LabelFormat:
     endings: ClassVar[tuple[str, ...]] = LABELS
     """Of label files, in any case."""
 
+    turns_images: ClassVar[bool] = False
+    """Whether the format's own tools turn images by their orientation tag."""
+
     def __init__(self, meaning: Meaning, stored: bool = False) -> None:
         self.meaning = meaning
         self.stored = stored  # images count as they are stored, whatever their orientation tag says

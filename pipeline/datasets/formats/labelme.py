@@ -44,6 +44,7 @@ class Labelme(ShapeFormat):
     wide, have no area: they are refused.
     """
 
+    turns_images = True
     endings: ClassVar[tuple[str, ...]] = (".json",)
 
     def read(self, frame: Frame) -> bytes:

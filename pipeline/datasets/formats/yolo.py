@@ -30,6 +30,7 @@ class Yolo(ShapeFormat):
     An image without objects has an empty file.
     """
 
+    turns_images = True
     endings: ClassVar[tuple[str, ...]] = (".txt",)
 
     def frames(self, folders: Pairing) -> list[Frame]:

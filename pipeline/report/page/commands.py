@@ -26,7 +26,7 @@ def again(facts: Facts) -> list[str]:
 
 
 def _dataset(facts: Facts) -> str:
-    source = str(getattr(facts.dataset, "source", facts.dataset.name))
+    source = facts.dataset.spelling
     return f"--dataset {shlex.quote(source)} --root {shlex.quote(str(facts.dataset.root))}"
 
 

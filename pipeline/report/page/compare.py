@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.evaluation import comparison
 from pipeline.evaluation.comparison import Group, Pair, Spread
+from pipeline.evaluation.intervals import Interval
 from pipeline.geometry.crops import CENTRAL
 from pipeline.samplers import registry
 from pipeline.samplers.base import Sampler
@@ -87,6 +88,14 @@ class Gain:
     def difference(self, name: str) -> Spread | None:
         """Ours less baseline; None where the two may not be compared."""
         return self.pair.difference(name)
+
+    def intervals(self, name: str) -> tuple[Interval, ...]:
+        """Of a difference: over images, and over sequences where these are known."""
+        return self.pair.intervals(name)
+
+    def is_none(self, name: str) -> bool:
+        """Whether an interval of a difference holds 0."""
+        return any(interval.holds_zero for interval in self.intervals(name))
 
     @property
     def at_cost(self) -> bool:

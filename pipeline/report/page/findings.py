@@ -61,16 +61,22 @@ def _part(gain: Gain, name: str, where: str) -> str:
     low, high = 100 * min(spread.values), 100 * max(spread.values)
     each = f"; seeds: {signed(low)} to {signed(high)}" if len(spread.values) > 1 else ""
     figures = f"mIoU {ours.mean:.3f}, uniform {base.mean:.3f}{each}"
+    for interval in gain.intervals(name):
+        bounds = f"{signed(100 * interval.low)} to {signed(100 * interval.high)}"
+        figures += f"; 95 % interval over {interval.units} {interval.over}: {bounds}"
+    if gain.is_none(name):
+        return f"makes no difference {where} that can be told from chance ({figures})"
     return f"{verb(100 * spread.mean)} {where} ({figures})"
 
 
 def _headline(gain: Gain) -> list[str]:
     """The differences alone."""
-    found = (
-        ("points on targets", gain.difference("target_miou")),
-        ("over all", gain.difference("miou")),
-    )
-    return [f"{signed(100 * spread.mean)} {where}" for where, spread in found if spread is not None]
+    said = []
+    for words, name in (("points on targets", "target_miou"), ("over all", "miou")):
+        if (spread := gain.difference(name)) is not None:
+            none = f"none {words.removeprefix('points ')}"
+            said.append(none if gain.is_none(name) else f"{signed(100 * spread.mean)} {words}")
+    return said
 
 
 def verb(points: float) -> str:
@@ -86,8 +92,11 @@ def cost(gain: Gain) -> str:
     if gain.at_cost:
         ours, base = gain.ours.group.gmacs, gain.baseline.group.gmacs
         return f"at {ours:.3g} GMACs an image against {base:.3g}"
-    extra = 100 * gain.extra
-    return f"at {extra:.1f} % more multiply-adds" if extra >= 0 else f"at {-extra:.1f} % fewer multiply-adds"
+    extra, slower = 100 * gain.extra, gain.pair.slower
+    said = f"at {extra:.1f} % more multiply-adds" if extra >= 0 else f"at {-extra:.1f} % fewer multiply-adds"
+    if slower is None:
+        return said
+    return f"{said} and {abs(100 * slower):.0f} % {'more' if slower >= 0 else 'less'} time"
 
 
 def seeds(gain: Gain) -> str:

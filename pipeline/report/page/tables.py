@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pipeline.evaluation.comparison import Pair, class_iou, size_recall, trimap
@@ -137,8 +138,9 @@ def gains(found: Sequence[Gain]) -> Table:
         (
             *_lead(gain.ours, _several(gain.ours for gain in found)),
             Cell(str(gain.baseline.group.resolution), gain.baseline.group.resolution),
-            *(Cell(gain.differing) if gain.differing else points(gain.difference(name)) for _, name in shown),
-            Cell(_percent(gain), gain.extra),
+            *(Cell(gain.differing) if gain.differing else _points(gain, name) for _, name in shown),
+            Cell(_share(gain.extra), gain.extra),
+            Cell("–") if gain.pair.slower is None else Cell(_share(gain.pair.slower), gain.pair.slower),
             Cell(_seeds(gain)),
         )
         for gain in found
@@ -146,12 +148,19 @@ def gains(found: Sequence[Gain]) -> Table:
     columns = (
         *LEAD,
         Column("uniform's", unseen=not larger),
-        *numbers(*(title for title, _ in shown), "cost", "seeds"),
+        *numbers(*(title for title, _ in shown), "GMACs"),
+        Column("ms", unseen=not any(gain.pair.slower is not None for gain in found)),
+        *numbers("seeds"),
     )
     caption = (
         f"{_of_one([gain.ours for gain in found])}Difference to uniform sampling in points of mIoU, of "
         f"accuracy within 4 px of a boundary, and of recall (hundredths); {SPREAD}, taken seed by seed."
     )
+    if any(gain.intervals(name) for gain in found for _, name in shown):
+        caption += (
+            " In brackets: 95 % intervals of a bootstrap over images, and over sequences where these are "
+            "known; none: one of them holds 0."
+        )
     if any(gain.differing for gain in found):
         caption += " Where the two were trained unequally, what differs stands in place of the points."
     if larger:
@@ -164,8 +173,20 @@ def _seeds(gain: Gain) -> str:
     return str(mine) if gain.paired else f"{mine} against {theirs}"
 
 
-def _percent(gain: Gain) -> str:
-    extra = 100 * gain.extra
+def _points(gain: Gain, name: str) -> Cell:
+    """A difference with its spread over seeds and its intervals; none where one of these holds 0."""
+    cell = points(gain.difference(name))
+    told = [
+        f"[{signed(100 * i.low)}, {signed(100 * i.high)}] {i.units} {i.over}" for i in gain.intervals(name)
+    ]
+    if told and gain.is_none(name):
+        return replace(cell, text="none", note=", ".join([f"{cell.text} {cell.note}".strip(), *told]))
+    return replace(cell, note=", ".join([cell.note, *told] if cell.note else told))
+
+
+def _share(part: float) -> str:
+    """0.123 as "+12 %"."""
+    extra = 100 * part
     return f"{signed(extra, 1 if abs(extra) < 10 else 0)} %"
 
 
