@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 import adaprep  # noqa: F401  (first: it sees to it that `pipeline` is ours)
+from pipeline.options import talk_options
 from pipeline.screen import prepare_streams, say, told_as_sentences
 
 SUMMARIES = {
@@ -78,13 +79,22 @@ class Commands(click.Group):
             with told_as_sentences():
                 return super().invoke(ctx)
         except KeyboardInterrupt:
-            say("stopped; what is finished is kept: run the same command again to resume", err=True)
+            stopped = "stopped; what is finished is kept: run the same command again to resume"
+            say(stopped, err=True, needed=True)
             sys.exit(130)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+CONTEXT = {
+    "help_option_names": ["-h", "--help"],
+    "max_content_width": 100,
+    "auto_envvar_prefix": "ADAPREP",  # ADAPREP_TRAIN_EPOCHS=3 is `adaprep train --epochs 3`
+}
+
+
+@click.group(cls=Commands, context_settings=CONTEXT)
 @click.version_option(package_name="adaprep", prog_name="adaprep")
-def main() -> None:
+@talk_options
+def main(**_: Any) -> None:
     """Prepare data for segmentation networks that look where it matters.
 
     From label maps to sampling tensors that pull sample points towards the boundaries of your target classes.

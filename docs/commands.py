@@ -7,7 +7,9 @@ from pathlib import Path
 
 import click
 
+from cli import SUMMARIES
 from cli import main as adaprep
+from pipeline.options import TALK
 
 PAGE = Path(__file__).parent / "commands.md"
 
@@ -19,6 +21,32 @@ Every command with its options, as `adaprep COMMAND --help` prints them; written
 | command | what it does |
 |---|---|
 {rows}
+
+## In every command
+
+`adaprep` and every command take these; options after a command's name count for it alone:
+
+| option | what |
+|---|---|
+{everywhere}
+
+Every option can be given by the environment: `ADAPREP_`, the command and the option in capitals, as in
+`ADAPREP_TRAIN_EPOCHS=20` or `ADAPREP_UPPER_BOUND_LAMBDA=0.1,1`; several values of one option with blanks between them, flags as
+1 or 0. What is typed comes first. `ADAPREP_WORKSPACE` holds for all commands. Steps of a recipe take nothing from there but
+what `adaprep run` takes.
+
+`--json` prints JSON in place of each table; figures that are not numbers are `null` in it. Tables are as wide as the
+terminal, or as `COLUMNS` says where there is none. `python -m adaprep` is the same as `adaprep`.
+
+## Completion
+
+Pressing TAB completes commands, options, data sets, splits, images and weights of the workspace. Once, for your shell:
+
+```sh
+_ADAPREP_COMPLETE=bash_source adaprep > adaprep-complete.bash    # then in ~/.bashrc: source PATH/adaprep-complete.bash
+_ADAPREP_COMPLETE=zsh_source adaprep > adaprep-complete.zsh      # then in ~/.zshrc: source PATH/adaprep-complete.zsh
+_ADAPREP_COMPLETE=fish_source adaprep > adaprep.fish              # then move it to ~/.config/fish/completions
+```
 """
 
 VERBATIM = "\b\n"
@@ -38,12 +66,12 @@ def as_markdown(paragraph: str) -> str:
     return "\n".join(["```sh", *(line.strip() for line in lines), "```"])
 
 
-def option_rows(command: click.Command, context: click.Context) -> list[str]:
-    """The command's options as rows of a table; none where it has none of its own."""
+def option_rows(command: click.Command, context: click.Context, everywhere: bool = False) -> list[str]:
+    """The command's own options as rows of a table, or those that every command has."""
     records = [
         parameter.get_help_record(context)
         for parameter in command.params
-        if isinstance(parameter, click.Option)
+        if isinstance(parameter, click.Option) and (parameter.name in TALK) == everywhere
     ]
     cells = [[" ".join(cell.split()).replace("|", "\\|") for cell in record] for record in records if record]
     return [f"| `{names}` | {text} |" for names, text in cells]
@@ -64,9 +92,13 @@ def page() -> str:
     """The whole page."""
     context = click.Context(adaprep, info_name="adaprep")
     found = [(name, adaprep.commands[name]) for name in adaprep.list_commands(context)]
-    rows = [f"| [`{name}`](#adaprep-{name}) | {command.get_short_help_str(120)} |" for name, command in found]
+    rows = [
+        f"| [`{name}`](#adaprep-{name}) | {SUMMARIES[name][0].upper()}{SUMMARIES[name][1:]} |"
+        for name, _ in found
+    ]
+    everywhere = option_rows(adaprep, context, everywhere=True)
     sections = [section(name, command, context) for name, command in found]
-    return "\n".join([INTRODUCTION.format(rows="\n".join(rows)), *sections])
+    return "\n".join([INTRODUCTION.format(rows="\n".join(rows), everywhere="\n".join(everywhere)), *sections])
 
 
 if __name__ == "__main__":

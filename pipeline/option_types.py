@@ -75,6 +75,17 @@ class Sizes(click.ParamType):  # type: ignore[type-arg]
         return [int(p) for p in parts]
 
 
+class Whole(click.IntRange):
+    """A whole number in a range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            int(value)
+        except ValueError:
+            self.fail(f"{value!r} is no whole number", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class Words(click.ParamType):  # type: ignore[type-arg]
     """One of some words, or several with commas."""
 

@@ -7,14 +7,19 @@ import os
 import re
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from pipeline import advice, doors, settings
+from pipeline import advice, completion, doors, settings
 from pipeline.errors import AdaprepError
-from pipeline.option_types import Device, Door, Grid, Number, Numbers, Pair, Picture, Sizes, Words
+from pipeline.log import machine, talking
+from pipeline.names import split_names
+from pipeline.option_types import Device, Door, Grid, Number, Numbers, Pair, Picture, Sizes, Whole, Words
+from pipeline.screen import detail, say, show_origin
 from pipeline.settings import Entry
 
 if TYPE_CHECKING:
@@ -29,8 +34,6 @@ class Command(click.Command):
     """A command whose options had other names once: these still work, and say how they are called now."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        from pipeline.screen import say
-
         newer = {
             old: option.opts[0]
             for option in self.params
@@ -54,6 +57,14 @@ class Option(click.Option):
         super().__init__(*names, **about)
         self.formerly = formerly
 
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """The option, and the variable of the environment, where its value comes from there."""
+        hint = super().get_error_hint(ctx)
+        name = self.name or ""
+        if ctx is None or ctx.get_parameter_source(name) is not ParameterSource.ENVIRONMENT:
+            return hint
+        return f"{hint} (from the environment: {self.envvar or f'{ctx.auto_envvar_prefix}_{name.upper()}'})"
+
 
 def command(name: str, owner: type) -> Callable[[Callable[[Any], Any]], click.Command]:
     """Make a command of a function that takes its options as one object of the class `owner`."""
@@ -62,15 +73,51 @@ def command(name: str, owner: type) -> Callable[[Callable[[Any], Any]], click.Co
         @functools.wraps(function)
         def call(**values: Any) -> Any:
             options = as_options(owner, values)
-            with advice.running(name, options), doors.given(doors.among(values)):
-                return function(options)
+            with (
+                _talking(click.get_current_context()),
+                advice.running(name, options),
+                doors.given(doors.among(values)),
+            ):
+                detail(f"{machine()}: {settings.command_line(name, options)}")
+                try:
+                    return function(options)
+                except Exception as error:
+                    show_origin(error)
+                    raise
 
-        made: Callable[..., Any] = call
+        made = talk_options(call)
         for entry in reversed(list(settings.all_entries(owner))):
             made = _option(entry)(made)
         return click.command(name, cls=Command)(made)
 
     return apply
+
+
+TALK = ("quiet", "verbose", "log_file")
+"""Parameters that every command has, and the group of them too: how much is said."""
+
+
+def talk_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how much is printed, and where else."""
+    made = click.option(
+        "--log-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Also write all messages to FILE, with times.",
+    )(function)
+    made = click.option(
+        "-v", "--verbose", is_flag=True, help="Also say what is opened, and where errors come from."
+    )(made)
+    return click.option("-q", "--quiet", is_flag=True, help="Print only results and problems.")(made)
+
+
+def _talking(context: click.Context) -> AbstractContextManager[None]:
+    """As much as the command's own options say, or those given before its name."""
+    above = context.parent.params if context.parent else {}
+    quiet, verbose, log_file = (context.params.get(name) or above.get(name) for name in TALK)
+    if quiet and verbose:
+        raise click.UsageError("give only one of --quiet and --verbose")
+    return talking(bool(quiet), bool(verbose), log_file)
 
 
 def as_options(owner: type, values: Mapping[str, Any]) -> Any:
@@ -99,24 +146,32 @@ def _option(entry: Entry) -> Decorator:
             nargs=-1 if many else 1,
             required=about.default is settings.REQUIRED,
             metavar=about.metavar or None,
+            shell_complete=completion.of(about.completes),
         )
     more: dict[str, Any] = {"is_flag": True} if kind is bool else {"type": _type(entry)}
-    if about.default is not settings.REQUIRED:  # click takes a default of None for something that was given
-        more["default"] = _default(entry)
     if kind != settings.Grid and (typing.get_origin(kind) is tuple or _is_mapping(kind)):
         more["multiple"] = True
+    if about.default is settings.REQUIRED:
+        more["required"] = True  # without a default: click would take None for one
+    else:
+        more["default"] = _default(entry)
     names = [entry.flag, *([about.short] if about.short else []), _destination(entry)]
     return click.option(
         *names,
         cls=Option,
         formerly=about.formerly,
-        required=about.default is settings.REQUIRED,
         show_default=about.shown if isinstance(about.shown, str) else _is_something(about.default),
         help=about.help or None,
-        metavar=about.metavar or None,
+        metavar=about.metavar or _metavar(kind),
+        shell_complete=completion.of(about.completes),
         envvar=about.environment or None,
         **more,
     )
+
+
+def _metavar(kind: Any) -> str | None:
+    """What stands for a value in the help, where its type has no better word."""
+    return {int: "N", float: "NUMBER"}.get(kind)
 
 
 def _is_something(default: Any) -> bool:
@@ -163,7 +218,7 @@ def _type(entry: Entry) -> Any:
     if _is_mapping(kind):
         return Pair(typing.get_args(kind)[1] is float)
     if kind is int:
-        return click.IntRange(min=None if about.low is None else int(about.low))
+        return int if about.low is None else Whole(min=int(about.low))
     if kind is float:
         return Number(min=about.low if about.above is None else about.above, min_open=about.above is not None)
     if kind is settings.Picture:
@@ -184,12 +239,20 @@ def open_dataset(chosen: settings.Data, workspace: Path) -> Dataset:
     if "targets" in chosen.settings:
         raise click.UsageError("--set targets=...: give --targets CLASS,...")
     place = open_workspace(workspace)
-    return named.open_dataset(place, chosen.dataset, chosen.root, _names(chosen.targets), chosen.settings)
+    found = named.open_dataset(place, chosen.dataset, chosen.root, _names(chosen.targets), chosen.settings)
+    _tell(found)
+    return found
+
+
+def _tell(dataset: Dataset) -> None:
+    """Say where a data set lies."""
+    described = f", described in {source}" if (source := getattr(dataset, "source", None)) else ""
+    detail(f"data set {dataset.name}: in {dataset.root}{described}")
 
 
 def _names(targets: str | None) -> list[str] | None:
     """Of target classes, as they are given with commas."""
-    return [name for name in targets.split(",") if name.strip()] if targets else None
+    return split_names(targets) if targets else None
 
 
 def open_scheduler(chosen: settings.Scheduling) -> Scheduler:
@@ -198,7 +261,9 @@ def open_scheduler(chosen: settings.Scheduling) -> Scheduler:
 
     if sum(x is not None for x in (chosen.workers, chosen.threads, chosen.scheduler)) > 1:
         raise click.UsageError("give only one of --workers, --threads and --scheduler")
-    return Scheduler(chosen.workers, chosen.scheduler, chosen.threads)
+    where = Scheduler(chosen.workers, chosen.scheduler, chosen.threads)
+    detail(f"runs on {where.describe()}")
+    return where
 
 
 def files_of(dataset: Dataset, frames: Iterable[Frame]) -> Iterator[Path]:
@@ -227,6 +292,7 @@ def open_workspace(path: Path) -> Workspace:
     there = next((p for p in (path, *path.absolute().parents) if os.path.lexists(p)), path)
     if not there.is_dir():
         raise AdaprepError(f"the workspace cannot be {path}: {there} is not a folder. Choose another.")
+    detail(f"workspace: {path.absolute()}")
     return Workspace(path)
 
 
@@ -247,4 +313,6 @@ def open_held(chosen: settings.Held, workspace: Path) -> tuple[Dataset, dict[str
     from pipeline.stages import chosen as named
 
     space = open_workspace(workspace)
-    return named.frames_of(space, chosen.dataset, chosen.splits, chosen.root, _names(chosen.targets))
+    found = named.frames_of(space, chosen.dataset, chosen.splits, chosen.root, _names(chosen.targets))
+    _tell(found[0])
+    return found

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import Protocol
 
+from pipeline.log import CHOSEN
 from pipeline.names import one_line
-from pipeline.screen import say
+from pipeline.screen import detail, say
 from pipeline.units import human_seconds
 
 EVERY = 60.0
@@ -89,8 +91,8 @@ class ProgressLine(_Tally):
 class LogLines(_Tally):
     """The same where there is no terminal, a line a minute: nothing of what is over sooner."""
 
-    def __init__(self, every: float = EVERY) -> None:
-        self.every = every
+    def __init__(self, every: float = EVERY, said: Callable[[str], None] | None = None) -> None:
+        self.every, self.say = every, said or (lambda text: say(text, err=True))
 
     def started(self, title: str, total: int, done: int = 0) -> None:
         self.begin(total, done)
@@ -103,11 +105,32 @@ class LogLines(_Tally):
             self.said = now
             left = (now - self.begun) / (self.done - self.before) * (self.total - self.done)
             parts = (note or f"{self.done:,} of {self.total:,} images", self.failed(), self.rate(now))
-            say(f"{self.title}: {', '.join(filter(None, parts))}, about {human_seconds(left)} left", err=True)
+            self.say(f"{self.title}: {', '.join(filter(None, parts))}, about {human_seconds(left)} left")
 
     def finished(self) -> None: ...
 
 
+class Several:
+    """Listeners that all hear the same."""
+
+    def __init__(self, *listeners: Listener) -> None:
+        self.listeners = listeners
+
+    def started(self, title: str, total: int, done: int = 0) -> None:
+        for one in self.listeners:
+            one.started(title, total, done)
+
+    def advanced(self, units: int, images: int, failures: int = 0, note: str = "") -> None:
+        for one in self.listeners:
+            one.advanced(units, images, failures, note)
+
+    def finished(self) -> None:
+        for one in self.listeners:
+            one.finished()
+
+
 def listener() -> Listener:
-    """A progress line on a terminal, a line a minute elsewhere."""
-    return ProgressLine() if sys.stderr.isatty() else LogLines()
+    """A progress line on a terminal, a line a minute elsewhere and in a log file; nothing with `--quiet`."""
+    if CHOSEN.quiet or not sys.stderr.isatty():
+        return LogLines() if CHOSEN.log_file or not CHOSEN.quiet else Silent()
+    return Several(ProgressLine(), LogLines(said=detail)) if CHOSEN.log_file else ProgressLine()

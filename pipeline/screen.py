@@ -10,6 +10,7 @@ import json
 import os
 import re
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import click
 
 from pipeline.errors import AdaprepError
+from pipeline.log import CHOSEN, LOG
 from pipeline.names import printable
 from pipeline.workspace import disk
 
@@ -45,9 +47,26 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
-def say(text: str, err: bool = False) -> None:
-    """Print a message."""
-    click.echo(printable(text), err=err)
+def say(text: str, err: bool = False, needed: bool = False) -> None:
+    """Print a message.
+
+    Parameters
+    ----------
+    err
+        To standard error.
+    needed
+        Whether it was asked for or names a problem: `--quiet` hides all others.
+    """
+    LOG.info("%s", text)
+    if needed or not CHOSEN.quiet:
+        click.echo(printable(text), err=err)
+
+
+def detail(text: str) -> None:
+    """Say what only `--verbose` shows; it is in the log file always."""
+    LOG.debug("%s", text)
+    if CHOSEN.verbose:
+        click.echo(printable(text), err=True)
 
 
 def print_json(data: Any) -> None:
@@ -78,6 +97,12 @@ def sentence(error: BaseException) -> str | None:
     if isinstance(error, RecursionError):
         return "something that was read is nested too deeply to be followed; what is finished is kept."
     return None
+
+
+def show_origin(error: BaseException) -> None:
+    """With `--verbose`: where in the code an error comes from."""
+    if CHOSEN.verbose and isinstance(error, Exception) and not isinstance(error, click.ClickException):
+        click.echo(printable("".join(traceback.format_exception(error))), err=True)
 
 
 @contextmanager

@@ -58,6 +58,7 @@ class Setting:
     shown: str | bool = True  # the default in the help: itself, other words, or not
     environment: str = ""  # variable that it is taken from where the option is not given
     argument: bool = False  # positional
+    completes: str = ""  # what the shell offers: see `pipeline.completion`
 
     def __call__(self, **changes: Any) -> Any:
         """A dataclass field of this setting; `changes` is what this command says otherwise."""
@@ -219,13 +220,21 @@ def plain(options: Any, **changes: Any) -> dict[str, Any]:
 
 
 DATASET = Setting(
-    "A name that the workspace holds or `adaprep datasets` lists, a YAML file, or package.module:factory."
+    "A name that the workspace holds or `adaprep datasets` lists, a YAML file, or package.module:factory.",
+    completes="dataset",
 )
-HELD = Setting("Name or YAML file. Needed only when the workspace holds several.", None, flag="--dataset")
+HELD = Setting(
+    "Name or YAML file. Needed only when the workspace holds several.",
+    None,
+    flag="--dataset",
+    completes="dataset",
+)
 ROOT = Setting("Where the data set lies. Default: ADAPREP_DATA/NAME, then ./data/NAME.", None)
 MOVED = Setting("Where the data set lies now, if it has moved; remembered.", None, flag="--root")
 TARGETS = Setting("Target classes by name, with commas. Default: the data set's own.", None)
-SPLITS = Setting("Split; may be given several times.", (), flag="--split", shown="train and val")
+SPLITS = Setting(
+    "Split; may be given several times.", (), flag="--split", shown="train and val", completes="split"
+)
 LIMIT = Setting("Only the first N images of a split.", None, low=1)
 GRID = Setting("Of the sampling tensors, rows x columns.", (8, 8), metavar="HxW")
 CROPS = Setting("Square crops per image.", None, low=1)
@@ -246,7 +255,9 @@ SAMPLE_FILTER = Setting(
     "nearest",
     flag="--filter",
 )
-DEVICE = Setting("Where networks run: auto (a GPU if there is one), cpu, cuda, cuda:1, mps.", "auto")
+DEVICE = Setting(
+    "Where networks run: auto (a GPU if there is one), cpu, cuda, cuda:1, mps.", "auto", completes="device"
+)
 PRECISION = Setting("Of forward passes. auto: bfloat16 on a GPU, float32 on a CPU.", "auto")
 OVERWRITE = Setting("Start the stores again instead of resuming.", False)
 DRY_RUN = Setting("Say what would be done, why, and what it would take.", False)
@@ -263,6 +274,12 @@ SAMPLERS = Setting(
     (),
     flag="--sampler",
     metavar="FACTORY",
+)
+RESAMPLED = replace(
+    SAMPLERS,
+    help="In place of how it was sampled in training: previous, by the labels predicted for the last frame "
+    "of a video, or twice, by those of a coarse first pass; or package.module:factory of your own.",
+    metavar="NAME|FACTORY",
 )
 METRICS = Setting(
     "package.module:factory of a metric of your own, measured beside adaprep's. May be given several times.",

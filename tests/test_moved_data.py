@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from cli import main
 from pipeline.datasets.camvid import CamVid
@@ -202,6 +203,27 @@ def test_a_root_without_the_images_is_refused_and_not_remembered(
     result = run("show", "0", "--root", tmp_path / "nothing", "--workspace", space)
     assert "no such folder. It must hold the data set blobs" in " ".join(result.output.split())
     assert description(space) == before
+
+
+def test_a_root_with_other_label_maps_of_the_same_names_is_refused(project: Path, run: Run) -> None:
+    space = project / "adaprep-workspace"
+    other = shutil.copytree(project / "data", project / "other")
+    for label in (other / "labels").rglob("*.png"):
+        Image.new("L", (56, 40), 1).save(label)
+    before = description(space)
+    for command in ("show", "sample", "verify", "report", "upper-bound"):
+        result = run(command, *COMMANDS[command], "--root", other, "--workspace", space)
+        assert result.exit_code == 1
+        assert "holds other label maps than blobs/train was made from" in " ".join(result.output.split())
+    assert description(space) == before
+
+
+def test_a_root_where_one_label_map_was_edited_is_taken(project: Path, run: Run) -> None:
+    other = (project / "data").rename(project / "other")
+    Image.new("L", (56, 40), 1).save(other / "labels" / "train" / "0000.png")
+    space = project / "adaprep-workspace"
+    assert run("show", "1", "--grid", 4, "--root", other, "--workspace", space).exit_code == 0
+    assert description(space)["root"] == str(other)
 
 
 def test_a_yaml_file_of_other_classes_is_not_taken_for_the_workspaces(project: Path, run: Run) -> None:

@@ -11,6 +11,7 @@ import click
 from pipeline import options as opening
 from pipeline import settings
 from pipeline.commands.output import State, finish
+from pipeline.samplers import feedback
 from pipeline.screen import print_json, say
 from pipeline.settings import setting
 from pipeline.train.settings import need_torch
@@ -25,12 +26,18 @@ if TYPE_CHECKING:
 class Options:
     """Of `adaprep evaluate`."""
 
-    base: Path | None = setting(None, argument=True, metavar="[BASE]")
-    auxiliary: Path | None = setting(None, "Checkpoint of the network that says where BASE is sampled.")
-    baseline: Path | None = setting(None, "Base network of uniform samples to compare with.")
+    base: Path | None = setting(None, argument=True, metavar="[BASE]", completes="weights")
+    auxiliary: Path | None = setting(
+        None,
+        "Network that says where BASE is sampled. Default: the one it was trained with.",
+        completes="weights",
+    )
+    baseline: Path | None = setting(
+        None, "Base network of uniform samples to compare with.", completes="weights"
+    )
     proposals: bool = setting(False, "Sample with the ground truth's own proposals: a reference.")
     factories: tuple[str, ...] = settings.FACTORIES()
-    samplers: tuple[str, ...] = settings.SAMPLERS()
+    samplers: tuple[str, ...] = settings.RESAMPLED()
     whole_image: bool = setting(
         False, "Measure whole images, labelled as predict does, in place of their central squares."
     )
@@ -45,7 +52,7 @@ class Options:
     @property
     def code(self) -> tuple[str, ...]:
         """All code of the user's own that may be run."""
-        return self.factories + self.samplers
+        return self.factories + feedback.split(self.samplers)[1]
 
     @property
     def measurement(self) -> Measurement:
@@ -70,6 +77,7 @@ def command(options: Options) -> None:
       adaprep evaluate --whole-image
       adaprep evaluate base.pt --auxiliary auxiliary.pt --baseline uniform.pt
       adaprep evaluate base.pt --auxiliary auxiliary.pt --proposals --limit 100 --json
+      adaprep evaluate base.pt --sampler previous --sampler twice --baseline uniform.pt
     """
     finish(run(options))
 
@@ -88,9 +96,11 @@ def _workspace(options: Options, device: Device) -> bool:
     from pipeline.report import console, evaluation
 
     held = options.held
-    if options.auxiliary or options.baseline or options.proposals or held.targets or options.limit:
+    resampled = feedback.split(options.samplers)[0]
+    if any((options.auxiliary, options.baseline, options.proposals, held.targets, options.limit, resampled)):
         raise click.UsageError(
-            "--auxiliary, --baseline, --proposals, --targets and --limit go with BASE, a checkpoint"
+            "--auxiliary, --baseline, --proposals, --targets, --limit, and --sampler previous or twice go "
+            "with BASE, a checkpoint"
         )
     space = opening.open_workspace(options.workspace)
     dataset = opening.in_workspace(space, held.dataset, held.root)
@@ -111,7 +121,7 @@ def _workspace(options: Options, device: Device) -> bool:
     if options.as_json:
         print_json([found for one in every for found in one.found])
         for failure in (failure for one in every for failure in one.refused):
-            say(f"not evaluated: {failure.name}: {failure.reason}", err=True)
+            say(f"not evaluated: {failure.name}: {failure.reason}", err=True, needed=True)
     else:
         for one in every:
             evaluation.print_evaluations(one)
@@ -120,19 +130,24 @@ def _workspace(options: Options, device: Device) -> bool:
 
 def _checkpoint(options: Options, base: Path, device: Device) -> bool:
     from pipeline.evaluation import evaluate as stage
-    from pipeline.inference.systems import open_systems
+    from pipeline.inference.choosing import belonging
+    from pipeline.inference.systems import load_base, open_systems
     from pipeline.metrics import registry
     from pipeline.report import console, evaluation
 
     data, frames = opening.open_held(options.held, options.workspace)
+    auxiliary = options.auxiliary
+    if auxiliary is None and not options.proposals:
+        auxiliary = belonging(load_base(base), opening.open_workspace(options.workspace))
     systems, notes = open_systems(
         data,
         base,
-        options.auxiliary,
+        auxiliary,
         options.baseline,
         options.proposals,
         device,
         options.code,
+        feedback.split(options.samplers)[0],
     )
     region, own = options.measurement.region, registry.opened(options.metrics, data.classes)
     reports = [

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
 from pipeline import options as opening
 from pipeline import settings
 from pipeline.commands.output import finish
+from pipeline.samplers import feedback
 from pipeline.screen import say
 from pipeline.settings import setting
 from pipeline.train.settings import need_torch
@@ -22,11 +25,13 @@ class Options:
         None,
         "Base network: a run's name, or a file. Default: the best run in the workspace.",
         metavar="RUN|FILE",
+        completes="run",
     )
     auxiliary: str | None = setting(
         None,
         "Network that says where it is sampled. Default: the one it was trained with.",
         metavar="RUN|FILE",
+        completes="run",
     )
     output: Path = setting(help="Folder for the results.", short="-o")
     save: tuple[settings.Saved, ...] = setting(
@@ -34,7 +39,7 @@ class Options:
     )
     force: bool = settings.FORCE()
     factories: tuple[str, ...] = settings.FACTORIES()
-    samplers: tuple[str, ...] = settings.SAMPLERS()
+    samplers: tuple[str, ...] = settings.RESAMPLED()
     dataset: str | None = settings.DATASET(
         default=None, help="Data set that it was trained on: name or YAML file, if the workspace lacks it."
     )
@@ -44,7 +49,7 @@ class Options:
     @property
     def code(self) -> tuple[str, ...]:
         """All code of the user's own that may be run."""
-        return self.factories + self.samplers
+        return self.factories + feedback.split(self.samplers)[1]
 
 
 @opening.command("predict", Options)
@@ -57,8 +62,9 @@ def command(options: Options) -> None:
     \b
     Examples:
       adaprep predict photos -o predicted
-      adaprep predict street.jpg --checkpoint base-unet-auxiliary-64-seed0 -o predicted
+      adaprep predict street.jpg --checkpoint base-unet-auxiliary-32-seed0 -o predicted
       adaprep predict video1 video2 --checkpoint base.pt --save labels,overlay,probabilities -o predicted
+      adaprep predict video1 video2 --sampler previous -o predicted
       adaprep predict "photos/*.jpg" --checkpoint uniform.pt -o predicted --device cuda
     """
     need_torch()
@@ -80,7 +86,14 @@ def command(options: Options) -> None:
     writer = Writer(inputs, options.force)
     jobs = stage.plan(named, options.output, writer, options.save)
     classes = stage.class_table(chosen.base, options.dataset, space)
-    system, notes = systems.open_system(chosen.base, chosen.auxiliary, device, factories=options.code)
+    resampled, own = feedback.split(options.samplers)
+    if len(resampled) > 1:
+        raise click.UsageError("give one of --sampler previous and twice")
+    notes: list[str] = []
+    if resampled:
+        system = systems.with_feedback(chosen.base, resampled[0], device, options.factories + own)
+    else:
+        system, notes = systems.open_system(chosen.base, chosen.auxiliary, device, factories=options.code)
     for note in (*chosen.notes, *(f"note: {note}" for note in notes)):
         say(note, err=True)
     summary = stage.run(system, jobs, classes, console.listener(), writer)

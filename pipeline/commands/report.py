@@ -69,7 +69,7 @@ def run(options: Options) -> bool:
     path = page.write(space, dataset, options.split, options.output, examples, options.root, writer, damaged)
     say(f"report: {path}")
     for problem in dict.fromkeys(damaged):
-        say(f"left out: {problem}", err=True)
+        say(f"left out: {problem}", err=True, needed=True)
     return not damaged
 
 

@@ -61,6 +61,6 @@ def command(options: Options) -> None:
     chosen = plan.select(recipe, every, options.only, options.first)
     if options.dry_run:
         for planned in running.plan(recipe, chosen, every):
-            say(planned.describe())
+            say(planned.describe(), needed=True)
         return
     finish(running.run(recipe, chosen, say, options.jobs))

@@ -27,7 +27,9 @@ class Options:
     )
     lambdas: tuple[float, ...] = settings.LAMBDAS(help="Of proposals.")
     grid: settings.Grid = settings.GRID(help="Of the proposals.")
-    checkpoint: Path | None = setting(None, "Trained auxiliary network, for --sampler auxiliary.")
+    checkpoint: Path | None = setting(
+        None, "Trained auxiliary network, for --sampler auxiliary.", completes="weights"
+    )
     inputs: tuple[int, ...] = setting(
         (), "Also the auxiliary network's small uniform images.", flag="--aux-resolution", low=2
     )

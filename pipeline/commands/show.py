@@ -17,7 +17,7 @@ from pipeline.settings import setting
 class Options:
     """Of `adaprep show`."""
 
-    image: str = setting(argument=True, metavar="IMAGE")
+    image: str = setting(argument=True, metavar="IMAGE", completes="image")
     held: settings.Held = settings.group(settings.Held)
     lambdas: tuple[float, ...] = settings.LAMBDAS()
     grid: settings.Grid = settings.GRID()

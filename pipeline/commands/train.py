@@ -51,7 +51,7 @@ def run(options: Options) -> bool:
     dataset = opening.in_workspace(space, options.dataset, options.root, not options.dry_run)
     if options.dry_run:
         for planned in stage.plan(space, dataset, options.request, options.root):
-            say(planned.describe())
+            say(planned.describe(), needed=True)
         return True
     hooks = stage.Hooks(
         console.listener,

@@ -187,7 +187,7 @@ class Custom(Dataset):
         return chosen
 
     def _is_paired(self, frame: Frame) -> bool:
-        return frame.image.exists() and self.has_labels(frame)
+        return os.path.exists(frame.image) and self.has_labels(frame)
 
     def _check_folders(self, source: Folders, split: str) -> None:
         """Raise MissingFolder that names every folder of a split that is not there."""

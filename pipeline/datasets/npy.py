@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import struct
-import tokenize
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,10 +17,6 @@ from pipeline.errors import FileError
 MAGIC = b"\x93NUMPY"
 HEAD_BYTES = 4096
 """Enough for the header of any array of whole numbers."""
-
-DAMAGES: tuple[type[Exception], ...] = (ValueError, TypeError, SyntaxError, EOFError, struct.error)
-DAMAGES += (RecursionError, MemoryError, tokenize.TokenError)
-"""What NumPy raises of damaged headers, some of which it takes for those of Python 2."""
 
 
 class NpyHeader(NamedTuple):
@@ -47,7 +41,7 @@ def parse_header(head: bytes, file_bytes: int, path: Path) -> NpyHeader:
         version = npy_format.read_magic(file)
         read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
         shape, columns_first, dtype = read(file, max_header_size=HEAD_BYTES)
-    except DAMAGES as error:
+    except Exception as error:  # NumPy parses the header as Python: errors of its tokenizer, parser, dtypes
         raise FileError(f"{path}: the header of the array is damaged ({short(str(error))})") from error
     if dtype.hasobject or dtype.names or dtype.kind not in "biu":
         raise FileError(f"{path}: holds {short(str(dtype))}; class ids must be whole numbers")

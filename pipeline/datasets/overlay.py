@@ -28,4 +28,6 @@ def overlay(image: NDArray[np.uint8], labels: NDArray[np.uint8], classes: ClassT
     clear = np.ones(256, bool)
     for train_id, known in enumerate(classes.train_classes):
         clear[train_id] = known.is_background
-    return np.where(clear[labels][..., None], image, mixed)
+    hidden = clear[labels]
+    mixed[hidden] = image[hidden]
+    return mixed

@@ -33,7 +33,10 @@ __all__ = [
 
 Ids = NDArray[np.uint8] | NDArray[np.uint16]
 
-COLOURED = "{}: is {}, not a map of class ids; colour-coded labels must be converted to ids first"
+COLOURED = (
+    "{}: is {}, not a map of class ids; "
+    "if its colours are classes, describe the data in a YAML file with labels_are: colors"
+)
 CHANGING = dict.fromkeys(("JPEG", "JPEG2000", "WEBP", "AVIF"), "lossy compression changes class ids")
 CHANGING["GIF"] = "writers renumber the palette"
 KEEPING = ("PNG", "TIFF", "BMP", "PNM", "NPY")

@@ -46,9 +46,11 @@ ALIKE = {
     "targets": "targets",
     "filter": FILTER,
     "weight_by_class": "class weights",
+    "loss": "loss",
 }
 """Settings that agree where two runs are compared, with their words; augmentation, precision and the number
-of images measured stand beside them."""
+of images measured stand beside them. Tensor channels and area weights are not among them: they suit a
+network to its samples, and tell nothing of uniform ones."""
 
 LONGEST = 24
 """Characters of a value that is named in a cell."""

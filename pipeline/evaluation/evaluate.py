@@ -7,7 +7,7 @@ import statistics
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import takewhile
 from typing import Any
@@ -17,8 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from pipeline.datasets import sequences
 from pipeline.datasets.base import Dataset, Frame
-from pipeline.errors import FileError
+from pipeline.errors import AdaprepError, FileError
 from pipeline.evaluation import scoring
 from pipeline.evaluation.scoring import FRAMES_PER_TASK, MEASURED_AT, OwnMetrics, Score, score_labels
 from pipeline.geometry.crops import CENTRAL, WHOLE, Region, central_view, covering
@@ -149,8 +150,11 @@ def _labelled(
         nonlocal folded
         phi = system.tensor(square, np.ascontiguousarray(true), targets)
         folded += int(folded_cells(phi).sum())
-        return system.labels(square, phi)
+        labels = system.labels(square, phi)
+        system.sampler.seen(labels)
+        return labels
 
+    system.sampler.begin()
     return label(image, label_square, truth), folded
 
 
@@ -173,6 +177,21 @@ def _score_frames(
     return BlockResult(start, start + len(frames), tuple(failures), found)
 
 
+def _parts(dataset: Dataset, frames: Sequence[Frame], systems: Sequence[System]) -> list[Sequence[Frame]]:
+    """The frames of each task: a few, or those of a video in order of time where a sampler looks back."""
+    looking = [system.sampler.kind for system in systems if system.sampler.in_order]
+    if not looking:
+        return [frames[i : i + FRAMES_PER_TASK] for i in range(0, len(frames), FRAMES_PER_TASK)]
+    clips = sequences.clips(dataset, frames)
+    if clips is None:
+        raise AdaprepError(
+            f"the sampler {looking[0]} looks at the frame before, and {dataset.name} does not say which "
+            f"video an image is of and when it was filmed: it is for data sets of videos. adaprep predict "
+            f"takes a folder of frames."
+        )
+    return [[frames[place] for place in clip] for clip in clips]
+
+
 def run(
     dataset: Dataset,
     split: str,
@@ -187,13 +206,12 @@ def run(
 
     `own` are metrics of the user's, measured beside adaprep's.
     """
-    tasks = [
-        engine.Block(
-            partial(_score_frames, dataset, i, frames[i : i + FRAMES_PER_TASK], systems, region, own),
-            engine.listed([frame.name for frame in frames[i : i + FRAMES_PER_TASK]]),
-        )
-        for i in range(0, len(frames), FRAMES_PER_TASK)
-    ]
+    tasks, start = [], 0
+    for part in _parts(dataset, frames, systems):
+        alone = [replace(system, sampler=system.sampler.restarted()) for system in systems]
+        score = partial(_score_frames, dataset, start, part, alone, region, own)
+        tasks.append(engine.Block(score, engine.listed([frame.name for frame in part])))
+        start += len(part)
     title = f"evaluation on {dataset.name}/{split}"
     summary = engine.run(tasks, engine.Scheduler(), title, listener, len(frames))
     found = [one for block in summary.values for one in block]
@@ -247,10 +265,10 @@ def milliseconds(
     system: System, square: NDArray[np.uint8], truth: NDArray[np.uint8], targets: Sequence[int]
 ) -> float:
     """Median time from a square (S, S, 3) to its labels (S, S); nothing else should run meanwhile."""
-    took = []
+    took, system = [], replace(system, sampler=system.sampler.restarted())
     for _ in range(1 + TIMED):
         begun = time.perf_counter()
-        system.labels(square, system.tensor(square, truth, targets))
+        _labelled(system, square, truth, targets)
         took.append(1000 * (time.perf_counter() - begun))
     return round(statistics.median(took[1:]), 3)
 

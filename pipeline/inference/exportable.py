@@ -16,8 +16,9 @@ from pipeline.geometry.interpolation import _ROUNDING
 from pipeline.geometry.tensors import DIAGONAL
 from pipeline.inference.averages import cell_means
 from pipeline.inference.interpolation import _cut, _first_row_below
-from pipeline.inference.segmenter import AdaptiveSegmenter, resize, sample, shrink
+from pipeline.inference.segmenter import AdaptiveSegmenter, sample, shrink
 from pipeline.networks.auxiliary import AuxiliaryNetwork, project
+from pipeline.networks.points import resize, shown
 
 Output = Literal["labels", "scores"]
 
@@ -76,18 +77,22 @@ class Predict(nn.Module):
 
 
 class Sample(nn.Module):
-    """The sampled image (1, 3, h', w'), as floats, and the points (1, 2, h', w') where its pixels lie."""
+    """What the base network is shown, and the points (1, 2, h', w') where its pixels lie.
+
+    It is shown (1, 3 or 6, h', w') floats (`points.shown`).
+    """
 
     def __init__(self, segmenter: AdaptiveSegmenter) -> None:
         super().__init__()
         self.resolution, self.filter = segmenter.resolution, segmenter.sample_filter
+        self.tensor_channels = bool(getattr(segmenter.base, "tensor_channels", False))
         self.fixed: Tensor
         self.register_buffer("fixed", torch.tensor(segmenter.fixed, dtype=torch.float32)[None])
 
     def forward(self, image: Tensor, tensor: Tensor | None = None) -> tuple[Tensor, Tensor]:
         points = resize((self.fixed if tensor is None else tensor).double(), self.resolution)
         take = cell_means if self.filter == "area" else sample
-        return take(image, points).float(), points
+        return shown(take(image, points).float(), points, self.tensor_channels), points
 
 
 class Interpolate(nn.Module):

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -177,10 +178,13 @@ def _labelled(
 
     height, width = image.shape[:2]
     labels, shares = np.empty((height, width), np.uint8), None
+    system.sampler.begin()
     for tile in tiles(height, width):
         square = tile.of(image)
         scores, fine = system.scores(square, system.tensor(square))
-        labels[tile.owned] = interpolate_labels(scores, fine, tile.side)[tile.inside]
+        of_square = interpolate_labels(scores, fine, tile.side)
+        system.sampler.seen(of_square)
+        labels[tile.owned] = of_square[tile.inside]
         if with_probabilities:
             if shares is None:
                 shares = np.empty((len(scores), height, width), np.float16)
@@ -204,8 +208,10 @@ def run(
 ) -> engine.Summary:
     """Label all images; those that cannot be read are in the summary."""
     tasks = [partial(_task, system, index, job, classes, writer) for index, job in enumerate(jobs)]
+    if system.sampler.in_order:
+        tasks = list(_clips(system, jobs, classes, writer))
     summary = engine.run(tasks, engine.Scheduler(), "predictions", listener, len(jobs))
-    summary.notes += _changing(jobs, dict(value for value in summary.values if value))
+    summary.notes += _changing(jobs, dict(size for sizes in summary.values for size in sizes))
     return summary
 
 
@@ -230,8 +236,30 @@ def _task(
         with engine.one_image(job.image):
             size = predict(system, job, classes, writer)
     except FileError as error:
-        return BlockResult(index, index + 1, (Failure(index, job.image.name, str(error)),))
-    return BlockResult(index, index + 1, (), (index, size))
+        return BlockResult(index, index + 1, (Failure(index, job.image.name, str(error)),), ())
+    return BlockResult(index, index + 1, (), ((index, size),))
+
+
+def _clips(
+    system: System, jobs: Sequence[PredictionJob], classes: ClassTable, writer: Writer | None
+) -> Iterator[partial[BlockResult]]:
+    """One task for the images of each folder, which are the frames of a video by their names."""
+    for _, group in groupby(enumerate(jobs), key=lambda pair: pair[1].image.parent):
+        clip = list(group)
+        alone = replace(system, sampler=system.sampler.restarted())
+        yield partial(_clip, alone, clip, classes, writer)
+
+
+def _clip(
+    system: System,
+    clip: Sequence[tuple[int, PredictionJob]],
+    classes: ClassTable,
+    writer: Writer | None,
+) -> BlockResult:
+    """Label the frames of a video one by one; one that cannot be read is passed over."""
+    found = [_task(system, index, job, classes, writer) for index, job in clip]
+    failures = tuple(failure for one in found for failure in one.failures)
+    return BlockResult(clip[0][0], clip[-1][0] + 1, failures, [size for one in found for size in one.value])
 
 
 def _write_arrays(writer: Writer, path: Path, shares: NDArray[np.float16], classes: ClassTable) -> None:

@@ -14,6 +14,7 @@ from pipeline.geometry.tensors import uniform
 from pipeline.inference.averages import cell_means, nearest
 from pipeline.inference.interpolation import interpolate
 from pipeline.networks.auxiliary import AuxiliaryNetwork
+from pipeline.networks.points import resize, shown
 
 FILTERS = ("area", "nearest")
 
@@ -118,7 +119,8 @@ class AdaptiveSegmenter(nn.Module):
         """What is interpolated: scores (B, C, h', w') and the tensors (B, 2, h', w') they stand at."""
         phi = self.locate(images)
         take = cell_means if self.sample_filter == "area" else sample
-        scores: Tensor = self.base(take(images, phi))
+        wanted = bool(getattr(self.base, "tensor_channels", False))
+        scores: Tensor = self.base(shown(take(images, phi), phi, wanted))
         return scores, phi
 
     def locate(self, images: Tensor) -> Tensor:
@@ -194,37 +196,6 @@ def sample(images: Tensor, phi: Tensor) -> Tensor:
     rows, cols = nearest(phi[:, 0], height), nearest(phi[:, 1], width)
     places = (rows * width + cols).flatten(1)[:, None].expand(-1, images.shape[1], -1)
     return images.flatten(2).gather(2, places).reshape(*images.shape[:2], *phi.shape[-2:])
-
-
-def resize(phi: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize sampling tensors bilinearly, to the bit as `pipeline.geometry.tensors.resize` does.
-
-    Parameters
-    ----------
-    phi
-        (B, 2, h, w).
-    size
-        (h', w'), at least 2 each.
-
-    Returns
-    -------
-    Tensor
-        (B, 2, h', w'), same dtype.
-    """
-    return _stretch(_stretch(phi, size[0], -2), size[1], -1)
-
-
-def _stretch(values: Tensor, count: int, axis: int) -> Tensor:
-    """Linear interpolation at `count` corner-aligned places of one axis, which are found in integers."""
-    old, steps = values.shape[axis], count - 1
-    places = torch.arange(count, device=values.device) * (old - 1)
-    low = places // steps
-    high = (low + 1).clamp(max=old - 1)
-    weights = ((places % steps).double() / steps).to(values.dtype)
-    if axis == -2:
-        weights = weights[:, None]
-    start = values.index_select(axis, low)
-    return start + weights * (values.index_select(axis, high) - start)
 
 
 def _box_means(values: Tensor, size: int, axis: int) -> Tensor:

@@ -13,13 +13,16 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from pipeline import advice
 from pipeline.datasets.base import Dataset
 from pipeline.errors import AdaprepError
 from pipeline.names import printable
 from pipeline.networks import checkpoint, macs
 from pipeline.networks.checkpoint import Checkpoint
+from pipeline.networks.points import CHANNELS, shown
 from pipeline.samplers import registry
-from pipeline.samplers.base import Grid, Sampler
+from pipeline.samplers.base import Cost, Grid, Sampler
+from pipeline.samplers.feedback import Previous, Twice
 from pipeline.samplers.predicted import Predicted, Predictor
 from pipeline.samplers.proposal import Proposals
 from pipeline.samplers.uniform import Uniform
@@ -77,8 +80,10 @@ class System:
         fine = resize(phi.astype(np.float64), (self.resolution, self.resolution))
         pixels = sample_image(crop, fine, self.filter)
         sampled = torch.from_numpy(pixels.transpose(2, 0, 1)[None].copy())
+        wanted = bool(getattr(self.network, "tensor_channels", False))
         with _APPLYING, torch.inference_mode():
-            scores = self.network(sampled.to(self.device))[0].float().cpu().numpy()
+            joined = shown(sampled, torch.from_numpy(fine)[None], wanted)
+            scores = self.network(joined.to(self.device))[0].float().cpu().numpy()
         if not np.isfinite(scores).all():
             raise AdaprepError(
                 f"the base network of the system {self.name} gives scores that are NaN or infinite: "
@@ -111,7 +116,7 @@ def load_base(path: Path) -> Checkpoint:
     found = checkpoint.load(path, "base")
     for name in ("dataset", "class_names", "sampler", "resolution"):
         if name not in found.about:
-            raise AdaprepError(f"{path} does not say its {name}: train it with adaprep train.")
+            raise AdaprepError(f"{path} does not say its {name}: train it again: {advice.command('train')}")
     return found
 
 
@@ -151,9 +156,10 @@ def open_recorded(
     if wanted is None:
         return open_system(base, None, device, factories=factories)[0]
     if wanted not in auxiliaries:
+        alone = advice.command("evaluate", base=base.path, auxiliary="FILE")
         raise AdaprepError(
             f"{base.path} was trained on samples of the auxiliary network {wanted}, which no run beside it "
-            f"holds: evaluate it by itself, adaprep evaluate {base.path} --auxiliary FILE, or move it away."
+            f"holds: evaluate it by itself, {alone}, or move it away."
         )
     system, notes = open_system(base, auxiliaries[wanted], device, factories=factories)
     if notes:
@@ -255,7 +261,8 @@ def _system(
 def _with(base: Checkpoint, sampler: Sampler, device: torch.device, factories: Sequence[str]) -> System:
     network = base.build([name for name in factories if name != base.about["sampler"]])
     side = int(base.about["resolution"])
-    cost, size, more = macs.macs(network, (3, side, side)), macs.parameters(network), sampler.cost()
+    inputs = 3 + CHANNELS if getattr(network, "tensor_channels", False) else 3
+    cost, size, more = macs.macs(network, (inputs, side, side)), macs.parameters(network), sampler.cost()
     return System(
         sampler.word,
         network.to(device),
@@ -293,6 +300,49 @@ def with_proposals(
     return _with(base, sampler, device, factories)
 
 
+def with_feedback(
+    base: Checkpoint,
+    name: str,
+    device: torch.device,
+    factories: Sequence[str] = (),
+    first: Checkpoint | None = None,
+) -> System:
+    """A base network that is sampled by what it predicted itself (`samplers.feedback`).
+
+    Parameters
+    ----------
+    name
+        "previous" or "twice".
+    first
+        Base network of uniform samples for the first of two passes; `base` at half its resolution when None.
+
+    Raises
+    ------
+    AdaprepError
+        A network cannot be made.
+    """
+    about = base.about
+    height, width = about.get("grid") or (8, 8)
+    names = list(about["class_names"])
+    targets = tuple(names.index(target) for target in about.get("targets", ()) if target in names)
+    shared = (targets, (int(height), int(width)), float(about.get("lambda") or 1.0))
+    if name == Previous.kind:
+        return _with(base, Previous(*shared), device, factories)
+    coarse = _with(first or base, Uniform(), device, factories)
+    if first is None:
+        side = max(2, coarse.resolution // 2)
+        shape = (3 + CHANNELS if getattr(coarse.network, "tensor_channels", False) else 3, side, side)
+        coarse = replace(coarse, resolution=side, base_macs=macs.macs(coarse.network, shape))
+    cost = Cost(coarse.base_macs, 0 if first is None else coarse.parameters)
+    sampler = Twice(
+        *shared,
+        first=lambda crop: coarse.labels(crop, coarse.tensor(crop)),
+        first_cost=cost,
+        first_resolution=coarse.resolution,
+    )
+    return _with(base, sampler, device, factories)
+
+
 def open_systems(
     dataset: Dataset,
     base: Path,
@@ -301,6 +351,7 @@ def open_systems(
     proposals: bool,
     device: torch.device,
     factories: Sequence[str] = (),
+    feedback: Sequence[str] = (),
 ) -> tuple[list[System], list[str]]:
     """What is to be compared on a data set, the baseline first, and notes about it.
 
@@ -313,6 +364,7 @@ def open_systems(
     check_classes(found, dataset.name, dataset.classes.names)
     systems: list[System] = []
     notes: list[str] = []
+    other = None
     if baseline is not None:
         other = load_base(baseline)
         check_classes(other, dataset.name, dataset.classes.names)
@@ -322,9 +374,10 @@ def open_systems(
                 f"give a base network trained with --sampler uniform."
             )
         systems.append(replace(_system(other, device, factories), name="baseline"))
-    if auxiliary is not None or not proposals:
+    if auxiliary is not None or not (proposals or feedback):
         system, notes = open_system(found, auxiliary, device, ", or --proposals", factories)
         systems.append(system)
     if proposals:
         systems.append(with_proposals(found, auxiliary, device, factories))
+    systems += [with_feedback(found, name, device, factories, other) for name in feedback]
     return systems, notes

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import AdaprepError
 from pipeline.networks.blocks import IMAGENET_MEAN, IMAGENET_STD, Normalise, resize_to
+from pipeline.networks.points import CHANNELS, check_channels
 
 ENTRIES = ("logits", "out")
 """Of a collection, where the scores are: as transformers and torchvision call them."""
@@ -49,13 +50,23 @@ class BaseNetwork(nn.Module):
         self.multiple = int(said["multiple"] if multiple is None else multiple)
         self.network = network
 
+    @property
+    def tensor_channels(self) -> bool:
+        """Whether it expects the channels of the sampling tensor beside the image (`networks.points`)."""
+        return getattr(self.network, "in_channels", 3) == 3 + CHANNELS
+
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, h, w) of uint8, or of floats on the same scale of 0 to 255, to scores (B, classes, h, w).
 
-        Scores of fewer pixels than the images are resized bilinearly, corner-aligned.
+        With tensor channels the images are (B, 6, h, w), as `points.shown` joins them. Scores of fewer pixels
+        than the images are resized bilinearly, corner-aligned.
         """
         h, w = images.shape[-2:]
-        padded = pad(self.normalise(images), self.multiple)
+        check_channels(images, self.tensor_channels)
+        normalised = self.normalise(images[:, :3])
+        if self.tensor_channels:
+            normalised = torch.cat([normalised, images[:, 3:].to(normalised.dtype)], dim=1)
+        padded = pad(normalised, self.multiple)
         scores = scores_of(self.network(padded))
         if not isinstance(scores, Tensor) or scores.dim() != 4:
             return scores  # type: ignore[no-any-return]

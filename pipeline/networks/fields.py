@@ -110,7 +110,7 @@ ARGUMENTS: dict[str, dict[str, tuple[Check, str]]] = {
     "unet": {
         "classes": (lambda v: is_count(v, 1, MAX_CLASSES), f"1 to {MAX_CLASSES}"),
         "widths": (lambda v: is_list(v, is_count, 1, 16), "1 to 16 numbers of features"),
-        "in_channels": (lambda v: v == 3 and type(v) is int, "3"),
+        "in_channels": (lambda v: v in (3, 6) and type(v) is int, "3, or 6 with those of the tensor"),
     },
     "pspnet": {"classes": (lambda v: is_count(v, 1, MAX_CLASSES), f"1 to {MAX_CLASSES}")},
     "deeplabv3plus": {"classes": (lambda v: is_count(v, 1, MAX_CLASSES), f"1 to {MAX_CLASSES}")},

@@ -35,6 +35,7 @@ class UNet(nn.Module):
         super().__init__()
         if not widths:
             raise ValueError("widths is empty, must name the features of one level at least")
+        self.in_channels = in_channels
         self.pool = halve()
         self.down = nn.ModuleList(
             convolution(inputs, outputs)

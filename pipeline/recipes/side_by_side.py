@@ -131,7 +131,7 @@ def _start(step: Step, slot: int, jobs: int, gpus: Sequence[str], say: Callable[
         own["CUDA_VISIBLE_DEVICES"] = gpus[slot % len(gpus)]
     process = subprocess.Popen(
         [sys.executable, str(COMMAND_LINE), *shlex.split(step.command)[1:]],
-        env={**os.environ, **own},
+        env={**_without_options(step.name), **own},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -140,6 +140,12 @@ def _start(step: Step, slot: int, jobs: int, gpus: Sequence[str], say: Callable[
     reader = threading.Thread(target=_pass_on, args=(process, say), daemon=True)
     reader.start()
     return _Job(step, slot, process, reader)
+
+
+def _without_options(command: str) -> dict[str, str]:
+    """The environment without options of a command: the step has its own, and defaults for the rest."""
+    mine = f"ADAPREP_{command.upper().replace('-', '_')}_"
+    return {name: value for name, value in os.environ.items() if not name.startswith(mine)}
 
 
 def _pass_on(process: subprocess.Popen[str], say: Callable[[str], None]) -> None:

@@ -35,7 +35,13 @@ MAX_RATE = 100.0
 MAX_RUNS = 10_000
 """Trainings of a recipe: resolutions x seeds x samplers."""
 
-MOSTS = {"resolution": MAX_RESOLUTION, "features": 4096, "rate": MAX_RATE, "lam": MAX_LAMBDA}
+MOSTS = {
+    "area_weight": 1,
+    "resolution": MAX_RESOLUTION,
+    "features": 4096,
+    "rate": MAX_RATE,
+    "lam": MAX_LAMBDA,
+}
 """Upper limits by setting; all else that a recipe says of one is where the setting is."""
 
 WITH_BACKBONE = ("pspnet", "deeplabv3plus", "efficientnet-lite0")
@@ -44,8 +50,11 @@ WITH_BACKBONE = ("pspnet", "deeplabv3plus", "efficientnet-lite0")
 SCHEDULE = ("learning_rate", "epochs", "batch_size", "weight_decay", "validate_every", "precision", "augment")
 """Keys of `auxiliary` and `base` that are settings of `Request`."""
 
+BASE_LEARNING = ("class_weights", "loss", "area_weight", "tensor_channels")
+"""Keys of `base` that say what its network learns from."""
+
 NETWORKS = ("unet", "pspnet", "deeplabv3plus", "efficientnet-lite0")
-AUGMENTATIONS = ("flip", "brightness", "contrast", "salt_and_pepper")
+AUGMENTATIONS = ("flip", "brightness", "contrast", "salt_and_pepper", "zoom")
 """As in `pipeline.train`, where they can only be read with PyTorch."""
 
 PROBABILITIES = ("flip", "salt_and_pepper")
@@ -77,6 +86,8 @@ def _validator(entry: Entry) -> BeforeValidator:
         return read_with(lambda node: _choice(node, choices, about.door))
     if kind is Device:
         return read_with(_device)
+    if kind is bool:
+        return read_with(YamlNode.switch)
     if kind is int:
         return whole(int(about.low or 0), int(MOSTS.get(entry.name, MOST)))
     if kind is float:
@@ -176,7 +187,7 @@ class NetworkSection(YamlModel):
 
 _Seeds = Annotated[list[Annotated[int, whole(0, MOST)]] | None, FILLED]
 _BASE: dict[str, Any] = {
-    **_fields(Base, "architecture", "pretrained", "filter", "class_weights"),
+    **_fields(Base, "architecture", "pretrained", "filter", *BASE_LEARNING),
     **_fields(Request, *SCHEDULE),
     "seeds": (_Seeds, None),
     "aux_resolution": (Annotated[int | None, taken(Auxiliary, "resolution")], None),

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from pipeline.marks import Writer
 from pipeline.report import canvas
+from pipeline.report.columns import print_table
 from pipeline.report.console import console, print_failures
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def print_errors(report: ErrorReport) -> None:
             table.add_column(head, justify="right" if number else "left")
         for series in group.series:
             table.add_row(*row(series))
-        out.print(table)
+        print_table(out, table)
     print_failures(report.failures)
 
 

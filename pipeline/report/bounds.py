@@ -12,6 +12,7 @@ from rich.text import Text
 from pipeline.marks import Writer
 from pipeline.names import one_line
 from pipeline.report import canvas
+from pipeline.report.columns import print_table
 from pipeline.report.console import console, print_failures
 from pipeline.report.evaluation import print_own_metrics
 from pipeline.samplers.uniform import Uniform
@@ -35,7 +36,7 @@ def print_bounds(report: BoundReport) -> None:
     out = console()
     title = f"upper bound, {facts['dataset']}/{facts['split']}, {facts['images']} images"
     out.print(f"{title}, {facts['measured_at']}", soft_wrap=True)
-    out.print(table)
+    print_table(out, table, keys=2)
     print_own_metrics(rows, [f"{row['resolution']} {row['sampler']}" for row in rows])
     out.print(f"  targets: {', '.join(facts['targets'])}; objects from {facts['objects_from']}")
     if facts["classes_never_seen"]:

@@ -5,6 +5,8 @@ Every name passes `PlainConsole`, which prints it as text: no markup, no emoji, 
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -14,8 +16,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pipeline import advice
+from pipeline.log import CHOSEN, LOG
 from pipeline.names import one_line, printable
 from pipeline.progress import listener as listener
+from pipeline.report.columns import print_table
+from pipeline.screen import say
 from pipeline.units import human_bytes, human_seconds
 
 if TYPE_CHECKING:
@@ -43,10 +49,19 @@ class PlainConsole(Console):
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(printable(text), **options)
 
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print, and write the same to the log file, if there is one."""
+        super().print(*objects, **options)
+        if CHOSEN.log_file:
+            page = Console(file=io.StringIO(), width=160, markup=False, emoji=False, highlight=False)
+            page.print(*objects, **options)
+            LOG.info("%s", page.file.getvalue().rstrip("\n"))  # type: ignore[attr-defined]
 
-def console() -> Console:
-    """Standard output; as wide as the terminal, and 110 columns where there is none."""
-    return PlainConsole(width=None if sys.stdout.isatty() else 110)
+
+def console(columns: int = 110) -> Console:
+    """Standard output; as wide as the terminal or COLUMNS says, and `columns` where there is neither."""
+    known = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal()
+    return PlainConsole(width=None if known else columns)
 
 
 def print_failures(failures: Sequence[Failure]) -> None:
@@ -58,7 +73,8 @@ def print_failures(failures: Sequence[Failure]) -> None:
     for failure in failures[:LISTED]:
         out.print(f"  {one_line(failure.name)}: {one_line(failure.reason)}", soft_wrap=True)
     if len(failures) > LISTED:
-        out.print(f"  ... and {len(failures) - LISTED} more: adaprep status --failures")
+        listing = advice.command("status", failures=True)
+        out.print(f"  ... and {len(failures) - LISTED} more: {listing}", soft_wrap=True)
 
 
 def print_summary(summary: Summary, path: Path | None = None) -> None:
@@ -71,11 +87,10 @@ def print_summary(summary: Summary, path: Path | None = None) -> None:
         parts.append(f"{summary.skipped} done before")
     if summary.failures:
         parts.append(f"{len(summary.failures)} failed")
-    out = console()
     where = f" -> {path}" if path else ""
-    out.print(f"{summary.title}: {', '.join(parts)}{where}", soft_wrap=True)
+    say(one_line(f"{summary.title}: {', '.join(parts)}{where}"))
     for note in summary.notes:
-        out.print(f"  {note}", soft_wrap=True)
+        say(f"  {note}")
     print_failures(summary.failures)
 
 
@@ -110,7 +125,7 @@ def print_datasets(rows: Sequence[dict[str, Any]]) -> None:
         table.add_column(head, overflow="fold", no_wrap=head == "name")
     for row in rows:
         table.add_row(*map(_cell, row.values()))
-    console().print(table)
+    print_table(console(), table)
 
 
 def print_check(report: CheckReport) -> None:
@@ -139,7 +154,7 @@ def print_check(report: CheckReport) -> None:
         inside = f"{100 * row['central_share']:.1f} %"
         cells = (str(row["id"]), row["name"], train, kind, f"{row['pixels']:,}", share, inside)
         table.add_row(*map(_cell, (*cells, row["images"])), style=style)
-    out.print(table)
+    print_table(out, table, keys=2)
     _print_region(out, facts)
     out.print(f"  target classes cover {100 * facts['target_share']:.2f} % of the pixels")
     none = facts["without_target"]
@@ -160,44 +175,47 @@ def _print_region(out: Console, facts: Mapping[str, Any]) -> None:
         f"  central squares, which evaluate measures: {100 * facts['central_share']:.1f} % of the pixels",
         soft_wrap=True,
     )
-    advice = "For whole images: adaprep train --whole-image, adaprep evaluate --whole-image"
+    training = advice.command("train", whole_image=True)
+    instead = f"For whole images: {training}, {advice.command('evaluate', whole_image=True)}"
     if facts["lost"]:
         named = ", ".join(f"{100 * share:.1f} % of {name}" for name, share in facts["lost"].items())
-        out.print(f"  warning: they hold only {named}. {advice}", style="yellow", soft_wrap=True)
+        out.print(f"  warning: they hold only {named}. {instead}", style="yellow", soft_wrap=True)
     elif facts["central_share"] < HALF:
         out.print(
-            f"  warning: they hold less than half of the pixels. {advice}", style="yellow", soft_wrap=True
+            f"  warning: they hold less than half of the pixels. {instead}", style="yellow", soft_wrap=True
         )
     if facts["uncovered"]:
         count, some = len(facts["uncovered"]), ", ".join(facts["uncovered"][:5])
         out.print(
             f"  warning: {count} images are too long for the crops of training to cover them "
-            f"({some}{' ...' if count > 5 else ''}): adaprep train --whole-image",
+            f"({some}{' ...' if count > 5 else ''}): {training}",
             style="yellow",
             soft_wrap=True,
         )
 
 
 def print_status(rows: Sequence[StoreStatus]) -> None:
-    """One line a store."""
+    """One line a store, then what is to be done."""
     table = Table(box=None, pad_edge=False)
-    for head in ("data set", "stage", "parameters", "done", "failed", "disk", "changed", ""):
-        table.add_column(head, overflow="fold")
+    heads = ("data set", "stage", "parameters", "done", *(["failed"] if any(r.failed for r in rows) else []))
+    for head in (*heads, "disk", "changed"):
+        table.add_column(head, justify="right" if head in ("done", "failed", "disk", "changed") else "left")
     for row in rows:
         wanted = ("sampler", "resolution", "grid", "crops", "lambda")
         shown = ", ".join(f"{k} {_plain(row.parameters[k])}" for k in wanted if k in row.parameters)
         if "targets" in row.parameters and row.stage == "boundaries":
             shown += f", targets {', '.join(row.parameters['targets'])}"
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(row.changed))
-        done = f"{row.done} of {row.images}"
-        cells = (f"{row.dataset}/{row.split}", row.stage, shown, done, str(row.failed or ""))
-        step = "damaged: see below" if row.damaged else row.next_step
-        table.add_row(*map(_cell, cells), human_bytes(row.bytes), when, _cell(step))
+        failed = [str(row.failed or "")] if "failed" in heads else []
+        done = "damaged" if row.damaged else f"{row.done} of {row.images}"
+        cells = (f"{row.dataset}/{row.split}", row.stage, shown, done, *failed)
+        table.add_row(*map(_cell, cells), human_bytes(row.bytes), when)
     out = console()
-    out.print(table)
+    print_table(out, table)
     for row in rows:
-        if row.damaged:
-            out.print(row.next_step, soft_wrap=True)
+        if row.damaged or row.next_step:
+            about = "" if row.damaged else f"{row.dataset}/{row.split}, {row.stage} {row.name}: "
+            out.print(f"{about}{row.next_step}", soft_wrap=True)
 
 
 def _cell(value: Any) -> str:

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from pipeline.geometry.crops import CENTRAL
 from pipeline.names import one_line
+from pipeline.report.columns import print_table
 from pipeline.report.console import console, print_failures
 from pipeline.workspace import results
 
@@ -32,9 +33,9 @@ def print_evaluation(report: EvaluationReport) -> None:
         soft_wrap=True,
     )
     if rows:
-        out.print(_systems(rows, facts["milliseconds"]))
-        out.print(_classes(rows, facts["targets"]))
-        out.print(_sizes(rows, facts["objects_from"]))
+        print_table(out, _systems(rows, facts["milliseconds"]), keys=2)
+        print_table(out, _classes(rows, facts["targets"]))
+        print_table(out, _sizes(rows, facts["objects_from"]), keys=2)
         print_own_metrics(rows, [row["name"] for row in rows])
     out.print(f"  GMACs: {facts['gmacs_at']}", soft_wrap=True)
     out.print(f"  targets: {', '.join(facts['targets'])}", soft_wrap=True)
@@ -48,7 +49,7 @@ def print_evaluation(report: EvaluationReport) -> None:
 
 def print_evaluations(every: Evaluations) -> None:
     """All base networks of a workspace, seeds together, and the gain over uniform sampling."""
-    out = console()
+    out = console(WIDTH)
     if every.found:
         facts = every.found[0]
         out.print(
@@ -56,9 +57,7 @@ def print_evaluations(every: Evaluations) -> None:
             f"{_where(facts)}; {every.new} measured now, the rest before",
             soft_wrap=True,
         )
-        if not out.is_terminal:
-            out.width = WIDTH
-        out.print(_groups(every))
+        print_table(out, _groups(every), keys=3)
         out.print("  ± standard deviation over seeds; points: against uniform, means over seeds")
         out.print("  [95 % interval] of a bootstrap over images, or sequences; none: an interval holds 0")
         if "milliseconds_at" in facts:
@@ -78,7 +77,7 @@ def _where(facts: Mapping[str, Any]) -> str:
     side = _range(facts["crop_sides"])
     if results.region_of(facts) == CENTRAL:
         return f"{facts['measured_at']} ({side} pixels a side)"
-    count = _range(facts["squares"])
+    count = _range(facts.get("squares", (1, 1)))
     return f"{facts['measured_at']} (joined from {count} square{'s' * (count != '1')}, {side} pixels a side)"
 
 
@@ -172,7 +171,7 @@ def print_costs(rows: Iterable[dict[str, Any]]) -> None:
             "" if row["paper_gmacs"] is None else f"{row['paper_gmacs']:.2f}",
             one_line(row["source"]),
         )
-    console().print(table)
+    print_table(console(), table)
 
 
 def _systems(rows: Sequence[dict[str, Any]], took: Mapping[str, float | None]) -> Table:
@@ -233,7 +232,7 @@ def print_own_metrics(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -
     table = _table("metric", "figure", *map(one_line, names), left=(0, 1))
     for (metric, key), values in found.items():
         table.add_row(one_line(metric), one_line(key), *(_show(values.get(name)) for name in names))
-    console().print(table)
+    print_table(console(), table)
 
 
 def _table(*heads: str, left: Sequence[int] = (0,)) -> Table:

@@ -68,6 +68,8 @@ class Sampler(ABC):
         Whether grid and lambda of proposals are chosen for it: it is made once for each.
     usual
         Whether a recipe that names no samplers trains with it.
+    in_order
+        Whether it looks at what was predicted for the frame before: frames of a video come one by one.
     recorded
         What the record of a run must hold of it: a name, and whether its value may be null.
     """
@@ -82,6 +84,7 @@ class Sampler(ABC):
     from_proposals: ClassVar[bool] = False
     usual: ClassVar[bool] = False
     recorded: ClassVar[Mapping[str, bool]] = {}
+    in_order: ClassVar[bool] = False
 
     grid: Grid  # of its tensors
     lam: float | None  # of the proposals behind it, where it was chosen for it
@@ -161,6 +164,16 @@ class Sampler(ABC):
     def cost(self) -> Cost:
         """What it adds to a base network."""
         return Cost()
+
+    def begin(self) -> None:  # noqa: B027
+        """The squares of the next image follow; only samplers that are `in_order` care."""
+
+    def seen(self, labels: NDArray[np.uint8]) -> None:  # noqa: B027
+        """What was predicted for a square that it sampled: train ids (S, S)."""
+
+    def restarted(self) -> Sampler:
+        """The same, without memory of what it has seen."""
+        return self
 
     def describe(self) -> str:
         """In the rows of an evaluation."""

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import doors
+from pipeline import advice, doors
 from pipeline.datasets import registry
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.datasets.limits import listed, short
@@ -76,8 +76,14 @@ def _name_of(source: Path, names: Sequence[str]) -> str:
     near = sorted(path.name for path in source.parent.glob("*.y*ml")) if source.parent.is_dir() else []
     holds = f" The workspace holds: {listed(names)}; these need no file." if names else ""
     raise AdaprepError(
-        f"{printable(str(source))}: no such file{did_you_mean(source.name, tuple(near))}{holds}"
+        f"{printable(str(source))}: no such file{did_you_mean(source.name, tuple(near))}{holds} "
+        f"A YAML file that describes images and labels is written by: {_init()}"
     )
+
+
+def _init() -> str:
+    """The command that describes a folder of the user's own."""
+    return advice.command("init", folder="FOLDER")
 
 
 def _unknown(space: Workspace, dataset: str, names: tuple[str, ...]) -> AdaprepError:
@@ -85,7 +91,7 @@ def _unknown(space: Workspace, dataset: str, names: tuple[str, ...]) -> AdaprepE
     hint = did_you_mean(dataset, (*names, *registry.names()))
     return AdaprepError(
         f"no data set {short(dataset)}{hint} {holds}adaprep brings: {', '.join(registry.names())}. "
-        f"Or give a YAML file that describes your own (docs/your-own-data.md)."
+        f"Or give a YAML file that describes your own: {_init()} writes one."
     )
 
 

@@ -14,9 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pipeline import doors
 from pipeline.datasets.base import Dataset, Frame
-from pipeline.errors import AdaprepError
+from pipeline.errors import AdaprepError, FileError
 from pipeline.names import printable
 from pipeline.stages.input_list import Description, parse_description, parse_list
 from pipeline.workspace import disk, stores
@@ -110,8 +112,8 @@ def repair(folder: stores.SplitFolder) -> str:
 def list_again(folder: stores.SplitFolder) -> str:
     """The advice that always works, as long as the data set is there."""
     return (
-        f"Run adaprep boundaries with --dataset, --root and the other options of the first time and "
-        f"--split {folder.split}: it lists the images of {folder.title} again and keeps what is done."
+        f"Run: {folder.boundaries_command(dataset='NAME')}   with the data set and the other options of the "
+        f"first time: it lists the images of {folder.title} again and keeps what is done."
     )
 
 
@@ -273,14 +275,40 @@ def _check_classes(folder: stores.SplitFolder, moved: Custom) -> None:
 
 
 def _check_images(folder: stores.SplitFolder, moved: Dataset) -> None:
-    """Raise AdaprepError where none of the first images lies there."""
+    """Raise AdaprepError where none of the first images lies there, or all label maps are others."""
     try:
         names, _ = parse_list(folder.inputs.read_bytes())
     except (OSError, ValueError):  # damaged: told by whoever reads it
         return
-    some = [moved.root / path for _, *paths, _ in names[:TRIED] for path in paths]
+    frames = [
+        Frame(name, moved.root / image, moved.root / label, moved.root / instance if instance else None)
+        for name, image, label, instance in names[:TRIED]
+    ]
+    some = [path for frame in frames for path in (frame.image, frame.label)]
     if some and not any(map(os.path.exists, some)):
         raise AdaprepError(
             f"{moved.root} does not hold {folder.title}: there is no {some[0]}. Give the folder that the "
             f"data set lies in now with --root FOLDER."
         )
+    if _differ(folder, moved, frames):
+        raise AdaprepError(
+            f"{moved.root} holds other label maps than {folder.title} was made from, such as "
+            f"{frames[0].label}: nothing is changed. Give the folder that the data set lies in now with "
+            f"--root FOLDER, or name another --workspace."
+        )
+
+
+def _differ(folder: stores.SplitFolder, moved: Dataset, frames: Sequence[Frame]) -> bool:
+    """Whether label maps that the boundaries were made from can be read there, and none is the same."""
+    from pipeline.stages.frame import source_of
+
+    if not folder.boundaries.exists():
+        return False
+    store = stores.open_store(folder.boundaries, "r")
+    done = store.status()[: len(frames)] == stores.DONE
+    sources = store["source"][: len(done)]
+    same = []
+    for index in np.flatnonzero(done).tolist():
+        with suppress(FileError):
+            same.append(bool((source_of(moved, frames[index]) == sources[index]).all()))
+    return bool(same) and not any(same)

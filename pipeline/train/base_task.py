@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.geometry.crops import CENTRAL, Region
+from pipeline.networks import points
 from pipeline.networks.factory import build, weights_of
 from pipeline.stages.inputs import Inputs
-from pipeline.train import settings
+from pipeline.train import losses, settings
 from pipeline.train.data import Batch, StoreDataset, sampled
-from pipeline.train.losses import cross_entropy
 from pipeline.train.processes import Processes
 from pipeline.train.validation import central_items, evaluate
 
@@ -65,13 +65,16 @@ class BaseTask:
         self.chosen = chosen
         self.weights = None if weights is None else torch.tensor(weights)
         self.network, self.region = chosen.architecture, region
-        self.data = StoreDataset(_samples(train), in_memory)
+        self.compare = losses.base(chosen.loss)
+        self.data = StoreDataset(_samples(train, chosen), in_memory)
         self.validation = (
             (StoreDataset(sampled(validation[0]), in_memory), validation[1]) if validation else None
         )
         if self.validation and region == CENTRAL:
             central_items(self.validation[0])
         self.arguments: dict[str, Any] = {"classes": classes, **chosen.arguments}
+        if chosen.tensor_channels:
+            self.arguments["in_channels"] = 3 + points.CHANNELS
         self.about = {
             **about,
             "resolution": chosen.resolution,
@@ -86,9 +89,15 @@ class BaseTask:
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """Of one batch, mean over its samples that are not void."""
-        labels = batch["label"]
+        image, labels, power = batch["image"], batch["label"], self.chosen.area_weight
+        areas = None
+        if "phi" in batch:
+            phi = points.resize(batch["phi"].double(), (image.shape[-2], image.shape[-1]))
+            areas = points.cell_areas(phi) if power else None
+            image = points.shown(image, phi, self.chosen.tensor_channels)
         by_class = None if self.weights is None else self.weights.to(labels.device)
-        return cross_entropy(network(batch["image"]), labels, by_class)
+        weights = losses.sample_weights(labels, by_class, areas, power)
+        return self.compare(network(image), labels, weights)
 
     def validate(self, network: nn.Module, device: torch.device, processes: Processes) -> Mapping[str, float]:
         """Figures over the validation split at full resolution."""
@@ -97,5 +106,7 @@ class BaseTask:
         return evaluate(network, *self.validation, device, processes, self.region).figures()
 
 
-def _samples(path: Path) -> dict[str, Any]:
-    return {name: source for name, source in sampled(path).items() if name != "phi"}
+def _samples(path: Path, chosen: settings.Base) -> dict[str, Any]:
+    """What is read of a store: its tensors only where they are used."""
+    needed = ("phi",) if chosen.tensor_channels or chosen.area_weight else ()
+    return {name: source for name, source in sampled(path).items() if name in ("image", "label", *needed)}

@@ -151,10 +151,30 @@ def check(request: Request) -> None:
                 f"{max(small.grid)} or more"
             )
     class_weights.parse(request.base.class_weights)
+    _check_base(request)
     if request.checkpoint and (request.wanted != ("base",) or not request.base.kind.needs_network):
         raise AdaprepError(
             "--checkpoint names the auxiliary network to sample with: "
             "use it with --network base --sampler auxiliary"
+        )
+
+
+def _check_base(request: Request) -> None:
+    """Refuse what a base network cannot be trained with."""
+    chosen, zoom = request.base, request.augmentation.get("zoom", 0.0)
+    losses.base(chosen.loss)
+    if not 0 <= chosen.area_weight <= 1:
+        raise AdaprepError(f"--area-weight {chosen.area_weight:g} must be a power from 0 to 1")
+    if chosen.tensor_channels and chosen.architecture != "unet":
+        raise AdaprepError(
+            f"{printable(chosen.architecture)} takes images of 3 channels: --tensor-channels is for unet"
+        )
+    if zoom and request.wanted != ("base",):
+        raise AdaprepError("--augment zoom is for base networks alone: train them with --network base")
+    if zoom and (chosen.tensor_channels or chosen.area_weight):
+        raise AdaprepError(
+            "--augment zoom shows a part of the samples, whose tensor is no longer that of an image: leave "
+            "out --tensor-channels and --area-weight, or zoom"
         )
 
 

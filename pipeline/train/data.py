@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from pipeline.errors import AdaprepError
 from pipeline.train import environment
 from pipeline.train.memory import free_memory
+from pipeline.train.zoom import zoomed
 from pipeline.units import human_bytes
 from pipeline.workspace import stores
 
@@ -74,6 +75,7 @@ class StoreDataset(Dataset[Batch]):
         self.sources = dict(sources)
         opened = {path: stores.open_store(path, mode="r") for path in {s.store for s in sources.values()}}
         self.crops = _check_together(opened)
+        self.folder = stores.SplitFolder(next(iter(opened)).parents[1])
         done = np.all([store.status() == stores.DONE for store in opened.values()], axis=0)
         self.images = np.flatnonzero(done)
         self.shard = min(store.layout.shard for store in opened.values())
@@ -259,6 +261,7 @@ class Augmentation:
     brightness: float = 0.2  # shift by up to this share of the full range
     contrast: float = 0.2  # scale around the mean by up to 1 -/+ this
     salt_and_pepper: float = 0.01  # share of pixels set to black or white
+    zoom: float = 0.0  # images with labels: blow up a random square, by up to 1 + this
 
     def __call__(self, batch: Batch, generator: torch.Generator | None = None) -> Batch:
         """Change a batch on its own device.
@@ -281,6 +284,9 @@ class Augmentation:
             return torch.rand(*shape, generator=generator, device=device)
 
         flipped = flip_batch({**batch, "image": image}, uniform(count) < self.flip)
+        if self.zoom > 0 and "label" in batch:
+            share = 1 / (1 + self.zoom * uniform(count))
+            flipped = zoomed(flipped, uniform(count, 2) * (1 - share)[:, None], share)
         image = flipped["image"]
         scale = 1 + self.contrast * (2 * uniform(count, 1, 1, 1) - 1)
         shift = 255 * self.brightness * (2 * uniform(count, 1, 1, 1) - 1)

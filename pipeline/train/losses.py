@@ -10,6 +10,12 @@ from pipeline import doors
 from pipeline.datasets.base import VOID
 from pipeline.geometry.tensors import uniform
 
+AT_BOUNDARY = 5.0
+"""Weight of samples at boundaries in the loss of that name."""
+
+SMALLEST_AREA = 1e-3
+"""Of a cell, in units of the mean cell, in the loss: one that is folded has none."""
+
 
 def squared_distance(phi: Tensor, proposal: Tensor) -> Tensor:
     """Squared L2 distance to the proposal (section 3.1), mean over crops.
@@ -57,7 +63,7 @@ def hold_sides(phi: Tensor) -> Tensor:
     return held
 
 
-def cross_entropy(scores: Tensor, labels: Tensor, by_class: Tensor | None = None) -> Tensor:
+def cross_entropy(scores: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
     """Softmax cross-entropy on the sampled label map, mean over the samples that are not void.
 
     Parameters
@@ -66,15 +72,74 @@ def cross_entropy(scores: Tensor, labels: Tensor, by_class: Tensor | None = None
         (B, C, h, w).
     labels
         (B, h, w) train ids, 255 void. A batch of void alone has a loss of 0.
-    by_class
-        (C,) weights of samples by their class: the mean is the weighted one, so that only ratios matter.
+    weights
+        (B, h, w) of samples: the mean is the weighted one, so that only ratios matter.
     """
     target, known = labels.long(), labels != VOID
-    total = functional.cross_entropy(scores.float(), target, by_class, ignore_index=VOID, reduction="sum")
-    if by_class is None:
+    if weights is None:
+        total = functional.cross_entropy(scores.float(), target, ignore_index=VOID, reduction="sum")
         return total / known.sum().clamp(min=1)
-    weight = by_class[target.where(known, 0)].where(known, 0).sum()
-    return total / weight.where(weight > 0, 1)
+    each = functional.cross_entropy(scores.float(), target, ignore_index=VOID, reduction="none")
+    weight = weights.where(known, 0)
+    total = weight.sum()
+    return (each * weight).sum() / total.where(total > 0, 1)
+
+
+def near_boundaries(scores: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+    """`cross_entropy` with samples at boundaries weighing `AT_BOUNDARY` times as much; same parameters."""
+    more = torch.where(at_boundary(labels), AT_BOUNDARY, 1.0)
+    return cross_entropy(scores, labels, more if weights is None else more * weights)
+
+
+def at_boundary(labels: Tensor) -> Tensor:
+    """Samples with another label (void is one) beside, above or below: (B, h, w) to bool of that shape."""
+    found = torch.zeros_like(labels, dtype=torch.bool)
+    down, across = labels[:, 1:] != labels[:, :-1], labels[:, :, 1:] != labels[:, :, :-1]
+    found[:, 1:] |= down
+    found[:, :-1] |= down
+    found[:, :, 1:] |= across
+    found[:, :, :-1] |= across
+    return found
+
+
+def sample_weights(
+    labels: Tensor, by_class: Tensor | None, areas: Tensor | None, power: float
+) -> Tensor | None:
+    """Weights of samples in a base network's loss; None where all are alike.
+
+    Parameters
+    ----------
+    labels
+        (B, h, w) train ids, 255 void.
+    by_class
+        (C,) weights by train id.
+    areas
+        (B, h, w) of the samples' cells, in any unit; their `power` is a factor.
+    """
+    if by_class is None and areas is None:
+        return None
+    found = torch.ones(labels.shape, device=labels.device)
+    if by_class is not None:
+        found = by_class[labels.long().where(labels != VOID, 0)]
+    return found if areas is None else found * areas.float().clamp(min=SMALLEST_AREA) ** power
+
+
+BaseLoss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+"""Of scores (B, C, h, w), train ids (B, h, w), and weights of samples (B, h, w) or None: a number."""
+
+BASE: dict[str, BaseLoss] = {"cross-entropy": cross_entropy, "boundary": near_boundaries}
+"""The base network's, by the names that --loss takes."""
+
+
+def base(name: str) -> BaseLoss:
+    """A loss of the base network: one of adaprep's, or the user's own as ``package.module:function``.
+
+    Raises
+    ------
+    AdaprepError
+        There is none of that name, or the user's own cannot be imported.
+    """
+    return BASE.get(name) or doors.opened(name, "loss of the base network", BASE)
 
 
 Loss = Callable[[Tensor, Mapping[str, Tensor], float], Tensor]

@@ -218,4 +218,5 @@ class BasePart(Part):
 def _strengths(chosen: Mapping[str, float]) -> dict[str, float]:
     """All of an augmentation's numbers, the defaults among them."""
     made = Augmentation(**chosen)
-    return {name: float(getattr(made, name)) for name in Augmentation.__dataclass_fields__}
+    every = {name: float(getattr(made, name)) for name in Augmentation.__dataclass_fields__}
+    return {name: value for name, value in every.items() if value or name != "zoom"}  # older runs have none

@@ -72,6 +72,9 @@ PREFIXES = ("smp", "torchvision", "timm", "hf")
 WEIGHTS = ("imagenet", "none")
 """What `--pretrained` takes beside a file."""
 
+BASE_LOSSES = ("cross-entropy", "boundary")
+"""Of the base network, likewise."""
+
 VALIDATIONS = 50
 """About how often a run is validated, where that is less than once an epoch."""
 
@@ -155,6 +158,18 @@ class Base:
         "maps; or NAME=NUMBER with commas, 1 for all others.",
         metavar="WEIGHTS",
     )
+    loss: str = setting(
+        "cross-entropy",
+        "Of the base network; boundary weighs samples at boundaries more.",
+        choices=BASE_LOSSES,
+        door=True,
+    )
+    area_weight: float = setting(
+        0.0, "Power, 0 to 1, of a sample's cell's area that its loss is weighted with.", low=0
+    )
+    tensor_channels: bool = setting(
+        False, "Show the base network the sampling tensor beside the image: local scale and offsets (unet)."
+    )
     arguments: Mapping[str, Any] = field(default_factory=dict)  # of the network, beside the classes
     pretrained: str | None = setting(
         None,
@@ -171,7 +186,14 @@ class Base:
         chosen: Auxiliary | Base = auxiliary if self.kind.needs_network else self
         sampler = self.kind.run_name(self.resolution, chosen.grid, chosen.lam, auxiliary.resolution)
         filtered = "" if self.filter == "nearest" else f"-{self.filter}"
-        return f"base-{network}-{sampler}{filtered}{class_weights.word(self.class_weights)}"
+        return f"base-{network}-{sampler}{filtered}{class_weights.word(self.class_weights)}{self._learning}"
+
+    @property
+    def _learning(self) -> str:
+        """What a name says of loss and tensor channels."""
+        loss = "" if self.loss == "cross-entropy" else f"-{safe_component(self.loss)}"
+        areas = f"-areas{self.area_weight:g}" if self.area_weight else ""
+        return f"{loss}{areas}{'-channels' if self.tensor_channels else ''}"
 
     @property
     def kind(self) -> type[Sampler]:
@@ -272,6 +294,7 @@ class Request:
             The tag can be no part of it.
         """
         name = self.auxiliary.name if network == "auxiliary" else self.base.name(self.auxiliary)
+        name += f"-zoom{zoom:g}" if network == "base" and (zoom := self.augmentation.get("zoom")) else ""
         if self.whole_image and (long or network == "base"):
             name += "-whole"
         return f"{name}-seed{self.seed}" + (f"-{check_component('tag', self.tag)}" if self.tag else "")

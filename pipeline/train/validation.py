@@ -15,11 +15,13 @@ from pipeline.datasets.base import VOID
 from pipeline.errors import AdaprepError
 from pipeline.geometry.crops import CENTRAL, Region
 from pipeline.metrics import ConfusionMatrix
+from pipeline.networks import points
 from pipeline.stages.engine import cores
 from pipeline.stages.inputs import Inputs
-from pipeline.train.data import StoreDataset
+from pipeline.train.data import Batch, StoreDataset
 from pipeline.train.losses import cross_entropy
 from pipeline.train.processes import Processes
+from pipeline.workspace import stores
 
 SAMPLES_AT_ONCE = 2**18
 """Sample points that go through the network together."""
@@ -56,9 +58,12 @@ def central_items(data: StoreDataset) -> NDArray[np.intp]:
         The split has an even number of crops an image, so that none is central.
     """
     if data.crops % 2 == 0:
+        folder = data.folder
+        made = stores.open_store(folder.boundaries, mode="r").parameters
+        command = folder.boundaries_command(made, crops=1, overwrite=True)
         raise AdaprepError(
             f"the validation split has {data.crops} crops an image and so no central one, which is what "
-            f"mIoU is measured on. Run adaprep boundaries for it again with --crops 1 --overwrite."
+            f"mIoU is measured on. Run: {command}"
         )
     return np.arange(len(data.images)) * data.crops + data.crops // 2
 
@@ -131,7 +136,7 @@ def _scored(
         chosen = items[start : start + size]
         batch = data.__getitems__(chosen.ravel().tolist())
         with torch.inference_mode():
-            scores: Tensor = network(batch["image"].to(device)).float()
+            scores: Tensor = network(_shown(network, batch).to(device)).float()
             if not bool(scores.isfinite().all()):
                 raise NotNumbersError("the scores are no numbers in validation")
             labels = batch["label"].to(device)
@@ -140,6 +145,13 @@ def _scored(
         per_image = scores.cpu().numpy().reshape(*chosen.shape, *scores.shape[1:])
         phi = batch["phi"].numpy()
         yield chosen, per_image, phi.reshape(*chosen.shape, *phi.shape[1:]), loss
+
+
+def _shown(network: nn.Module, batch: Batch) -> Tensor:
+    if not getattr(network, "tensor_channels", False):
+        return batch["image"]
+    side = batch["image"].shape[-1]
+    return points.shown(batch["image"], points.resize(batch["phi"].double(), (side, side)), True)
 
 
 def _compare(

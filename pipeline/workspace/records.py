@@ -183,6 +183,8 @@ _BASE = record(
         "filter": one_of("area", "nearest"),
         "class_weights": text,
         "weight_by_class": maybe(by_name(number)),
+        "loss": text,
+        "area_weight": number,
     },
 )
 _OF_SAMPLERS: dict[str, Check] = {"grid": GRID, "lambda": number, "auxiliary": text, "mean": text}

@@ -31,6 +31,9 @@ LATER: Mapping[str, Any] = {
     "filter": "nearest",
     "class_weights": "none",
     "weight_by_class": None,
+    "loss": "cross-entropy",
+    "area_weight": 0.0,
+    "tensor_channels": False,
     "region": CENTRAL,
 }
 """Settings that came later, and what runs that do not record them were trained with."""

@@ -78,7 +78,7 @@ def whole(part: Placed, size: tuple[int, int]) -> NDArray[np.uint8]:
 COORDINATE = st.one_of(st.floats(-30, 60), st.integers(-30, 60), st.integers(-20, 90).map(lambda n: n / 2))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     st.integers(1, 40),
     st.integers(1, 40),
@@ -104,7 +104,7 @@ def test_long_outlines_are_walked_in_pieces(monkeypatch: pytest.MonkeyPatch) -> 
             )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(0, 10**6), st.floats(0, 1))
 def test_run_lengths_are_those_of_pycocotools(height: int, width: int, seed: int, share: float) -> None:
     theirs = pytest.importorskip("pycocotools.mask")

@@ -83,7 +83,7 @@ def drawn(kind: str, points: Any) -> NDArray[np.bool_]:
 CORNER = st.tuples(st.floats(-6, 22), st.floats(-6, 18)).map(list)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(CORNER, min_size=3, max_size=8))
 def test_polygons_are_drawn_as_labelme_draws_them(tmp_path_factory: Any, points: list[list[float]]) -> None:
     folder = tmp_path_factory.mktemp("a")
@@ -430,3 +430,22 @@ def test_one_mask_for_two_classes(tmp_path: Path) -> None:
 )
 def test_descriptions_that_cannot_be(tmp_path: Path, text: str, problem: str) -> None:
     assert complaint(describe(tmp_path, text)).splitlines()[0] == problem
+
+
+@pytest.mark.parametrize("kind", ["labelme", "supervisely", "coco"])
+def test_a_size_that_its_image_has_not_is_refused_before_anything_is_drawn(tmp_path: Path, kind: str) -> None:
+    size = {"height": 16_000, "width": 16_000}
+    about = {"id": 1, "file_name": "a.png", **size}
+    content: dict[str, Any] = {
+        "labelme": {"shapes": [], "imageHeight": 16_000, "imageWidth": 16_000},
+        "supervisely": {"size": size, "objects": []},
+        "coco": {"images": [about], "annotations": []},
+    }[kind]
+    text = TABLE.format(kind) + SPLITS
+    if kind == "coco":
+        text = YOLO.replace("yolo", "coco").replace("labels: labels", "labels: labels/a.json")
+    data = write(tmp_path, text, json.dumps(content).encode(), "a.json")
+    frame = only(data)
+    for read in (data.label_size, data.read_labels, data.read_instances):
+        with pytest.raises(FileError, match=r"is for an image of 16000 x 16000, and a\.png is 16 x 12"):
+            read(frame)

@@ -80,7 +80,8 @@ def test_pictures_are_no_label_maps(tmp_path: Path, mode: str, end: str, called:
     with pytest.raises(FileError) as error:
         read_ids(path)
     assert str(error.value) == (
-        f"{path}: is {called}, not a map of class ids; colour-coded labels must be converted to ids first"
+        f"{path}: is {called}, not a map of class ids; if its colours are classes, describe the data in a "
+        f"YAML file with labels_are: colors"
     )
 
 

@@ -139,6 +139,14 @@ def coco_twice(root: Path) -> None:
     trees.coco(root, "images", "coco-older.json")
 
 
+def one_black(root: Path) -> None:
+    def filled(labels: Ids) -> Ids:
+        return np.where(labels == 0, 2, labels).astype(np.uint8)
+
+    trees.pairs(root, encode=lambda labels: trees.colored(filled(labels)))
+    trees.save(root / "labels/003.png", np.zeros((trees.HEIGHT, trees.WIDTH, 3), np.uint8))
+
+
 def jpeg_labels(root: Path) -> None:
     trees.pairs(root, label="labels/{n}.jpg")
 
@@ -258,6 +266,7 @@ CASES = (
     Case("label maps", "PNG in colours, `labelmap.txt` (CVAT)", named("labelmap.txt", CVAT, encode=trees.colored)),
     Case("label maps", "PNG in colours, `class_dict.csv`", named("class_dict.csv", CLASS_DICT, encode=trees.colored)),
     Case("label maps", "PNG in colours, two classes of one colour", two_of_one_colour),
+    Case("label maps", "PNG in colours, one of them black all over", one_black),
     Case("label maps", "TIFF", of_pairs("images/{n}.tif", "labels/{n}.tif")),
     Case("label maps", "BMP", of_pairs("images/{n}.bmp", "labels/{n}.bmp")),
     Case("label maps", "PGM, images PPM", of_pairs("images/{n}.ppm", "labels/{n}.pgm")),

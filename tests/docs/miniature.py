@@ -1,7 +1,7 @@
 """What the docs' commands meet when they are run as tests: tiny data sets, and training of one epoch.
 
-Nothing is left out: options and paths are parsed and every stage runs. `python -m tests.docs.miniature` is
-`adaprep` under the same limits.
+Options and paths are parsed and every stage runs; of recipes only networks for large images are left out.
+`python -m tests.docs.miniature` is `adaprep` under the same limits.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ CAMVID = {
 }
 """Frames that the docs name."""
 
+MOST = 64
+"""Side of the largest images that networks of a recipe are trained on."""
+
 FACTORY = """\
 import torch
 
@@ -39,12 +42,14 @@ def factory(classes):
 
 
 def limit(set_attribute: Callable[[Any, str, Any], None]) -> None:
-    """One epoch, a handful of small scenes, few points of Appendix A; nothing else is changed."""
+    """One epoch, a handful of small scenes, few points of Appendix A, no large networks of recipes."""
     from pipeline.datasets import demo
     from pipeline.evaluation import boundary_error
+    from pipeline.recipes import trainings
     from pipeline.train import settings
 
     schedule, generate = settings.Request.schedule, demo.generate
+    by_resolution = trainings._by_resolution
 
     def one_epoch(self: settings.Request, *args: Any, **options: Any) -> settings.Schedule:
         made = schedule(self, *args, **options)
@@ -53,7 +58,12 @@ def limit(set_attribute: Callable[[Any, str, Any], None]) -> None:
     def few(root: Path, train: int = 24, val: int = 8, **options: Any) -> None:
         generate(root, min(train, SCENES[0]), min(val, SCENES[1]), size=SCENE_SIZE, **options)
 
+    def affordable(*args: Any) -> list[list[settings.Request]]:
+        parts = by_resolution(*args)
+        return [part for part in parts if part[0].base.resolution <= MOST] or parts[:1]
+
     set_attribute(settings.Request, "schedule", one_epoch)
+    set_attribute(trainings, "_by_resolution", affordable)
     set_attribute(demo, "generate", few)
     set_attribute(boundary_error, "SEGMENTS", (4, 8))
     set_attribute(boundary_error, "RESOLUTIONS", (12, 24))
@@ -123,8 +133,8 @@ def furnish(folder: Path, data: Path) -> None:
     (folder / "package").mkdir()
     (folder / "package" / "__init__.py").write_text("", encoding="utf-8")
     (folder / "package" / "module.py").write_text(FACTORY, encoding="utf-8")
-    (folder / "photos").mkdir()
-    for name in ("street.jpg", "photos/one.jpg", "photos/two.jpg"):
+    for name in ("street.jpg", "photos/one.jpg", "photos/two.jpg", "video1/1.jpg", "video2/1.jpg"):
+        (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(data / "camvid" / "images" / "val" / "0016E5_07959.jpg", folder / name)
 
 

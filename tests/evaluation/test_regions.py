@@ -24,6 +24,7 @@ from pipeline.workspace import results, stores  # noqa: E402
 from tests.evaluation.test_evaluate import cli, facts_of, save_auxiliary, save_base  # noqa: E402
 from tests.evaluation.test_evaluations import evaluate as evaluate_all  # noqa: E402
 from tests.evaluation.test_evaluations import space as space  # noqa: E402
+from tests.report.test_page import add_run  # noqa: E402
 
 MakeBlobs = Callable[..., Path]
 
@@ -144,3 +145,42 @@ def _take_for_each_other(space: stores.Workspace) -> None:
     del measured["region"]  # as earlier versions wrote it
     run.evaluation_file("val").write_text(json.dumps(measured))
     assert results.evaluation(run, "val") == measured
+
+
+def _also_whole(run: Path, miou: float) -> None:
+    """Give a run of `add_run` an evaluation of whole images too, with other objects."""
+    found = json.loads((run / "evaluation-val.json").read_text())
+    system = found["systems"][0] | {"miou": miou}
+    system["recall_by_size"] = [one | {"pixels": [100, 200]} for one in system["recall_by_size"]]
+    facts = {**found, "region": WHOLE, "squares": [1, 2], "systems": [system]}
+    (run / "whole-image-val.json").write_text(json.dumps(facts))
+
+
+def test_objects_by_size_stand_in_a_table_for_each_region(tmp_path: Path) -> None:
+    from pipeline.report.page import compare, tables
+
+    space = stores.Workspace(tmp_path / "w")
+    for sampler in ("uniform", "auxiliary"):
+        _also_whole(add_run(space, sampler, 16, 0, 0.4, 0.3), 0.6)
+    every = [one for r in (CENTRAL, WHOLE) for one in results.evaluations(space, "blobs", "val", region=r)]
+    one, other = tables.recall_by_size(compare.systems(every))
+    assert (one.name, other.name) == ("recall-by-size", "recall-by-size-whole-image")
+    assert "0 to 9 px" in one.csv()
+    assert "100 to 200 px" in other.csv()
+    assert (len(one.rows), len(other.rows)) == (2, 2)
+
+
+def test_runs_trained_for_different_regions_are_not_compared(tmp_path: Path) -> None:
+    space = stores.Workspace(tmp_path / "w")
+    add_run(space, "uniform", 16, 0, 0.4, 0.3)
+    run = add_run(space, "auxiliary", 16, 0, 0.42, 0.35)
+    for path in (run / "settings.json", run / "evaluation-val.json"):
+        content = json.loads(path.read_text())
+        content["settings"]["region"] = WHOLE
+        path.write_text(json.dumps(content))
+    groups = comparison.groups(results.evaluations(space, "blobs", "val"))
+    ours = next(group for group in groups if group.sampler == "auxiliary")
+    base = comparison.baseline(ours, groups)
+    assert base is not None
+    assert comparison.Pair(ours, base).differing == [f"region trained for {WHOLE} / {CENTRAL}"]
+    assert comparison.Pair(ours, base).difference("miou") is None

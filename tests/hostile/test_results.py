@@ -256,7 +256,8 @@ def mutate(space: stores.Workspace, data: st.DataObject) -> None:
         if facts.bound:
             tables.bound(facts.bound).csv()
         if found:
-            tables.recall_by_size(found).csv()
+            for table in tables.recall_by_size(found):
+                table.csv()
         tables.recall_by_class(parts.gains, facts.targets).csv()
         tables.runs(facts).csv()
         list(document._findings(parts))

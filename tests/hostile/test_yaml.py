@@ -35,6 +35,21 @@ splits:
   learn: {images: pics, image_suffix: _l, labels: maps, label_suffix: _i.png, instances: o, instance_suffix: _o}
   dev: {list: dev.txt}
 """
+POOLED = """\
+labels_are: labelme
+images_are: shown
+image_range: [0, 4095.5]
+background: ground
+unpaired: skip
+classes:
+  - {name: ground}
+  - {name: car, color: "#0A0b0C"}
+void: [odd]
+pool: {images: pics, labels: maps, stems: all.txt, unpaired: refuse}
+split_by: {fractions: {train: 0.8, val: 0.2}, seed: 3, together: "(.+)_[0-9]+"}
+splits:
+  test: {images: pics, labels: maps}
+"""
 
 SCALARS = (
     "x", "''", '" "', "~", "null", "true", "no", "0", "-1", "1", "65536", "0x" + "f" * 6000, "1" * 5000, "1_0", "0b1",
@@ -48,7 +63,8 @@ SCALARS = (
 )  # fmt: skip
 KEYS = (
     "name", "title", "root", "license", "classes", "void", "targets", "training_splits", "splits", "id", "train_id",
-    "color", "images", "labels", "list", "instances", "image_suffix", "nmae", "<<", "~", "1", "? [a]\n", '"\\e[5m"',
+    "color", "pool", "split_by", "fractions", "folds", "fold", "seed", "together", "stems", "unpaired", "labels_are",
+    "images_are", "image_range", "background", "images", "labels", "list", "instances", "image_suffix", "nmae", "<<", "~", "1", "? [a]\n", '"\\e[5m"',
     "'a\n\n  b'", "? - a\n", "*odd", "!!binary x", "k" * 2000,
 )  # fmt: skip
 WORDS = (
@@ -266,7 +282,7 @@ def made_up(rng: random.Random, depth: int = 0) -> str:
 
 def hostile(rng: random.Random) -> bytes:
     """A class table with one value, or a few, replaced by something else, or with damaged bytes."""
-    text = rng.choice((BASE, WHOLE))
+    text = rng.choice((BASE, WHOLE, POOLED))
     if rng.random() < 0.5:
         for _ in range(rng.choice((1, 1, 2))):
             places = list(re.finditer(r"(?<=: )[^\n{},]+|(?<=\[)[^\n\]]+(?=\])", text))

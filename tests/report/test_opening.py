@@ -11,8 +11,19 @@ import pytest
 from pipeline.datasets.base import ClassTable, LabelClass
 from pipeline.errors import AdaprepError
 from pipeline.evaluation import best, comparison
+from pipeline.evaluation.intervals import Interval
 from pipeline.report import page
-from pipeline.report.page import bound_charts, charts, compare, drawing, findings, tables, upper
+from pipeline.report.page import (
+    bound_charts,
+    cells,
+    charts,
+    compare,
+    drawing,
+    findings,
+    opening,
+    tables,
+    upper,
+)
 from pipeline.samplers import registry
 from pipeline.workspace import disk, results, stores
 from tests.report.test_page import Written, add_run, read, row, words_of
@@ -63,6 +74,21 @@ def test_no_gain_is_printed_where_two_may_not_be_compared(space: stores.Workspac
     text = read(space).text
     assert "No gain is given for unet at 16 x 16 px. Trained unequally" in first_screen(text)
     assert 'class="figure"' not in text
+
+
+@pytest.mark.parametrize(("low", "value"), [(0.02, "+5.0"), (-0.01, "none")])
+def test_a_gain_that_may_be_chance_is_none(
+    space: stores.Workspace, monkeypatch: pytest.MonkeyPatch, low: float, value: str
+) -> None:
+    add_run(space, "auxiliary", 16, 0, 0.42, 0.35)
+    add_run(space, "uniform", 16, 0, 0.40, 0.30)
+    found = compare.systems(results.evaluations(space, "blobs", "val"))
+    known = (Interval(low, 0.07, 16, "images"),)
+    monkeypatch.setattr(compare.Gain, "intervals", lambda gain, name: known)
+    figure = opening.opening(["blob"], found, compare.gains(found), None).figures[0]
+    assert figure.value == value
+    assert f"95 % interval over 16 images: {cells.signed(100 * low)} to +7.0" in figure.sure
+    assert ("+5.0 cannot be told from chance" in figure.sure) == (value == "none")
 
 
 def test_without_a_pair_the_first_screen_says_where_to_go_on(space: stores.Workspace) -> None:
@@ -138,8 +164,8 @@ def test_a_line_has_its_samplers_colour_whatever_its_place(trained: Written) -> 
     for system in found:
         look = charts._look(system, found)
         assert look["family"] == registry.kind(system.group.sampler).style
-    for cells in tables.overall(found).rows:
-        assert cells[0].style in {0, 1, 2}
+    for texts in tables.overall(found).rows:
+        assert texts[0].style in {0, 1, 2}
 
 
 def test_a_background_class_is_neutral_unless_it_is_a_target() -> None:

@@ -16,6 +16,7 @@ from torch import Tensor  # noqa: E402
 
 from pipeline.train.data import Augmentation, flip_batch  # noqa: E402
 from pipeline.train.losses import energy  # noqa: E402
+from pipeline.train.zoom import zoomed  # noqa: E402
 
 COUNT = 64
 GREY = 128.0
@@ -132,3 +133,32 @@ def test_the_energy_of_a_flipped_prediction_is_that_of_the_prediction() -> None:
     flipped = flip_batch(batch, torch.tensor([True, True, False]))
     expected = energy(batch["phi"], batch["b"], 0.7)
     torch.testing.assert_close(energy(flipped["phi"], flipped["b"], 0.7), expected)
+
+
+def test_a_zoom_blows_up_a_square_of_image_and_labels_alike() -> None:
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randint(0, 256, (3, 3, 8, 8), generator=generator).float()
+    label = image[:, 0].to(torch.uint8)
+    corner, share = torch.tensor([[0.0, 0.0], [0.5, 0.25], [0.0, 0.0]]), torch.tensor([0.5, 0.5, 1.0])
+    found = zoomed({"image": image, "label": label}, corner, share)
+    for n, (top, left) in enumerate([(0, 0), (4, 2)]):
+        part = image[n, :, top : top + 4, left : left + 4]
+        assert torch.equal(found["image"][n], part.repeat_interleave(2, 1).repeat_interleave(2, 2))
+    assert torch.equal(found["image"][2], image[2])
+    assert torch.equal(found["label"], found["image"][:, 0].to(torch.uint8))
+
+
+def test_without_a_zoom_no_random_number_is_drawn_for_it() -> None:
+    batch = {
+        "image": torch.randint(0, 256, (4, 3, 8, 8), dtype=torch.uint8),
+        "label": torch.zeros(4, 8, 8, dtype=torch.uint8),
+    }
+
+    def draw(zoom: float) -> torch.Tensor:
+        return Augmentation(zoom=zoom)(batch, torch.Generator().manual_seed(1))["image"]
+
+    assert torch.equal(draw(0.0), Augmentation()(batch, torch.Generator().manual_seed(1))["image"])
+    assert not torch.equal(draw(0.0), draw(1.0))
+    proposals = {"image": batch["image"], "phi": torch.rand(4, 2, 4, 4)}
+    one, other = (Augmentation(zoom=z)(proposals, torch.Generator().manual_seed(1)) for z in (0.0, 1.0))
+    assert torch.equal(one["image"], other["image"])

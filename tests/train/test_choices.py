@@ -14,17 +14,19 @@ from click.testing import CliRunner
 
 from cli import main
 from pipeline.datasets import registry
+from pipeline.errors import AdaprepError
 from pipeline.geometry.cells import cell_means
 from pipeline.geometry.crops import central_crop
 from pipeline.geometry.interpolation import interpolate_labels
-from pipeline.geometry.tensors import resize, uniform
+from pipeline.geometry.sampling import sample
+from pipeline.geometry.tensors import project, resize, uniform
 from pipeline.workspace import stores
 
 torch = pytest.importorskip("torch")
 
 from pipeline.evaluation import examples  # noqa: E402
 from pipeline.inference import systems  # noqa: E402
-from pipeline.networks import checkpoint  # noqa: E402
+from pipeline.networks import checkpoint, macs, points  # noqa: E402
 from pipeline.networks.auxiliary import AuxiliaryNetwork  # noqa: E402
 from pipeline.networks.factory import build  # noqa: E402
 from pipeline.train import command, prepare  # noqa: E402
@@ -131,6 +133,56 @@ def test_a_filter_reaches_samples_evaluation_and_predictions(space: stores.Works
     expected = interpolate_labels(scores, fine, 40)
     assert np.array_equal(system.labels(picture, system.tensor(picture)), expected)
     assert stores.open_store(store).parameters["filter"] == "area"
+
+
+def test_tensor_channels_and_area_weights_are_trained_with_and_evaluated(space: stores.Workspace) -> None:
+    base = replace(TINY.base, sampler="proposal", architecture="unet", arguments={"widths": [4, 6]})
+    made = []
+    for power, channels in ((0.0, False), (0.5, False), (0.5, True)):
+        chosen = replace(base, area_weight=power, tensor_channels=channels)
+        request = replace(TINY, networks=("base",), base=chosen, epochs=4)
+        command.run(space, None, request)
+        made.append(run_folder(space, request, "base"))
+    assert [path.name for path in made] == [
+        "base-unet-proposal-8-4x4-seed0",
+        "base-unet-proposal-8-4x4-areas0.5-seed0",
+        "base-unet-proposal-8-4x4-areas0.5-channels-seed0",
+    ]
+    plain, weighted, _ = (weights(path / "last.pt") for path in made)
+    assert not torch.equal(plain["network.head.weight"], weighted["network.head.weight"])
+    found = systems.load_base(made[2] / "best.pt")
+    system = systems.with_proposals(found, None, CPU)
+    picture = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    phi = project(uniform(4, 4) ** 1.5).astype(np.float32)
+    fine = resize(phi.astype(np.float64), (8, 8))
+    shown = torch.from_numpy(sample(picture, fine).transpose(2, 0, 1)[None].copy())
+    with torch.no_grad():
+        scores = system.network(points.shown(shown, torch.from_numpy(fine)[None], True))[0].numpy()
+    assert np.array_equal(system.labels(picture, phi), interpolate_labels(scores, fine, 40))
+    assert system.base_macs == macs.macs(system.network, (6, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("base", "augmentation", "said"),
+    [
+        ({"area_weight": 1.5}, {}, "--area-weight 1.5 must be a power from 0 to 1"),
+        ({"tensor_channels": True, "architecture": "pspnet"}, {}, "--tensor-channels is for unet"),
+        ({"loss": "no_such:loss"}, {}, "there is no module no_such"),
+        ({"area_weight": 0.5}, {"zoom": 1.0}, "leave out --tensor-channels and --area-weight, or zoom"),
+    ],
+)
+def test_what_a_base_network_cannot_be_trained_with_is_refused(
+    space: stores.Workspace, base: dict[str, Any], augmentation: dict[str, float], said: str
+) -> None:
+    chosen = replace(TINY.base, sampler="uniform", **base)
+    request = replace(TINY, networks=("base",), base=chosen, augmentation=augmentation)
+    with pytest.raises(AdaprepError, match=said):
+        command.plan(space, None, request)
+
+
+def test_the_auxiliary_network_is_not_zoomed(space: stores.Workspace) -> None:
+    with pytest.raises(AdaprepError, match="zoom is for base networks alone"):
+        command.plan(space, None, replace(TINY, augmentation={"zoom": 1.0}))
 
 
 def test_a_run_from_before_there_was_a_filter_is_complete(space: stores.Workspace) -> None:

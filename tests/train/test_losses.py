@@ -75,6 +75,47 @@ def test_cross_entropy_leaves_void_out() -> None:
     assert float(cross_entropy(scores, labels)) == pytest.approx(float(torch.stack(logs).mean()), rel=1e-5)
 
 
+def test_class_weights_make_the_mean_a_weighted_one() -> None:
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randn(2, 3, 4, 4, generator=generator)
+    labels = torch.randint(0, 3, (2, 4, 4), generator=generator).to(torch.uint8)
+    labels[0, :2] = 255
+    weights = torch.tensor([1.0, 5.0, 0.5])
+    known = labels != 255
+    each = -torch.log_softmax(scores, 1).gather(1, labels.long().where(known, 0)[:, None])[:, 0][known]
+    by_sample = weights[labels[known].long()]
+    expected = float((each * by_sample).sum() / by_sample.sum())
+    assert losses.sample_weights(labels, None, None, 0.0) is None
+    for factor in (1, 7):
+        of_samples = losses.sample_weights(labels, factor * weights, None, 0.0)
+        assert float(cross_entropy(scores, labels, of_samples)) == pytest.approx(expected, rel=1e-5)
+    alike = cross_entropy(scores, labels, torch.ones(2, 4, 4))
+    assert float(alike) == pytest.approx(float(cross_entropy(scores, labels)), rel=1e-6)
+    void = torch.full((1, 2, 2), 255, dtype=torch.uint8)
+    assert float(cross_entropy(scores[:1, :, :2, :2], void, torch.ones(1, 2, 2))) == 0
+
+
+def test_weights_of_samples_are_those_of_class_and_area_together() -> None:
+    labels = torch.tensor([[[0, 1], [1, 255]]], dtype=torch.uint8)
+    areas = torch.tensor([[[4.0, 1.0], [0.25, 0.0]]], dtype=torch.float64)
+    found = losses.sample_weights(labels, torch.tensor([2.0, 3.0]), areas, 0.5)
+    assert found is not None
+    assert found[0, 0].tolist() == [2 * 2, 3]
+    assert float(found[0, 1, 0]) == 3 * 0.5
+    assert float(found[0, 1, 1]) > 0  # a folded cell still has a say
+
+
+def test_samples_at_boundaries_weigh_more() -> None:
+    labels = torch.tensor([[[0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0], [255, 0, 0, 0]]], dtype=torch.uint8)
+    expected = [[0, 0, 1, 0], [0, 1, 1, 1], [1, 0, 1, 0], [1, 1, 0, 0]]
+    assert losses.at_boundary(labels)[0].int().tolist() == expected
+    scores = torch.randn(1, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    weights = torch.tensor(expected)[None] * (losses.AT_BOUNDARY - 1) + 1
+    assert torch.equal(losses.base("boundary")(scores, labels, None), cross_entropy(scores, labels, weights))
+    twice = losses.base("boundary")(scores, labels, torch.full((1, 4, 4), 2.0))
+    assert float(twice) == pytest.approx(float(cross_entropy(scores, labels, weights)))
+
+
 def test_a_batch_of_void_alone_has_no_loss() -> None:
     scores = torch.randn(1, 3, 2, 2, requires_grad=True)
     loss = cross_entropy(scores, torch.full((1, 2, 2), 255, dtype=torch.uint8))
@@ -88,6 +129,7 @@ def test_the_names_of_losses_are_those_of_the_settings() -> None:
     from pipeline.train import settings
 
     assert tuple(losses.AUXILIARY) == settings.LOSSES
+    assert tuple(losses.BASE) == settings.BASE_LOSSES
 
 
 def test_a_loss_of_the_users_own_is_named_and_used() -> None:

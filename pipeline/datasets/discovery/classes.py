@@ -133,7 +133,7 @@ def _of_colors(seen: Seen, names: Sequence[Named], notes: list[str]) -> list[Row
                 f"{known[named.color].name} and {named.name} have one colour: the first name is used"
             )
         known.setdefault(named.color, named)
-    unknown = [color for color in seen.colors if color not in known]
+    unknown = [color for color in seen.counts if color not in known]
     if known and unknown:
         some = ", ".join("#" + hexadecimal(color) for color in unknown[:5])
         notes.append(

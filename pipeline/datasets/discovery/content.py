@@ -35,7 +35,7 @@ class Seen:
     ids: Counter[int] = field(default_factory=Counter)  # pixels
     in_files: Counter[Any] = field(default_factory=Counter)  # files, by id or by colour
     colors: Counter[Color] = field(default_factory=Counter)  # pixels
-    gray: int = 0  # files of ids that are stored as RGB with R = G = B
+    gray: Counter[Color] = field(default_factory=Counter)  # pixels of RGB pictures with R = G = B
     problems: list[str] = field(default_factory=list)
     photos: list[str] = field(default_factory=list)  # files of more colours than a label map has
 
@@ -62,7 +62,7 @@ class Seen:
     @property
     def counts(self) -> Counter[Any]:
         """Pixels by what stands for a class: id or colour."""
-        return self.colors or self.ids
+        return self.colors + self.gray if self.colors else self.ids
 
     def sample(self) -> str:
         """How many were looked into of how many."""
@@ -92,14 +92,21 @@ def _add(seen: Seen, path: Path) -> None:
             raise
         picture = readers.read_rgb(path)
         if _is_gray(picture):
-            seen.gray += 1
             ids = picture[..., 0]
+            seen.gray.update(levels := _gray_levels(ids))
+            seen.in_files.update(levels.keys())
         else:
             _add_colors(seen, picture, path)
             return
     values, counts = np.unique(ids, return_counts=True)
     seen.ids.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
     seen.in_files.update(values.tolist())
+
+
+def _gray_levels(ids: NDArray[Any]) -> Counter[Color]:
+    """Pixels of each gray as a colour."""
+    levels, counts = np.unique(ids, return_counts=True)
+    return Counter({(v, v, v): n for v, n in zip(levels.tolist(), counts.tolist(), strict=True)})
 
 
 def _is_gray(picture: NDArray[np.uint8]) -> bool:

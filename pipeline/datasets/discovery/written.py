@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline import advice
 from pipeline.datasets.discovery.classes import BACKGROUND, Row, hexadecimal
 from pipeline.datasets.discovery.layout import ONLY, Layout, Place
 from pipeline.datasets.yaml_text import flow, pair, relative
@@ -73,7 +74,8 @@ def text(found: Discovery, path: Path) -> str:
 
 def _lines(found: Discovery, path: Path) -> Iterator[str]:
     yield f"# Written by `adaprep init` of {one_line(found.root.name)}: {one_line(found.layout.what)}."
-    yield f"# Edit what is wrong, then run: adaprep check --dataset {one_line(path.name)}"
+    check = advice.command("check", dataset=path.name, workspace=None)
+    yield f"# Edit what is wrong, then run: {one_line(check)}"
     yield f"# All that can stand here: {GUIDE}"
     for note in found.notes:
         yield f"# Note: {one_line(note)}"

@@ -16,7 +16,7 @@ from pipeline.datasets.files import walk
 from pipeline.datasets.formats import rle
 from pipeline.datasets.formats.base import Raw
 from pipeline.datasets.formats.coco_index import index_of, record_of
-from pipeline.datasets.formats.shapes import Shape, ShapeFormat, fail
+from pipeline.datasets.formats.shapes import Shape, ShapeFormat, check_size, fail
 from pipeline.datasets.json_files import is_whole, parse_json, said_size
 from pipeline.datasets.limits import listed, short
 from pipeline.datasets.pairs import Pairing
@@ -58,7 +58,7 @@ class Coco(ShapeFormat):
     def shapes(self, data: bytes, frame: Frame) -> tuple[tuple[int, int], Iterator[Shape]]:
         content = parse_json(data, frame.label, MAX_BYTES)
         image = content["image"]
-        size = said_size(image.get("height"), image.get("width"), frame.label)
+        size = check_size(said_size(image.get("height"), image.get("width"), frame.label), frame)
         return size, self._drawn(content["annotations"], size, frame)
 
     def _drawn(self, items: list[Any], size: tuple[int, int], frame: Frame) -> Iterator[Shape]:

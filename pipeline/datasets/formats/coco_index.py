@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 from pipeline.datasets.files import file_error, open_file
 from pipeline.datasets.json_files import is_whole, no_number, without_repetition
-from pipeline.datasets.limits import check_bytes, short
+from pipeline.datasets.limits import short
 from pipeline.errors import AdaprepError, FileError
 from pipeline.names import printable
 
@@ -91,13 +91,14 @@ def _index_of(file: BinaryIO, path: Path) -> CocoIndex:
 
 
 def _make(file: BinaryIO, path: Path) -> CocoIndex:
+    if os.fstat(file.fileno()).st_size > MAX_BYTES:
+        raise FileError(printable(f"{path}: larger than {MAX_BYTES // 2**20} MiB, the most that is read"))
     try:
-        data = file.read(MAX_BYTES + 1)
+        data = file.read()
     except OSError as error:
         raise file_error(path, error) from error
     if not data:
         raise FileError(f"{path}: empty file (0 bytes)")
-    check_bytes(data, path, MAX_BYTES)
     try:
         return _Reader(data.decode("latin-1"), path).index()
     except RecursionError as error:

@@ -22,7 +22,15 @@ from pipeline.datasets.drawing import (
     rectangle,
     ring,
 )
-from pipeline.datasets.formats.shapes import SIZE_MARK, Shape, ShapeFormat, fail, with_size, without_size
+from pipeline.datasets.formats.shapes import (
+    SIZE_MARK,
+    Shape,
+    ShapeFormat,
+    check_size,
+    fail,
+    with_size,
+    without_size,
+)
 from pipeline.datasets.json_files import is_whole, parse_json, said_size
 from pipeline.datasets.limits import short
 from pipeline.errors import FileError
@@ -60,7 +68,8 @@ class Labelme(ShapeFormat):
             content = _parse(data, frame)
         else:
             content = _parse(data, frame)
-            size = said_size(content.get("imageHeight"), content.get("imageWidth"), frame.label)
+            said = said_size(content.get("imageHeight"), content.get("imageWidth"), frame.label)
+            size = check_size(said, frame)
         return size, self._drawn(content["shapes"], size, frame)
 
     def _drawn(self, items: list[Any], size: tuple[int, int], frame: Frame) -> Iterator[Shape]:

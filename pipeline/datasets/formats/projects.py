@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pipeline.datasets import figures
 from pipeline.datasets.base import Frame
-from pipeline.datasets.formats.shapes import Shape, ShapeFormat
+from pipeline.datasets.formats.shapes import Shape, ShapeFormat, check_size
 from pipeline.datasets.pairs import IMAGES
 
 
@@ -23,5 +23,5 @@ class Project(ShapeFormat):
     def shapes(self, data: bytes, frame: Frame) -> tuple[tuple[int, int], Iterator[Shape]]:
         annotation = figures.parse(data, frame.label)
         found = figures.objects_of(annotation, frame.label, self.meaning.names)
-        size = figures.size_of(frame.label, annotation)
+        size = check_size(figures.size_of(frame.label, annotation), frame)
         return size, (Shape(label, number, where) for number, label, where in found)

@@ -19,8 +19,11 @@ SCALE = 5
 MAX_CORNER = 2**17
 """Pixels that a corner may lie from the image's first pixel, twice the longest side of an image."""
 
-MAX_POINTS = 2**21
+MAX_POINTS = 2**18
 """Of an outline, on the fine grid, that are held at once."""
+
+STEPS_PER_POINT = 16
+"""That walking to a point costs, beside drawing a pixel."""
 
 
 def runs(counts: Any, size: Any, image: tuple[int, int], budget: Budget) -> Placed:
@@ -94,7 +97,7 @@ def polygon(points: NDArray[np.float64], image: tuple[int, int], budget: Budget)
     height, width = image
     corners = np.trunc(SCALE * points + 0.5).astype(np.int64)
     ends = np.roll(corners, -1, axis=0)
-    budget.take(int(np.abs(ends - corners).max(axis=1).sum()) + height)
+    budget.take(STEPS_PER_POINT * int(np.abs(ends - corners).max(axis=1).sum()) + height)
     columns, rows = _crossings(corners, ends)
     kept = (columns >= 0) & (columns < width)
     columns, rows = columns[kept], rows[kept].clip(0, height)
@@ -112,35 +115,33 @@ def _crossings(
     corners: NDArray[np.int64], ends: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Columns whose centres the outline crosses, and the row from which on a pixel lies behind it."""
-    lengths = np.abs(ends - corners).max(axis=1) + 1
+    stops = np.cumsum(np.abs(ends - corners).max(axis=1) + 1)
     found = []
-    first, last = 0, corners[:0]
-    while first < len(corners):
-        fitting = int(np.searchsorted(np.cumsum(lengths[first:]), MAX_POINTS, "right"))
-        chosen = slice(first, first + max(1, fitting))
-        walked = _walk(corners[chosen], ends[chosen], lengths[chosen])
-        whole = np.concatenate([last, walked])
-        found.append(_between(whole))
-        first, last = chosen.stop, walked[-1:]
+    for first in range(0, int(stops[-1]), MAX_POINTS):
+        places = np.arange(max(first - 1, 0), min(first + MAX_POINTS, int(stops[-1])))
+        found.append(_between(_walked(corners, ends, stops, places)))
     return np.concatenate([c for c, _ in found]), np.concatenate([r for _, r in found])
 
 
-def _walk(start: NDArray[np.int64], end: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(m, 2) every point of the fine grid along edges, ends included."""
-    edge = np.repeat(np.arange(len(start)), lengths)
-    step = np.arange(len(edge)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+def _walked(
+    start: NDArray[np.int64], end: NDArray[np.int64], stops: NDArray[np.int64], places: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """(m, 2) the points of the fine grid at some places of the walk along all edges, ends included.
+
+    `stops` are the places where the walks along the edges end.
+    """
+    edge = np.searchsorted(stops, places, "right")
     delta = np.abs(end - start)
-    flat = delta[:, 0] >= delta[:, 1]
+    rows, flat = np.arange(len(start)), delta[:, 0] >= delta[:, 1]
     along = np.where(flat, 0, 1)
-    rows = np.arange(len(start))
+    steps = delta[rows, along]
     backwards = start[rows, along] > end[rows, along]
     low, high = np.where(backwards[:, None], end, start), np.where(backwards[:, None], start, end)
-    across = high[rows, 1 - along] - low[rows, 1 - along]
-    slope = across / np.maximum(delta[rows, along], 1)
-    slope = np.where(delta[rows, along] > 0, slope, 0.0)
-    place = np.where(backwards[edge], lengths[edge] - 1 - step, step)
-    main = place + low[rows, along][edge]
-    other = np.trunc(low[rows, 1 - along][edge] + slope[edge] * place + 0.5).astype(np.int64)
+    slope = (high[rows, 1 - along] - low[rows, 1 - along]) / np.maximum(steps, 1)
+    step = places - (stops - steps - 1)[edge]
+    step = np.where(backwards[edge], steps[edge] - step, step)
+    main = step + low[rows, along][edge]
+    other = np.trunc(low[rows, 1 - along][edge] + slope[edge] * step + 0.5).astype(np.int64)
     return np.where(flat[edge][:, None], np.stack([main, other], 1), np.stack([other, main], 1))
 
 

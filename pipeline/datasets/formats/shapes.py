@@ -79,6 +79,31 @@ class ShapeFormat(LabelFormat):
         return names[label.strip()]
 
 
+def check_size(size: tuple[int, int], frame: Frame) -> tuple[int, int]:
+    """The (H, W) that an annotation claims, once the image, where it is there, has it by its header.
+
+    Raises
+    ------
+    FileError
+        The image has another size, as it is stored and as it is shown.
+    """
+    from pipeline.datasets import readers
+
+    try:
+        sizes = {readers.image_size(frame.image), readers.shown_size(frame.image)}
+    except FileError:  # told where the image is read
+        return size
+    if size in sizes:
+        return size
+    height, width = sorted(sizes)[0]
+    raise FileError(
+        printable(
+            f"{frame.label}: is for an image of {size[1]} x {size[0]}, and {frame.image.name} is "
+            f"{width} x {height}: they must have the same size"
+        )
+    )
+
+
 def with_size(data: bytes, frame: Frame, stored: bool) -> bytes:
     """The bytes of a label file and the image's size, which the map depends on too. Raises FileError."""
     from pipeline.datasets import readers

@@ -228,7 +228,7 @@ def _objects(parts: _Parts) -> Section:
         f"An object's recall is the share of its pixels that get its class. Objects are "
         f"{kind.get(source, source)}, in four bins of equally many by area."
     )
-    blocks = [PageBlock(text=text), PageBlock(table=tables.recall_by_size(parts.systems))]
+    blocks = [PageBlock(text=text), *(PageBlock(table=t) for t in tables.recall_by_size(parts.systems))]
     if parts.gains:
         blocks.insert(1, PageBlock(charts=charts.recall(parts.gains, parts.systems)))
     if not any(map(charts.enough_objects, parts.systems)):
@@ -264,9 +264,8 @@ def _pictures(parts: _Parts, examples: Sequence[Example]) -> Section:
         blocks.append(PageBlock(pictured=drawn))
     if not any(block.pictured for block in blocks):
         root = facts.dataset.root
-        blocks.append(
-            PageBlock(missing=Missing(f"no image that can be read in {root}", "adaprep report --root FOLDER"))
-        )
+        command = advice.command("report", root="FOLDER", dataset=facts.named)
+        blocks.append(PageBlock(missing=Missing(f"no image that can be read in {root}", command)))
     elif not examples:
         blocks.append(PageBlock(missing=parts.unmeasured if not parts.systems else _no_examples()))
     else:
@@ -285,7 +284,7 @@ def _seen(facts: Facts) -> str:
 
 
 def _no_examples() -> Missing:
-    return Missing("no predictions in the pictures", "adaprep report, where PyTorch is installed")
+    return Missing("no predictions in the pictures, which need PyTorch", advice.command("report"))
 
 
 def _grid(facts: Facts) -> tuple[int, int]:
@@ -331,7 +330,8 @@ def _training(parts: _Parts) -> Section:
         return Section("training", "Training", (PageBlock(missing=missing),))
     text = (
         "A curve per run; several of a kind are seeds. Validation mIoU is over all classes, at the full "
-        "resolution of the central square crop. Losses of base networks are not comparable between "
+        "resolution of the central square crop, or of whole images for runs that were trained for these. "
+        "Losses of base networks are not comparable between "
         "samplings: they are taken at the samples. 'uniform' beside the auxiliary networks is the loss of "
         "always predicting the uniform tensor."
     )

@@ -61,12 +61,19 @@ def _part(gain: Gain, name: str, where: str) -> str:
     low, high = 100 * min(spread.values), 100 * max(spread.values)
     each = f"; seeds: {signed(low)} to {signed(high)}" if len(spread.values) > 1 else ""
     figures = f"mIoU {ours.mean:.3f}, uniform {base.mean:.3f}{each}"
-    for interval in gain.intervals(name):
-        bounds = f"{signed(100 * interval.low)} to {signed(100 * interval.high)}"
-        figures += f"; 95 % interval over {interval.units} {interval.over}: {bounds}"
+    figures = "; ".join(filter(None, (figures, intervals(gain, name))))
     if gain.is_none(name):
         return f"makes no difference {where} that can be told from chance ({figures})"
     return f"{verb(100 * spread.mean)} {where} ({figures})"
+
+
+def intervals(gain: Gain, name: str) -> str:
+    """How sure a difference is, in words; empty where that is not known."""
+    return "; ".join(
+        f"95 % interval over {interval.units} {interval.over}: "
+        f"{signed(100 * interval.low)} to {signed(100 * interval.high)}"
+        for interval in gain.intervals(name)
+    )
 
 
 def _headline(gain: Gain) -> list[str]:

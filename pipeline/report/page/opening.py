@@ -22,13 +22,20 @@ MEASURES = (
 
 
 @dataclass(frozen=True)
+class Figure:
+    """One difference, large."""
+
+    value: str  # with its sign; "none" where it cannot be told from chance
+    what: str
+    sure: str  # how sure it is, where that is known
+
+
+@dataclass(frozen=True)
 class Opening:
     """What the first screen says and shows."""
 
     method: str
-    figures: tuple[
-        tuple[str, str], ...
-    ]  # a difference with its sign, and of what it is; none where none is taken
+    figures: tuple[Figure, ...]  # empty where no difference is taken
     text: str  # what is compared, with which seeds, measured on what; or why nothing is
     row: Row | None
     runs: str = ""  # whose predictions it shows
@@ -60,15 +67,24 @@ def opening(
     return Opening(_method(targets), *_gained(gain), row, ", ".join(runs))
 
 
-def _gained(gain: Gain | None) -> tuple[tuple[tuple[str, str], ...], str]:
+def _gained(gain: Gain | None) -> tuple[tuple[Figure, ...], str]:
     """Figures and text; no figures where no difference may be taken."""
     if gain is None:
         return (), "No gain is known yet: no adaptive system has been compared with a uniform one."
     if gain.differing:
         return (), f"No gain is given for {_place(gain)}. {findings.UNEQUAL.format(gain.differing)}"
-    spreads = [(gain.difference(key), what) for key, what in MEASURES]
-    figures = tuple((signed(100 * spread.mean), what) for spread, what in spreads if spread is not None)
-    return figures, _text(gain)
+    figures = (_figure(gain, key, what) for key, what in MEASURES)
+    return tuple(figure for figure in figures if figure is not None), _text(gain)
+
+
+def _figure(gain: Gain, key: str, what: str) -> Figure | None:
+    spread = gain.difference(key)
+    if spread is None:
+        return None
+    value, sure = signed(100 * spread.mean), findings.intervals(gain, key)
+    if gain.is_none(key):
+        return Figure("none", what, f"{value} cannot be told from chance: {sure}")
+    return Figure(value, what, sure)
 
 
 def _method(targets: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from pipeline.evaluation.comparison import Pair, class_iou, size_recall, trimap
+from pipeline.geometry.crops import CENTRAL
 from pipeline.report.page import paper, upper
 from pipeline.report.page.cells import (
     Cell,
@@ -239,8 +240,13 @@ def paper_gains(table: paper.PaperTable) -> list[tuple[str, int, float, float | 
     return found
 
 
-def recall_by_size(systems: Sequence[ComparedSystem]) -> Table:
-    """All objects in four bins: recall of each system."""
+def recall_by_size(systems: Sequence[ComparedSystem]) -> list[Table]:
+    """All objects in four bins: recall of each system; a table per region, which has objects of its own."""
+    regions = dict.fromkeys(system.group.region for system in systems)
+    return [_recall_by_size([s for s in systems if s.group.region == region]) for region in regions]
+
+
+def _recall_by_size(systems: Sequence[ComparedSystem]) -> Table:
     some = systems[0].first["recall_by_size"]
     heads = numbers(*(f"{b['pixels'][0]:,} to {b['pixels'][1]:,} px" for b in some))
     rows = tuple(
@@ -257,7 +263,9 @@ def recall_by_size(systems: Sequence[ComparedSystem]) -> Table:
         f"large; {SPREAD}."
     )
     columns = (*LEAD, *heads, *END)
-    return Table("recall-by-size", caption, columns, rows, breaks([s.key for s in systems]))
+    region = systems[0].group.region
+    name = "recall-by-size" + ("" if region == CENTRAL else f"-{region.replace(' ', '-')}")
+    return Table(name, caption, columns, rows, breaks([s.key for s in systems]))
 
 
 def recall_by_class(found: Sequence[Gain], names: Sequence[str]) -> Table:
