@@ -250,7 +250,10 @@ def _yaml(dataset: Dataset, folder: Path, splits: Sequence[str]) -> str:
     lines = [f"{WRITTEN} from {printable(dataset.name)}: the same images, with label maps of ids."]
     about: dict[str, Any] = {"name": dataset.name, "title": dataset.title, "license": dataset.license}
     lines += [pair(key, value) for key, value in about.items() if value]
-    lines += [pair("root", relative(dataset.root, folder)), "classes:"]
+    lines += [pair("root", relative(dataset.root, folder)), pair("images_are", dataset.images_are)]
+    if dataset.image_range is not None:
+        lines.append(pair("image_range", list(dataset.image_range)))
+    lines.append("classes:")
     for row in dataset.classes.classes:
         color = "#" + "".join(f"{channel:02x}" for channel in row.color)
         keys = {"id": row.id, "name": row.name, "train_id": row.train_id, "color": color}

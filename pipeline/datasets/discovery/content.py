@@ -90,14 +90,11 @@ def _add(seen: Seen, path: Path) -> None:
     except FileError as error:
         if " picture" not in str(error):  # it is no map of ids, in so many words
             raise
-        picture = readers.read_rgb(path)
-        if _is_gray(picture):
-            ids = picture[..., 0]
-            seen.gray.update(levels := _gray_levels(ids))
-            seen.in_files.update(levels.keys())
-        else:
-            _add_colors(seen, picture, path)
-            return
+        _add_colors(seen, readers.read_rgb(path), path)
+        return
+    if path.suffix.lower() != ".npy" and readers.picture_mode(path).startswith("RGB"):
+        seen.gray.update(levels := _gray_levels(ids))
+        seen.in_files.update(levels.keys())
     values, counts = np.unique(ids, return_counts=True)
     seen.ids.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
     seen.in_files.update(values.tolist())
@@ -107,10 +104,6 @@ def _gray_levels(ids: NDArray[Any]) -> Counter[Color]:
     """Pixels of each gray as a colour."""
     levels, counts = np.unique(ids, return_counts=True)
     return Counter({(v, v, v): n for v, n in zip(levels.tolist(), counts.tolist(), strict=True)})
-
-
-def _is_gray(picture: NDArray[np.uint8]) -> bool:
-    return bool((picture[..., 0] == picture[..., 1]).all() and (picture[..., 0] == picture[..., 2]).all())
 
 
 def _add_colors(seen: Seen, picture: NDArray[np.uint8], path: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.datasets.custom import name_of
-from pipeline.datasets.discovery import classes, coco, content, lists, masks, missing, naming, shapes
+from pipeline.datasets.discovery import classes, coco, content, lists, masks, missing, naming, photos, shapes
 from pipeline.datasets.discovery.content import Seen
 from pipeline.datasets.discovery.layout import ONLY, Layout, Named, Place
 from pipeline.datasets.discovery.missing import NothingFound
@@ -230,6 +230,7 @@ def _looked_into(tree: Tree, layout: Layout, sample: int) -> Discovery:
         tuple(classes.targets(rows, files_seen)),
         looked,
         files_seen,
+        photos.used_range([tree.root / image for p in layout.places.values() for image, _ in p.pairs]),
         tuple(printable(note) for note in (*notes, *more)),
     )
 

@@ -31,6 +31,7 @@ class Discovery:
     targets: tuple[str, ...]
     sample: str  # how many labels were looked into of how many
     files: int  # how many these were
+    image_range: tuple[int, int] | None = None  # of images that use fewer bits than they have
     notes: tuple[str, ...] = ()
 
     @property
@@ -87,6 +88,10 @@ def _lines(found: Discovery, path: Path) -> Iterator[str]:
     )
     if found.labels_are != "ids":
         yield pair("labels_are", found.labels_are)
+    if found.image_range:
+        yield (
+            pair("image_range", list(found.image_range)) + "  # of the images' values: what becomes 0 and 255"
+        )
     yield ""
     yield from _classes(found)
     yield ""
@@ -194,6 +199,8 @@ def summary(found: Discovery) -> list[str]:
         "names": found.layout.names_from or "none found: edit them",
         "targets": ", ".join(found.targets) + " (a guess)",
     }
+    if found.image_range:
+        lines["images"] = f"{found.image_range[0]} to {found.image_range[1]} of 16 bits become 0 to 255"
     return [f"  {key:8} {value}" for key, value in lines.items()] + [
         f"  note: {note}" for note in found.notes
     ]
