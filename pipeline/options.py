@@ -9,7 +9,7 @@ import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import click
 from click.core import ParameterSource
@@ -306,6 +306,28 @@ def in_workspace(
     from pipeline.stages import chosen as named
 
     return named.in_workspace(space, dataset, root, keep)
+
+
+@overload
+def weights(named: Path, workspace: Path, dataset: str | None = None) -> Path: ...
+@overload
+def weights(named: None, workspace: Path, dataset: str | None = None) -> None: ...
+def weights(named: Path | None, workspace: Path, dataset: str | None = None) -> Path | None:
+    """The checkpoint that is meant by a file or by the name of a run in the workspace.
+
+    Raises
+    ------
+    AdaprepError
+        Nothing is called so, or runs of several data sets are.
+    """
+    from pipeline.inference import choosing
+    from pipeline.stages import chosen
+
+    if named is None:
+        return None
+    space = open_workspace(workspace)
+    held = chosen.find(space, dataset).name if dataset else None
+    return choosing.find(space, held if held in space.datasets() else None, str(named))
 
 
 def open_held(chosen: settings.Held, workspace: Path) -> tuple[Dataset, dict[str, list[Frame]]]:

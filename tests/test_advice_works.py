@@ -473,6 +473,19 @@ def test_an_even_number_of_crops(yaml: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@covers("samplers.feedback:make")
+def test_a_sampler_that_needs_a_base_network(trained: stores.Workspace) -> None:
+    from pipeline.errors import AdaprepError
+    from pipeline.samplers import feedback
+    from pipeline.samplers.base import Wanted
+
+    base = next(run for run in trained.runs("blobs") if run.name.startswith("base"))
+    with pytest.raises(AdaprepError) as error:
+        feedback.FEEDBACK["twice"].make(Wanted())
+    follow(str(error.value), "--device", "cpu", "--workspace", str(trained.path), BASE=base.best)
+
+
+@pytest.mark.slow
 @covers(
     *("evaluation.evaluations:_candidates", "inference.systems:open_recorded", "inference.systems:load_base"),
     *("workspace.results:_evaluate", "workspace.results:evaluation"),

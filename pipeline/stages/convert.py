@@ -246,13 +246,23 @@ def _fields(dataset: Dataset, job: Job) -> list[str]:
     return [relative(path, dataset.root) for path in paths]
 
 
+def _of_images(dataset: Dataset) -> dict[str, Any]:
+    """How images are read, so that they lie and look as they do beside the labels that were converted."""
+    turned = dataset.images_are == "auto" and dataset.shown_if_unclear
+    said: dict[str, Any] = {"images_are": "shown" if turned else dataset.images_are}
+    if said["images_are"] == "auto":
+        said = {}
+    if dataset.image_range is not None:
+        said["image_range"] = list(dataset.image_range)
+    return said
+
+
 def _yaml(dataset: Dataset, folder: Path, splits: Sequence[str]) -> str:
     lines = [f"{WRITTEN} from {printable(dataset.name)}: the same images, with label maps of ids."]
     about: dict[str, Any] = {"name": dataset.name, "title": dataset.title, "license": dataset.license}
     lines += [pair(key, value) for key, value in about.items() if value]
-    lines += [pair("root", relative(dataset.root, folder)), pair("images_are", dataset.images_are)]
-    if dataset.image_range is not None:
-        lines.append(pair("image_range", list(dataset.image_range)))
+    lines.append(pair("root", relative(dataset.root, folder)))
+    lines += [pair(key, value) for key, value in _of_images(dataset).items()]
     lines.append("classes:")
     for row in dataset.classes.classes:
         color = "#" + "".join(f"{channel:02x}" for channel in row.color)

@@ -214,16 +214,21 @@ def test_no_file_names_places_of_the_machine_that_made_it(exported: tuple[Path, 
 
 
 @pytest.mark.slow
-def test_uniform_sampling_means_of_cells_and_scores_are_exported_too(trained: Path, tmp_path: Path) -> None:
+def test_means_of_cells_channels_of_the_tensor_and_scores_are_exported_too(
+    trained: Path, tmp_path: Path
+) -> None:
     pytest.importorskip("onnxscript")
-    found = checkpoint.load(trained / "uniform-base.pt")
+    about = {**checkpoint.load(trained / "uniform-base.pt").about, "filter": "area"}
+    torch.manual_seed(1)
+    arguments = {"classes": 3, "widths": [4, 6], "in_channels": 6}
+    state = build("unet", **arguments).state_dict()  # type: ignore[arg-type]
     base = tmp_path / "uniform-base.pt"
-    checkpoint.save(base, "base", "unet", found.arguments, found.state, {**found.about, "filter": "area"})
-    export(
-        base, "-o", tmp_path / "out", "--format", "onnx", "--give", "scores", "--workspace", tmp_path / "w"
-    )
+    checkpoint.save(base, "base", "unet", arguments, state, about)
+    options = ("--format", "onnx", "--give", "scores", "--workspace", tmp_path / "w")
+    export(base, "-o", tmp_path / "out", *options)
     whole, image = segmenter(tmp_path, "uniform"), picture(SIDES[1])
     assert whole.sample_filter == "area"
+    assert whole.base.tensor_channels
     (scores,) = session(tmp_path / "out" / "model.onnx").run(None, {"image": image.numpy()})
     with torch.no_grad():
         np.testing.assert_allclose(scores, whole(image).numpy(), atol=1e-5)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.evaluation.best import best_pair
+from pipeline.names import printable
 from pipeline.report.page import findings
 from pipeline.report.page.cells import signed
 from pipeline.report.page.compare import ComparedSystem, Gain
@@ -89,7 +90,7 @@ def _figure(gain: Gain, key: str, what: str) -> Figure | None:
 
 def _method(targets: Sequence[str]) -> str:
     more = len(targets) - NAMED
-    named = ", ".join(targets[:NAMED]) + (f" and {more} more" if more > 0 else "")
+    named = ", ".join(map(printable, targets[:NAMED])) + (f" and {more} more" if more > 0 else "")
     return (
         f"Adaptive downsampling (Marin et al., ICCV 2019): an auxiliary network looks at a small copy of "
         f"each image and moves the points where it is sampled towards boundaries of the target classes "
