@@ -56,7 +56,7 @@ def command(options: Options) -> None:
 
     \b
     Examples:
-      adaprep export -o exported
+      adaprep export base.pt -o exported --format torch
       adaprep export uniform.pt -o exported --format safetensors
     """
     need_torch()
