@@ -428,7 +428,7 @@ def test_a_split_without_images_is_named_before_anything_is_done(tiny: Path, tmp
     result = run(tiny)
     assert result.exit_code == 1
     assert f"{tiny}, the split " in result.output
-    assert "no images found" in result.output
+    assert "splits.train.images: there is no 'images' in" in result.output
     assert not (tmp_path / "w").exists()
 
 

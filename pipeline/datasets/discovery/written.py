@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import advice
-from pipeline.datasets.discovery.classes import BACKGROUND, Row, hexadecimal
-from pipeline.datasets.discovery.layout import ONLY, Layout, Place
+from pipeline.datasets.discovery.classes import BACKGROUND, FoundClass, hexadecimal
+from pipeline.datasets.discovery.layout import ONLY, FolderLayout, SplitPlace
 from pipeline.datasets.yaml_text import flow, pair, relative
 from pipeline.names import one_line
 
@@ -25,9 +25,9 @@ class Discovery:
 
     name: str
     root: Path
-    layout: Layout
+    layout: FolderLayout
     labels_are: str
-    rows: tuple[Row, ...]
+    rows: tuple[FoundClass, ...]
     targets: tuple[str, ...]
     sample: str  # how many labels were looked into of how many
     files: int  # how many these were
@@ -40,11 +40,11 @@ class Discovery:
         return set(self.layout.places) == {ONLY} and self.layout.count > 1
 
     @property
-    def learnt(self) -> list[Row]:
+    def learnt(self) -> list[FoundClass]:
         return [row for row in self.rows if not row.void]
 
     @property
-    def void(self) -> list[Row]:
+    def void(self) -> list[FoundClass]:
         return [row for row in self.rows if row.void]
 
     @property
@@ -127,7 +127,7 @@ def _classes(found: Discovery) -> Iterator[str]:
         )
 
 
-def _remark(row: Row, files: int) -> str:
+def _remark(row: FoundClass, files: int) -> str:
     """How much of a class was seen."""
     if row.share is None:
         return ""
@@ -165,7 +165,7 @@ def _splits(found: Discovery, path: Path) -> Iterator[str]:
         yield "  " + pair(name, _source(found, path, split, place)) + f"  # {len(place.pairs)} images"
 
 
-def _source(found: Discovery, path: Path, split: str, place: Place) -> dict[str, Any]:
+def _source(found: Discovery, path: Path, split: str, place: SplitPlace) -> dict[str, Any]:
     if place.keys is not None:
         return place.keys
     return {"list": relative(_list_path(path, split), found.root)}
