@@ -76,7 +76,7 @@ def command(options: Options) -> None:
         chosen.base, segmenter, _class_table(chosen.base, options.dataset, space), adaprep_version()
     )
     formats = tuple(name for name in export.FORMATS if name in (options.formats or export.FORMATS))
-    job = export.Job(segmenter, about, options.output, formats, options.give, options.parts)
+    job = export.ExportJob(segmenter, about, options.output, formats, options.give, options.parts)
     export.check(job, writer)
     for note in chosen.notes:
         say(note, err=True)

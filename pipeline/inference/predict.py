@@ -21,7 +21,7 @@ from pipeline.datasets.base import ClassTable, Dataset
 from pipeline.datasets.overlay import overlay
 from pipeline.datasets.pictures import Scale
 from pipeline.errors import AdaprepError, FileError
-from pipeline.inference.images import Named
+from pipeline.inference.images import NamedImage
 from pipeline.inference.systems import System, check_classes
 from pipeline.inference.tiling import tiles
 from pipeline.marks import MARK, Writer, png_info
@@ -66,7 +66,7 @@ def result_folders(folder: Path) -> list[Path]:
 
 
 def plan(
-    images: Sequence[Named] | Sequence[Path],
+    images: Sequence[NamedImage] | Sequence[Path],
     folder: Path,
     writer: Writer | None = None,
     saved: Sequence[Saved] = USUAL,
@@ -79,8 +79,8 @@ def plan(
         Two images have one name, a result would replace an image, or anything that `writer` refuses.
     """
     jobs: dict[str, PredictionJob] = {}
-    every: dict[Path | Named, None] = dict.fromkeys(images)
-    named = [one if isinstance(one, Named) else Named(one, one.stem) for one in every]
+    every: dict[Path | NamedImage, None] = dict.fromkeys(images)
+    named = [one if isinstance(one, NamedImage) else NamedImage(one, one.stem) for one in every]
     sources = {one.image.resolve() for one in named}
     for one in named:
         places = {kind: folder / PLACES[kind][0] / f"{one.name}{PLACES[kind][1]}" for kind in saved}
