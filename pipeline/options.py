@@ -18,7 +18,7 @@ from pipeline import advice, completion, doors, settings
 from pipeline.errors import AdaprepError
 from pipeline.log import machine, talking
 from pipeline.names import split_names
-from pipeline.option_types import Device, Door, Grid, Number, Numbers, Pair, Picture, Sizes, Whole, Words
+from pipeline.option_types import Device, Door, Grid, KeyValue, Number, Numbers, Picture, Sizes, Whole, Words
 from pipeline.screen import detail, say, show_origin
 from pipeline.settings import Entry
 
@@ -216,7 +216,7 @@ def _type(entry: Entry) -> Any:
     if about.choices or typing.get_origin(kind) is typing.Literal:
         return click.Choice(about.choices or typing.get_args(kind))
     if _is_mapping(kind):
-        return Pair(typing.get_args(kind)[1] is float)
+        return KeyValue(typing.get_args(kind)[1] is float)
     if kind is int:
         return int if about.low is None else Whole(min=int(about.low))
     if kind is float:

@@ -56,7 +56,7 @@ def command(options: Options) -> None:
 
     \b
     Examples:
-      adaprep export -o exported
+      adaprep export base.pt -o exported --format torch
       adaprep export uniform.pt -o exported --format safetensors
     """
     need_torch()
@@ -76,7 +76,7 @@ def command(options: Options) -> None:
         chosen.base, segmenter, _class_table(chosen.base, options.dataset, space), adaprep_version()
     )
     formats = tuple(name for name in export.FORMATS if name in (options.formats or export.FORMATS))
-    job = export.Job(segmenter, about, options.output, formats, options.give, options.parts)
+    job = export.ExportJob(segmenter, about, options.output, formats, options.give, options.parts)
     export.check(job, writer)
     for note in chosen.notes:
         say(note, err=True)

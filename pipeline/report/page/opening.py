@@ -11,7 +11,7 @@ from pipeline.names import printable
 from pipeline.report.page import findings
 from pipeline.report.page.cells import signed
 from pipeline.report.page.compare import ComparedSystem, Gain
-from pipeline.report.page.scenes import Pictured, Row
+from pipeline.report.page.scenes import PanelRow, Pictured
 
 NAMED = 4
 """Target classes that are named before "and 3 more"."""
@@ -38,7 +38,7 @@ class Opening:
     method: str
     figures: tuple[Figure, ...]  # empty where no difference is taken
     text: str  # what is compared, with which seeds, measured on what; or why nothing is
-    row: Row | None
+    row: PanelRow | None
     runs: str = ""  # whose predictions it shows
 
 
