@@ -7,7 +7,8 @@ usual one.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -51,7 +52,7 @@ def command(name: str, **values: Any) -> str:
     ValueError
         The command has no such option.
     """
-    owner = importlib.import_module(f"pipeline.commands.{name.replace('-', '_')}").Options
+    owner = _options(name)
     known = {entry.flag for entry in settings.all_entries(owner)}
     flags = {f"--{key.rstrip('_').replace('_', '-')}": value for key, value in values.items()}
     if unknown := flags.keys() - known:
@@ -60,6 +61,27 @@ def command(name: str, **values: Any) -> str:
         flags.setdefault("--workspace", _workspace())
     given = {flag: value for flag, value in flags.items() if value is not None}
     return settings.command_line(name, settings.build(owner, given))
+
+
+def line(name: str, words: Sequence[object]) -> str:
+    """A command line of these options and values, each a word, quoted for a shell; defaults stay in it.
+
+    Raises
+    ------
+    ValueError
+        The command has no such option.
+    """
+    texts = [str(word) for word in words]
+    given = {text.partition("=")[0] for text in texts if text.startswith("--")}
+    if unknown := given - {entry.flag for entry in settings.all_entries(_options(name))}:
+        raise ValueError(f"adaprep {name} has no {', '.join(sorted(unknown))}")
+    return shlex.join(["adaprep", name, *texts])
+
+
+def _options(name: str) -> type:
+    """The class of a command's options."""
+    found: type = importlib.import_module(f"pipeline.commands.{name.replace('-', '_')}").Options
+    return found
 
 
 def again(name: str, **changes: Any) -> str:

@@ -18,7 +18,7 @@ from pipeline import settings
 from pipeline.names import printable
 
 if TYPE_CHECKING:
-    from pipeline.workspace.stores import RunFolder, SplitFolder, Workspace
+    from pipeline.workspace.stores import SplitFolder, Workspace
 
 MOST = 1000
 """Names that are offered at once."""
@@ -33,7 +33,6 @@ def of(kind: str) -> Complete | None:
         "split": splits,
         "image": images,
         "run": runs,
-        "weights": weights,
         "device": devices,
     }.get(kind)
     return None if offered is None else functools.partial(_completed, offered)
@@ -78,19 +77,10 @@ def images(context: click.Context, begun: str) -> Iterable[str]:
 
 def runs(context: click.Context, begun: str) -> Iterable[str]:
     """Runs of the workspace that have weights, and files of weights."""
-    return [*(run.name for run in _trained(context)), *_files(begun, (".pt",))]
-
-
-def weights(context: click.Context, begun: str) -> Iterable[str]:
-    """Files of weights: those of the runs, and those beside the user."""
-    return [*(str(run.best) for run in _trained(context)), *_files(begun, (".pt",))]
-
-
-def _trained(context: click.Context) -> list[RunFolder]:
     space = _workspace(context)
     named = context.params.get("dataset")
     found = [run for name in space.datasets() if named in (None, name) for run in space.runs(name)]
-    return [run for run in found if run.best.exists()]
+    return [*(run.name for run in found if run.best.exists()), *_files(begun, (".pt",))]
 
 
 def devices(context: click.Context, begun: str) -> Iterable[str]:

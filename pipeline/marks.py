@@ -222,7 +222,7 @@ def _number(source: Path) -> tuple[int, int] | None:
 def mark_folder(folder: Path) -> None:
     """Mark a folder as one of a report before anything is written to it."""
     disk.write_text(
-        folder / FOLDER_MARK, "This folder is written by adaprep report, which replaces its files.\n"
+        folder / FOLDER_MARK, "This folder is written by `adaprep report`, which replaces its files.\n"
     )
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import re
 import unicodedata
+from collections.abc import Iterable
 
 from pipeline.errors import AdaprepError
 
@@ -14,6 +17,8 @@ MAX_BYTES = 100
 RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 ALLOWED = re.compile(r"\w[\w.+=@-]*")
 UNSAFE = re.compile(r"[^\w.+=@-]+")
+
+NEEDS_QUOTES = re.compile(r'[",\r\n]|^\s|\s$')
 
 KEPT = frozenset("\n\t")
 
@@ -63,6 +68,21 @@ def _problem(name: str, max_bytes: int = MAX_BYTES) -> str:
     if len(name.encode()) > max_bytes:
         return f"it is longer than {max_bytes} bytes"
     return ""
+
+
+def join_names(names: Iterable[str]) -> str:
+    """Names of classes as ``--targets`` takes them: with commas, and quoted where they hold one."""
+    return ",".join(_quoted(name) if NEEDS_QUOTES.search(name) else name for name in names)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def split_names(text: str) -> list[str]:
+    """The names that `join_names` joined; space around a comma counts for nothing."""
+    rows = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True)
+    return [name for row in rows for name in row if name.strip()]
 
 
 def safe_component(text: str) -> str:

@@ -115,7 +115,7 @@ class Number(click.FloatRange):
         return number
 
 
-class Pair(click.ParamType):  # type: ignore[type-arg]
+class KeyValue(click.ParamType):  # type: ignore[type-arg]
     """KEY=VALUE, or KEY=NUMBER with a number of at least 0."""
 
     name = "KEY=VALUE"

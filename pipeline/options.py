@@ -9,7 +9,7 @@ import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import click
 from click.core import ParameterSource
@@ -17,7 +17,8 @@ from click.core import ParameterSource
 from pipeline import advice, completion, doors, settings
 from pipeline.errors import AdaprepError
 from pipeline.log import machine, talking
-from pipeline.option_types import Device, Door, Grid, Number, Numbers, Pair, Picture, Sizes, Whole, Words
+from pipeline.names import split_names
+from pipeline.option_types import Device, Door, Grid, KeyValue, Number, Numbers, Picture, Sizes, Whole, Words
 from pipeline.screen import detail, say, show_origin
 from pipeline.settings import Entry
 
@@ -215,7 +216,7 @@ def _type(entry: Entry) -> Any:
     if about.choices or typing.get_origin(kind) is typing.Literal:
         return click.Choice(about.choices or typing.get_args(kind))
     if _is_mapping(kind):
-        return Pair(typing.get_args(kind)[1] is float)
+        return KeyValue(typing.get_args(kind)[1] is float)
     if kind is int:
         return int if about.low is None else Whole(min=int(about.low))
     if kind is float:
@@ -251,7 +252,7 @@ def _tell(dataset: Dataset) -> None:
 
 def _names(targets: str | None) -> list[str] | None:
     """Of target classes, as they are given with commas."""
-    return [name for name in targets.split(",") if name.strip()] if targets else None
+    return split_names(targets) if targets else None
 
 
 def open_scheduler(chosen: settings.Scheduling) -> Scheduler:
@@ -305,6 +306,28 @@ def in_workspace(
     from pipeline.stages import chosen as named
 
     return named.in_workspace(space, dataset, root, keep)
+
+
+@overload
+def weights(named: Path, workspace: Path, dataset: str | None = None) -> Path: ...
+@overload
+def weights(named: None, workspace: Path, dataset: str | None = None) -> None: ...
+def weights(named: Path | None, workspace: Path, dataset: str | None = None) -> Path | None:
+    """The checkpoint that is meant by a file or by the name of a run in the workspace.
+
+    Raises
+    ------
+    AdaprepError
+        Nothing is called so, or runs of several data sets are.
+    """
+    from pipeline.inference import choosing
+    from pipeline.stages import chosen
+
+    if named is None:
+        return None
+    space = open_workspace(workspace)
+    held = chosen.find(space, dataset).name if dataset else None
+    return choosing.find(space, held if held in space.datasets() else None, str(named))
 
 
 def open_held(chosen: settings.Held, workspace: Path) -> tuple[Dataset, dict[str, list[Frame]]]:

@@ -166,7 +166,8 @@ def test_names_are_completed(make_blobs: MakeBlobs, run: Run) -> None:
     best = Path("adaprep-workspace/blobs/runs/a-run/best.pt")
     best.parent.mkdir(parents=True)
     best.touch()
-    assert str(best) in completed("evaluate", "")
+    assert "a-run" in completed("evaluate", "")
+    assert completed("predict", "--checkpoint", "a-r") == ["a-run"]
 
 
 @pytest.mark.parametrize("words", [("show", ""), ("show", "--dataset", "x/y/"), ("evaluate", "nothing/")])

@@ -14,6 +14,7 @@ from PIL import Image
 
 from cli import main
 from pipeline.datasets.camvid import CamVid
+from pipeline.workspace import stores
 from tests.datasets import replicas
 
 Run = Callable[..., Result]
@@ -290,3 +291,71 @@ def test_an_object_store_is_refused_in_a_sentence_and_no_folder_is_made(
     assert "is an object store, and workspaces are folders" in " ".join(result.output.split())
     assert not (tmp_path / address.split(":")[0]).exists()
     assert not list(tmp_path.glob("*:"))
+
+
+def rename_folders(project: Path) -> Path:
+    """Other names for the folders of images and label maps, in the YAML file too."""
+    for old, new in (("images", "photos"), ("labels", "masks")):
+        (project / "data" / old).rename(project / "data" / new)
+    yaml = project / "data" / "blobs.yaml"
+    yaml.write_text(yaml.read_text().replace("images/", "photos/").replace("labels/", "masks/"))
+    return yaml
+
+
+def test_renamed_folders_of_the_same_files_make_nothing_to_do_again(project: Path, run: Run) -> None:
+    space = project / "adaprep-workspace"
+    assert do(run, "sample", None, space).exit_code == 0
+    yaml = rename_folders(project)
+    result = run("boundaries", "--dataset", yaml, "--dry-run", "--workspace", space)
+    assert "the list names other folders than before, which hold the same files" in result.output
+    result = run("boundaries", "--dataset", yaml, "--workspace", space)
+    assert result.exit_code == 0, result.output
+    assert "0 images, 3 done before" in result.output
+    for command in ("solve-tensors", "sample"):
+        result = do(run, command, None, space)
+        assert "0 images, 3 done before" in result.output, result.output
+    result = run("verify", "--all", "--workspace", space)
+    assert result.exit_code == 0, result.output
+    assert do(run, "show", None, space).exit_code == 0
+
+
+def test_renamed_folders_with_a_label_map_that_changed_are_refused(project: Path, run: Run) -> None:
+    yaml = rename_folders(project)
+    Image.new("L", (56, 40), 1).save(project / "data" / "masks" / "train" / "0001.png")
+    result = run("boundaries", "--dataset", yaml, "--workspace", project / "adaprep-workspace")
+    assert result.exit_code == 1
+    assert "number 1 was images/train/0000.png, is photos/train/0000.png" in " ".join(result.output.split())
+
+
+def test_taking_up_a_list_that_was_interrupted_is_begun_again(
+    project: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = project / "adaprep-workspace"
+    yaml = rename_folders(project)
+    grow, left = stores.grow, [1]
+
+    def grow_or_stop(*arguments: Any) -> Any:
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return grow(*arguments)
+
+    with monkeypatch.context() as stopping:
+        stopping.setattr(stores, "grow", grow_or_stop)
+        assert run("boundaries", "--dataset", yaml, "--workspace", space).exit_code == 130
+    result = run("boundaries", "--dataset", yaml, "--workspace", space)
+    assert result.exit_code == 0, result.output
+    assert do(run, "solve-tensors", None, space).exit_code == 0
+    assert run("verify", "--workspace", space).exit_code == 0
+
+
+def test_a_recipe_takes_a_name_that_the_workspace_holds(project: Path, run: Run, tmp_path: Path) -> None:
+    space = project / "adaprep-workspace"
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(f"dataset: blobs\nworkspace: {space}\ncheck: {{limit: 2}}\nreport: false\n")
+    result = run("run", recipe)
+    assert result.exit_code == 0, result.output
+    assert "done before" in result.output
+    recipe.write_text(recipe.read_text().replace("blobs", "blob"))
+    result = run("run", recipe)
+    assert "line 1: dataset: no data set 'blob'; did you mean 'blobs'?" in " ".join(result.output.split())

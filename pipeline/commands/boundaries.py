@@ -82,5 +82,5 @@ def state(options: Options) -> State:
     states: set[State] = set()
     for split in existing_splits(data, options.splits):
         _, todo = stage.prepare(space.folder(data.name, split), data, split, shape, limit=options.limit)
-        states.add(of_plan(todo.images, todo.action))
+        states.add("begun" if todo.relisted else of_plan(todo.images, todo.action))
     return together(states)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline import advice, settings
 from pipeline import options as opening
-from pipeline import settings
 from pipeline.commands.output import State, finish
 from pipeline.screen import say
 from pipeline.settings import setting
@@ -52,7 +52,8 @@ def run(options: Options) -> bool:
     scene = show.load_scene(data, data.frames("val")[0], (8, 8))
     show.draw_points(data, scene, picture, stage.LAMBDAS, resized=32, writer=writer)
     say(f"picture of {scene.frame.name}: {picture}")
-    say("next: adaprep upper-bound --split val, adaprep show 5; your own data: docs/your-own-data.md")
+    bound, shown = advice.command("upper-bound", split=("val",)), advice.command("show", image="5")
+    say(f"next: {bound}, {shown}; your own data: docs/your-own-data.md")
     return ok
 
 

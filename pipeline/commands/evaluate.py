@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 class Options:
     """Of `adaprep evaluate`."""
 
-    base: Path | None = setting(None, argument=True, metavar="[BASE]", completes="weights")
+    base: Path | None = setting(None, argument=True, metavar="[BASE]", completes="run")
     auxiliary: Path | None = setting(
-        None, "Checkpoint of the network that says where BASE is sampled.", completes="weights"
+        None,
+        "Network that says where BASE is sampled: a run or a file. Default: the one it was trained with.",
+        completes="run",
     )
     baseline: Path | None = setting(
-        None, "Base network of uniform samples to compare with.", completes="weights"
+        None, "Base network of uniform samples to compare with: a run or a file.", completes="run"
     )
     proposals: bool = setting(False, "Sample with the ground truth's own proposals: a reference.")
     factories: tuple[str, ...] = settings.FACTORIES()
@@ -66,8 +68,8 @@ def command(options: Options) -> None:
     """Score base networks at full resolution: on every image's central square, or on whole images.
 
     Without BASE: every trained base network in the workspace, uniform beside adaptive, seeds together; what
-    is found is kept for adaprep report. With BASE, a checkpoint: that one; with --auxiliary and --proposals
-    both are shown. See docs/evaluating.md for what each figure is.
+    is found is kept for adaprep report. With BASE, a run or a checkpoint: that one; with --auxiliary and
+    --proposals both are shown. See docs/evaluating.md for what each figure is.
 
     \b
     Examples:
@@ -128,16 +130,23 @@ def _workspace(options: Options, device: Device) -> bool:
 
 def _checkpoint(options: Options, base: Path, device: Device) -> bool:
     from pipeline.evaluation import evaluate as stage
-    from pipeline.inference.systems import open_systems
+    from pipeline.inference.choosing import belonging
+    from pipeline.inference.systems import load_base, open_systems
     from pipeline.metrics import registry
     from pipeline.report import console, evaluation
 
+    place, dataset = options.workspace, options.held.dataset
+    base = opening.weights(base, place, dataset)
+    auxiliary = opening.weights(options.auxiliary, place, dataset)
+    baseline = opening.weights(options.baseline, place, dataset)
     data, frames = opening.open_held(options.held, options.workspace)
+    if auxiliary is None and not options.proposals:
+        auxiliary = belonging(load_base(base), opening.open_workspace(options.workspace))
     systems, notes = open_systems(
         data,
         base,
-        options.auxiliary,
-        options.baseline,
+        auxiliary,
+        baseline,
         options.proposals,
         device,
         options.code,

@@ -28,7 +28,7 @@ class Options:
     lambdas: tuple[float, ...] = settings.LAMBDAS(help="Of proposals.")
     grid: settings.Grid = settings.GRID(help="Of the proposals.")
     checkpoint: Path | None = setting(
-        None, "Trained auxiliary network, for --sampler auxiliary.", completes="weights"
+        None, "Trained auxiliary network, for --sampler auxiliary.", completes="run"
     )
     inputs: tuple[int, ...] = setting(
         (), "Also the auxiliary network's small uniform images.", flag="--aux-resolution", low=2
@@ -71,7 +71,11 @@ def run(options: Options) -> bool:
         options.resolutions,
         options.samplers,
         options.lambdas,
-        Wanted(options.grid, checkpoint=options.checkpoint, mean=mean),
+        Wanted(
+            options.grid,
+            checkpoint=opening.weights(options.checkpoint, options.workspace, dataset),
+            mean=mean,
+        ),
         options.inputs,
         options.aux_filter,
         options.filter,

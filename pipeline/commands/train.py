@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipeline import options as opening
@@ -48,9 +48,11 @@ def run(options: Options) -> bool:
 
     space = opening.open_workspace(options.workspace)
     stage.check(options.request)
+    checkpoint = opening.weights(options.request.checkpoint, options.workspace, options.dataset)
+    request = replace(options.request, checkpoint=checkpoint)
     dataset = opening.in_workspace(space, options.dataset, options.root, not options.dry_run)
     if options.dry_run:
-        for planned in stage.plan(space, dataset, options.request, options.root):
+        for planned in stage.plan(space, dataset, request, options.root):
             say(planned.describe(), needed=True)
         return True
     hooks = stage.Hooks(
@@ -59,7 +61,7 @@ def run(options: Options) -> bool:
         lambda result: say(result.describe()),
         say,
     )
-    return stage.run(space, dataset, options.request, hooks, options.root)
+    return stage.run(space, dataset, request, hooks, options.root)
 
 
 def state(options: Options) -> State:

@@ -33,8 +33,9 @@ class Options:
     lambdas: tuple[float, ...] = settings.LAMBDAS()
     auxiliaries: tuple[Path, ...] = setting(
         (),
-        "Checkpoint of an auxiliary network: also what its tensors keep. May be given several times.",
+        "Auxiliary network, a run or a file: also what its tensors keep. May be given several times.",
         flag="--auxiliary",
+        completes="run",
     )
     metrics: tuple[str, ...] = settings.METRICS()
     plot: settings.Picture | None = setting(None, "Draw mIoU against resolution.")
@@ -70,15 +71,18 @@ def run(options: Options) -> bool:
 
     where = opening.open_scheduler(options.scheduling)
     data, frames = opening.open_held(options.held, options.workspace)
-    writer = Writer([*options.auxiliaries, *opening.files_of(data, chain(*frames.values()))], options.force)
+    auxiliaries = [
+        opening.weights(one, options.workspace, options.held.dataset) for one in options.auxiliaries
+    ]
+    writer = Writer([*auxiliaries, *opening.files_of(data, chain(*frames.values()))], options.force)
     plots = _plots(options.plot, list(frames)) if options.plot else {}
     for path in plots.values():
         writer.check(path)
     predictors = {}
-    if options.auxiliaries:
+    if auxiliaries:
         from pipeline.samplers.predicted import load_named
 
-        predictors = load_named(options.auxiliaries, data.classes.names)
+        predictors = load_named(auxiliaries, data.classes.names)
     wanted = stage.settings(options.resolutions, options.grids, options.lambdas, list(predictors))
     own = registry.opened(options.metrics, data.classes)
     reports = [

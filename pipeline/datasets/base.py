@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -197,7 +198,7 @@ class Dataset(ABC):
 
     def has_labels(self, frame: Frame) -> bool:
         """Whether there is something to read the label map from."""
-        return any(path.exists() for path in self.label_files(frame))
+        return any(os.path.exists(path) for path in self.label_files(frame))
 
     def label_bytes(self, frame: Frame) -> bytes:
         """Everything that the label map is made of: equal bytes mean equal maps. Raises FileError.

@@ -62,7 +62,7 @@ VoidItem = Annotated[Any, read_with(_void_item)]
 Void = Annotated[list[VoidItem] | None, ITEMS]
 
 
-class Row(YamlModel):
+class ClassRow(YamlModel):
     """A class, or one of several ids of a class."""
 
     id: Id | None = None
@@ -264,7 +264,9 @@ def _train_ids(file: File, mistakes: Mistakes) -> list[int] | None:
     return ids
 
 
-def _check_names(rows: list[Row], train_ids: list[int] | None, mistakes: Mistakes) -> dict[str, int] | None:
+def _check_names(
+    rows: list[ClassRow], train_ids: list[int] | None, mistakes: Mistakes
+) -> dict[str, int] | None:
     """Train ids by the names of the classes that are learnt; None where they are not known."""
     if train_ids is None:
         return None

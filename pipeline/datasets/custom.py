@@ -60,7 +60,7 @@ class ListFile:
 
 
 @dataclass(frozen=True)
-class Part:
+class PoolPart:
     """A split that is a part of a pool."""
 
     pool: Folders | ListFile
@@ -68,7 +68,7 @@ class Part:
     taken: frozenset[str]  # of the division's splits
 
 
-Source = Folders | ListFile | Part
+Source = Folders | ListFile | PoolPart
 
 
 class Custom(Dataset):
@@ -128,7 +128,7 @@ class Custom(Dataset):
     def frames(self, split: str) -> list[Frame]:
         self.check_split(split)
         source = self.sources[split]
-        if not isinstance(source, Part):
+        if not isinstance(source, PoolPart):
             return self._paired(source, self._listed(source, split), split)
         frames = self._paired(source.pool, self._listed(source.pool, POOL), POOL)
         parts = source.division.split_of([frame.name for frame in frames])
@@ -137,17 +137,17 @@ class Custom(Dataset):
     def moment(self, frame: Frame) -> Moment | None:
         """By `together` of splits that are made here, and the last number in the frame's name."""
         numbers = re.findall(r"\d+", PurePosixPath(frame.name).name)
-        divisions = [source.division for source in self.sources.values() if isinstance(source, Part)]
+        divisions = [source.division for source in self.sources.values() if isinstance(source, PoolPart)]
         if not numbers or not divisions or not divisions[0].together:
             return None
         return Moment(divisions[0].group(frame.name), "", int(numbers[-1][-15:]))
 
     def notes(self, split: str) -> list[str]:
         source = self.sources[split]
-        pool = source.pool if isinstance(source, Part) else source
+        pool = source.pool if isinstance(source, PoolPart) else source
         if not pool.skip_unpaired:
             return []
-        every = self._listed(pool, POOL if isinstance(source, Part) else split)
+        every = self._listed(pool, POOL if isinstance(source, PoolPart) else split)
         alone = [frame for frame in every if not self._is_paired(frame)]
         said = f"left out because the other half is missing (unpaired: skip): {len(alone)} of {len(every)}"
         return [f"{said}, such as {printable(alone[0].name)}"] if alone else []
@@ -187,7 +187,7 @@ class Custom(Dataset):
         return chosen
 
     def _is_paired(self, frame: Frame) -> bool:
-        return frame.image.exists() and self.has_labels(frame)
+        return os.path.exists(frame.image) and self.has_labels(frame)
 
     def _check_folders(self, source: Folders, split: str) -> None:
         """Raise MissingFolder that names every folder of a split that is not there."""

@@ -11,8 +11,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, PlainValidator, ValidationInfo
 
 from pipeline.datasets.base import ClassTable
-from pipeline.datasets.class_rows import Row, Void, class_table, items
-from pipeline.datasets.custom import POOL, Folders, ListFile, Part, Source, name_of
+from pipeline.datasets.class_rows import ClassRow, Void, class_table, items
+from pipeline.datasets.custom import POOL, Folders, ListFile, PoolPart, Source, name_of
 from pipeline.datasets.formats import KNOWN, Meaning
 from pipeline.datasets.limits import listed, short
 from pipeline.datasets.splitting import FOLDER, Division, folds
@@ -155,7 +155,7 @@ class File(YamlModel):
 
     also_known: ClassVar[tuple[str, ...]] = (POOL, "split_by")
 
-    classes: Annotated[list[Row], read_with(lambda node: node.filled("must name at least one class"))]
+    classes: Annotated[list[ClassRow], read_with(lambda node: node.filled("must name at least one class"))]
     splits: Splits
     name: Annotated[str | None, read_with(_dataset_name)] = None
     title: Text | None = None
@@ -238,7 +238,7 @@ def read(path: Path, text: str | None = None) -> Description:
     )
 
 
-def _parts(file: PooledFile, mistakes: Mistakes) -> dict[str, Part]:
+def _parts(file: PooledFile, mistakes: Mistakes) -> dict[str, PoolPart]:
     """The splits that the pool is divided into; their pool is filled in later."""
     if not file.usable("split_by"):
         return {}
@@ -246,7 +246,7 @@ def _parts(file: PooledFile, mistakes: Mistakes) -> dict[str, Part]:
     if not by.usable("fractions", "folds", "fold"):
         return {}
     problem = "must have either 'fractions' (such as {train: 0.8, val: 0.2}) or 'folds' (such as 5)"
-    made: dict[str, Part] = {}
+    made: dict[str, PoolPart] = {}
     with mistakes.at(node):
         if by.fractions is not None and by.folds is None:
             made = _by_fractions(by.fractions, by)
@@ -260,15 +260,15 @@ def _parts(file: PooledFile, mistakes: Mistakes) -> dict[str, Part]:
 _NO_POOL = ListFile("")
 
 
-def _by_folds(count: int, by: DividedBy) -> dict[str, Part]:
+def _by_folds(count: int, by: DividedBy) -> dict[str, PoolPart]:
     if by.fold >= count:
         by.nodes["fold"].fail(f"must be a whole number in 0..{count - 1}, found {by.fold}")
     division, val = folds(count, by.fold, by.seed, by.together)
     rest = frozenset(split for split, _ in division.shares) - val
-    return {"train": Part(_NO_POOL, division, rest), "val": Part(_NO_POOL, division, val)}
+    return {"train": PoolPart(_NO_POOL, division, rest), "val": PoolPart(_NO_POOL, division, val)}
 
 
-def _by_fractions(fractions: dict[str, float], by: DividedBy) -> dict[str, Part]:
+def _by_fractions(fractions: dict[str, float], by: DividedBy) -> dict[str, PoolPart]:
     node = by.nodes["fractions"]
     if (whole_sum := sum(fractions.values())) > 1 + 1e-9:
         node.fail(f"must not be more than 1 in all, found {whole_sum:g}")
@@ -277,7 +277,7 @@ def _by_fractions(fractions: dict[str, float], by: DividedBy) -> dict[str, Part]
     for name in fractions:
         _check_name(node, name)
     division = Division(tuple(fractions.items()), by.seed, by.together)
-    return {name: Part(_NO_POOL, division, frozenset({name})) for name in fractions}
+    return {name: PoolPart(_NO_POOL, division, frozenset({name})) for name in fractions}
 
 
 def _check_name(node: YamlNode, name: str) -> None:
@@ -286,7 +286,7 @@ def _check_name(node: YamlNode, name: str) -> None:
     _component(node, "name of a split", name)
 
 
-def _check_splits(file: File, made: dict[str, Part], mistakes: Mistakes) -> None:
+def _check_splits(file: File, made: dict[str, PoolPart], mistakes: Mistakes) -> None:
     """Their names, and that those to train on are among them."""
     if not file.usable("splits") or (isinstance(file, PooledFile) and not file.usable("split_by")):
         return

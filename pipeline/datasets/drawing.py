@@ -22,6 +22,9 @@ MAX_CORNER = 2**20
 MAX_WORK = 2**33
 """Steps that drawing all objects of an annotation may take: minutes."""
 
+LARGE_ELLIPSE = 2**16
+"""Pixels across from which on Pillow takes minutes for an ellipse."""
+
 Placed = tuple[int, int, NDArray[np.bool_]]
 """First row, first column and mask of an object, inside the image."""
 
@@ -70,6 +73,8 @@ def ellipse(box: Corners, size: tuple[int, int], budget: Budget) -> Placed:
     canvas = _canvas(clip)
     if canvas is None:
         return top, left, np.zeros((bottom - top, right - left), np.bool_)
+    if np.ptp(box, axis=0).max() > LARGE_ELLIPSE:
+        return top, left, _inside(box, clip)
     ImageDraw.Draw(canvas).ellipse((box - (left, top)).ravel().tolist(), fill=1, outline=1)
     return top, left, np.asarray(canvas) > 0
 
@@ -141,6 +146,14 @@ def circle_box(center: Any, edge: Any) -> NDArray[np.float64]:
     """(2, 2) corners of the box around a circle, of its centre and a point on it."""
     radius = math.dist(center, edge)
     return np.array([[c - radius for c in center], [c + radius for c in center]])
+
+
+def _inside(box: Corners, clip: tuple[int, int, int, int]) -> NDArray[np.bool_]:
+    """Pixels of a part of the image whose centres lie in an ellipse, by its equation."""
+    top, left, bottom, right = clip
+    (x, y), (across, down) = box.mean(axis=0), np.ptp(box, axis=0) / 2
+    rows, columns = np.arange(top, bottom)[:, None], np.arange(left, right)
+    return np.asarray(((columns - x) / across) ** 2 + ((rows - y) / down) ** 2 <= 1)
 
 
 def _canvas(box: tuple[int, int, int, int]) -> Image.Image | None:

@@ -186,7 +186,7 @@ def _parts(dataset: Dataset, frames: Sequence[Frame], systems: Sequence[System])
     if clips is None:
         raise AdaprepError(
             f"the sampler {looking[0]} looks at the frame before, and {dataset.name} does not say which "
-            f"video an image is of and when it was filmed: it is for data sets of videos. adaprep predict "
+            f"video an image is of and when it was filmed: it is for data sets of videos. `adaprep predict` "
             f"takes a folder of frames."
         )
     return [[frames[place] for place in clip] for clip in clips]

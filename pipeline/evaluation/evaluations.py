@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from pipeline import advice
 from pipeline.datasets.base import Dataset
 from pipeline.errors import AdaprepError
 from pipeline.evaluation import evaluate
@@ -147,8 +148,8 @@ def _candidates(space: stores.Workspace, dataset: str) -> tuple[list[_Candidate]
         unfinished = f" ({', '.join(incomplete)} is not finished)" if incomplete else ""
         raise AdaprepError(
             f"there is no trained base network in {space.runs_folder(dataset)}{unfinished}. "
-            f"Run: adaprep train   "
-            f"or name a checkpoint: adaprep evaluate BASE.pt"
+            f"Run: {advice.command('train', dataset=dataset, workspace=space.path)}   "
+            f"or name a checkpoint: {advice.command('evaluate', base='BASE.pt', workspace=space.path)}"
         )
     return complete, incomplete, refused
 

@@ -12,6 +12,7 @@ from pipeline.inference.segmenter import AdaptiveSegmenter
 from pipeline.names import printable
 from pipeline.networks import macs
 from pipeline.networks.checkpoint import Checkpoint
+from pipeline.networks.points import CHANNELS
 
 FIGURES = {"miou": "mIoU", "target_miou": "mIoU of target classes", "accuracy": "accuracy"}
 """Of the validation while it was trained, by their names in checkpoints."""
@@ -45,7 +46,8 @@ def describe(
             row |= {"id": known.id, "color": [int(part) for part in classes.colors[row["label"]]]}
     auxiliary = segmenter.auxiliary
     h, w = segmenter.resolution
-    cost = macs.macs(segmenter.base, (3, h, w))
+    channels = 3 + CHANNELS if getattr(segmenter.base, "tensor_channels", False) else 3
+    cost = macs.macs(segmenter.base, (channels, h, w))
     size = macs.parameters(segmenter.base)
     if auxiliary is not None:
         cost += macs.macs(auxiliary, (3, auxiliary.resolution, auxiliary.resolution))

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline import advice
 from pipeline.errors import AdaprepError
 from pipeline.geometry.crops import CENTRAL, WHOLE, Region
 from pipeline.inference.systems import auxiliary_networks, kind_of, load_base
@@ -68,8 +69,7 @@ def choose(
         best = best_run(space, dataset, given is not None, factories)
         path, notes = best.run.best, [best.why]
     base = load_base(path)
-    if given is None and kind_of(base).needs_network:
-        given = _belonging(base, space)
+    if given is None and (given := belonging(base, space)):
         notes.append(f"sampled with {given}, as in training")
     return Chosen(base, given, tuple(notes))
 
@@ -115,16 +115,20 @@ def _runs(space: stores.Workspace, dataset: str | None) -> Iterator[tuple[str, R
         yield from ((name, run) for run in space.runs(name))
 
 
-def _belonging(base: Checkpoint, space: stores.Workspace) -> Path:
+def belonging(base: Checkpoint, space: stores.Workspace) -> Path | None:
     """The auxiliary network whose weights sampled for a base network's training, wherever it is kept now.
 
-    Looked for among the runs beside it, those of the workspace, and the files beside it.
+    Looked for among the runs beside it, those of the workspace, and the files beside it. None where the
+    checkpoint names none.
+
+    Raises
+    ------
+    AdaprepError
+        It is in none of these places.
     """
-    wanted = base.about.get("auxiliary")
+    wanted = base.about.get("auxiliary") if kind_of(base).needs_network else None
     if wanted is None:
-        raise AdaprepError(
-            f"{base.path} does not say which auxiliary network sampled for it: name that with --auxiliary."
-        )
+        return None
     beside = [RunFolder(path) for path in sorted(base.path.absolute().parent.parent.glob("auxiliary-*"))]
     with suppress(AdaprepError):  # the name of the data set may be no folder's
         beside += space.runs(str(base.about["dataset"]))
@@ -179,7 +183,8 @@ def best_run(
     usable, refused = _usable(space, _only(space, dataset), any_sampler, factories)
     if not usable:
         reasons = "".join(f"\n  {name}: {reason}" for name, reason in refused.items())
-        todo = "Name a network" if reasons else "Run: adaprep train   or name a network"
+        training = f"Run: {advice.command('train', workspace=space.path)}   or name a network"
+        todo = "Name a network" if reasons else training
         raise AdaprepError(
             f"no base network in the workspace {space.path} can be used{':' if reasons else '.'}{reasons}\n"
             f"{todo} with --checkpoint"
@@ -249,7 +254,7 @@ def _measures(runs: Sequence[RunFolder]) -> list[_Measure]:
     found = []
     for region, of in ((WHOLE, "of whole images"), (CENTRAL, "of central squares")):
         for split in splits:
-            found.append(_Measure(f"{of} of {split} (adaprep evaluate)", _evaluated(split, region)))
+            found.append(_Measure(f"{of} of {split}, as evaluated", _evaluated(split, region)))
     return [*found, _Measure("in the validations of its training", _validated)]
 
 

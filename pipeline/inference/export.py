@@ -47,7 +47,7 @@ AGREEMENT = 0.999
 
 
 @dataclass(frozen=True)
-class Job:
+class ExportJob:
     """What is exported, and where to."""
 
     segmenter: AdaptiveSegmenter
@@ -82,7 +82,7 @@ class Written:
         return f"wrote {self.path}: {self.agreement:.2%} of labels as PyTorch's, at {side} x {side} pixels"
 
 
-def check(job: Job, writer: Writer) -> None:
+def check(job: ExportJob, writer: Writer) -> None:
     """Refuse what can be refused before any work.
 
     Raises
@@ -113,7 +113,7 @@ def made_here(folder: Path) -> set[str]:
     return {str(name) for name in files} if ours else set()
 
 
-def run(job: Job, writer: Writer) -> list[Written]:
+def run(job: ExportJob, writer: Writer) -> list[Written]:
     """Make all files, then write them.
 
     Raises
@@ -139,7 +139,7 @@ def run(job: Job, writer: Writer) -> list[Written]:
     return [Written(job.folder / name, agreed.get(name), image.shape[-1]) for name in job.files]
 
 
-def _programs(job: Job, image: Tensor, about: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
+def _programs(job: ExportJob, image: Tensor, about: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
     """The whole system, from an image to the answer."""
     if not {"onnx", "torch"} & set(job.formats):
         return
@@ -216,7 +216,7 @@ def _onnx(program: Any, inputs: tuple[str, ...], outputs: tuple[str, ...], about
     return content
 
 
-def _parts(job: Job, image: Tensor, about: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
+def _parts(job: ExportJob, image: Tensor, about: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
     """The five steps of the system, each as an ONNX file: two networks of fixed size, and what joins them."""
     segmenter, smallest = job.segmenter, exportable.smallest_side(job.segmenter)
 
@@ -244,7 +244,7 @@ def _parts(job: Job, image: Tensor, about: Mapping[str, Any]) -> Iterator[tuple[
         yield PARTS[4], model(last, values, ("scores", "points", "image"), (job.output,))
 
 
-def _weights(job: Job) -> bytes:
+def _weights(job: ExportJob) -> bytes:
     from safetensors.torch import save
 
     parts = {"base": job.segmenter.base, "auxiliary": job.segmenter.auxiliary}
@@ -257,7 +257,7 @@ def _weights(job: Job) -> bytes:
     return save(state, {"made_by": str(job.about["made_by"]), "about": disk.json_text(dict(job.about))})
 
 
-def _agreement(name: str, content: bytes, job: Job, image: Tensor) -> float:
+def _agreement(name: str, content: bytes, job: ExportJob, image: Tensor) -> float:
     """Run a program as others will; the share of its labels that are PyTorch's. Raises AdaprepError."""
     found = run_program(name, content, image)
     if job.output == "scores":

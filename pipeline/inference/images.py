@@ -21,7 +21,7 @@ NUMBERS = re.compile(r"(\d+)")
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedImage:
     """One image, and what its results are called."""
 
     image: Path
@@ -37,7 +37,7 @@ def natural(name: str) -> tuple[tuple[str | int, ...], ...]:
     )
 
 
-def collect(arguments: Sequence[Path], leave_out: Sequence[Path] = ()) -> list[Named]:
+def collect(arguments: Sequence[Path], leave_out: Sequence[Path] = ()) -> list[NamedImage]:
     """The images that files, folders and patterns mean; each once.
 
     A folder stands for all images below it, in natural order. Results of a single folder are called as the
@@ -58,14 +58,14 @@ def collect(arguments: Sequence[Path], leave_out: Sequence[Path] = ()) -> list[N
     folders = [path for path in every if path.is_dir()]
     prefixes = dict(zip(folders, _tails(folders) if len(every) > 1 else [""], strict=False))
     skipped = [path.resolve() for path in leave_out]
-    found: dict[Path, Named] = {}
+    found: dict[Path, NamedImage] = {}
     for path in every:
         if path in prefixes:
             for one in _below(path, prefixes[path], skipped):
                 found.setdefault(one.image, one)
         else:
             _refuse_video(path)
-            found.setdefault(path, Named(path, path.stem))
+            found.setdefault(path, NamedImage(path, path.stem))
     return _apart(list(found.values()))
 
 
@@ -82,7 +82,7 @@ def _expanded(argument: Path) -> list[Path]:
     return [Path(match) for match in matches]
 
 
-def _below(folder: Path, prefix: str, skipped: Sequence[Path]) -> Iterator[Named]:
+def _below(folder: Path, prefix: str, skipped: Sequence[Path]) -> Iterator[NamedImage]:
     """The images below a folder."""
     every = [name for name in walk(folder) if not _is_in(folder / name, skipped)]
     images = sorted((name for name in every if name.lower().endswith(IMAGES)), key=lambda n: (natural(n), n))
@@ -90,7 +90,7 @@ def _below(folder: Path, prefix: str, skipped: Sequence[Path]) -> Iterator[Named
         raise AdaprepError(f"there are no images in {folder}{_instead(every)}.")
     for name in images:
         stem = str(PurePosixPath(name).with_suffix(""))
-        yield Named(folder / name, f"{prefix}/{stem}" if prefix else stem, folder)
+        yield NamedImage(folder / name, f"{prefix}/{stem}" if prefix else stem, folder)
 
 
 def _is_in(path: Path, folders: Sequence[Path]) -> bool:
@@ -127,7 +127,7 @@ def _tails(folders: Sequence[Path]) -> list[str]:
     return ["" for _ in folders]
 
 
-def _apart(found: Sequence[Named]) -> list[Named]:
+def _apart(found: Sequence[NamedImage]) -> list[NamedImage]:
     """Images of one folder that differ in their suffixes alone: these become part of their names."""
     counts = Counter(one.name for one in found if one.folder)
     return [

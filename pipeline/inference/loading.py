@@ -53,7 +53,7 @@ def load(
         if tensor is None:
             raise AdaprepError(
                 f"{base} was trained with the sampler {system.sampler.kind}, which has no tensor that is the "
-                f"same for every image: use adaprep predict, or pipeline.inference.systems.open_system."
+                f"same for every image: use `adaprep predict`, or pipeline.inference.systems.open_system."
             )
         return AdaptiveSegmenter(
             None, system.network, system.resolution, tensor=tensor, sample_filter=system.filter

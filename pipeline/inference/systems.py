@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from pipeline import advice
 from pipeline.datasets.base import Dataset
 from pipeline.errors import AdaprepError
 from pipeline.names import printable
@@ -115,7 +116,7 @@ def load_base(path: Path) -> Checkpoint:
     found = checkpoint.load(path, "base")
     for name in ("dataset", "class_names", "sampler", "resolution"):
         if name not in found.about:
-            raise AdaprepError(f"{path} does not say its {name}: train it with adaprep train.")
+            raise AdaprepError(f"{path} does not say its {name}: train it again: {advice.command('train')}")
     return found
 
 
@@ -155,9 +156,10 @@ def open_recorded(
     if wanted is None:
         return open_system(base, None, device, factories=factories)[0]
     if wanted not in auxiliaries:
+        alone = advice.command("evaluate", base=base.path, auxiliary="FILE")
         raise AdaprepError(
             f"{base.path} was trained on samples of the auxiliary network {wanted}, which no run beside it "
-            f"holds: evaluate it by itself, adaprep evaluate {base.path} --auxiliary FILE, or move it away."
+            f"holds: evaluate it by itself, {alone}, or move it away."
         )
     system, notes = open_system(base, auxiliaries[wanted], device, factories=factories)
     if notes:

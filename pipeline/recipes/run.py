@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from pipeline import advice
 from pipeline.commands.output import State
 from pipeline.errors import AdaprepError
 from pipeline.metrics import registry
@@ -215,12 +216,12 @@ def _only_training(recipe: Recipe, chosen: Sequence[Step]) -> None:
     if stages == ["train"]:
         return
     before = stages[: stages.index("train")] if "train" in stages else stages
-    prepared = " ".join(f"--only {stage}" for stage in before)
+    training = advice.again("run", path=recipe.path, only=("train",), first=None)
     raise AdaprepError(
         f"several processes together can only train, and the first step is {chosen[0].title}. Run:\n"
-        f"  adaprep run {recipe.path} {prepared}\n"
-        f"  torchrun --nproc-per-node {_processes()} -m adaprep run {recipe.path} --only train\n"
-        f"  adaprep run {recipe.path}"
+        f"  {advice.again('run', path=recipe.path, only=tuple(before), first=None)}\n"
+        f"  {advice.together(_processes(), training)}\n"
+        f"  {advice.again('run', path=recipe.path, only=(), first=None)}"
     )
 
 

@@ -19,6 +19,7 @@ from pipeline.commands import (
     upper_bound,
 )
 from pipeline.commands.output import State
+from pipeline.names import join_names
 from pipeline.recipes.recipe import Bounds, Generate, Recipe
 from pipeline.train.settings import Request
 
@@ -85,7 +86,7 @@ class Step(ABC):
         return settings.Data(
             dataset=recipe.said_dataset,
             root=recipe.said_root,
-            targets=",".join(recipe.said_targets) or None,
+            targets=join_names(recipe.said_targets) or None,
             settings=recipe.said_settings,
         )
 
@@ -129,7 +130,8 @@ class Check(SplitStep):
 
     @property
     def options(self) -> check.Options:
-        return check.Options(self._data, splits=(self.split,), limit=self.recipe.check)
+        recipe = self.recipe
+        return check.Options(self._data, splits=(self.split,), limit=recipe.check, workspace=recipe.workspace)
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pipeline import advice
 from pipeline.log import CHOSEN, LOG
 from pipeline.names import one_line, printable
 from pipeline.progress import listener as listener
@@ -72,7 +73,8 @@ def print_failures(failures: Sequence[Failure]) -> None:
     for failure in failures[:LISTED]:
         out.print(f"  {one_line(failure.name)}: {one_line(failure.reason)}", soft_wrap=True)
     if len(failures) > LISTED:
-        out.print(f"  ... and {len(failures) - LISTED} more: adaprep status --failures")
+        listing = advice.command("status", failures=True)
+        out.print(f"  ... and {len(failures) - LISTED} more: {listing}", soft_wrap=True)
 
 
 def print_summary(summary: Summary, path: Path | None = None) -> None:
@@ -173,19 +175,20 @@ def _print_region(out: Console, facts: Mapping[str, Any]) -> None:
         f"  central squares, which evaluate measures: {100 * facts['central_share']:.1f} % of the pixels",
         soft_wrap=True,
     )
-    advice = "For whole images: adaprep train --whole-image, adaprep evaluate --whole-image"
+    training = advice.command("train", whole_image=True)
+    instead = f"For whole images: {training}, {advice.command('evaluate', whole_image=True)}"
     if facts["lost"]:
         named = ", ".join(f"{100 * share:.1f} % of {name}" for name, share in facts["lost"].items())
-        out.print(f"  warning: they hold only {named}. {advice}", style="yellow", soft_wrap=True)
+        out.print(f"  warning: they hold only {named}. {instead}", style="yellow", soft_wrap=True)
     elif facts["central_share"] < HALF:
         out.print(
-            f"  warning: they hold less than half of the pixels. {advice}", style="yellow", soft_wrap=True
+            f"  warning: they hold less than half of the pixels. {instead}", style="yellow", soft_wrap=True
         )
     if facts["uncovered"]:
         count, some = len(facts["uncovered"]), ", ".join(facts["uncovered"][:5])
         out.print(
             f"  warning: {count} images are too long for the crops of training to cover them "
-            f"({some}{' ...' if count > 5 else ''}): adaprep train --whole-image",
+            f"({some}{' ...' if count > 5 else ''}): {training}",
             style="yellow",
             soft_wrap=True,
         )

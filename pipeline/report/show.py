@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline import advice
 from pipeline.datasets.base import UNKNOWN, Dataset, Frame
 from pipeline.errors import AdaprepError
 from pipeline.marks import Writer
@@ -43,7 +44,10 @@ def load_scene(
 
     train = dataset.classes.lut[dataset.read_labels(frame)]
     if (train == UNKNOWN).any():
-        raise AdaprepError(f"{frame.label} holds ids that are not in the class table: see adaprep check")
+        raise AdaprepError(
+            f"{frame.label} holds ids that are not in the class table: see "
+            f"{advice.command('check', dataset=dataset.spelling)}"
+        )
     corners = offsets(train.shape[0], train.shape[1], crops)
     if not 0 <= crop < crops:
         raise AdaprepError(f"there are {crops} crops, numbered from 0: no crop {crop}")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from pipeline import advice
 from pipeline.errors import AdaprepError
 from pipeline.names import lambda_name
 from pipeline.samplers.base import Cost, Crops, Grid, Sampler, Wanted
@@ -33,9 +34,9 @@ class Feedback(Sampler):
 
     @classmethod
     def make(cls, wanted: Wanted) -> Sampler:
+        evaluate = advice.command("evaluate", base="BASE", sampler=(cls.kind,))
         raise AdaprepError(
-            f"the sampler {cls.kind!r} needs a trained base network: "
-            f"adaprep evaluate BASE --sampler {cls.kind}, or adaprep predict"
+            f"the sampler {cls.kind!r} needs a trained base network: {evaluate}   or `adaprep predict`"
         )
 
     @abstractmethod

@@ -16,7 +16,7 @@ import numpy as np
 
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
-from pipeline.stages import engine, sources
+from pipeline.stages import engine, relisting, sources
 from pipeline.stages import inputs as listing
 from pipeline.stages.engine import BlockResult, Failure
 from pipeline.stages.frame import FrameBoundaries, process_frame
@@ -212,11 +212,13 @@ def plan(
     crops = options.crop_count(dataset, found.split)
     specs = arrays(found.largest, crops, options.grid, len(dataset.classes.targets))
     height, columns = specs["packed"].shape[1:]
-    difference, stale = None, None
+    difference, stale, relisted = None, None, False
     stamps = np.zeros((len(found), sources.COLUMNS), np.uint64)
     if store := _stored(folder, overwrite):
         difference = _list_difference(store, found, known)
-        if difference is None:
+        relisted = difference is not None and relisting.same_files(folder, dataset, found, store)
+        if difference is None or relisted:
+            difference = None
             stamps = sources.load(folder, max(len(found), store.count))
             stale = sources.changed(store, dataset, found.frames, stamps, engine.cores())
     todo = make_plan(
@@ -225,12 +227,13 @@ def plan(
         specs,
         parameters(dataset, found.split, options),
         stores.Layout.choose(len(found), 2 * height * columns),
-        found.attributes,
+        store.inputs if store and relisted and len(found) == store.count else found.attributes,
         overwrite,
         difference,
         stale,
     )
-    return replace(todo, stamps=stamps)
+    reasons = (*todo.reasons, relisting.REASON) if relisted else todo.reasons
+    return replace(todo, stamps=stamps, reasons=reasons, relisted=relisted)
 
 
 def _list_difference(store: stores.Store, found: Inputs, known: Inputs | None) -> str | None:
@@ -259,6 +262,8 @@ def run(
             stores.remove(todo.path)
         if todo.action != "resume" or not found.is_saved(folder):
             found.save(folder)
+        if todo.relisted:
+            relisting.take_up(folder, found)
         store = todo.open()
         crops = int(todo.parameters["crops"])
         grid = todo.parameters["grid"]

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import doors
+from pipeline import advice, doors
 from pipeline.datasets import registry
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.datasets.limits import listed, short
@@ -26,7 +26,7 @@ SUFFIXES = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
-class Meaning:
+class NamedDataset:
     """A data set that was named."""
 
     name: str
@@ -35,7 +35,7 @@ class Meaning:
     door: str | None = None  # the user's own code, where that was given
 
 
-def find(space: Workspace, dataset: str) -> Meaning:
+def find(space: Workspace, dataset: str) -> NamedDataset:
     """The data set that is meant.
 
     Raises
@@ -51,14 +51,14 @@ def find(space: Workspace, dataset: str) -> Meaning:
     name = dataset if source is None else _name_of(source, names)
     if source is None and name not in (*names, *registry.names()):
         raise _unknown(space, dataset, names)
-    return Meaning(name, source, tuple(folder for folder in held if folder.dataset == name))
+    return NamedDataset(name, source, tuple(folder for folder in held if folder.dataset == name))
 
 
-def _of_door(space: Workspace, door: str) -> Meaning:
+def _of_door(space: Workspace, door: str) -> NamedDataset:
     """What the user's own code makes: found in the workspace by what it remembers, else by its name."""
     name = next((f.dataset for f in space.described() if remembered.spelling(f) == door), None)
     name = name or registry.name_of(door)
-    return Meaning(name, None, tuple(f for f in space.splits() if f.dataset == name), door)
+    return NamedDataset(name, None, tuple(f for f in space.splits() if f.dataset == name), door)
 
 
 def _source(dataset: str, names: Sequence[str]) -> Path | None:
@@ -77,8 +77,13 @@ def _name_of(source: Path, names: Sequence[str]) -> str:
     holds = f" The workspace holds: {listed(names)}; these need no file." if names else ""
     raise AdaprepError(
         f"{printable(str(source))}: no such file{did_you_mean(source.name, tuple(near))}{holds} "
-        f"A YAML file that describes images and labels is written by: adaprep init FOLDER"
+        f"A YAML file that describes images and labels is written by: {_init()}"
     )
+
+
+def _init() -> str:
+    """The command that describes a folder of the user's own."""
+    return advice.command("init", folder="FOLDER")
 
 
 def _unknown(space: Workspace, dataset: str, names: tuple[str, ...]) -> AdaprepError:
@@ -86,7 +91,7 @@ def _unknown(space: Workspace, dataset: str, names: tuple[str, ...]) -> AdaprepE
     hint = did_you_mean(dataset, (*names, *registry.names()))
     return AdaprepError(
         f"no data set {short(dataset)}{hint} {holds}adaprep brings: {', '.join(registry.names())}. "
-        f"Or give a YAML file that describes your own: adaprep init FOLDER writes one."
+        f"Or give a YAML file that describes your own: {_init()} writes one."
     )
 
 
@@ -151,7 +156,7 @@ def open_dataset(
     )
 
 
-def _known_root(meant: Meaning) -> Path | None:
+def _known_root(meant: NamedDataset) -> Path | None:
     """Where the workspace knows the files to be; None where the data set finds them by itself."""
     if meant.source is not None and os.path.isdir(registry.load(meant.source).root):
         return None

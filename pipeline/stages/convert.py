@@ -35,7 +35,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class Job:
+class ConversionJob:
     """One frame and the file that its ids are written to."""
 
     frame: Frame
@@ -43,17 +43,17 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ConversionPlan:
     """What one split comes to."""
 
     split: str
-    jobs: tuple[Job, ...]
+    jobs: tuple[ConversionJob, ...]
     refused: tuple[Failure, ...]  # frames whose names cannot name a file below the folder
 
 
 def plan(
     dataset: Dataset, splits: Sequence[str], folder: Path, writer: Writer, limit: int | None
-) -> list[Plan]:
+) -> list[ConversionPlan]:
     """Where everything goes; nothing is written yet.
 
     Raises
@@ -67,15 +67,15 @@ def plan(
     inputs = {os.path.realpath(path) for path in files}
     for split, frames in every.items():
         below = folder / LABELS / check_component("name of a split", split)
-        jobs, refused = list[Job](), list[Failure]()
+        jobs, refused = list[ConversionJob](), list[Failure]()
         for number, frame in enumerate(frames):
             if problem := _problem(frame):
                 refused.append(Failure(number, frame.name, problem))
                 continue
-            job = Job(frame, below / f"{frame.name}.png")
+            job = ConversionJob(frame, below / f"{frame.name}.png")
             _check(job.path, writer, inputs)
             jobs.append(job)
-        plans.append(Plan(split, tuple(jobs), tuple(refused)))
+        plans.append(ConversionPlan(split, tuple(jobs), tuple(refused)))
     for path in (description_path(dataset, folder), *(_list_path(folder, split) for split in splits)):
         if os.path.realpath(path) == os.path.realpath(getattr(dataset, "source", "")):
             raise AdaprepError(f"{path} describes the data set that is read: give another folder to -o.")
@@ -120,11 +120,11 @@ def _is_our_text(path: Path) -> bool:
 
 def run(
     dataset: Dataset,
-    one: Plan,
+    one: ConversionPlan,
     writer: Writer,
     scheduler: engine.Scheduler,
     listener: engine.Listener | None = None,
-) -> tuple[engine.Summary, list[Job]]:
+) -> tuple[engine.Summary, list[ConversionJob]]:
     """Write the label maps of a split, each whole or not at all; those that are as they should be stay.
 
     Returns
@@ -148,7 +148,7 @@ def run(
     return summary, [job for job in one.jobs if job.frame.name not in failed and job.path.exists()]
 
 
-def _convert(dataset: Dataset, writer: Writer, start: int, jobs: Sequence[Job]) -> BlockResult:
+def _convert(dataset: Dataset, writer: Writer, start: int, jobs: Sequence[ConversionJob]) -> BlockResult:
     """One block; its value is how many files were as they should be already."""
     failures, kept = [], 0
     for number, job in enumerate(jobs, start):
@@ -161,7 +161,7 @@ def _convert(dataset: Dataset, writer: Writer, start: int, jobs: Sequence[Job]) 
     return BlockResult(start, start + len(jobs), tuple(failures), kept)
 
 
-def convert(dataset: Dataset, job: Job, writer: Writer) -> bool:
+def convert(dataset: Dataset, job: ConversionJob, writer: Writer) -> bool:
     """Write the ids of one frame, unless the file holds them already.
 
     Returns
@@ -212,7 +212,9 @@ def stored_fingerprint(path: Path) -> str | None:
         return None
 
 
-def describe(dataset: Dataset, folder: Path, converted: dict[str, list[Job]], writer: Writer) -> Path:
+def describe(
+    dataset: Dataset, folder: Path, converted: dict[str, list[ConversionJob]], writer: Writer
+) -> Path:
     """Write the lists of the splits and the YAML file, each whole or not at all.
 
     Returns
@@ -241,16 +243,29 @@ def _write(path: Path, text: str, writer: Writer) -> None:
         partial_path.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
-def _fields(dataset: Dataset, job: Job) -> list[str]:
+def _fields(dataset: Dataset, job: ConversionJob) -> list[str]:
     paths = [job.frame.image, job.path, *([job.frame.instance] if job.frame.instance else [])]
     return [relative(path, dataset.root) for path in paths]
+
+
+def _of_images(dataset: Dataset) -> dict[str, Any]:
+    """How images are read, so that they lie and look as they do beside the labels that were converted."""
+    turned = dataset.images_are == "auto" and dataset.shown_if_unclear
+    said: dict[str, Any] = {"images_are": "shown" if turned else dataset.images_are}
+    if said["images_are"] == "auto":
+        said = {}
+    if dataset.image_range is not None:
+        said["image_range"] = list(dataset.image_range)
+    return said
 
 
 def _yaml(dataset: Dataset, folder: Path, splits: Sequence[str]) -> str:
     lines = [f"{WRITTEN} from {printable(dataset.name)}: the same images, with label maps of ids."]
     about: dict[str, Any] = {"name": dataset.name, "title": dataset.title, "license": dataset.license}
     lines += [pair(key, value) for key, value in about.items() if value]
-    lines += [pair("root", relative(dataset.root, folder)), "classes:"]
+    lines.append(pair("root", relative(dataset.root, folder)))
+    lines += [pair(key, value) for key, value in _of_images(dataset).items()]
+    lines.append("classes:")
     for row in dataset.classes.classes:
         color = "#" + "".join(f"{channel:02x}" for channel in row.color)
         keys = {"id": row.id, "name": row.name, "train_id": row.train_id, "color": color}

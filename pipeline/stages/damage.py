@@ -7,7 +7,6 @@ again from the sound copy; for the rest the message says what to run.
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -17,13 +16,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline import advice
 from pipeline.datasets.base import Dataset
 from pipeline.errors import AdaprepError, DamagedError
+from pipeline.names import join_names
 from pipeline.samplers import registry
 from pipeline.stages import inputs as listing
 from pipeline.stages import remembered
 from pipeline.stages.inputs import Inputs
 from pipeline.workspace import disk, stores
+from pipeline.workspace.folders import repair_command
 from pipeline.workspace.layout import DIGEST
 from pipeline.workspace.metadata import restore_metadata
 
@@ -50,7 +52,7 @@ def boundaries_command(
 ) -> str:
     """The command that makes the boundaries of a split as they were made."""
     if dataset is None:
-        return f"adaprep boundaries --dataset {folder.dataset} --split {folder.split}, as the first time"
+        return f"{folder.boundaries_command(parameters)}, as the first time"
     source = dataset.spelling
     named = source if os.path.isfile(source) or dataset.door else dataset.name
     words = ["--dataset", named, "--split", folder.split]
@@ -60,7 +62,7 @@ def boundaries_command(
             words += ["--set", f"{name}={value}"]
     if parameters is not None:
         words += _shape_options(folder, dataset, parameters)
-    return shlex.join(["adaprep", "boundaries", *words, *_workspace(folder)])
+    return advice.line("boundaries", [*words, "--workspace", folder.workspace])
 
 
 def _shape_options(folder: stores.SplitFolder, dataset: Dataset, parameters: Mapping[str, Any]) -> list[str]:
@@ -70,12 +72,8 @@ def _shape_options(folder: stores.SplitFolder, dataset: Dataset, parameters: Map
     if (crops := parameters.get("crops")) not in (None, 5 if folder.split in dataset.training_splits else 1):
         words += ["--crops", str(crops)]
     if (targets := parameters.get("targets")) is not None:
-        words += ["--targets", ",".join(targets)]
+        words += ["--targets", join_names(targets)]
     return words
-
-
-def _workspace(folder: stores.SplitFolder) -> list[str]:
-    return ["--workspace", str(folder.path.parent.parent)]
 
 
 def command_of(
@@ -84,25 +82,25 @@ def command_of(
     """The command that makes a store of a split again; `parameters` are its own, where they are known."""
     if path == folder.boundaries:
         return boundaries_command(folder, dataset, parameters)
-    split = ["--dataset", folder.dataset, "--split", folder.split, *_workspace(folder)]
+    split = ["--dataset", folder.dataset, "--split", folder.split, "--workspace", str(folder.workspace)]
     known = parameters or {}
     if path.parent != folder.samples:
         if not {"lambda", "grid"} <= known.keys():
-            return "adaprep solve-tensors as before"
+            return f"{advice.line('solve-tensors', split)}, with lambda and grid as before"
         words = ["--lambda", stores.lambda_name(known["lambda"]), "--grid", "x".join(map(str, known["grid"]))]
         if "-crops" in path.stem:
             words += ["--crops", str(known["crops"])]
-        return shlex.join(["adaprep", "solve-tensors", *words, *split])
+        return advice.line("solve-tensors", [*words, *split])
     name = str(known.get("sampler"))
     options = registry.kind(name).options(known) if registry.is_name(name) else None
     if options is None or "resolution" not in known:
-        return "adaprep sample, or train, as before"
+        return f"{advice.line('sample', split)}, or the training that made it, as before"
     words = ["--sampler", name, "--resolution", str(known["resolution"])]
     words += [word for pair in options.items() for word in pair]
     words += ["--filter", str(known["filter"])] if "filter" in known else []
     if "-crops" in path.stem:
         words += ["--crops", str(known["crops"])]
-    return shlex.join(["adaprep", "sample", *words, *split])
+    return advice.line("sample", [*words, *split])
 
 
 # Stores that cannot be opened
@@ -127,7 +125,7 @@ def _copies_agree(store: stores.Store) -> bool:
 
 def _mend(path: Path, repair: bool, command: str, problem: str) -> tuple[stores.Store | None, list[str]]:
     if not repair:
-        return None, [f"{problem}; run: adaprep verify --repair   and then what it says"]
+        return None, [f"{problem}; run: {repair_command(path)}   and then what it says"]
     try:
         mended = restore_metadata(path)
         return stores.open_store(path, mode="r"), [f"{path}: mended: {', '.join(mended)}. Verify once more"]
@@ -163,18 +161,18 @@ def check_blocks(store: stores.Store, command: str, read: bool, repair: bool) ->
             store.forget(start, stop)
     name = store.path.stem
     chunks = Finding(f"{name}: chunks are {'sound' if read else 'there'}", checked, "files")
-    chunks.problems = _listed(damaged, command, repair)
+    chunks.problems = _listed(store.path, damaged, command, repair)
     if not store.has_digests:
         return [chunks, Finding(f"{name}: no digests: made by an older version", 0, "blocks")]
     digests = Finding(f"{name}: blocks are what was written (digests)", whole, "blocks")
-    digests.problems = _listed(others, command, repair)
+    digests.problems = _listed(store.path, others, command, repair)
     return [chunks, digests]
 
 
-def _listed(damaged: list[str], command: str, repair: bool) -> list[str]:
+def _listed(path: Path, damaged: list[str], command: str, repair: bool) -> list[str]:
     if not damaged:
         return []
-    first = "they are to do again now; run:" if repair else "run: adaprep verify --repair   and then:"
+    first = "they are to do again now; run:" if repair else f"run: {repair_command(path)}   and then:"
     blocks = "1 block is" if len(damaged) == 1 else f"{len(damaged)} blocks are"
     return [f"{blocks} damaged; {first} {command}", *damaged]
 
@@ -239,7 +237,8 @@ def check_lists(
             finding.problems.append(f"{problem.split(' Run', 1)[0]} {hint}")
     elif unlike := _unlike_copies(folder):
         if any(path.exists() for path in unlike):
-            finding.problems.append(f"the second copy in {folder.spare} is damaged; " + _again(repair))
+            hint = _again(folder, repair)
+            finding.problems.append(f"the second copy in {folder.spare} is damaged; {hint}")
         if repair:
             for path in unlike:
                 disk.write_text(path, (folder.path / path.name).read_text(encoding="utf-8"))
@@ -249,7 +248,7 @@ def check_lists(
     for path in folder.failure_lists():
         finding.checked += 1
         if not is_record(path):
-            finding.problems.append(f"{path} is damaged; " + _deleted(repair))
+            finding.problems.append(f"{path} is damaged; " + _deleted(folder, repair))
             if repair:
                 path.unlink(missing_ok=True)
     return found, finding
@@ -266,12 +265,12 @@ def _unlike_copies(folder: stores.SplitFolder) -> list[Path]:
     ]
 
 
-def _again(repair: bool) -> str:
-    return "it is written again" if repair else "run: adaprep verify --repair"
+def _again(folder: stores.SplitFolder, repair: bool) -> str:
+    return "it is written again" if repair else f"run: {folder.verify_command}"
 
 
-def _deleted(repair: bool) -> str:
-    return "it is deleted; its command writes it again" if repair else "run: adaprep verify --repair"
+def _deleted(folder: stores.SplitFolder, repair: bool) -> str:
+    return "it is deleted; its command writes it again" if repair else f"run: {folder.verify_command}"
 
 
 def is_record(path: Path) -> bool:

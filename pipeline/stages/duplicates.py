@@ -33,7 +33,7 @@ ROWS = 512
 
 
 @dataclass(frozen=True)
-class Pair:
+class ImagePair:
     """An image of a split and the one of another that it is like."""
 
     image: Path
@@ -65,7 +65,7 @@ def _reduced(gray: NDArray[np.uint8] | NDArray[np.float64]) -> NDArray[np.uint8]
     return np.asarray(np.rint(means), np.uint8)
 
 
-def same_files(images: Sequence[Path], others: Sequence[Path]) -> list[Pair]:
+def same_files(images: Sequence[Path], others: Sequence[Path]) -> list[ImagePair]:
     """Images whose bytes are those of one of the others, each with the first of them."""
     by_size: dict[int, list[Path]] = {}
     for other in others:
@@ -76,13 +76,13 @@ def same_files(images: Sequence[Path], others: Sequence[Path]) -> list[Pair]:
         candidates = by_size.get(_bytes_of(image), [])
         mine = _digest(image, digests) if candidates and _bytes_of(image) > 0 else None
         same = (other for other in candidates if mine and _digest(other, digests) == mine)
-        found += [Pair(image, other, same_file=True) for other in islice(same, 1)]
+        found += [ImagePair(image, other, same_file=True) for other in islice(same, 1)]
     return found
 
 
 def look_alikes(
     images: Mapping[Path, NDArray[np.uint8]], others: Mapping[Path, NDArray[np.uint8]]
-) -> list[Pair]:
+) -> list[ImagePair]:
     """Images whose small picture is within `ALIKE` of that of one of the others, each with the nearest."""
     if not images or not others:
         return []
@@ -96,12 +96,13 @@ def look_alikes(
         nearest = distances.argmin(axis=1)
         near = distances[np.arange(len(mine)), nearest] <= SIDE**2 * ALIKE**2
         found += [
-            Pair(names[start + i], there[nearest[i]], same_file=False) for i in np.flatnonzero(near).tolist()
+            ImagePair(names[start + i], there[nearest[i]], same_file=False)
+            for i in np.flatnonzero(near).tolist()
         ]
     return found
 
 
-def sentences(split: str, trained: str, pairs: Sequence[Pair], count: int) -> list[str]:
+def sentences(split: str, trained: str, pairs: Sequence[ImagePair], count: int) -> list[str]:
     """What to say of a split some of whose images stand in the one that is trained on."""
     said = []
     for same, what in ((True, "are the same files as images of"), (False, "look the same as images of")):

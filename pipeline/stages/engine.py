@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipeline import advice
 from pipeline.errors import AdaprepError, FileError
 from pipeline.names import printable
 from pipeline.progress import Listener as Listener
@@ -319,7 +320,8 @@ def _incomplete(title: str, tasks: Sequence[Task], lost: Sequence[Lost], failure
     lines = [f"  {_images(tasks, one.index)}: {one.reason}" for one in sorted(lost, key=lambda x: x.index)]
     if len(lines) > LISTED:
         lines = [*lines[:LISTED], f"  ... and {len(lines) - LISTED} more"]
-    besides = f" {failures} files failed besides: see adaprep status --failures." if failures else ""
+    listing = advice.command("status", failures=True)
+    besides = f" {failures} files failed besides: see {listing}." if failures else ""
     return AdaprepError(
         f"{title}: {len(lost)} of {len(tasks)} blocks could not be done:\n" + "\n".join(lines) + "\n"
         f"All other blocks were done and are kept.{besides} Run the same command again: it tries these again."

@@ -87,7 +87,7 @@ def _side(text: str, line: int) -> int:
 
 
 @dataclass(frozen=True)
-class Description:
+class StoredDescription:
     """What dataset.json says: how to open the data set again."""
 
     dataset: str
@@ -98,7 +98,7 @@ class Description:
     yaml: str | None = None  # text of the YAML file, of a data set of the user's own
 
 
-def parse_description(content: bytes) -> Description:
+def parse_description(content: bytes) -> StoredDescription:
     """Check the content of dataset.json. Raises ValueError, which says what is wrong."""
     if not content:
         raise ValueError("it is empty")
@@ -123,4 +123,4 @@ def parse_description(content: bytes) -> Description:
     if text is not None and not isinstance(text, str):
         raise ValueError("yaml is not a text")
     seen = {key: path for key, path in beside.items() if path and "\0" not in path}
-    return Description(name, root, settings, targets, seen, text)
+    return StoredDescription(name, root, settings, targets, seen, text)

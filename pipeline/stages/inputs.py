@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline import advice
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.datasets.missing import MissingFolder
 from pipeline.errors import AdaprepError, FileError
@@ -85,9 +86,10 @@ class Inputs:
                 if not self.oversized.any()
                 else f"for example {some} claims more pixels than can be worked on"
             )
+            check = advice.command("check", dataset=self.dataset.spelling, split=(self.split,))
             raise AdaprepError(
                 f"{self.dataset.name}/{self.split}: not one of the {len(self)} label maps can be read, "
-                f"{problem}. See: adaprep check --dataset {self.dataset.name}"
+                f"{problem}. See: {check}"
             )
         height, width = sizes.max(axis=0)
         return int(height), int(width)

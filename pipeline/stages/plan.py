@@ -38,6 +38,7 @@ class Plan:
     reasons: tuple[str, ...]
     action: str  # "create", "overwrite", "grow" or "resume"
     stamps: NDArray[np.uint64] | None = field(default=None, compare=False)  # of the sources as looked at
+    relisted: bool = False  # the list names other folders, and the stores take it up
 
     @property
     def total(self) -> int:

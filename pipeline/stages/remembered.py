@@ -20,7 +20,7 @@ from pipeline import doors
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
 from pipeline.names import printable
-from pipeline.stages.input_list import Description, parse_description, parse_list
+from pipeline.stages.input_list import StoredDescription, parse_description, parse_list
 from pipeline.workspace import disk, stores
 
 if TYPE_CHECKING:
@@ -112,13 +112,13 @@ def repair(folder: stores.SplitFolder) -> str:
 def list_again(folder: stores.SplitFolder) -> str:
     """The advice that always works, as long as the data set is there."""
     return (
-        f"Run adaprep boundaries with --dataset, --root and the other options of the first time and "
-        f"--split {folder.split}: it lists the images of {folder.title} again and keeps what is done."
+        f"Run: {folder.boundaries_command(dataset='NAME')}   with the data set and the other options of the "
+        f"first time: it lists the images of {folder.title} again and keeps what is done."
     )
 
 
 def _opened(
-    about: Description, folder: stores.SplitFolder, root: Path | None, source: Path | None = None
+    about: StoredDescription, folder: stores.SplitFolder, root: Path | None, source: Path | None = None
 ) -> Dataset:
     """The data set of a description, or of the YAML file `source`; its files at the first place there is."""
     from pipeline.datasets import registry
@@ -152,7 +152,9 @@ def _opened(
     return own
 
 
-def _own(about: Description, folder: stores.SplitFolder, root: Path | None) -> tuple[Custom, str | None]:
+def _own(
+    about: StoredDescription, folder: stores.SplitFolder, root: Path | None
+) -> tuple[Custom, str | None]:
     """A data set of the user's own: of its YAML file, and None; or of the text kept of it, and that text."""
     from pipeline.datasets.custom import Custom
 

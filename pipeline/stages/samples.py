@@ -39,6 +39,7 @@ class SampleJob:
     crops: int
     outputs: tuple[Output, ...]
     tensors: dict[tuple[Grid, float], Path]  # tensor stores by grid and lambda
+    status: str  # the command that lists failures
 
 
 def run_block(job: SampleJob, start: int, frames: Sequence[Frame], names: frozenset[str]) -> BlockResult:
@@ -62,9 +63,7 @@ def run_block(job: SampleJob, start: int, frames: Sequence[Frame], names: frozen
             engine.check_stop()
             try:
                 if status[row] != stores.DONE:
-                    raise FileError(
-                        f"{frame.label}: failed in adaprep boundaries; see adaprep status --failures"
-                    )
+                    raise FileError(f"{frame.label}: its boundaries failed; see {job.status}")
                 made = _make(job, frame, outputs, {k: v[row] for k, v in proposals.items()})
             except FileError as error:
                 failures.append(Failure(start + row, frame.name, str(error)))
@@ -114,7 +113,7 @@ def plan(
     if unfinished := int((source.status() == stores.TODO).sum()):
         raise AdaprepError(
             f"boundaries of {folder.title} are not finished ({unfinished} images missing): "
-            f"run adaprep boundaries again"
+            f"run: {folder.boundaries_command(source.parameters)}"
         )
     plans = []
     crops = crops or int(source.parameters["crops"])
@@ -166,10 +165,7 @@ def check_classes(names: tuple[str, ...] | None, source: stores.Store) -> None:
 def check_boundaries(folder: stores.SplitFolder) -> None:
     """Raise AdaprepError unless a split has boundaries, be they complete or not."""
     if not folder.boundaries.exists():
-        raise AdaprepError(
-            f"{folder.title} has no boundaries yet. "
-            f"Run: adaprep boundaries --dataset {folder.dataset} --split {folder.split}"
-        )
+        raise AdaprepError(f"{folder.title} has no boundaries yet. Run: {folder.boundaries_command()}")
 
 
 def other_crops(folder: stores.SplitFolder, crops: int | None) -> int | None:
@@ -189,9 +185,7 @@ def check_tensors(folder: stores.SplitFolder, grid: Grid, lam: float, crops: int
     check_boundaries(folder)
     path, number = folder.tensors(grid, lam, crops), stores.lambda_name(lam)
     size = f"{grid[0]}x{grid[1]}"
-    again = f"Run: adaprep solve-tensors --lambda {number} --grid {size} --dataset {folder.dataset}"
-    if crops is not None:
-        again += f" --crops {crops} --split {folder.split}"
+    again = f"Run: {folder.tensors_command(grid, lam, crops)}"
     if not path.exists():
         of = "" if crops is None else f", {crops} crops per image"
         raise AdaprepError(f"{folder.title} has no tensors of grid {size}, lambda {number}{of}. {again}")
@@ -237,10 +231,11 @@ def training_mean(
         training = remembered.open_dataset(folders[0]).training_splits
         held = [folder for name in training for folder in folders if folder.split == name]
         if not held:
+            lacking = space.folder(folders[0].dataset, training[0])
             raise AdaprepError(
                 f"the mean of the training proposals is of the split {training[0]}, which the workspace does "
-                f"not hold. Run: adaprep boundaries --dataset {folders[0].dataset} --split {training[0]}   "
-                f"and adaprep solve-tensors"
+                f"not hold. Run: {lacking.boundaries_command(grid=tuple(grid))}   "
+                f"and: {lacking.tensors_command(grid, lam)}"
             )
         return mean_proposal(held[0], grid, lam)
 
@@ -316,7 +311,8 @@ def make_job(
         for key in output.sampler.proposals
     }
     paths = {output.name: todo.path.resolve() for output, todo in zip(outputs, plans, strict=True)}
-    return SampleJob(dataset, folder.boundaries.resolve(), paths, crops, tuple(outputs), tensors)
+    source, status = folder.boundaries.resolve(), folder.failures_command
+    return SampleJob(dataset, source, paths, crops, tuple(outputs), tensors, status)
 
 
 def estimate(

@@ -91,8 +91,7 @@ def plan(folder: stores.SplitFolder, options: TensorOptions, overwrite: bool = F
     """
     if not folder.boundaries.exists():
         raise AdaprepError(
-            f"{folder.title} has no boundaries to solve from. "
-            f"Run: adaprep boundaries --dataset {folder.dataset} --split {folder.split}"
+            f"{folder.title} has no boundaries to solve from. Run: {folder.boundaries_command()}"
         )
     source = stores.open_store(folder.boundaries, mode="r")
     own_grid = tuple(source.parameters["grid"])
@@ -201,7 +200,7 @@ def run(
         summary = engine.run(tasks, scheduler, todo.title, listener, ready_plan.images)
     summary.skipped = todo.total - todo.images
     summary.incomplete = bool((status == stores.TODO).any())
-    summary.notes = _notes(folder, status, summary)
+    summary.notes = _notes(folder, source, summary)
     return summary
 
 
@@ -210,15 +209,17 @@ def _task(job: TensorJob, blocks: Sequence[tuple[int, int]]) -> engine.Block:
     return engine.Block(partial(run_blocks, job, blocks), f"images {numbers} of {job.boundaries}")
 
 
-def _notes(folder: stores.SplitFolder, status: NDArray[np.uint8], summary: engine.Summary) -> list[str]:
-    notes = []
+def _notes(folder: stores.SplitFolder, source: stores.Store, summary: engine.Summary) -> list[str]:
+    notes, status = [], source.status()
     if unfinished := int((status == stores.TODO).sum()):
         notes.append(
             f"boundaries of {folder.title} are not finished ({unfinished} of {len(status)} images missing): "
-            f"run adaprep boundaries again, then this"
+            f"run: {folder.boundaries_command(source.parameters)}   and then this again"
         )
     if failed := int((status == stores.FAILED).sum()):
-        notes.append(f"{failed} images have no boundaries (their files failed): see adaprep status")
+        notes.append(
+            f"{failed} images have no boundaries (their files failed): see {folder.failures_command}"
+        )
     if folded := sum(int(v) for v in summary.values):
         notes.append(f"{folded} folded cells")
     return notes

@@ -167,7 +167,7 @@ class Files:
         self.findings += digests
         trusted = repair or all(finding.ok for finding in self.findings)
         store = self.stores.get(folder.boundaries) if trusted else None
-        again = self.commands.get(folder.boundaries, "adaprep boundaries as before")
+        again = self.commands.get(folder.boundaries, folder.boundaries_command() + ", as the first time")
         found, lists = damage.check_lists(folder, root, store, repair, again)
         if not lists.ok:
             self.findings.append(lists)
@@ -188,7 +188,7 @@ def _contents(files: Files, samples: int | None, seed: int) -> list[Finding]:
     """Hold what the stores say against the sources and the definitions."""
     folder, found = files.folder, files.found
     store = files.stores[folder.boundaries]
-    findings = [*files.findings, _fingerprint(found, store)]
+    findings = [*files.findings, _fingerprint(found, store, files.commands[store.path])]
     done = np.flatnonzero(store.status()[: len(found)] == stores.DONE)
     chosen = done
     if samples is not None and samples < len(done):
@@ -213,10 +213,10 @@ def _redo(files: Files, store: stores.Store, index: int, finding: Finding) -> No
             finding.problems.append(advice)
 
 
-def _fingerprint(found: listing.Inputs, store: stores.Store) -> Finding:
+def _fingerprint(found: listing.Inputs, store: stores.Store, command: str) -> Finding:
     finding = Finding("the input list is the one the store was made from (SHA-256)", len(found), "images")
     if found.attributes != store.inputs:
-        finding.problems.append(f"{store.path} was made from another list: run adaprep boundaries again")
+        finding.problems.append(f"{store.path} was made from another list; run: {command}")
     return finding
 
 
@@ -229,20 +229,20 @@ def _boundaries(
     plain = Finding("b is the nearest boundary pixel (definition, every pixel tried)", 0, "crops")
     grid = (int(store["b"].shape[-2]), int(store["b"].shape[-1]))
     crops = int(store["b"].shape[1])
-    sources = store["source"][: store.count]
+    sources, command = store["source"][: store.count], files.commands[store.path]
     for i in done if files.repair else chosen:
         frame = found.frames[i]
         unchanged.checked += 1
         try:
             if (source_of(found.dataset, frame) != sources[i]).any():
-                unchanged.problems.append(f"{frame.label} has changed: run adaprep boundaries again")
+                unchanged.problems.append(f"{frame.label} has changed; run: {command}")
                 _redo(files, store, i, unchanged)
                 continue
             if i not in chosen:
                 continue
             made = process_frame(found.dataset, frame, grid, crops)
             if (made.source != sources[i]).any():
-                raise FileError(f"{frame.label} has changed meanwhile: run adaprep boundaries again")
+                raise FileError(f"{frame.label} has changed meanwhile; run: {command}")
         except Exception as error:
             known = isinstance(error, FileError)
             unchanged.problems.append(str(error) if known else f"{frame.label}: {engine.surprise(error)}")
@@ -313,7 +313,7 @@ def _tensors(files: Files, store: stores.Store, source: stores.Store) -> list[Fi
             folded.problems.append(f"{images}: other counts")
         rows = _done_in_both(source, start, stop, rows)
         if (store["source"][start:stop][rows] != source["source"][start:stop][rows]).any():
-            current.problems.append(f"{images}: run adaprep solve-tensors again")
+            current.problems.append(f"{images}: of other boundaries; run: {files.commands[store.path]}")
         elif not _same_nearest(store, source, start, stop, rows):
             current.problems.append(f"{images}: other nearest boundaries than the boundaries' own")
             _redo(files, store, start, current)

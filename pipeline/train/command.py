@@ -18,7 +18,7 @@ from pipeline.train import class_weights, environment, losses, prepare
 from pipeline.train.data import Augmentation
 from pipeline.train.fit import Task, Where, fit
 from pipeline.train.memory import explained
-from pipeline.train.parts import AuxiliaryPart, BasePart, Part
+from pipeline.train.parts import AuxiliaryPart, BasePart, NetworkPart
 from pipeline.train.prepare import Sampling, Splits
 from pipeline.train.processes import choose_device, started
 from pipeline.train.settings import Precision, Request, Schedule
@@ -201,13 +201,13 @@ def _weigh(request: Request, splits: Splits, hooks: Hooks) -> None:
         )
 
 
-def _part(network: str, space: stores.Workspace, splits: Splits, request: Request) -> Part:
+def _part(network: str, space: stores.Workspace, splits: Splits, request: Request) -> NetworkPart:
     if network == "auxiliary":
         return AuxiliaryPart(space, splits.validated_centrally(), request)
     return BasePart(space, splits, request)
 
 
-def _train(part: Part, request: Request, where: Where, hooks: Hooks) -> bool:
+def _train(part: NetworkPart, request: Request, where: Where, hooks: Hooks) -> bool:
     """Sample what is missing, then fit; whether every image could be used."""
     outputs = part.outputs()
     ok = True

@@ -75,6 +75,7 @@ class StoreDataset(Dataset[Batch]):
         self.sources = dict(sources)
         opened = {path: stores.open_store(path, mode="r") for path in {s.store for s in sources.values()}}
         self.crops = _check_together(opened)
+        self.folder = stores.SplitFolder(next(iter(opened)).parents[1])
         done = np.all([store.status() == stores.DONE for store in opened.values()], axis=0)
         self.images = np.flatnonzero(done)
         self.shard = min(store.layout.shard for store in opened.values())

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pipeline import advice
 from pipeline.errors import AdaprepError
 from pipeline.names import printable
 
@@ -57,7 +58,7 @@ def read(environment: Mapping[str, str] | None = None) -> ProcessPlace:
         return ProcessPlace()
     start = (
         f"WORLD_SIZE={count} says that {count} processes train together. To train in this one alone: "
-        f"unset WORLD_SIZE. To train in {count}: torchrun --nproc-per-node {count} -m adaprep train ..."
+        f"unset WORLD_SIZE. To train in {count}: {advice.together(count, advice.again('train'))}"
     )
     for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
         if not given.get(name, "").strip():

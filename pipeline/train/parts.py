@@ -27,7 +27,7 @@ from pipeline.workspace.stores import RunFolder
 
 
 @dataclass
-class Part(ABC):
+class NetworkPart(ABC):
     """One of the two networks: what it reads, where its run lies, how its task is made."""
 
     space: stores.Workspace
@@ -90,7 +90,7 @@ class Part(ABC):
         return Run(self.path, {"network": self.network, **schedule, **own, **data})
 
 
-class AuxiliaryPart(Part):
+class AuxiliaryPart(NetworkPart):
     network = "auxiliary"
 
     @property
@@ -127,7 +127,7 @@ class AuxiliaryPart(Part):
         return AuxiliaryTask(self.request.auxiliary, self._pair(self.splits.train), pair, about, in_memory)
 
 
-class BasePart(Part):
+class BasePart(NetworkPart):
     network = "base"
 
     @property

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, distributed, nn
 from torch.distributed.rendezvous import rendezvous
 
+from pipeline import advice
 from pipeline.errors import AdaprepError
 from pipeline.train import environment
 from pipeline.train.environment import ProcessPlace
@@ -126,7 +127,7 @@ def _join(place: ProcessPlace, backend: str) -> None:
         raise AdaprepError(
             f"the other processes did not come to {where} within {place.joining:.0f} s, or cannot be "
             f"reached: this is {about}. To train in this process alone: unset WORLD_SIZE. To train in "
-            f"{place.size}: torchrun --nproc-per-node {place.size} -m adaprep train ...  ({said})"
+            f"{place.size}: {advice.together(place.size, advice.again('train'))}   ({said})"
         ) from error
     finally:
         waiting.cancel()
@@ -176,8 +177,7 @@ def choose_device(name: str, local: int = 0) -> torch.device:
     if local >= count:
         raise AdaprepError(
             f"process {local + 1} of this machine has no GPU of its own: there are "
-            f"{count}. Start as many processes: torchrun --nproc-per-node "
-            f"{count} -m adaprep train ..."
+            f"{count}. Start as many processes: {advice.together(count, advice.again('train'))}"
         )
     return torch.device("cuda", local if number is None else number)
 

@@ -235,7 +235,9 @@ class Request:
         flag="--augment",
         metavar="KEY=NUMBER",
     )
-    checkpoint: Path | None = setting(None, "Auxiliary network to sample with, trained elsewhere.")
+    checkpoint: Path | None = setting(
+        None, "Auxiliary network to sample with, trained before: a run or a file.", completes="run"
+    )
     whole_image: bool = setting(
         False, "Train on crops that cover every image, and validate base networks on whole images."
     )

@@ -21,6 +21,7 @@ from pipeline.stages.inputs import Inputs
 from pipeline.train.data import Batch, StoreDataset
 from pipeline.train.losses import cross_entropy
 from pipeline.train.processes import Processes
+from pipeline.workspace import stores
 
 SAMPLES_AT_ONCE = 2**18
 """Sample points that go through the network together."""
@@ -57,9 +58,12 @@ def central_items(data: StoreDataset) -> NDArray[np.intp]:
         The split has an even number of crops an image, so that none is central.
     """
     if data.crops % 2 == 0:
+        folder = data.folder
+        made = stores.open_store(folder.boundaries, mode="r").parameters
+        command = folder.boundaries_command(made, crops=1, overwrite=True)
         raise AdaprepError(
             f"the validation split has {data.crops} crops an image and so no central one, which is what "
-            f"mIoU is measured on. Run adaprep boundaries for it again with --crops 1 --overwrite."
+            f"mIoU is measured on. Run: {command}"
         )
     return np.arange(len(data.images)) * data.crops + data.crops // 2
 

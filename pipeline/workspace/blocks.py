@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import AdaprepError, DamagedError
 from pipeline.workspace import disk
+from pipeline.workspace.folders import repair_command
 from pipeline.workspace.layout import DIGEST, Layout
 
 TODO, DONE, FAILED = 0, 1, 2
@@ -48,7 +49,7 @@ class StoredArray:
         except (RuntimeError, ValueError, OSError) as error:
             raise AdaprepError(
                 f"{self.path} is damaged{_where(images)}: {error}. "
-                f"Run adaprep verify --repair: it finds what is damaged and says what to run again."
+                f"Run: {repair_command(self.path.parent)}   and then what it says."
             ) from error
 
 

@@ -11,14 +11,16 @@ WORKSPACE/demo.png                   the picture that `adaprep demo` draws
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from pipeline import advice
 from pipeline.errors import AdaprepError
 from pipeline.geometry.crops import CENTRAL, Region
-from pipeline.names import check_component, lambda_name
+from pipeline.names import check_component, join_names, lambda_name
 from pipeline.workspace import disk
 
 MARKS = ("dataset.json", "inputs.tsv", "boundaries.zarr")
@@ -29,6 +31,17 @@ MAX_RUN_NAME = 200
 
 STAGES = ("boundaries", "solve-tensors", "sample")
 """Those that keep a list of failures."""
+
+
+def workspace_of(store: Path) -> Path:
+    """The workspace that a store lies in: DATASET/SPLIT, or a folder in it, lies between."""
+    above = store.absolute().parents
+    return above[min(3 if store.parent.name in ("tensors", "samples") else 2, len(above) - 1)]
+
+
+def repair_command(store: Path) -> str:
+    """What to run when a store is damaged."""
+    return advice.command("verify", repair=True, workspace=workspace_of(store))
 
 
 @dataclass(frozen=True)
@@ -48,6 +61,11 @@ class SplitFolder:
     @property
     def title(self) -> str:
         return f"{self.dataset}/{self.split}"
+
+    @property
+    def workspace(self) -> Path:
+        """The workspace that it lies in."""
+        return self.path.parent.parent
 
     @property
     def inputs(self) -> Path:
@@ -84,9 +102,43 @@ class SplitFolder:
     @property
     def verify_command(self) -> str:
         """What to run when something in here is damaged."""
-        return (
-            f"adaprep verify --repair --workspace {self.path.parent.parent} "
-            f"--dataset {self.dataset} --split {self.split}"
+        return advice.command(
+            "verify", repair=True, dataset=self.dataset, split=(self.split,), workspace=self.workspace
+        )
+
+    def boundaries_command(self, parameters: Mapping[str, Any] | None = None, **changes: Any) -> str:
+        """What to run to make the boundaries, again where `parameters` say how they were made."""
+        known = parameters or {}
+        shape: dict[str, Any] = {"grid": tuple(known["grid"])} if "grid" in known else {}
+        if known.get("targets"):
+            shape["targets"] = join_names(known["targets"])
+        return advice.command(
+            "boundaries",
+            **{
+                "dataset": self.dataset,
+                "split": (self.split,),
+                "crops": known.get("crops"),
+                "workspace": self.workspace,
+                **shape,
+                **changes,
+            },
+        )
+
+    @property
+    def failures_command(self) -> str:
+        """What to run for the files that failed, and why."""
+        return advice.command("status", failures=True, dataset=self.dataset, workspace=self.workspace)
+
+    def tensors_command(self, grid: Sequence[int], lam: float, crops: int | None = None) -> str:
+        """What to run to solve for the tensors of a grid and a lambda; `crops` as for `tensors`."""
+        return advice.command(
+            "solve-tensors",
+            lambda_=(lam,),
+            grid=tuple(grid),
+            crops=crops,
+            dataset=self.dataset,
+            split=(self.split,),
+            workspace=self.workspace,
         )
 
     def stores(self) -> list[Path]:
@@ -261,10 +313,12 @@ class Workspace:
         """
         found = self.splits()
         if not found:
+            start = advice.command("boundaries", dataset=dataset or "NAME", workspace=self.path)
+            described = advice.command("init", folder="FOLDER")
             raise AdaprepError(
-                f"the workspace {self.path} holds nothing yet. Start with: "
-                f"adaprep boundaries --dataset {dataset or 'NAME'}   (adaprep datasets lists the names; "
-                f"adaprep init FOLDER describes your own), or name another with --workspace"
+                f"the workspace {self.path} holds nothing yet. Start with: {start}   "
+                f"({advice.command('datasets')} lists the names; {described} describes your own), "
+                f"or name another with --workspace"
             )
         names = sorted({f.dataset for f in found})
         if dataset is None and len(names) > 1:
@@ -276,12 +330,12 @@ class Workspace:
         if not chosen:
             raise AdaprepError(
                 f"the workspace {self.path} holds nothing of {dataset} (it holds: {', '.join(names)}). "
-                f"Run: adaprep boundaries --dataset {dataset}"
+                f"Run: {advice.command('boundaries', dataset=dataset, workspace=self.path)}"
             )
         if absent := [s for s in splits if s not in {f.split for f in chosen}]:
             raise AdaprepError(
                 f"the workspace holds no split {', '.join(absent)} of {chosen[0].dataset} "
                 f"(it holds: {', '.join(f.split for f in chosen)}). "
-                f"Run: adaprep boundaries --dataset {chosen[0].dataset} --split {absent[0]}"
+                f"Run: {self.folder(chosen[0].dataset, absent[0]).boundaries_command()}"
             )
         return [f for f in chosen if not splits or f.split in splits]

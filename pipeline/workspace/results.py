@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline import advice
 from pipeline.errors import AdaprepError
 from pipeline.geometry.crops import CENTRAL, WHOLE, Region
 from pipeline.samplers import registry
@@ -98,12 +99,27 @@ def evaluation(run: RunFolder, split: str, region: Region = CENTRAL) -> dict[str
         return None
     found = records.read(path, records.EVALUATION)
     if found["run"] != run.name:
-        raise AdaprepError(f"{path} is of another run, {found['run']}. Delete it: adaprep evaluate makes it.")
+        raise AdaprepError(
+            f"{path} is of another run, {found['run']}. Delete it: {_evaluate(run, split, region)} makes it."
+        )
     if region_of(found) != region:
         raise AdaprepError(
-            f"{path} measures the {region_of(found)}, not the {region}. Delete it: adaprep evaluate makes it."
+            f"{path} measures the {region_of(found)}, not the {region}. Delete it: "
+            f"{_evaluate(run, split, region)} makes it."
         )
     return found
+
+
+def _evaluate(run: RunFolder, split: str, region: Region) -> str:
+    """The command that evaluates a run so."""
+    dataset = run.path.parents[1]
+    return advice.command(
+        "evaluate",
+        dataset=dataset.name,
+        split=(split,),
+        whole_image=region == WHOLE,
+        workspace=dataset.parent,
+    )
 
 
 def digest(space: stores.Workspace, dataset: str, split: str) -> str:

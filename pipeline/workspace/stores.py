@@ -29,7 +29,7 @@ from pipeline.errors import AdaprepError, DamagedError
 from pipeline.names import lambda_name
 from pipeline.workspace import disk
 from pipeline.workspace.blocks import DONE, FAILED, TODO, BlockWriter, Parameters, Store, StoredArray
-from pipeline.workspace.folders import RunFolder, SplitFolder, Workspace
+from pipeline.workspace.folders import RunFolder, SplitFolder, Workspace, repair_command, workspace_of
 from pipeline.workspace.layout import (
     DIGEST,
     DIGEST_SPEC,
@@ -126,7 +126,7 @@ def partial_of(path: Path) -> Path:
 
 def discard(path: Path) -> None:
     """Delete a store or what is left of one, if it is there. Raises AdaprepError as `remove`."""
-    disk.delete(path, _workspace(path), is_file_of_store)
+    disk.delete(path, workspace_of(path), is_file_of_store)
 
 
 def lay_out(folder: Path, specs: Mapping[str, ArraySpec], layout: Layout, about: Mapping[str, Any]) -> None:
@@ -212,13 +212,7 @@ def read_attributes(metadata: Path) -> Any:
 def _advice(path: Path) -> str:
     if kept_copy(path) is None:
         return "Run its command with --overwrite to make it again."
-    return f"Run: adaprep verify --repair --workspace {_workspace(path)}"
-
-
-def _workspace(path: Path) -> Path:
-    """The workspace that a store lies in: DATASET/SPLIT, or a folder in it, lies between."""
-    above = path.absolute().parents
-    return above[min(3 if path.parent.name in ("tensors", "samples") else 2, len(above) - 1)]
+    return f"Run: {repair_command(path)}"
 
 
 def _reason(error: Exception) -> str:
@@ -269,7 +263,7 @@ def open_array(path: Path, group: Any, name: str, about: About) -> Any:
     if spec is None:
         advice = "Run its command with --overwrite to make the store again."
     else:
-        advice = f"Run: adaprep verify --repair --workspace {_workspace(path)}"
+        advice = f"Run: {repair_command(path)}"
     raise DamagedError(f"the array {path / name} is missing or damaged ({problem}). {advice}") from cause
 
 
@@ -306,7 +300,7 @@ def remove(path: Path) -> None:
 
 def check_removable(path: Path) -> None:
     """Raise AdaprepError where `remove` would: a damaged store passes, anything else but a store does not."""
-    disk.check_deletable(path, _workspace(path), is_file_of_store)
+    disk.check_deletable(path, workspace_of(path), is_file_of_store)
     about = path / "zarr.json"
     if about.exists():
         try:

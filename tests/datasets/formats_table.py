@@ -99,6 +99,7 @@ def understood(said: dict[str, Any]) -> str:
     some = ", ".join(names[:4]) + ", ..." * (len(names) > 4)
     parts = [f"`{kind}`", splits, f"{len(names)} classes: {some}"]
     parts += [f"void: {', '.join(map(str, void[:3]))}" + ", ..." * (len(void) > 3)] * bool(void)
+    parts += [f"`image_range: {said.get('image_range')}`"] * ("image_range" in said)
     parts += ["frames without labels or image are skipped"] * ("unpaired" in said)
     return "; ".join(parts)
 

@@ -16,7 +16,7 @@ from pipeline.datasets.formats import KNOWN
 from pipeline.stages import convert as stage
 from tests.conftest import killed_at_move
 from tests.conftest import tree as files_of
-from tests.datasets import trees
+from tests.datasets import tree_cases, trees
 from tests.datasets.formats_table import inside, invoke
 
 SPLIT_FOLDERS = ("images/{s}/{n}.jpg", "labels/{s}/{n}.png", ("train", "val"))
@@ -30,6 +30,8 @@ BUILD = {
     "yolo": lambda root: trees.yolo(root, "images/{s}/{n}.jpg", "labels/{s}/{n}.txt"),
     "supervisely": trees.supervisely,
     "lists": trees.lists,
+    "dark": tree_cases.dark,
+    "turned": tree_cases.turned,
 }
 
 
@@ -69,6 +71,7 @@ def test_the_files_hold_the_same_ids_and_are_described(here: Path, kind: str) ->
         for frame in dataset.frames(split):
             found = next(f for image, f in frames.items() if image.samefile(frame.image))
             assert (same.read_labels(found) == dataset.read_labels(frame)).all()
+            assert (same.read_image(found) == dataset.read_image(frame)).all()
             with Image.open(found.label) as picture:
                 assert picture.format == "PNG"
     assert invoke("check", "--dataset", "out/data.yaml")[0] == 0

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -16,6 +17,7 @@ from PIL import Image
 from pipeline.datasets.base import UNKNOWN, VOID
 from pipeline.datasets.cityscapes import Cityscapes
 from pipeline.datasets.custom import Custom, palette
+from pipeline.datasets.formats import KNOWN
 from pipeline.errors import AdaprepError, FileError
 from tests.conftest import shared
 from tests.datasets import replicas
@@ -421,6 +423,19 @@ def test_camvid_described_by_hand(tmp_path: Path, listed: bool) -> None:
     frame = dataset.frames("val")[0]
     assert dataset.read_labels(frame).shape == dataset.read_image(frame).shape[:2] == (360, 480)
     assert dataset.classes.targets == (8, 9, 10)
+
+
+def test_every_yaml_block_in_the_manual_says_what_can_be(tmp_path: Path) -> None:
+    manual = (Path(__file__).resolve().parents[2] / "docs/your-own-data.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```yaml\n(.*?)```", manual, re.DOTALL)
+    shown = {block.split("\n")[0] for block in blocks}
+    assert {f"labels_are: {kind}" for kind in KNOWN if kind != "ids"} <= shown
+    for block in blocks:
+        keys = yaml.safe_load(block)
+        text = (
+            block + CLASSES * ("classes" not in keys) + SPLITS * ("splits" not in keys and "pool" not in keys)
+        )
+        assert Custom(describe(tmp_path, text)).splits
 
 
 def test_the_files_in_the_manual_are_right(tmp_path: Path) -> None:

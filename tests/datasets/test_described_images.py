@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from click.testing import CliRunner
 from PIL import Image, ImageOps
 
+import cli
 from pipeline.datasets import pictures, readers
 from pipeline.datasets.base import Frame
 from pipeline.datasets.custom import Custom
@@ -196,3 +198,19 @@ def test_a_header_of_targa_alone_is_no_picture(tmp_path: Path, kind: int) -> Non
     (tmp_path / "a.tga").write_bytes(bytes((0, 0, kind)) + bytes(9) + b"\xff\xff\xff\xff\x08\0")
     with pytest.raises(FileError):
         readers.read_rgb(tmp_path / "a.tga")
+
+
+@pytest.mark.parametrize("text", ["labels_are: yolo\n", "labels_are: yolo\nimages_are: stored\n"])
+def test_images_of_converted_labels_are_read_as_they_were(tmp_path: Path, text: str) -> None:
+    photo(tmp_path / "images/a.jpg", 6, (H, H))
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels/a.txt").write_text("4 0 0 1 0 1 0.5 0 0.5")
+    more = "image_range: [0, 4095]\nbackground: ground\ntargets: [car]\n"
+    yaml = describe(tmp_path, text + more + CLASSES + SPLITS)
+    result = CliRunner().invoke(cli.main, ["convert", "--dataset", str(yaml), "-o", str(tmp_path / "made")])
+    assert result.exit_code == 0, result.output
+    before, after = Custom(yaml), Custom(tmp_path / "made/mine.yaml")
+    (one,), (other,) = before.frames("train"), after.frames("train")
+    np.testing.assert_array_equal(before.read_image(one), after.read_image(other))
+    np.testing.assert_array_equal(before.read_labels(one), after.read_labels(other))
+    assert after.image_range == (0, 4095)

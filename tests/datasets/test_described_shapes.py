@@ -258,6 +258,13 @@ def test_an_empty_file_of_yolo_is_an_image_without_objects(tmp_path: Path) -> No
     assert np.unique(data.read_labels(only(data))).tolist() == [90]
 
 
+def test_an_absent_file_of_yolo_is_told_from_an_empty_one(tmp_path: Path) -> None:
+    data = write(tmp_path, YOLO, b"", "b.txt")
+    a = next(frame for frame in data.frames("train") if frame.name == "a")
+    with pytest.raises(FileError, match=r"a\.txt: no such file; an image without objects has an empty file$"):
+        data.read_labels(a)
+
+
 def test_the_list_of_classes_beside_yolo_labels_is_no_frame(tmp_path: Path) -> None:
     data = write(tmp_path, YOLO, b"", "a.txt")
     (tmp_path / "labels/classes.txt").write_text("cat\ndog\n")

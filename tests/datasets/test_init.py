@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pipeline.datasets.custom import Custom
 from pipeline.datasets.discovery import classes, naming
-from pipeline.datasets.discovery.classes import Row
+from pipeline.datasets.discovery.classes import FoundClass
 from pipeline.datasets.discovery.discover import discover
 from pipeline.datasets.discovery.roles import part_of, tails
 from pipeline.datasets.discovery.tree import Tree, split_of
@@ -345,11 +345,11 @@ def test_files_of_names_are_read(
 
 def test_targets_are_small_classes_of_several_images() -> None:
     rows = [
-        Row(0, "background", share=0.6, files=20),
-        Row(1, "road", share=0.3, files=20),
-        Row(2, "pole", share=0.01, files=18),
-        Row(3, "once", share=0.001, files=1),
-        Row(4, "void", void=True, share=0.001, files=20),
+        FoundClass(0, "background", share=0.6, files=20),
+        FoundClass(1, "road", share=0.3, files=20),
+        FoundClass(2, "pole", share=0.01, files=18),
+        FoundClass(3, "once", share=0.001, files=1),
+        FoundClass(4, "void", void=True, share=0.001, files=20),
     ]
     assert classes.targets(rows, 20) == ["pole"]
     assert classes.targets(rows[:2], 20) == ["road"]

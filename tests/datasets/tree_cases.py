@@ -139,6 +139,29 @@ def coco_twice(root: Path) -> None:
     trees.coco(root, "images", "coco-older.json")
 
 
+def one_black(root: Path) -> None:
+    def filled(labels: Ids) -> Ids:
+        return np.where(labels == 0, 2, labels).astype(np.uint8)
+
+    trees.pairs(root, encode=lambda labels: trees.colored(filled(labels)))
+    trees.save(root / "labels/003.png", np.zeros((trees.HEIGHT, trees.WIDTH, 3), np.uint8))
+
+
+def dark(root: Path) -> None:
+    trees.pairs(root, "images/{n}.png")
+    for path in sorted((root / "images").iterdir()):
+        gray = np.asarray(Image.open(path).convert("L")).astype(np.uint16)
+        trees.save(path, gray * 16)
+
+
+def turned(root: Path) -> None:
+    for number in range(trees.COUNT):
+        labels, exif = trees.ids(number), Image.Exif()
+        exif[0x0112] = 6
+        trees.save(root / "images" / f"{number}.jpg", np.rot90(trees.photo(labels)), exif=exif)
+        trees.save(root / "labels" / f"{number}.png", labels)
+
+
 def jpeg_labels(root: Path) -> None:
     trees.pairs(root, label="labels/{n}.jpg")
 
@@ -258,10 +281,13 @@ CASES = (
     Case("label maps", "PNG in colours, `labelmap.txt` (CVAT)", named("labelmap.txt", CVAT, encode=trees.colored)),
     Case("label maps", "PNG in colours, `class_dict.csv`", named("class_dict.csv", CLASS_DICT, encode=trees.colored)),
     Case("label maps", "PNG in colours, two classes of one colour", two_of_one_colour),
+    Case("label maps", "PNG in colours, one of them black all over", one_black),
     Case("label maps", "TIFF", of_pairs("images/{n}.tif", "labels/{n}.tif")),
     Case("label maps", "BMP", of_pairs("images/{n}.bmp", "labels/{n}.bmp")),
     Case("label maps", "PGM, images PPM", of_pairs("images/{n}.ppm", "labels/{n}.pgm")),
     Case("label maps", "NumPy arrays, `labels/N.npy`", of_pairs("images/{n}.png", "labels/{n}.npy")),
+    Case("label maps", "images of 12 bits in 16", dark),
+    Case("label maps", "images with an EXIF orientation, labels as shown", turned),
     Case("label maps", "images WebP", of_pairs("images/{n}.webp")),
     Case("names", "`classes.txt`, a name per line", named("classes.txt", "ground\nblob\nstick\n")),
     Case("names", "`labels.txt`, `0: ground`", named("labels.txt", "0: ground\n1: blob\n2: stick\n")),

@@ -237,3 +237,17 @@ def test_a_run_that_is_over_names_its_best_weights(space: stores.Workspace) -> N
     for run in results.complete_runs(space, "blobs"):
         kept = json.loads(run.result_file.read_text(encoding="utf-8"))
         assert kept["weights"] == checkpoint.load(run.best).identity
+
+
+def test_networks_are_named_by_their_runs_as_by_their_files(space: stores.Workspace) -> None:
+    runs = {run.name: run.best for run in space.runs("blobs")}
+    base = next(name for name in runs if name.startswith("base") and "auxiliary" in name)
+    auxiliary = next(name for name in runs if name.startswith("auxiliary"))
+    by_name = evaluate(space, base, "--auxiliary", auxiliary, "--json")
+    by_file = evaluate(space, str(runs[base]), "--auxiliary", str(runs[auxiliary]), "--json")
+    assert by_name[0] == by_file[0] == 0, by_name[1]
+    rows = [json.loads(printed)[0]["systems"][0] for _, printed in (by_name, by_file)]
+    assert rows[0]["miou"] == rows[1]["miou"]
+    status, printed = evaluate(space, base[:-1] + "9")
+    assert status == 1
+    assert "Did you mean" in printed

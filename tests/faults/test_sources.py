@@ -104,7 +104,8 @@ def test_a_whole_folder_that_vanishes_ends_in_a_sentence(world: World) -> None:
     shutil.rmtree(world.folder / "data" / "images")
     outcome = world.do("boundaries")
     assert outcome.code == 1
-    assert "number 1 was images/train/0000.png, is images/train/0000.jpg" in outcome.text
+    assert "splits.train.images: there is no 'images' in" in outcome.text
+    assert "If the data lie elsewhere, say so with --root FOLDER" in outcome.text
 
 
 def test_a_label_map_that_changes_while_it_is_read_is_done_again_by_the_next_run(

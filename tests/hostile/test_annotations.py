@@ -344,3 +344,16 @@ def test_an_array_that_claims_more_than_its_file_holds(tmp_path: Path) -> None:
     assert "truncated: (65535, 65535) numbers take 4294836225 bytes, there are" in refused(data, frame)
     with pytest.raises(AdaprepError, match="truncated"):
         data.label_size(frame)
+
+
+def test_circles_far_larger_than_the_image_take_no_time(tmp_path: Path) -> None:
+    data = dataset(tmp_path, "labelme", more="background: floor\n")
+    frame = Frame("a", tmp_path / "images/a.png", tmp_path / "labels/a.json")
+    start = time.monotonic()
+    for edge, covered in (([2**20, 5], H * W), ([8, 2**20], H * W)):
+        frame.label.write_bytes(labelme(shape("cat", [[8, 5], edge], "circle")))
+        assert (data.read_labels(frame) == 1).sum() == covered
+    far = [[-(2**20), 5], [7.5, 5]]
+    frame.label.write_bytes(labelme(shape("cat", far, "circle")))
+    assert (data.read_labels(frame) == 1)[5].tolist() == [True] * 8 + [False] * 8
+    assert time.monotonic() - start < 5

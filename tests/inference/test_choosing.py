@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -67,7 +68,7 @@ def test_the_best_run_is_taken_with_the_network_that_sampled_for_it(
     code, said = cli("predict", picture(tmp_path / "x.png", 30, 20), *options)
     assert code == 0, said
     assert (
-        "network: base-unet-auxiliary-12-seed0, mIoU 0.500 of central squares of val (adaprep evaluate), "
+        "network: base-unet-auxiliary-12-seed0, mIoU 0.500 of central squares of val, as evaluated, "
         "the best of 2 runs; not usable here: base-unet-proposal-12-seed0 (trained on proposals" in said
     )
     assert (
@@ -137,4 +138,15 @@ def test_without_a_network_the_command_is_named(make_blobs: MakeBlobs, tmp_path:
     options = ["--workspace", space.path, "--device", "cpu", "-o", tmp_path / "out"]
     code, said = cli("predict", picture(tmp_path / "x.png", 30, 20), *options)
     assert code == 1
-    assert "Run: adaprep train or name a network with --checkpoint" in said
+    assert re.search(r"Run: adaprep train --workspace \S+ or name a network with --checkpoint", said)
+
+
+def test_evaluate_finds_the_network_that_sampled_for_a_checkpoint(space: stores.Workspace) -> None:
+    base = space.runs_folder("blobs") / "base-unet-auxiliary-12-seed0" / "best.pt"
+    options = ["--workspace", space.path, "--device", "cpu", "--json"]
+    code, said = cli("evaluate", base, *options)
+    assert code == 0, said
+    named = cli("evaluate", base, *options, "--auxiliary", base.parents[1] / "auxiliary-8-seed0" / "best.pt")
+    assert [json.loads(text)[0]["systems"][0]["miou"] for text in (said, named[1])] == 2 * [
+        json.loads(said)[0]["systems"][0]["miou"]
+    ]

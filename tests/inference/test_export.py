@@ -49,10 +49,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sampling = folder / "auxiliary.pt"
     more = {**about, "filter": "area", "lambda": 1.0}
     checkpoint.save(sampling, "auxiliary", "auxiliary", arguments, auxiliary.state_dict(), more)
+    identity = checkpoint.load(sampling).identity
     widths = {"classes": 3, "widths": [4, 6]}
     base = build("unet", **widths).state_dict()  # type: ignore[arg-type]
     for sampler in ("auxiliary", "uniform"):
         own = {**about, "sampler": sampler, "resolution": 24, "figures": {"miou": 0.5}}
+        if sampler == "auxiliary":
+            own["auxiliary"] = identity
         checkpoint.save(folder / f"{sampler}-base.pt", "base", "unet", widths, base, own)
     return folder
 
@@ -69,15 +72,7 @@ def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     for package in ("onnx", "onnxscript", "onnxruntime", "safetensors"):
         pytest.importorskip(package)
     folder = tmp_path_factory.mktemp("exported") / "out"
-    options = (
-        "--auxiliary",
-        trained / "auxiliary.pt",
-        "--parts",
-        "-o",
-        folder,
-        "--workspace",
-        folder / "none",
-    )
+    options = ("--parts", "-o", folder, "--workspace", folder / "none")
     return folder, export(trained / "auxiliary-base.pt", *options)
 
 
@@ -113,6 +108,7 @@ def test_the_command_says_how_well_its_programs_agree(exported: tuple[Path, str]
     words = " ".join(printed.split())
     for name in ("model.onnx", "model.pt2"):
         assert f"wrote {folder / name}: " in words
+    assert "auxiliary.pt, as in training" in words
     assert "of labels as PyTorch's, at 51 x 51 pixels" in words
     assert sorted(path.name for path in folder.iterdir()) == sorted(
         [
@@ -218,16 +214,21 @@ def test_no_file_names_places_of_the_machine_that_made_it(exported: tuple[Path, 
 
 
 @pytest.mark.slow
-def test_uniform_sampling_means_of_cells_and_scores_are_exported_too(trained: Path, tmp_path: Path) -> None:
+def test_means_of_cells_channels_of_the_tensor_and_scores_are_exported_too(
+    trained: Path, tmp_path: Path
+) -> None:
     pytest.importorskip("onnxscript")
-    found = checkpoint.load(trained / "uniform-base.pt")
+    about = {**checkpoint.load(trained / "uniform-base.pt").about, "filter": "area"}
+    torch.manual_seed(1)
+    arguments = {"classes": 3, "widths": [4, 6], "in_channels": 6}
+    state = build("unet", **arguments).state_dict()  # type: ignore[arg-type]
     base = tmp_path / "uniform-base.pt"
-    checkpoint.save(base, "base", "unet", found.arguments, found.state, {**found.about, "filter": "area"})
-    export(
-        base, "-o", tmp_path / "out", "--format", "onnx", "--give", "scores", "--workspace", tmp_path / "w"
-    )
+    checkpoint.save(base, "base", "unet", arguments, state, about)
+    options = ("--format", "onnx", "--give", "scores", "--workspace", tmp_path / "w")
+    export(base, "-o", tmp_path / "out", *options)
     whole, image = segmenter(tmp_path, "uniform"), picture(SIDES[1])
     assert whole.sample_filter == "area"
+    assert whole.base.tensor_channels
     (scores,) = session(tmp_path / "out" / "model.onnx").run(None, {"image": image.numpy()})
     with torch.no_grad():
         np.testing.assert_allclose(scores, whole(image).numpy(), atol=1e-5)
@@ -279,8 +280,11 @@ class TestRefusals:
         assert not (tmp_path / "out").exists()
 
     def test_the_auxiliary_network_is_asked_for(self, trained: Path, tmp_path: Path) -> None:
-        said = self.refused(trained / "auxiliary-base.pt", "-o", tmp_path / "out")
-        assert "give the auxiliary network" in said
+        alone = tmp_path / "alone" / "base.pt"
+        alone.parent.mkdir()
+        alone.write_bytes((trained / "auxiliary-base.pt").read_bytes())
+        said = self.refused(alone, "-o", tmp_path / "out", "--workspace", tmp_path / "w")
+        assert "name it with --auxiliary" in said
 
     def test_a_network_that_looks_at_values_is_named(self, trained: Path, tmp_path: Path) -> None:
         found = checkpoint.load(trained / "uniform-base.pt")

@@ -217,4 +217,4 @@ def test_squares_are_joined_as_their_scores_are(make_blobs: MakeBlobs, tmp_path:
     assert np.array_equal(labels, tiling.label(image, lambda s: system.labels(s, system.tensor(s))))
     assert shares is not None
     assert shares.shape == (len(registry.load(make_blobs()).classes.names), 15, 40)
-    assert images.Named(job.image, "x") == collect([job.image])[0]
+    assert images.NamedImage(job.image, "x") == collect([job.image])[0]

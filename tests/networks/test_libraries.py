@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner
 from torch import Tensor, nn
 
+from cli import main
 from pipeline.errors import AdaprepError
 from pipeline.networks import checkpoint, efficientnet, libraries
 from pipeline.networks.auxiliary import AuxiliaryNetwork
@@ -287,3 +290,30 @@ class TestEfficientNet:
     def test_another_encoder_is_refused(self) -> None:
         with pytest.raises(ValueError, match="encoder is 'vgg', must be one of plain, efficientnet-lite0"):
             AuxiliaryNetwork(encoder="vgg")
+
+
+def test_what_a_network_asks_for_is_said_before_anything_is_sampled(
+    make_blobs: Callable[..., Path], tmp_path: Path
+) -> None:
+    place = ("--workspace", str(tmp_path / "w"))
+    runner = CliRunner()
+    for command in (("boundaries", "--dataset", str(make_blobs(3, 1))), ("solve-tensors",)):
+        assert runner.invoke(main, [*command, *place]).exit_code == 0
+    before = sorted((tmp_path / "w").rglob("*"))
+    for network, words in (
+        (
+            "Fixed",
+            "cannot be applied to images of 20 x 20 pixels: RuntimeError: made for 112 pixels. It takes",
+        ),
+        ("Gone", "test_libraries.py has no Gone"),
+    ):
+        named = f"tests.networks.test_libraries:{network}"
+        for more in ((), ("--dry-run",)):
+            options = ("--architecture", named, "--resolution", "20", "--epochs", "1", *more, *place)
+            outcome = runner.invoke(main, ["train", *options])
+            assert outcome.exit_code == 1
+            assert words in " ".join(outcome.output.split())
+    assert sorted((tmp_path / "w").rglob("*")) == before
+    options = ("--architecture", "tests.networks.test_libraries:Quarters", "--resolution", "20")
+    outcome = runner.invoke(main, ["train", *options, "--sampler", "uniform", "--dry-run", *place])
+    assert "images of 20 x 20 are padded to 32 x 32" in " ".join(outcome.output.split())

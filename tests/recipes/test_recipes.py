@@ -428,7 +428,7 @@ def test_a_split_without_images_is_named_before_anything_is_done(tiny: Path, tmp
     result = run(tiny)
     assert result.exit_code == 1
     assert f"{tiny}, the split " in result.output
-    assert "no images found" in result.output
+    assert "splits.train.images: there is no 'images' in" in result.output
     assert not (tmp_path / "w").exists()
 
 
@@ -689,3 +689,29 @@ def test_names_of_networks_and_augmentations_are_those_of_the_trainer() -> None:
 
     assert tuple(ARCHITECTURES) == trainings.NETWORKS
     assert tuple(f.name for f in fields(Augmentation)) == trainings.AUGMENTATIONS
+
+
+def test_networks_of_other_libraries_and_their_weights_are_named_as_in_train(
+    make_blobs: MakeBlobs, tmp_path: Path
+) -> None:
+    needs_torch()
+    from pipeline.networks import auxiliary, libraries
+    from pipeline.settings import entries
+    from pipeline.train import settings
+
+    text = (
+        "dataset: {yaml}\nworkspace: {space}\nauxiliary: {{encoder: efficientnet-lite0}}\n"
+        "base:\n  resolutions: [32]\n  samplers: [auxiliary]\n  architecture: {name}\n"
+        "  pretrained: {weights}\n"
+    )
+    yaml = make_blobs(train=4, val=1)
+    for name, weights in (("hf:/some/folder", "none"), ("smp:Unet:tu-resnet18.a1_in1k", "imagenet")):
+        filled = text.format(yaml=yaml, space=tmp_path / "w", name=name, weights=weights)
+        recipe = schema.load(write(tmp_path, filled))
+        first, second = recipe.trainings
+        assert first.auxiliary.encoder == "efficientnet-lite0"
+        assert (second.base.architecture, second.base.pretrained) == (name, weights)
+    assert tuple(libraries.LIBRARIES) == settings.PREFIXES
+    assert {libraries.IMAGENET, *libraries.RANDOM} == {*settings.WEIGHTS, None}
+    encoder = next(e for e in entries(settings.Auxiliary) if e.name == "encoder")
+    assert encoder.setting.choices == auxiliary.ENCODERS

@@ -233,7 +233,9 @@ def test_tensors_wait_for_boundaries(make_blobs: MakeBlobs, tmp_path: Path) -> N
     store, summary = run_tensors(folder)
     assert summary.images == 8
     assert not summary.ok
-    assert "not finished (11 of 19 images missing): run adaprep boundaries again" in summary.notes[0]
+    assert (
+        "not finished (11 of 19 images missing): run: adaprep boundaries --dataset blobs" in summary.notes[0]
+    )
     run_boundaries(tmp_path / "w", dataset)
     store, summary = run_tensors(folder)
     assert (summary.images, summary.ok) == (11, True)
@@ -307,7 +309,7 @@ def test_verify_finds_what_was_tampered_with(make_blobs: MakeBlobs, tmp_path: Pa
     Image.new("L", (56, 40), 7).save(yaml.parent / "labels" / "train" / "0003.png")
     bad = {f.what: f for f in verify.run(folder, None) if not f.ok}
     assert (
-        "0003.png has changed: run adaprep boundaries again"
+        "0003.png has changed; run: adaprep boundaries --dataset"
         in bad["label files are unchanged (size and hash)"].problems[0]
     )
 
@@ -339,7 +341,13 @@ def test_damaged_chunks_are_found_named_and_made_again(
     spoil(file, how)
     bad = [f for f in verify.run(folder, None) if not f.ok]
     assert [f.what for f in bad] == ["boundaries: chunks are sound"]
-    assert bad[0].problems[0].startswith("1 block is damaged; run: adaprep verify --repair   and then: adapr")
+    assert (
+        bad[0]
+        .problems[0]
+        .startswith(
+            f"1 block is damaged; run: adaprep verify --repair --workspace {tmp_path / 'w'}   and then: "
+        )
+    )
     assert bad[0].problems[1].startswith("images 8 to 16: ")
     if how != "changed":
         assert not verify.run(folder)[0].ok, "what is empty or missing is found without reading it"

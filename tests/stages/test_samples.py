@@ -257,7 +257,7 @@ def test_unfinished_boundaries_are_named(folder: stores.SplitFolder) -> None:
     store = stores.open_store(folder.boundaries)
     store.arrays["status"][8:] = stores.TODO
     with pytest.raises(
-        AdaprepError, match=r"not finished \(3 images missing\): run adaprep boundaries again"
+        AdaprepError, match=r"not finished \(3 images missing\): run: adaprep boundaries --dataset blobs "
     ):
         samples.plan(folder, [outputs.Sampled(8, Uniform())])
 

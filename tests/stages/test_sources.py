@@ -150,7 +150,7 @@ def test_what_verify_advises_of_a_changed_label_map_works_even_where_stamps_lie(
     assert prepare(tmp_path / "w", yaml)[2].todo == ()
     repaired = verify.run(folder, 1, repair=True)
     changed = next(f for f in repaired if f.what.startswith("label files are unchanged"))
-    assert "0008.bmp has changed: run adaprep boundaries again" in changed.problems[0]
+    assert "0008.bmp has changed; run: adaprep boundaries --dataset" in changed.problems[0]
     assert "they are to do again now; run: adaprep boundaries --dataset" in changed.problems[1]
     run_all(tmp_path / "w", yaml)
     assert all(f.ok for f in verify.run(folder, None))
@@ -183,7 +183,7 @@ def test_a_sound_chunk_of_another_block_is_found_and_made_again(
     swap(places.get(name, folder.sample_stores()[0]), name)
     bad = [f for f in verify.run(folder, None if everything else 1) if not f.ok]
     digests = next(f for f in bad if f.what.endswith("blocks are what was written (digests)"))
-    assert digests.problems[0].startswith("1 block is damaged; run: adaprep verify --repair   and then: adap")
+    assert digests.problems[0].startswith("1 block is damaged; run: adaprep verify --repair --workspace ")
     assert digests.problems[1] == "images 0 to 8: it holds something else than was written"
     verify.run(folder, repair=True)
     run_all(tmp_path / "w", yaml)
@@ -220,7 +220,7 @@ def test_samples_are_not_made_from_tensors_of_label_maps_that_changed(
     Image.new("L", (56, 40), 7).save(label(yaml, 3))
     folder, found, todo = prepare(tmp_path / "w", yaml)
     boundaries.run(folder, found, todo, ONE)
-    with pytest.raises(AdaprepError, match=r"have changed since. Run: adaprep solve-tensors --lambda 1"):
+    with pytest.raises(AdaprepError, match=r"have changed since. Run: adaprep solve-tensors --grid "):
         samples.plan(folder, [outputs.Sampled(16, Proposals())])
 
 

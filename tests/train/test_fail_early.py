@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli import main
+from pipeline.errors import AdaprepError
 from tests.faults.harness import World, make_world
 
 pytest.importorskip("torch")
@@ -117,6 +118,48 @@ def test_a_workspace_below_a_file_is_refused_by_every_command(
     result = CliRunner().invoke(main, [command, *more, "--workspace", str(tmp_path / "file" / "w")])
     assert result.exit_code == 1
     assert f"{tmp_path / 'file'} is not a folder" in " ".join(result.output.split())
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine with two GPUs: only which of them is chosen, nothing runs there."""
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_a_gpu_is_chosen_by_its_number() -> None:
+    from pipeline.train.processes import choose_device, gpus
+
+    chosen = {name: str(choose_device(name)) for name in ("auto", "cpu", "cuda", "cuda:0", "cuda:1")}
+    assert chosen == {
+        "auto": "cuda:0",
+        "cpu": "cpu",
+        "cuda": "cuda:0",
+        "cuda:0": "cuda:0",
+        "cuda:1": "cuda:1",
+    }
+    assert (gpus("auto"), gpus("cuda:1"), gpus("cpu"), gpus("mps")) == (["0", "1"], ["1"], [], [])
+    with pytest.raises(
+        AdaprepError, match=r"--device cuda:2: there is no such GPU here; there are cuda:0 to"
+    ):
+        choose_device("cuda:2")
+    with pytest.raises(AdaprepError, match="several processes take a GPU each. Give --device cuda"):
+        choose_device("cuda:1", local=1)
+
+
+def test_an_apple_gpu_that_is_not_there_is_a_sentence() -> None:
+    import torch
+
+    from pipeline.train.processes import choose_device
+
+    if torch.backends.mps.is_available():
+        pytest.skip("there is one here")
+    with pytest.raises(AdaprepError, match="--device mps: PyTorch .* sees no Apple GPU here"):
+        choose_device("mps")
 
 
 @pytest.mark.slow

@@ -85,7 +85,7 @@ def test_the_auxiliary_network_asks_for_the_tensors_that_cover_a_panorama(
     yaml = make_blobs(train=3, val=1)
     add_panorama(yaml, "train")
     space = make_space(yaml, tmp_path / "w")
-    advice = "adaprep solve-tensors --lambda 1 --grid 4x4 --dataset blobs --crops 9 --split train"
+    advice = "adaprep solve-tensors --grid 4x4 --crops 9 --dataset blobs --split train"
     with pytest.raises(AdaprepError, match=f"Run: {advice}"):
         command.run(space, None, WHOLE_REQUEST)
     assert cli(space.path, *advice.split()[1:])[0] == 0

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, TypeVar
 
+from pipeline import advice
 from pipeline.errors import AdaprepError
 from pipeline.names import printable
 from pipeline.workspace import disk
@@ -63,7 +64,10 @@ def unpack(path: Path, folder: Path) -> None:
     """
     if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
         raise AdaprepError(
-            printable(f"{folder} is there already: run adaprep init on it, or unpack into another folder")
+            printable(
+                f"{folder} is there already. Run: {advice.command('init', folder=folder)}   or unpack into "
+                f"another folder"
+            )
         )
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     try:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.datasets.base import UNKNOWN
 from pipeline.datasets.discovery.content import Color, Seen
-from pipeline.datasets.discovery.layout import Layout, Named
+from pipeline.datasets.discovery.layout import FolderLayout, NamedClass
 from pipeline.datasets.discovery.naming import is_void
 from pipeline.errors import AdaprepError
 
@@ -30,7 +30,7 @@ BACKGROUNDS = re.compile(r"_?background_?|bg|hintergrund|other|others|rest|stuff
 
 
 @dataclass(frozen=True)
-class Row:
+class FoundClass:
     """A class, or an id that counts for nothing."""
 
     id: int
@@ -42,7 +42,7 @@ class Row:
     files: int = 0  # of the sample that it occurs in
 
 
-def rows(layout: Layout, seen: Seen | None) -> tuple[list[Row], list[str]]:
+def rows(layout: FolderLayout, seen: Seen | None) -> tuple[list[FoundClass], list[str]]:
     """The class table of a layout and what is to be said of it; `seen` where the labels are maps.
 
     Raises
@@ -82,7 +82,7 @@ def rows(layout: Layout, seen: Seen | None) -> tuple[list[Row], list[str]]:
     return found, notes
 
 
-def _of_ids(seen: Seen, names: Sequence[Named], notes: list[str]) -> list[Row]:
+def _of_ids(seen: Seen, names: Sequence[NamedClass], notes: list[str]) -> list[FoundClass]:
     ids = sorted(seen.ids)
     known = _by_id(ids, names, seen.is_binary, notes)
     void = {number for number in ids if _is_void_id(number, ids, known)}
@@ -95,11 +95,15 @@ def _of_ids(seen: Seen, names: Sequence[Named], notes: list[str]) -> list[Row]:
         else:
             name = named.name if named else "void" if number in void else f"class {number}"
         color = named.color if named else None
-        made.append(Row(number, name, color, number in void or bool(named and named.void), named is not None))
+        made.append(
+            FoundClass(number, name, color, number in void or bool(named and named.void), named is not None)
+        )
     return made
 
 
-def _by_id(ids: list[int], names: Sequence[Named], binary: bool, notes: list[str]) -> dict[int, Named]:
+def _by_id(
+    ids: list[int], names: Sequence[NamedClass], binary: bool, notes: list[str]
+) -> dict[int, NamedClass]:
     """Names by id: as a file gives them, or counted from 0 or 1 as the ids are."""
     given = {named.id: named for named in names if named.id is not None}
     if given:
@@ -117,14 +121,14 @@ def _by_id(ids: list[int], names: Sequence[Named], binary: bool, notes: list[str
     return {}
 
 
-def _is_void_id(number: int, ids: list[int], known: dict[int, Named]) -> bool:
+def _is_void_id(number: int, ids: list[int], known: dict[int, NamedClass]) -> bool:
     if number in known:
         return known[number].void
     return number in (VOID_ID, 65535) and len(ids) > 1 and {0, number} != set(ids)
 
 
-def _of_colors(seen: Seen, names: Sequence[Named], notes: list[str]) -> list[Row]:
-    known: dict[Color, Named] = {}
+def _of_colors(seen: Seen, names: Sequence[NamedClass], notes: list[str]) -> list[FoundClass]:
+    known: dict[Color, NamedClass] = {}
     for named in names:
         if named.color is None:
             continue
@@ -133,7 +137,7 @@ def _of_colors(seen: Seen, names: Sequence[Named], notes: list[str]) -> list[Row
                 f"{known[named.color].name} and {named.name} have one colour: the first name is used"
             )
         known.setdefault(named.color, named)
-    unknown = [color for color in seen.colors if color not in known]
+    unknown = [color for color in seen.counts if color not in known]
     if known and unknown:
         some = ", ".join("#" + hexadecimal(color) for color in unknown[:5])
         notes.append(
@@ -141,7 +145,7 @@ def _of_colors(seen: Seen, names: Sequence[Named], notes: list[str]) -> list[Row
         )
     every = [*known, *sorted(unknown)]
     return [
-        Row(
+        FoundClass(
             number,
             known[color].name if color in known else f"color {hexadecimal(color)}",
             color,
@@ -157,33 +161,33 @@ def hexadecimal(color: Color) -> str:
     return "".join(f"{channel:02x}" for channel in color)
 
 
-def _of_mask(names: Sequence[Named]) -> list[Row]:
+def _of_mask(names: Sequence[NamedClass]) -> list[FoundClass]:
     """Background and object of masks."""
     given = [named.name for named in names] if len(names) == 2 else [BACKGROUND, *(n.name for n in names[:1])]
     both = [*given, "object"][:2]
-    return [Row(number, name, named=bool(names)) for number, name in enumerate(both)]
+    return [FoundClass(number, name, named=bool(names)) for number, name in enumerate(both)]
 
 
-def _of_shapes(layout: Layout) -> list[Row]:
+def _of_shapes(layout: FolderLayout) -> list[FoundClass]:
     """Classes of outlines; the background is one more, first in the table and with an id of its own."""
     taken = {named.id for named in layout.names if named.id is not None}
     free = (number for number in range(0 if layout.background else 1, 65535) if number not in taken)
     found = (
-        [Row(next(free), BACKGROUND, named=False)]
+        [FoundClass(next(free), BACKGROUND, named=False)]
         if layout.background and not _has_background(layout)
         else []
     )
     for named in layout.names:
         number = named.id if named.id is not None else next(free)
-        found.append(Row(number, named.name, named.color, named.void or is_void(named.name)))
+        found.append(FoundClass(number, named.name, named.color, named.void or is_void(named.name)))
     return found
 
 
-def _has_background(layout: Layout) -> bool:
+def _has_background(layout: FolderLayout) -> bool:
     return any(named.name == BACKGROUND for named in layout.names)
 
 
-def _with_distinct_names(found: Iterable[Row]) -> list[Row]:
+def _with_distinct_names(found: Iterable[FoundClass]) -> list[FoundClass]:
     """The same; a name that comes again has its id behind it, since one name is one class."""
     used: set[str] = set()
     made = []
@@ -196,7 +200,7 @@ def _with_distinct_names(found: Iterable[Row]) -> list[Row]:
     return made
 
 
-def targets(found: Sequence[Row], files: int) -> list[str]:
+def targets(found: Sequence[FoundClass], files: int) -> list[str]:
     """A first choice: small classes that occur in several images; or else the smallest.
 
     Parameters

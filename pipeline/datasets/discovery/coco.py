@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.datasets.discovery.json_files import objects_in, read_object
-from pipeline.datasets.discovery.layout import ONLY, Layout, Named, Place
+from pipeline.datasets.discovery.layout import ONLY, FolderLayout, NamedClass, SplitPlace
 from pipeline.datasets.discovery.shapes import of
 from pipeline.datasets.discovery.tree import Tree, is_picture, joined, split_of
 
@@ -27,12 +27,12 @@ class _Annotations:
     folder: str  # of its images
     images: tuple[str, ...]  # paths from the root
     absent: tuple[str, ...]  # images that are listed and not there
-    categories: tuple[Named, ...]
+    categories: tuple[NamedClass, ...]
     outlined: int  # annotations with a polygon or a mask
     boxes: int  # annotations without
 
 
-def find(tree: Tree, only: tuple[str, ...] = ()) -> Layout | None:
+def find(tree: Tree, only: tuple[str, ...] = ()) -> FolderLayout | None:
     """COCO's layout, of these files alone if some are given; None where none of COCO's holds outlines."""
     files = list(only) or tree.ending_in(".json")
     if len(files) > MAX_FILES:
@@ -47,7 +47,7 @@ def find(tree: Tree, only: tuple[str, ...] = ()) -> Layout | None:
             why = "bounding boxes alone" if not one.outlined else "another file was taken for its split"
             notes.append(f"{one.file} is not used: {why}")
     names = list(dict.fromkeys(named for one in chosen for named in one.categories))
-    return Layout(
+    return FolderLayout(
         "COCO annotations",
         "coco",
         places,
@@ -88,7 +88,7 @@ def _read(tree: Tree, file: str) -> _Annotations | None:
     }
     annotations = objects_in(content["annotations"])
     categories = tuple(
-        Named(row["name"], row["id"])
+        NamedClass(row["name"], row["id"])
         for row in objects_in(content["categories"])
         if isinstance(row.get("name"), str) and isinstance(row.get("id"), int)
     )
@@ -124,7 +124,7 @@ def _folder(tree: Tree, names: list[str], file: str) -> str:
     return min(near, key=lambda folder: (split_of(folder) != split, len(folder)))
 
 
-def _places(found: list[_Annotations]) -> tuple[dict[str, Place], list[_Annotations], list[str]]:
+def _places(found: list[_Annotations]) -> tuple[dict[str, SplitPlace], list[_Annotations], list[str]]:
     """One file per split: the one of instances, or else of most outlines."""
     by_split: dict[str, _Annotations] = {}
     for one in sorted(found, key=lambda one: ("instances" in one.file, one.outlined, one.file), reverse=True):
@@ -138,7 +138,7 @@ def _places(found: list[_Annotations]) -> tuple[dict[str, Place], list[_Annotati
         if split in by_split:
             one = by_split[split]
             pairs = tuple((image, one.file) for image in one.images)
-            places[split] = Place(pairs, {"images": one.folder, "labels": one.file}, one.absent)
+            places[split] = SplitPlace(pairs, {"images": one.folder, "labels": one.file}, one.absent)
             if one.boxes:
                 notes.append(
                     f"{one.file}: {one.boxes} annotations are boxes without an outline, and not drawn"

@@ -35,7 +35,7 @@ class Seen:
     ids: Counter[int] = field(default_factory=Counter)  # pixels
     in_files: Counter[Any] = field(default_factory=Counter)  # files, by id or by colour
     colors: Counter[Color] = field(default_factory=Counter)  # pixels
-    gray: int = 0  # files of ids that are stored as RGB with R = G = B
+    gray: Counter[Color] = field(default_factory=Counter)  # pixels of RGB pictures with R = G = B
     problems: list[str] = field(default_factory=list)
     photos: list[str] = field(default_factory=list)  # files of more colours than a label map has
 
@@ -62,7 +62,7 @@ class Seen:
     @property
     def counts(self) -> Counter[Any]:
         """Pixels by what stands for a class: id or colour."""
-        return self.colors or self.ids
+        return self.colors + self.gray if self.colors else self.ids
 
     def sample(self) -> str:
         """How many were looked into of how many."""
@@ -86,44 +86,24 @@ def look(files: list[Path], sample: int) -> Seen:
 
 def _add(seen: Seen, path: Path) -> None:
     try:
-        ids = read_ids(path)
+        ids: NDArray[Any] = readers.read_ids(path)
     except FileError as error:
         if " picture" not in str(error):  # it is no map of ids, in so many words
             raise
-        picture = readers.read_rgb(path)
-        if _is_gray(picture):
-            seen.gray += 1
-            ids = picture[..., 0]
-        else:
-            _add_colors(seen, picture, path)
-            return
+        _add_colors(seen, readers.read_rgb(path), path)
+        return
+    if path.suffix.lower() != ".npy" and readers.picture_mode(path).startswith("RGB"):
+        seen.gray.update(levels := _gray_levels(ids))
+        seen.in_files.update(levels.keys())
     values, counts = np.unique(ids, return_counts=True)
     seen.ids.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
     seen.in_files.update(values.tolist())
 
 
-def read_ids(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """(H, W) ids of a label map, an array in a .npy file included. Raises FileError."""
-    if path.suffix.lower() != ".npy":
-        return readers.read_ids(path)
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise FileError(f"{path}: is no array that NumPy can read") from error
-    if array.ndim == 3 and 1 in (array.shape[0], array.shape[2]):
-        array = array.squeeze()
-    if array.ndim != 2 or array.dtype.kind not in "uib" or not array.size:
-        raise FileError(
-            f"{path}: is no array of whole numbers of shape (H, W), but {array.dtype}, {array.shape}"
-        )
-    if array.min() < 0 or array.max() > 65535:
-        raise FileError(f"{path}: holds {array.min()} to {array.max()}; ids must lie in 0..65535")
-    ids: NDArray[np.uint8] | NDArray[np.uint16] = array.astype(np.uint8 if array.max() < 256 else np.uint16)
-    return ids
-
-
-def _is_gray(picture: NDArray[np.uint8]) -> bool:
-    return bool((picture[..., 0] == picture[..., 1]).all() and (picture[..., 0] == picture[..., 2]).all())
+def _gray_levels(ids: NDArray[Any]) -> Counter[Color]:
+    """Pixels of each gray as a colour."""
+    levels, counts = np.unique(ids, return_counts=True)
+    return Counter({(v, v, v): n for v, n in zip(levels.tolist(), counts.tolist(), strict=True)})
 
 
 def _add_colors(seen: Seen, picture: NDArray[np.uint8], path: Path) -> None:

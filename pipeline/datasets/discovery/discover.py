@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.datasets.custom import name_of
-from pipeline.datasets.discovery import classes, coco, content, lists, masks, missing, naming, shapes
+from pipeline.datasets.discovery import classes, coco, content, lists, masks, missing, naming, photos, shapes
 from pipeline.datasets.discovery.content import Seen
-from pipeline.datasets.discovery.layout import ONLY, Layout, Named, Place
+from pipeline.datasets.discovery.layout import ONLY, FolderLayout, NamedClass, SplitPlace
 from pipeline.datasets.discovery.missing import NothingFound
-from pipeline.datasets.discovery.pairing import Group, groups, groups_of
+from pipeline.datasets.discovery.pairing import FileGroup, groups, groups_of
 from pipeline.datasets.discovery.placing import place_of_pairs, places
 from pipeline.datasets.discovery.tree import MAPS, Tree, is_picture, joined
 from pipeline.datasets.discovery.written import Discovery
@@ -93,7 +93,7 @@ def discover_file(path: Path, sample: int = SAMPLE, wanted: str | None = None) -
     )
 
 
-def _layouts(tree: Tree, sample: int) -> list[Layout | None]:
+def _layouts(tree: Tree, sample: int) -> list[FolderLayout | None]:
     """Every way to read a tree; of two with as many images the first is taken."""
     texts = lists.read(tree)
     return [
@@ -107,7 +107,7 @@ def _layouts(tree: Tree, sample: int) -> list[Layout | None]:
     ]
 
 
-def _of_file(tree: Tree, file: str) -> Layout | None:
+def _of_file(tree: Tree, file: str) -> FolderLayout | None:
     """What one file describes: a list of pairs or of images, or an annotation file of COCO."""
     if file.lower().endswith(".json"):
         return coco.find(tree, (file,))
@@ -123,18 +123,18 @@ def _of_file(tree: Tree, file: str) -> Layout | None:
             whole = place_of_pairs(tree, group, list(group.pairs)).keys
             place = place_of_pairs(tree, replace(group, unpaired=()), pairs)
             keys = whole and {**whole, "stems": file}
-            return Layout(
+            return FolderLayout(
                 f"{_what(group)}, the images that {file} lists", "maps", {ONLY: replace(place, keys=keys)}
             )
     return None
 
 
-def _stem(image: str, group: Group) -> str:
+def _stem(image: str, group: FileGroup) -> str:
     """The name of an image without folder, ending and suffix."""
     return os.path.splitext(os.path.basename(image))[0].removesuffix(group.image_suffix)
 
 
-def _maps(tree: Tree, texts: list[lists.TextList]) -> Layout | None:
+def _maps(tree: Tree, texts: list[lists.TextList]) -> FolderLayout | None:
     """Images and label maps that pair up by name, in the splits that folders or lists name."""
     found = groups(tree, MAPS) or _by_content(tree)
     if not found:
@@ -143,10 +143,10 @@ def _maps(tree: Tree, texts: list[lists.TextList]) -> Layout | None:
     placed = places(tree, group)
     if set(placed) == {ONLY} and (listed := _listed_splits(tree, group, texts)):
         placed = listed
-    return Layout(_what(group), "maps", placed)
+    return FolderLayout(_what(group), "maps", placed)
 
 
-def _what(group: Group) -> str:
+def _what(group: FileGroup) -> str:
     """The layout of a group in words."""
     names = [image for image, _ in group.pairs]
     if not group.labels:
@@ -160,7 +160,7 @@ def _what(group: Group) -> str:
     return "images and label maps in folders of their own"
 
 
-def _readable(tree: Tree, found: list[Group]) -> Group:
+def _readable(tree: Tree, found: list[FileGroup]) -> FileGroup:
     """Of the groups with as many pairs, the first whose label maps look like such."""
     most = len(found[0].pairs)
     for group in found:
@@ -171,7 +171,7 @@ def _readable(tree: Tree, found: list[Group]) -> Group:
     return found[0]
 
 
-def _by_content(tree: Tree) -> list[Group]:
+def _by_content(tree: Tree) -> list[FileGroup]:
     """Groups of folders whose names say nothing, told apart by what their pictures look like."""
     images, labels = list[str](), list[str]()
     for folder, names in tree.by_folder.items():
@@ -183,13 +183,13 @@ def _by_content(tree: Tree) -> list[Group]:
     return groups_of(tree, images, labels, MAPS)
 
 
-def _listed_splits(tree: Tree, group: Group, texts: list[lists.TextList]) -> dict[str, Place]:
+def _listed_splits(tree: Tree, group: FileGroup, texts: list[lists.TextList]) -> dict[str, SplitPlace]:
     """The splits that lists of images make of a group; none where fewer than two do."""
     stems = {_stem(image, group): (image, label) for image, label in group.pairs}
     found = lists.of_images(texts, stems)
     if len(found) < 2:
         return {}
-    splits: dict[str, Place] = {}
+    splits: dict[str, SplitPlace] = {}
     for split in ("train", "val", "test"):
         if split in found:
             file, pairs = found[split]
@@ -200,7 +200,7 @@ def _listed_splits(tree: Tree, group: Group, texts: list[lists.TextList]) -> dic
     return splits
 
 
-def _looked_into(tree: Tree, layout: Layout, sample: int) -> Discovery:
+def _looked_into(tree: Tree, layout: FolderLayout, sample: int) -> Discovery:
     """The layout with its classes."""
     seen: Seen | None = None
     labels_are, looked, notes = layout.labels_are, layout.looked_at, list(layout.notes)
@@ -230,6 +230,7 @@ def _looked_into(tree: Tree, layout: Layout, sample: int) -> Discovery:
         tuple(classes.targets(rows, files_seen)),
         looked,
         files_seen,
+        photos.used_range([tree.root / image for p in layout.places.values() for image, _ in p.pairs]),
         tuple(printable(note) for note in (*notes, *more)),
     )
 
@@ -248,8 +249,8 @@ def _refuse_unreadable(tree: Tree, seen: Seen) -> None:
 
 
 def _builtin(
-    layout: Layout, seen: Seen, names: tuple[Named, ...], source: str
-) -> tuple[tuple[Named, ...], str]:
+    layout: FolderLayout, seen: Seen, names: tuple[NamedClass, ...], source: str
+) -> tuple[tuple[NamedClass, ...], str]:
     """The names of Cityscapes or VOC, where the tree and the ids are theirs and no file names them."""
     if names or seen.colors:
         return names, source
@@ -258,8 +259,8 @@ def _builtin(
 
         if seen.ids.keys() <= {row.id for row in Cityscapes.table.classes}:
             rows = Cityscapes.table.classes
-            known = tuple(Named(r.name, r.id, r.color, r.train_id == 255) for r in rows if r.id >= 0)
+            known = tuple(NamedClass(r.name, r.id, r.color, r.train_id == 255) for r in rows if r.id >= 0)
             return known, "Cityscapes"
     if "PASCAL VOC" in layout.what and seen.ids.keys() <= {*range(len(masks.VOC)), 255}:
-        return tuple(Named(name, number) for number, name in enumerate(masks.VOC)), "PASCAL VOC"
+        return tuple(NamedClass(name, number) for number, name in enumerate(masks.VOC)), "PASCAL VOC"
     return names, source

@@ -10,7 +10,7 @@ Pair = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Place:
+class SplitPlace:
     """Where the frames of one split lie.
 
     `keys` is what the YAML file says of it; None where names do not pair up by themselves, so that a list has
@@ -23,7 +23,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedClass:
     """A class that a file names."""
 
     name: str
@@ -33,7 +33,7 @@ class Named:
 
 
 @dataclass(frozen=True)
-class Layout:
+class FolderLayout:
     """What was recognised.
 
     `labels_are` is the format, or "maps" where the content of the label maps has still to say which; `places`
@@ -42,8 +42,8 @@ class Layout:
 
     what: str
     labels_are: str
-    places: dict[str, Place]
-    names: tuple[Named, ...] = ()
+    places: dict[str, SplitPlace]
+    names: tuple[NamedClass, ...] = ()
     names_from: str = ""
     background: bool = False  # whether pixels without a shape become a class
     notes: tuple[str, ...] = ()

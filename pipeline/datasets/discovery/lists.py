@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.datasets.discovery.layout import ONLY, Layout, Pair, Place
+from pipeline.datasets.discovery.layout import ONLY, FolderLayout, Pair, SplitPlace
 from pipeline.datasets.discovery.tree import Tree, split_of
 from pipeline.datasets.limits import read_limited
 from pipeline.datasets.lists import MAX_BYTES
@@ -46,9 +46,9 @@ def _fields(line: str) -> list[str]:
     return [field.strip() for field in line.split(mark) if field.strip()]
 
 
-def of_pairs(tree: Tree, lists: list[TextList]) -> Layout | None:
+def of_pairs(tree: Tree, lists: list[TextList]) -> FolderLayout | None:
     """Lists of an image and its label map per line; None where there are none."""
-    places: dict[str, Place] = {}
+    places: dict[str, SplitPlace] = {}
     used = []
     for one in lists:
         base, pairs = _pairs(tree, one)
@@ -57,13 +57,13 @@ def of_pairs(tree: Tree, lists: list[TextList]) -> Layout | None:
         name = split_of(one.file.rpartition("/")[2]) or (ONLY if not places else _stem(one.file))
         if name not in places:
             as_is = base == "" and len(pairs) == len(one.rows) and not one.file.lower().endswith(".csv")
-            places[name] = Place(tuple(pairs), {"list": one.file} if as_is else None)
+            places[name] = SplitPlace(tuple(pairs), {"list": one.file} if as_is else None)
             used.append(one.file)
     if not places:
         return None
     if len(places) == 1:
         places = {ONLY: next(iter(places.values()))}
-    return Layout(f"pairs listed in {', '.join(used)}", "maps", places)
+    return FolderLayout(f"pairs listed in {', '.join(used)}", "maps", places)
 
 
 def _pairs(tree: Tree, one: TextList) -> tuple[str, list[Pair]]:

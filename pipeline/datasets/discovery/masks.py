@@ -6,7 +6,7 @@ import os
 from collections import Counter, defaultdict
 
 from pipeline.datasets.discovery import content
-from pipeline.datasets.discovery.layout import ONLY, Layout, Named, Place
+from pipeline.datasets.discovery.layout import ONLY, FolderLayout, NamedClass, SplitPlace
 from pipeline.datasets.discovery.roles import part_of
 from pipeline.datasets.discovery.tree import MAPS, Tree, is_picture, joined, split_of
 
@@ -22,7 +22,7 @@ SOME = 8
 """Masks that are looked into to see that they are such."""
 
 
-def find(tree: Tree) -> Layout | None:
+def find(tree: Tree) -> FolderLayout | None:
     """Images, and for each class a folder of masks of the same names; None where there is no such thing."""
     by_parent: dict[str, list[str]] = defaultdict(list)
     for folder, names in tree.by_folder.items():
@@ -36,7 +36,7 @@ def find(tree: Tree) -> Layout | None:
     return _by_suffix(tree)
 
 
-def _by_suffix(tree: Tree) -> Layout | None:
+def _by_suffix(tree: Tree) -> FolderLayout | None:
     """Images, and masks of one folder that end in the names of classes: `001_person.png`, `001_hat.png`."""
     for folder, files in tree.by_folder.items():
         if part_of(folder.rpartition("/")[2]).role != "label":
@@ -71,7 +71,9 @@ def _are_masks(tree: Tree, folder: str) -> bool:
     return all(content.is_mask(path) for path in some)
 
 
-def _layout(tree: Tree, folder: str, images: str, named: dict[str, str], usual: list[str]) -> Layout | None:
+def _layout(
+    tree: Tree, folder: str, images: str, named: dict[str, str], usual: list[str]
+) -> FolderLayout | None:
     marks = {end[0] for end in usual}
     if len(marks) > 1:
         return None
@@ -80,15 +82,15 @@ def _layout(tree: Tree, folder: str, images: str, named: dict[str, str], usual: 
     paired = tuple((named[stem], folder) for stem in sorted(masked))
     alone = tuple(named[stem] for stem in sorted(named.keys() - masked))
     keys = {"images": images or ".", "labels": folder, "label_suffix": f"{marks.pop()}{{class}}"}
-    classes = tuple(Named(end[1:], number) for number, end in enumerate(usual, 1))
-    return Layout(
+    classes = tuple(NamedClass(end[1:], number) for number, end in enumerate(usual, 1))
+    return FolderLayout(
         "images, and a mask for each class with its name behind the image's", "masks",
-        {ONLY: Place(paired, keys, alone)}, classes, f"the names of the files in {folder}", background=True,
-        looked_at=f"the names of {len(present)} masks",
+        {ONLY: SplitPlace(paired, keys, alone)}, classes, f"the names of the files in {folder}",
+        background=True, looked_at=f"the names of {len(present)} masks",
     )  # fmt: skip
 
 
-def _below(tree: Tree, parent: str, names: list[str]) -> Layout | None:
+def _below(tree: Tree, parent: str, names: list[str]) -> FolderLayout | None:
     """The layout of the masks below one folder, if the images have the same names."""
     masks = [{_stem(file) for file in tree.by_folder[joined(parent, name)]} for name in names]
     every = set[str]().union(*masks)
@@ -102,9 +104,9 @@ def _below(tree: Tree, parent: str, names: list[str]) -> Layout | None:
         keys = {"images": folder or ".", "labels": f"{parent}/{{class}}"}
         paired = tuple((images[stem], parent) for stem in sorted(images.keys() & every))
         alone = tuple(images[stem] for stem in sorted(images.keys() - every))
-        named = tuple(Named(name, number) for number, name in enumerate(sorted(names), 1))
-        place = Place(paired, keys, alone)
-        return Layout(
+        named = tuple(NamedClass(name, number) for number, name in enumerate(sorted(names), 1))
+        place = SplitPlace(paired, keys, alone)
+        return FolderLayout(
             "images, and a folder of masks for each class", "masks", {ONLY: place}, named,
             f"the folders in {parent}", background=True, looked_at=f"the names of {len(names)} folders",
         )  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from pipeline.datasets.discovery.json_files import read_object
-from pipeline.datasets.discovery.layout import Named
+from pipeline.datasets.discovery.layout import NamedClass
 from pipeline.datasets.discovery.tree import Tree
 from pipeline.datasets.limits import read_limited
 from pipeline.errors import AdaprepError
@@ -42,14 +42,14 @@ def is_void(name: str) -> bool:
     return VOID_NAMES.fullmatch(name.strip().strip("_")) is not None
 
 
-def find(tree: Tree) -> tuple[tuple[Named, ...], str]:
+def find(tree: Tree) -> tuple[tuple[NamedClass, ...], str]:
     """The classes that a file of the tree names, and its path; none and "" where no file does."""
     for file in sorted(tree.named(*FILES), key=lambda f: (f.count("/"), FILES.index(_last(f)))):
         if rows := read(tree.root / file):
             return rows, file
     for file in tree.ending_in(".yaml", ".yml"):
         if names := yolo_names(tree.root / file):
-            return tuple(Named(name, number) for number, name in sorted(names.items())), file
+            return tuple(NamedClass(name, number) for number, name in sorted(names.items())), file
     return (), ""
 
 
@@ -57,7 +57,7 @@ def _last(file: str) -> str:
     return file.rpartition("/")[2].lower()
 
 
-def read(path: Path) -> tuple[Named, ...]:
+def read(path: Path) -> tuple[NamedClass, ...]:
     """The classes of one file; none where it is not understood."""
     if path.suffix.lower() == ".json":
         return _from_json(read_object(path) or {})
@@ -100,7 +100,7 @@ def _fields(line: str) -> list[str]:
     return line.split(mark) if mark else [line]
 
 
-def _row(fields: list[str]) -> Named | None:
+def _row(fields: list[str]) -> NamedClass | None:
     """A class of a row: a name, and one number for the id, three for the colour, or four for both."""
     words = [field for field in fields if field and not _is_number(field)]
     numbers = [int(field) for field in fields if NUMBER.fullmatch(field)]
@@ -110,7 +110,7 @@ def _row(fields: list[str]) -> Named | None:
     color = _color(numbers[-3:]) if whole and len(numbers) in (3, 4) else None
     number = numbers[0] if numbers and len(numbers) != 3 else None
     name = words[0].strip("\"' ")
-    return Named(name, number, color, is_void(name))
+    return NamedClass(name, number, color, is_void(name))
 
 
 def _is_number(field: str) -> bool:
@@ -145,7 +145,7 @@ def _numbered(names: Any) -> dict[int, str]:
     return {}
 
 
-def _from_json(content: dict[str, Any]) -> tuple[Named, ...]:
+def _from_json(content: dict[str, Any]) -> tuple[NamedClass, ...]:
     """The classes of a JSON file: nnU-Net's `labels`, transformers' `id2label`, rows, or a mapping."""
     for key in ("labels", "id2label", "classes", "categories", "names"):
         value = content.get(key)
@@ -153,12 +153,14 @@ def _from_json(content: dict[str, Any]) -> tuple[Named, ...]:
             rows = [_json_row(row, number) for number, row in enumerate(value)]
             return tuple(row for row in rows if row)
         if names := _numbered(value):
-            return tuple(Named(name, number, void=is_void(name)) for number, name in sorted(names.items()))
+            return tuple(
+                NamedClass(name, number, void=is_void(name)) for number, name in sorted(names.items())
+            )
     names = _numbered(content) if content else {}
-    return tuple(Named(name, number, void=is_void(name)) for number, name in sorted(names.items()))
+    return tuple(NamedClass(name, number, void=is_void(name)) for number, name in sorted(names.items()))
 
 
-def _json_row(row: dict[str, Any], number: int) -> Named | None:
+def _json_row(row: dict[str, Any], number: int) -> NamedClass | None:
     """A row of a list of classes; of Mapillary's config.json the place in the list is the id."""
     from pipeline.datasets.discovery.shapes import hex_color
 
@@ -170,4 +172,4 @@ def _json_row(row: dict[str, Any], number: int) -> Named | None:
     rgb = hex_color(color) if isinstance(color, str) else None
     if isinstance(color, list) and len(color) >= 3 and all(isinstance(c, int) for c in color):
         rgb = _color(color[:3])
-    return Named(names[0], ids[0] if ids else number, rgb, is_void(names[0]))
+    return NamedClass(names[0], ids[0] if ids else number, rgb, is_void(names[0]))

@@ -23,7 +23,7 @@ Slot = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Group:
+class FileGroup:
     """Images and labels that pair up in one way."""
 
     labels: str  # what their folder is called, "" where they lie with the images
@@ -53,7 +53,7 @@ class _Leaf:
     loose: Slot
 
 
-def groups(tree: Tree, endings: tuple[str, ...], among: frozenset[str] | None = None) -> list[Group]:
+def groups(tree: Tree, endings: tuple[str, ...], among: frozenset[str] | None = None) -> list[FileGroup]:
     """Every way in which images pair up with files of these endings, the likeliest first.
 
     Parameters
@@ -72,12 +72,12 @@ def groups(tree: Tree, endings: tuple[str, ...], among: frozenset[str] | None = 
     return sorted((group for group in found if group.pairs), key=lambda group: group.preference)
 
 
-def groups_of(tree: Tree, images: list[str], labels: list[str], endings: tuple[str, ...]) -> list[Group]:
+def groups_of(tree: Tree, images: list[str], labels: list[str], endings: tuple[str, ...]) -> list[FileGroup]:
     """The same of folders that are known to hold images and labels."""
     is_label = _test(endings, None)
     as_images = [leaf for leaf in _leaves(tree, is_picture) if leaf.folder in images]
     as_labels = [leaf for leaf in _leaves(tree, is_label) if leaf.folder in labels]
-    found: list[Group] = []
+    found: list[FileGroup] = []
     for label in as_labels:
         for image in as_images:
             one, other = _keyed([image], lambda _: ()), _keyed([label], lambda _: ())
@@ -112,7 +112,7 @@ def _leaf(folder: str, names: tuple[str, ...]) -> _Leaf:
     return _Leaf(folder, names, "unknown", "", exact, tuple(s for c in components if (s := split_of(c))))
 
 
-def _between(images: list[_Leaf], labels: list[_Leaf], kind: str) -> Iterator[Group]:
+def _between(images: list[_Leaf], labels: list[_Leaf], kind: str) -> Iterator[FileGroup]:
     """Groups of images and labels in folders of their own, by what these are called."""
 
     def slot(leaf: _Leaf) -> Slot:
@@ -139,7 +139,7 @@ def part_word(leaf: _Leaf) -> str:
     return component.lower().replace(rest, "").strip("_-. ") if rest else component.lower()
 
 
-def _within_folders(tree: Tree, is_label: Callable[[str], bool]) -> Iterator[Group]:
+def _within_folders(tree: Tree, is_label: Callable[[str], bool]) -> Iterator[FileGroup]:
     """Groups of images and labels that lie in the same folders."""
     images: dict[str, str] = {}
     labels: dict[str, str] = {}
@@ -167,7 +167,7 @@ def _order(name: str) -> int:
     return IMAGES.index(ending) if ending in IMAGES else len(IMAGES)
 
 
-def _match(images: Mapping[str, str], labels: Mapping[str, str], word: str) -> Iterator[Group]:
+def _match(images: Mapping[str, str], labels: Mapping[str, str], word: str) -> Iterator[FileGroup]:
     """The pairs that most names agree on, for each suffix of labels that gives about as many."""
     some_images, some_labels = sorted(images)[:MANY], sorted(labels)[:MANY]
     stems = [key.rpartition("/")[2] for key in some_images], [key.rpartition("/")[2] for key in some_labels]
@@ -201,7 +201,7 @@ def _simplest(suffixes: tuple[str, str]) -> tuple[int, int, int]:
 
 def _group(
     images: Mapping[str, str], labels: Mapping[str, str], word: str, image_suffix: str, label_suffix: str
-) -> Group:
+) -> FileGroup:
     taken = {k.removesuffix(label_suffix): f for k, f in labels.items() if k.endswith(label_suffix)}
     pairs, splits, unpaired = list[Pair](), list[str | None](), list[str]()
     used = set(taken.values())
@@ -214,10 +214,10 @@ def _group(
             continue
         pairs.append((image, label))
         splits.append(_split(image, label))
-    return Group(word, image_suffix, label_suffix, tuple(pairs), tuple(splits), tuple(unpaired))
+    return FileGroup(word, image_suffix, label_suffix, tuple(pairs), tuple(splits), tuple(unpaired))
 
 
-def _numbered(images: Mapping[str, str], labels: Mapping[str, str], word: str) -> Iterator[Group]:
+def _numbered(images: Mapping[str, str], labels: Mapping[str, str], word: str) -> Iterator[FileGroup]:
     """Pairs of names that differ in what they begin with: `img_001` and `mask_001`."""
     pairs = []
     heads = [common_head(key.rpartition("/")[2] for key in keys) for keys in (images, labels)]
@@ -231,7 +231,7 @@ def _numbered(images: Mapping[str, str], labels: Mapping[str, str], word: str) -
     paired = {image for image, _ in pairs}
     unpaired = tuple(image for image in sorted(images.values()) if image not in paired)
     splits = tuple(_split(*pair) for pair in pairs)
-    yield Group(word, "", "", tuple(pairs), splits, unpaired, by_name=False)
+    yield FileGroup(word, "", "", tuple(pairs), splits, unpaired, by_name=False)
 
 
 def _split(image: str, label: str) -> str | None:

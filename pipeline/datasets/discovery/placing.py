@@ -9,14 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.datasets.discovery.layout import ONLY, Pair, Place
-from pipeline.datasets.discovery.pairing import Group
+from pipeline.datasets.discovery.layout import ONLY, Pair, SplitPlace
+from pipeline.datasets.discovery.pairing import FileGroup
 from pipeline.datasets.discovery.tree import MAPS, Tree
 from pipeline.datasets.pairs import IMAGES, LABELS, pair_folders
 from pipeline.errors import AdaprepError
 
 
-def places(tree: Tree, group: Group) -> dict[str, Place]:
+def places(tree: Tree, group: FileGroup) -> dict[str, SplitPlace]:
     """The splits of a group by name; one that is called "all" where folders name fewer than two."""
     by_split: dict[str, list[Pair]] = defaultdict(list)
     for pair, split in zip(group.pairs, group.splits, strict=True):
@@ -30,16 +30,16 @@ def places(tree: Tree, group: Group) -> dict[str, Place]:
     }
 
 
-def place_of_pairs(tree: Tree, group: Group, pairs: Sequence[Pair]) -> Place:
+def place_of_pairs(tree: Tree, group: FileGroup, pairs: Sequence[Pair]) -> SplitPlace:
     """One place for a part of a group, such as the images that a list names."""
     return _place(tree, group, list(pairs))
 
 
-def _place(tree: Tree, group: Group, pairs: list[Pair]) -> Place:
+def _place(tree: Tree, group: FileGroup, pairs: list[Pair]) -> SplitPlace:
     images = _common(os.path.dirname(image) for image, _ in pairs)
     labels = _common(os.path.dirname(label) for _, label in pairs)
     inside = [name for name in group.unpaired if images == "." or name.startswith(images + "/")]
-    bare = Place(tuple(pairs), None, tuple(inside))
+    bare = SplitPlace(tuple(pairs), None, tuple(inside))
     if not group.by_name:
         return bare
     keys: dict[str, Any] = {"images": images, "labels": labels}

@@ -37,7 +37,7 @@ COMMON = 0.1
 """Share of the files from which on what their names end in may be a suffix."""
 
 
-class Part(NamedTuple):
+class PathPart(NamedTuple):
     """A component of a path: its role, the word that says so, and what is left of it."""
 
     role: Role
@@ -46,7 +46,7 @@ class Part(NamedTuple):
 
 
 @functools.cache
-def part_of(component: str) -> Part:
+def part_of(component: str) -> PathPart:
     """What a folder's name says: `trainannot` is labels of `train`, `images_prepped` images of `prepped`."""
     text = component.lower()
     kinds: tuple[tuple[Role, list[str]], ...] = (("other", OTHER), ("label", LABEL), ("image", IMAGE))
@@ -56,8 +56,8 @@ def part_of(component: str) -> Part:
                 before, after = text[: hit.start()], text[hit.end() :]
                 if _bounded(before, -1) and _bounded(after, 0):
                     rest = "_".join(part for part in (before.strip("_-. "), after.strip("_-. ")) if part)
-                    return Part(role, component, rest)
-    return Part("unknown", "", text)
+                    return PathPart(role, component, rest)
+    return PathPart("unknown", "", text)
 
 
 def _bounded(text: str, place: int) -> bool:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.datasets.discovery.json_files import objects_in, read_object
-from pipeline.datasets.discovery.layout import ONLY, Layout, Named, Place
-from pipeline.datasets.discovery.pairing import Group, groups
+from pipeline.datasets.discovery.layout import ONLY, FolderLayout, NamedClass, SplitPlace
+from pipeline.datasets.discovery.pairing import FileGroup, groups
 from pipeline.datasets.discovery.placing import places
 from pipeline.datasets.discovery.tree import Tree, is_picture, joined, split_of
 from pipeline.datasets.files import read_bytes
@@ -29,7 +29,7 @@ VOID_LABELS = ("__ignore__",)
 BACKGROUND_LABELS = ("_background_", "background")
 
 
-def labelme(tree: Tree, sample: int) -> Layout | None:
+def labelme(tree: Tree, sample: int) -> FolderLayout | None:
     """Labelme's layout; None where no JSON file beside or opposite an image is one of Labelme's."""
     files = tree.ending_in(".json")
     some = spread(files, 10 * ENOUGH)
@@ -39,8 +39,8 @@ def labelme(tree: Tree, sample: int) -> Layout | None:
     if not found:
         return None
     labels, looked = _labels(tree, [label for _, label in found[0].pairs], max(sample, MANY_SMALL))
-    names = tuple(Named(name, void=name in VOID_LABELS) for name, _ in sorted(labels.items()))
-    return Layout(
+    names = tuple(NamedClass(name, void=name in VOID_LABELS) for name, _ in sorted(labels.items()))
+    return FolderLayout(
         "Labelme files" + beside(found[0]),
         "labelme",
         places(tree, found[0]),
@@ -70,7 +70,7 @@ def _labels(tree: Tree, files: list[str], sample: int) -> tuple[Counter[str], st
     return counts, of(len(some), len(files), "Labelme files")
 
 
-def yolo(tree: Tree, sample: int) -> Layout | None:
+def yolo(tree: Tree, sample: int) -> FolderLayout | None:
     """YOLO's layout; None where no text file of an image holds outlines."""
     found = groups(tree, (".txt",))
     if not found:
@@ -82,11 +82,11 @@ def yolo(tree: Tree, sample: int) -> Layout | None:
     seen = sorted({number for _, numbers in kinds for number in numbers})
     names, source = _yolo_names(tree)
     known = {named.id for named in names}
-    return Layout(
+    return FolderLayout(
         "YOLO outlines" + beside(found[0]),
         "yolo",
         places(tree, found[0]),
-        (*names, *(Named(f"class {number}", number) for number in seen if number not in known)),
+        (*names, *(NamedClass(f"class {number}", number) for number in seen if number not in known)),
         source,
         background=True,
         looked_at=of(len(some), len(found[0].pairs), "text files"),
@@ -118,22 +118,24 @@ def _yolo_kind(path: Path) -> tuple[str, set[int]] | None:
     return kind, {int(row[0]) for row in rows}
 
 
-def _yolo_names(tree: Tree) -> tuple[tuple[Named, ...], str]:
+def _yolo_names(tree: Tree) -> tuple[tuple[NamedClass, ...], str]:
     """The classes that data.yaml, or a list beside the labels, names."""
     from pipeline.datasets.discovery import naming
 
     for file in tree.ending_in(".yaml", ".yml"):
         names = naming.yolo_names(tree.root / file)
         if names:
-            return tuple(Named(name, number) for number, name in sorted(names.items())), file
+            return tuple(NamedClass(name, number) for number, name in sorted(names.items())), file
     for file in tree.named("classes.txt", "obj.names", "names.txt", "labels.txt"):
         if rows := naming.read(tree.root / file):
-            named = [Named(row.name, number if row.id is None else row.id) for number, row in enumerate(rows)]
+            named = [
+                NamedClass(row.name, number if row.id is None else row.id) for number, row in enumerate(rows)
+            ]
             return tuple(named), file
     return (), ""
 
 
-def supervisely(tree: Tree) -> Layout | None:
+def supervisely(tree: Tree) -> FolderLayout | None:
     """Supervisely's project: `meta.json`, and folders `img` and `ann` in each data set."""
     for meta in tree.named("meta.json"):
         classes = objects_in((read_object(tree.root / meta) or {}).get("classes"))
@@ -141,20 +143,20 @@ def supervisely(tree: Tree) -> Layout | None:
         if not classes or not placed:
             continue
         names = tuple(
-            Named(row["title"], color=hex_color(row.get("color")))
+            NamedClass(row["title"], color=hex_color(row.get("color")))
             for row in classes
             if isinstance(row.get("title"), str)
         )
-        return Layout(
+        return FolderLayout(
             "a Supervisely project", "supervisely", placed, names, meta, background=True,
             looked_at="its meta.json",
         )  # fmt: skip
     return None
 
 
-def _project(tree: Tree, base: str) -> dict[str, Place]:
+def _project(tree: Tree, base: str) -> dict[str, SplitPlace]:
     """The data sets of a project: its splits where they are called so, else one place of all."""
-    found: dict[str, Place] = {}
+    found: dict[str, SplitPlace] = {}
     for folder, names in tree.by_folder.items():
         above, _, last = folder.rpartition("/")
         if last != "img" or not (above + "/").startswith(base and base + "/"):
@@ -163,14 +165,14 @@ def _project(tree: Tree, base: str) -> dict[str, Place]:
         pairs = tuple((joined(folder, name), label) for name, label in sorted(files.items()) if label)
         alone = tuple(joined(folder, name) for name, label in sorted(files.items()) if not label)
         if pairs:
-            found[above] = Place(pairs, {"images": folder, "labels": joined(above, "ann")}, alone)
+            found[above] = SplitPlace(pairs, {"images": folder, "labels": joined(above, "ann")}, alone)
     by_split = {split_of(above.rpartition("/")[2]): place for above, place in found.items()}
     if len(found) > 1 and len(by_split) == len(found) and None not in by_split:
         return {split: by_split[split] for split in ("train", "val", "test") if split in by_split}
     if len(found) < 2:
         return dict.fromkeys([ONLY], *found.values()) if found else {}
     pairs = tuple(pair for place in found.values() for pair in place.pairs)
-    return {ONLY: Place(pairs, None, tuple(name for place in found.values() for name in place.unpaired))}
+    return {ONLY: SplitPlace(pairs, None, tuple(name for place in found.values() for name in place.unpaired))}
 
 
 def _annotation(tree: Tree, folder: str, image: str) -> str:
@@ -188,7 +190,7 @@ def hex_color(text: Any) -> tuple[int, int, int] | None:
     return red, green, blue
 
 
-def beside(group: Group) -> str:
+def beside(group: FileGroup) -> str:
     """Where the files of a group lie."""
     return " in a folder beside the images" if group.labels else " in the folder of the images"
 

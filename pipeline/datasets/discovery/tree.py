@@ -15,7 +15,7 @@ from pipeline.errors import AdaprepError
 from pipeline.names import printable
 from pipeline.settings import DEFAULT_WORKSPACE
 
-MAPS = (*LABELS, ".npy")
+MAPS = LABELS
 """Endings of label maps, in any case."""
 
 SPLIT_WORDS = {

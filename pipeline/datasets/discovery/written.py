@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.datasets.discovery.classes import BACKGROUND, Row, hexadecimal
-from pipeline.datasets.discovery.layout import ONLY, Layout, Place
+from pipeline import advice
+from pipeline.datasets.discovery.classes import BACKGROUND, FoundClass, hexadecimal
+from pipeline.datasets.discovery.layout import ONLY, FolderLayout, SplitPlace
 from pipeline.datasets.yaml_text import flow, pair, relative
 from pipeline.names import one_line
 
@@ -24,12 +25,13 @@ class Discovery:
 
     name: str
     root: Path
-    layout: Layout
+    layout: FolderLayout
     labels_are: str
-    rows: tuple[Row, ...]
+    rows: tuple[FoundClass, ...]
     targets: tuple[str, ...]
     sample: str  # how many labels were looked into of how many
     files: int  # how many these were
+    image_range: tuple[int, int] | None = None  # of images that use fewer bits than they have
     notes: tuple[str, ...] = ()
 
     @property
@@ -38,11 +40,11 @@ class Discovery:
         return set(self.layout.places) == {ONLY} and self.layout.count > 1
 
     @property
-    def learnt(self) -> list[Row]:
+    def learnt(self) -> list[FoundClass]:
         return [row for row in self.rows if not row.void]
 
     @property
-    def void(self) -> list[Row]:
+    def void(self) -> list[FoundClass]:
         return [row for row in self.rows if row.void]
 
     @property
@@ -73,7 +75,8 @@ def text(found: Discovery, path: Path) -> str:
 
 def _lines(found: Discovery, path: Path) -> Iterator[str]:
     yield f"# Written by `adaprep init` of {one_line(found.root.name)}: {one_line(found.layout.what)}."
-    yield f"# Edit what is wrong, then run: adaprep check --dataset {one_line(path.name)}"
+    check = advice.command("check", dataset=path.name, workspace=None)
+    yield f"# Edit what is wrong, then run: {one_line(check)}"
     yield f"# All that can stand here: {GUIDE}"
     for note in found.notes:
         yield f"# Note: {one_line(note)}"
@@ -85,6 +88,10 @@ def _lines(found: Discovery, path: Path) -> Iterator[str]:
     )
     if found.labels_are != "ids":
         yield pair("labels_are", found.labels_are)
+    if found.image_range:
+        yield (
+            pair("image_range", list(found.image_range)) + "  # of the images' values: what becomes 0 and 255"
+        )
     yield ""
     yield from _classes(found)
     yield ""
@@ -120,7 +127,7 @@ def _classes(found: Discovery) -> Iterator[str]:
         )
 
 
-def _remark(row: Row, files: int) -> str:
+def _remark(row: FoundClass, files: int) -> str:
     """How much of a class was seen."""
     if row.share is None:
         return ""
@@ -158,7 +165,7 @@ def _splits(found: Discovery, path: Path) -> Iterator[str]:
         yield "  " + pair(name, _source(found, path, split, place)) + f"  # {len(place.pairs)} images"
 
 
-def _source(found: Discovery, path: Path, split: str, place: Place) -> dict[str, Any]:
+def _source(found: Discovery, path: Path, split: str, place: SplitPlace) -> dict[str, Any]:
     if place.keys is not None:
         return place.keys
     return {"list": relative(_list_path(path, split), found.root)}
@@ -192,6 +199,8 @@ def summary(found: Discovery) -> list[str]:
         "names": found.layout.names_from or "none found: edit them",
         "targets": ", ".join(found.targets) + " (a guess)",
     }
+    if found.image_range:
+        lines["images"] = f"{found.image_range[0]} to {found.image_range[1]} of 16 bits become 0 to 255"
     return [f"  {key:8} {value}" for key, value in lines.items()] + [
         f"  note: {note}" for note in found.notes
     ]

@@ -39,8 +39,11 @@ class Colors(LabelFormat):
         """(H, W) raw ids. Neighbours mostly share a colour, so each run of a colour is looked up once."""
         from pipeline.datasets import readers
 
-        colors = readers.decode_colors(data, frame.label).astype(np.uint32)
-        pixels = ((colors[..., 0] << 16) | (colors[..., 1] << 8) | colors[..., 2]).ravel()
+        colors = readers.decode_colors(data, frame.label)
+        pixels = colors[..., 0].astype(np.uint32).ravel()
+        for channel in (1, 2):
+            pixels <<= 8
+            pixels |= colors[..., channel].ravel()
         starts = np.flatnonzero(np.concatenate([[True], pixels[1:] != pixels[:-1]]))
         found = pixels[starts]
         places = np.searchsorted(self._colors, found).clip(max=len(self._colors) - 1)

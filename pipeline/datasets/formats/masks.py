@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -82,7 +83,7 @@ class Masks(LabelFormat):
             return read_bytes(frame.label)
         parts = []
         for number, path in enumerate(self.files(frame)):
-            if path.exists():
+            if os.path.exists(path):
                 data = read_bytes(path)
                 parts += [f"{number} {len(data)}\n".encode(), data]
         if not parts:
@@ -121,5 +122,5 @@ class Masks(LabelFormat):
     def size(self, frame: Frame) -> tuple[int, int]:
         if CLASS not in str(frame.label):
             return readers.label_size(frame.label)
-        there = next((path for path in self.files(frame) if path.exists()), frame.label)
+        there = next((path for path in self.files(frame) if os.path.exists(path)), frame.label)
         return readers.label_size(there)

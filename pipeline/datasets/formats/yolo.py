@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -43,6 +44,9 @@ class Yolo(ShapeFormat):
         return (frame.label, frame.image)
 
     def read(self, frame: Frame) -> bytes:
+        if not os.path.lexists(frame.label):
+            hint = "an image without objects has an empty file"
+            raise FileError(printable(f"{frame.label}: no such file; {hint}"))
         return with_size(read_limited(frame.label, MAX_BYTES, may_be_empty=True), frame, self.stored)
 
     def shapes(self, data: bytes, frame: Frame) -> tuple[tuple[int, int], Iterator[Shape]]:

@@ -160,7 +160,7 @@ def collect(space: stores.Workspace, dataset: str | None, split: str, root: Path
     if not (found or bound or runs or any(part.done for part in parts)):
         raise AdaprepError(
             f"there is nothing to report on {name}/{split} in {space.path}: no boundaries, no "
-            f"upper bound and no training run is kept. Start with: adaprep boundaries --dataset {name}"
+            f"upper bound and no training run is kept. Start with: {folder.boundaries_command()}"
             + "".join(f"\nLeft out: {problem}" for problem in damaged)
         )
     reported = next(part for part in parts if part.split == split)

@@ -6,6 +6,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipeline import advice
+from pipeline.names import join_names
 from pipeline.report.page.collect import Facts, RunFacts
 from pipeline.samplers import registry
 from pipeline.workspace.stores import lambda_name
@@ -13,31 +15,33 @@ from pipeline.workspace.stores import lambda_name
 
 def again(facts: Facts) -> list[str]:
     """Every command in order, as shell lines."""
-    data = _dataset(facts)
     lines = [f"export ADAPREP_WORKSPACE={shlex.quote(str(facts.space.path))}"]
-    lines += [_boundaries(facts, part.split, data) for part in facts.splits if part.store]
+    lines += [_boundaries(facts, part.split) for part in facts.splits if part.store]
     lines += _tensors(facts)
     if facts.bound:
         lines.append(_bound(facts))
-    lines += [_train(run, facts) + facts.option for run in _ordered(facts.runs)]
+    lines += [_line("train", _train(run, facts), facts) for run in _ordered(facts.runs)]
     if facts.evaluations:
-        lines.append(f"adaprep evaluate --split {facts.split}{facts.option}")
-    return [*lines, f"adaprep report --split {facts.split}{facts.option}"]
+        lines.append(_line("evaluate", ["--split", facts.split], facts))
+    return [*lines, _line("report", ["--split", facts.split], facts)]
 
 
-def _dataset(facts: Facts) -> str:
-    source = facts.dataset.spelling
-    return f"--dataset {shlex.quote(source)} --root {shlex.quote(str(facts.dataset.root))}"
+def _line(name: str, words: Sequence[object], facts: Facts) -> str:
+    """A command on what the workspace holds."""
+    return advice.line(name, [*words, *(["--dataset", facts.named] if facts.named else [])])
 
 
-def _boundaries(facts: Facts, split: str, data: str) -> str:
+def _dataset(facts: Facts) -> list[object]:
+    return ["--dataset", facts.dataset.spelling, "--root", facts.dataset.root]
+
+
+def _boundaries(facts: Facts, split: str) -> str:
     store = next(part.store for part in facts.splits if part.split == split)
     about: Mapping[str, Any] = store["parameters"] if store else {}
-    settings = "".join(f" --set {shlex.quote(f'{k}={v}')}" for k, v in about.get("settings", {}).items())
-    targets = shlex.quote(",".join(about["targets"]))
-    grid = "x".join(map(str, about["grid"]))
-    chosen = f"--targets {targets}{settings} --grid {grid} --crops {about['crops']}"
-    return f"adaprep boundaries {data} --split {split} {chosen}"
+    settings = [word for k, v in facts.dataset.reopening().items() for word in ("--set", f"{k}={v}")]
+    shape = ["--grid", _grid(about["grid"]), "--crops", about["crops"]]
+    targets = ["--targets", join_names(about["targets"])]
+    return advice.line("boundaries", [*_dataset(facts), "--split", split, *targets, *settings, *shape])
 
 
 def _tensors(facts: Facts) -> list[str]:
@@ -46,11 +50,11 @@ def _tensors(facts: Facts) -> list[str]:
     for part in facts.splits:
         for store in part.tensors:
             about = store["parameters"]
-            known = lambdas.setdefault("x".join(map(str, about["grid"])), [])
+            known = lambdas.setdefault(_grid(about["grid"]), [])
             if about["lambda"] not in known:
                 known.append(about["lambda"])
     return [
-        f"adaprep solve-tensors --grid {grid} --lambda {_numbers(sorted(known))}{facts.option}"
+        _line("solve-tensors", ["--grid", grid, "--lambda", _numbers(sorted(known))], facts)
         for grid, known in lambdas.items()
     ]
 
@@ -59,62 +63,75 @@ def _numbers(values: Sequence[float]) -> str:
     return ",".join(map(lambda_name, values))
 
 
+def _grid(sides: Sequence[int]) -> str:
+    return "x".join(map(str, sides))
+
+
 def _bound(facts: Facts) -> str:
     rows = (facts.bound or {})["settings"]
     resolutions = ",".join(str(r) for r in dict.fromkeys(row["resolution"] for row in rows))
-    grids = dict.fromkeys("x".join(map(str, row["grid"])) for row in rows if row["grid"])
+    grids = dict.fromkeys(_grid(row["grid"]) for row in rows if row["grid"])
     lambdas = sorted({row["lambda"] for row in rows if row["lambda"] is not None})
-    chosen = "".join(f" --grid {grid}" for grid in grids)
-    chosen += f" --lambda {_numbers(lambdas)}" if lambdas else ""
+    words: list[object] = ["--split", facts.split, "--resolution", resolutions]
+    words += [word for grid in grids for word in ("--grid", grid)]
+    words += ["--lambda", _numbers(lambdas)] if lambdas else []
     held = {run.path.name: run.best for run in facts.space.runs(facts.dataset.name)}
     for name in dict.fromkeys(row["auxiliary"] for row in rows if row.get("auxiliary")):
         path = held.get(name)
-        chosen += f" --auxiliary {shlex.quote(str(path)) if path and path.exists() else 'CHECKPOINT'}"
-    if facts.option:
-        chosen += f" {_dataset(facts)}"
-    return f"adaprep upper-bound --split {facts.split} --resolution {resolutions}{chosen} --save"
+        words += ["--auxiliary", path if path and path.exists() else "CHECKPOINT"]
+    if facts.named:
+        words += _dataset(facts)
+    return advice.line("upper-bound", [*words, "--save"])
 
 
 def _ordered(runs: Sequence[RunFacts]) -> list[RunFacts]:
     return sorted(runs, key=lambda r: (r.network, r.settings["seed"], int(r.settings["resolution"]), r.name))
 
 
-def _train(run: RunFacts, facts: Facts) -> str:
-    """The command of one run; options at their defaults that never change are left out."""
+def _train(run: RunFacts, facts: Facts) -> list[object]:
+    """The options of one run; those at their defaults that never change are left out."""
     about = run.settings
-    parts = [f"adaprep train --network {run.network}"]
-    if run.network == "auxiliary":
-        parts.append(_auxiliary(about))
-    else:
-        parts.append(
-            f"--architecture {about['architecture']} --sampler {about['sampler']} "
-            f"--resolution {about['resolution']}"
-        )
-        kind = registry.kind(about["sampler"])
-        parts += [f"{flag} {value}" for flag, value in (kind.options(about) or {}).items()]
-        if about.get("filter", "nearest") != "nearest":
-            parts.append(f"--filter {about['filter']}")
-        if about.get("class_weights", "none") != "none":
-            parts.append(f"--class-weights {shlex.quote(about['class_weights'])}")
-        if about.get("loss", "cross-entropy") != "cross-entropy":
-            parts.append(f"--loss {shlex.quote(about['loss'])}")
-        parts += [f"--area-weight {about['area_weight']:g}"] if about.get("area_weight") else []
-        parts += ["--tensor-channels"] if about.get("tensor_channels") else []
-        if kind.needs_network:
-            parts.append(_sampled_by(run, facts))
-        if about.get("pretrained"):
-            parts.append(f"--pretrained {shlex.quote(str(about['pretrained']))}")
-    strengths = "".join(f" --augment {name}={value:g}" for name, value in about["augmentation"].items())
-    parts.append(
-        f"--learning-rate {about['rate']:g} --epochs {about['epochs']} --batch-size {about['batch_size']} "
-        f"--weight-decay {about['weight_decay']:g} --validate-every {about['validate_every']}{strengths} "
-        f"--seed {about['seed']}"
-    )
+    words: list[object] = ["--network", run.network]
+    words += _auxiliary(about) if run.network == "auxiliary" else _base(run, facts)
+    for flag, key in (
+        ("--learning-rate", "rate"),
+        ("--epochs", "epochs"),
+        ("--batch-size", "batch_size"),
+        ("--weight-decay", "weight_decay"),
+        ("--validate-every", "validate_every"),
+    ):
+        words += [flag, f"{about[key]:g}" if isinstance(about[key], float) else about[key]]
+    words += [w for name, value in about["augmentation"].items() for w in ("--augment", f"{name}={value:g}")]
+    words += ["--seed", about["seed"]]
     if run.machine.get("precision") and run.machine["precision"] != _usual(run):
-        parts.append(f"--precision {run.machine['precision']}")
+        words += ["--precision", run.machine["precision"]]
     if tag := run.name.partition(f"-seed{about['seed']}-")[2]:
-        parts.append(f"--tag {shlex.quote(tag)}")
-    return " ".join(parts)
+        words += ["--tag", tag]
+    return words
+
+
+def _base(run: RunFacts, facts: Facts) -> list[object]:
+    """What is special about base networks."""
+    about = run.settings
+    words: list[object] = ["--architecture", about["architecture"], "--sampler", about["sampler"]]
+    words += ["--resolution", about["resolution"]]
+    kind = registry.kind(about["sampler"])
+    words += [word for pair in (kind.options(about) or {}).items() for word in pair]
+    if about.get("filter", "nearest") != "nearest":
+        words += ["--filter", about["filter"]]
+    if about.get("class_weights", "none") != "none":
+        words += ["--class-weights", about["class_weights"]]
+    if about.get("loss", "cross-entropy") != "cross-entropy":
+        words += ["--loss", about["loss"]]
+    if about.get("area_weight"):
+        words += ["--area-weight", f"{about['area_weight']:g}"]
+    if about.get("tensor_channels"):
+        words += ["--tensor-channels"]
+    if kind.needs_network:
+        words += _sampled_by(run, facts)
+    if about.get("pretrained"):
+        words += ["--pretrained", about["pretrained"]]
+    return words
 
 
 def _usual(run: RunFacts) -> str:
@@ -122,17 +139,17 @@ def _usual(run: RunFacts) -> str:
     return "float32" if run.machine.get("device") == "cpu" else "bfloat16"
 
 
-def _sampled_by(run: RunFacts, facts: Facts) -> str:
+def _sampled_by(run: RunFacts, facts: Facts) -> list[object]:
     """The auxiliary network that sampled for a base network; its checkpoint, where names do not say which."""
     wanted = run.settings["auxiliary"]
     found = [r for r in facts.runs if r.network == "auxiliary" and (r.result or {}).get("weights") == wanted]
     if not found:
-        return f"--lambda {lambda_name(run.settings['lambda'] or 1.0)} --checkpoint CHECKPOINT"
+        return ["--lambda", lambda_name(run.settings["lambda"] or 1.0), "--checkpoint", "CHECKPOINT"]
     sampler = found[0]
-    options = _auxiliary(sampler.settings)
+    words = _auxiliary(sampler.settings)
     if _end(sampler) != _end(run):
-        options += f" --checkpoint {shlex.quote(str(facts.space.run(facts.dataset.name, sampler.name).best))}"
-    return options
+        words += ["--checkpoint", facts.space.run(facts.dataset.name, sampler.name).best]
+    return words
 
 
 def _end(run: RunFacts) -> str:
@@ -140,11 +157,8 @@ def _end(run: RunFacts) -> str:
     return f"seed{run.settings['seed']}" + run.name.partition(f"-seed{run.settings['seed']}")[2]
 
 
-def _auxiliary(about: Mapping[str, Any]) -> str:
-    grid = "x".join(map(str, about["grid"]))
-    encoder = f" --aux-encoder {about['encoder']}" if "encoder" in about else ""
-    return (
-        f"--aux-resolution {about['resolution']} --aux-filter {about['filter']} --aux-loss {about['loss']} "
-        f"--aux-features {about['features']} --grid {grid} --lambda {lambda_name(about['lambda'])}"
-        f"{encoder}"
-    )
+def _auxiliary(about: Mapping[str, Any]) -> list[object]:
+    words: list[object] = ["--aux-resolution", about["resolution"], "--aux-filter", about["filter"]]
+    words += ["--aux-loss", about["loss"], "--aux-features", about["features"]]
+    words += ["--grid", _grid(about["grid"]), "--lambda", lambda_name(about["lambda"])]
+    return [*words, "--aux-encoder", about["encoder"]] if "encoder" in about else words

@@ -20,7 +20,6 @@ from pipeline.report.page import (
     tables,
     training_charts,
 )
-from pipeline.report.page.cells import Cell, Table, numbers, words
 from pipeline.report.page.collect import Facts, frames_to_show, seeds
 from pipeline.report.page.compare import ComparedSystem, Gain, gains, gains_at_cost, systems
 from pipeline.report.page.drawing import FEWEST_POINTS
@@ -264,9 +263,8 @@ def _pictures(parts: _Parts, examples: Sequence[Example]) -> Section:
         blocks.append(PageBlock(pictured=drawn))
     if not any(block.pictured for block in blocks):
         root = facts.dataset.root
-        blocks.append(
-            PageBlock(missing=Missing(f"no image that can be read in {root}", "adaprep report --root FOLDER"))
-        )
+        command = advice.command("report", root="FOLDER", dataset=facts.named)
+        blocks.append(PageBlock(missing=Missing(f"no image that can be read in {root}", command)))
     elif not examples:
         blocks.append(PageBlock(missing=parts.unmeasured if not parts.systems else _no_examples()))
     else:
@@ -285,7 +283,7 @@ def _seen(facts: Facts) -> str:
 
 
 def _no_examples() -> Missing:
-    return Missing("no predictions in the pictures", "adaprep report, where PyTorch is installed")
+    return Missing("no predictions in the pictures, which need PyTorch", advice.command("report"))
 
 
 def _grid(facts: Facts) -> tuple[int, int]:
@@ -348,7 +346,7 @@ def _training(parts: _Parts) -> Section:
 
 def _data(parts: _Parts) -> Section:
     facts = parts.facts
-    blocks = [PageBlock(table=_splits(facts))]
+    blocks = [PageBlock(table=stored.splits(facts))]
     if facts.shares:
         blocks.append(PageBlock(table=tables.shares(facts)))
     else:
@@ -362,39 +360,3 @@ def _data(parts: _Parts) -> Section:
         for note in facts.dataset.notes(part.split)
     ]
     return Section("data", "The data", tuple(blocks))
-
-
-def _splits(facts: Facts) -> Table:
-    """Images, sizes and boundaries, a row a split."""
-    rows = []
-    for part in facts.splits:
-        sizes = part.sizes
-        named = ", ".join(f"{size} ({count:,})" for size, count in list(sizes.items())[:3])
-        more = f" and {len(sizes) - 3} more" if len(sizes) > 3 else ""
-        share = part.crops_without / part.crops if part.crops else None
-        rows.append(
-            (
-                Cell(part.split),
-                Cell(f"{len(part.found):,}", len(part.found)),
-                Cell(named + more),
-                Cell(f"{part.done:,}" + (f", {part.failed} failed" if part.failed else ""), part.done),
-                Cell(f"{part.crops:,}", part.crops),
-                Cell("–") if share is None else Cell(f"{100 * share:.1f} %", share),
-                Cell("–") if not part.crops else _pixels(part.boundary_pixels, part.crops),
-            )
-        )
-    columns = (
-        *words("split"),
-        *numbers("images"),
-        *words("width x height (images)"),
-        *numbers("boundaries found", "crops", "crops without boundary", "boundary pixels a crop"),
-    )
-    caption = (
-        f"Target classes: {', '.join(facts.targets)}. A crop without target boundary is sampled uniformly."
-    )
-    return Table("splits", caption, columns, tuple(rows))
-
-
-def _pixels(counts: dict[str, int], crops: int) -> Cell:
-    value = sum(counts.values()) / crops
-    return Cell(f"{value:,.0f}", value)

@@ -14,13 +14,14 @@ from typing import Any
 
 from pipeline.names import printable
 from pipeline.report import canvas
+from pipeline.samplers import registry
 
 INK, FAINT, GRID = "#22262b", "#5f6871", "#dde1e5"
 COLORS = ("#1a5fb4", "#a2480b", "#26734d", "#7b3f98", "#8a6d00", "#00727d", "#b0235f", "#4d5761")
 BRIGHT = ("#78aef5", "#f0985c", "#6cc79a", "#c79be0", "#dcbf55", "#5cc8d2", "#f285b1", "#b3bec9")
 """The same on dark ground: in the page's dark form, and over pictures."""
 
-OWN = 4
+OWN = len(registry.names())
 """Colours of adaprep's own samplers; the others are for samplers of the user's."""
 
 VARIABLES = {INK: "--ink", FAINT: "--faint", GRID: "--rule", **{c: f"--c{i}" for i, c in enumerate(COLORS)}}

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.evaluation.best import best_pair
+from pipeline.names import printable
 from pipeline.report.page import findings
 from pipeline.report.page.cells import signed
 from pipeline.report.page.compare import ComparedSystem, Gain
-from pipeline.report.page.scenes import Pictured, Row
+from pipeline.report.page.scenes import PanelRow, Pictured
 
 NAMED = 4
 """Target classes that are named before "and 3 more"."""
@@ -37,7 +38,7 @@ class Opening:
     method: str
     figures: tuple[Figure, ...]  # empty where no difference is taken
     text: str  # what is compared, with which seeds, measured on what; or why nothing is
-    row: Row | None
+    row: PanelRow | None
     runs: str = ""  # whose predictions it shows
 
 
@@ -89,7 +90,7 @@ def _figure(gain: Gain, key: str, what: str) -> Figure | None:
 
 def _method(targets: Sequence[str]) -> str:
     more = len(targets) - NAMED
-    named = ", ".join(targets[:NAMED]) + (f" and {more} more" if more > 0 else "")
+    named = ", ".join(map(printable, targets[:NAMED])) + (f" and {more} more" if more > 0 else "")
     return (
         f"Adaptive downsampling (Marin et al., ICCV 2019): an auxiliary network looks at a small copy of "
         f"each image and moves the points where it is sampled towards boundaries of the target classes "

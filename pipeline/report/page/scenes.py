@@ -27,7 +27,7 @@ MOST_POINTS = 32
 
 
 @dataclass(frozen=True)
-class Row:
+class PanelRow:
     """Panels that belong together."""
 
     title: str
@@ -39,8 +39,8 @@ class Pictured:
     """One frame and its rows of panels."""
 
     name: str
-    rows: tuple[Row, ...]
-    first: Row  # what the first screen shows of it
+    rows: tuple[PanelRow, ...]
+    first: PanelRow  # what the first screen shows of it
 
 
 def picture(
@@ -73,22 +73,22 @@ def picture(
     scene = load_scene(dataset, frame, grid)
     pen = Pen(dataset, scene, grid, f"image-{number}")
     lam = min(lambdas, key=lambda value: abs(np.log(max(value, 1e-9))))
-    rows = [Row("Where the samples go", tuple(_sampling(pen, grid, lam)))]
+    rows = [PanelRow("Where the samples go", tuple(_sampling(pen, grid, lam)))]
     if len(lambdas) > 1:
-        rows.append(Row("Between all boundary and uniform", tuple(_lambdas(pen, lambdas))))
+        rows.append(PanelRow("Between all boundary and uniform", tuple(_lambdas(pen, lambdas))))
     rows.append(
-        Row(
+        PanelRow(
             f"What {resolution} x {resolution} perfectly classified samples keep",
             tuple(_kept(pen, lam, resolution)),
         )
     )
     if example is not None:
         title = f"Predicted by {example.architecture} at {example.resolution} x {example.resolution}"
-        rows.append(Row(title, tuple(_predicted(pen, example))))
+        rows.append(PanelRow(title, tuple(_predicted(pen, example))))
     return Pictured(frame.name, tuple(rows), _first_row(pen, lam, resolution, example))
 
 
-def _first_row(pen: Pen, lam: float, resolution: int, example: Example | None) -> Row:
+def _first_row(pen: Pen, lam: float, resolution: int, example: Example | None) -> PanelRow:
     """One row that shows the method: image, sample points, labels of both samplers, and where these err.
 
     Of trained networks where there are any, else of samples that are classified perfectly.
@@ -112,7 +112,7 @@ def _first_row(pen: Pen, lam: float, resolution: int, example: Example | None) -
     for name, labels in (("uniform", uniform), ("adaptive", adaptive)):
         if labels is not None:
             panels.append(pen.over(f"first-{name}", f"{name}: {pen.errors(labels)}", labels))
-    return Row(title, (*panels, pen.wrong("first-errors", uniform, adaptive, style)))
+    return PanelRow(title, (*panels, pen.wrong("first-errors", uniform, adaptive, style)))
 
 
 def _even() -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Parameters and versions in a report: what shaped each store and training run, and what wrote it."""
+"""What is stored, in a report: the splits, what shaped each store and training run, and what wrote it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,45 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.report.page.cells import Cell, Table, words
+from pipeline.report.page.cells import Cell, Table, numbers, words
 from pipeline.report.page.collect import Facts, RunFacts
 from pipeline.report.page.parts import PageBlock, Section
+
+
+def splits(facts: Facts) -> Table:
+    """Images, sizes and boundaries, a row a split."""
+    rows = []
+    for part in facts.splits:
+        sizes = part.sizes
+        named = ", ".join(f"{size} ({count:,})" for size, count in list(sizes.items())[:3])
+        more = f" and {len(sizes) - 3} more" if len(sizes) > 3 else ""
+        share = part.crops_without / part.crops if part.crops else None
+        rows.append(
+            (
+                Cell(part.split),
+                Cell(f"{len(part.found):,}", len(part.found)),
+                Cell(named + more),
+                Cell(f"{part.done:,}" + (f", {part.failed} failed" if part.failed else ""), part.done),
+                Cell(f"{part.crops:,}", part.crops),
+                Cell("–") if share is None else Cell(f"{100 * share:.1f} %", share),
+                Cell("–") if not part.crops else _pixels(part.boundary_pixels, part.crops),
+            )
+        )
+    columns = (
+        *words("split"),
+        *numbers("images"),
+        *words("width x height (images)"),
+        *numbers("boundaries found", "crops", "crops without boundary", "boundary pixels a crop"),
+    )
+    caption = (
+        f"Target classes: {', '.join(facts.targets)}. A crop without target boundary is sampled uniformly."
+    )
+    return Table("splits", caption, columns, tuple(rows))
+
+
+def _pixels(counts: dict[str, int], crops: int) -> Cell:
+    value = sum(counts.values()) / crops
+    return Cell(f"{value:,.0f}", value)
 
 
 def parameters(facts: Facts) -> Section:
