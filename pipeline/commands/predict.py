@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -85,7 +85,8 @@ def command(options: Options) -> None:
     inputs = [*(one.image for one in named), chosen.base.path, chosen.auxiliary, *described]
     writer = Writer(inputs, options.force)
     jobs = stage.plan(named, options.output, writer, options.save)
-    classes = stage.class_table(chosen.base, options.dataset, space)
+    data = stage.dataset_of(chosen.base, options.dataset, space)
+    jobs = [replace(job, scale=data.image_range) for job in jobs]
     resampled, own = feedback.split(options.samplers)
     if len(resampled) > 1:
         raise click.UsageError("give one of --sampler previous and twice")
@@ -96,6 +97,6 @@ def command(options: Options) -> None:
         system, notes = systems.open_system(chosen.base, chosen.auxiliary, device, factories=options.code)
     for note in (*chosen.notes, *(f"note: {note}" for note in notes)):
         say(note, err=True)
-    summary = stage.run(system, jobs, classes, console.listener(), writer)
+    summary = stage.run(system, jobs, data.classes, console.listener(), writer)
     console.print_summary(summary, options.output)
     finish(summary.ok)

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets import readers, registry
-from pipeline.datasets.base import ClassTable
+from pipeline.datasets.base import ClassTable, Dataset
 from pipeline.datasets.overlay import overlay
+from pipeline.datasets.pictures import Scale
 from pipeline.errors import AdaprepError, FileError
 from pipeline.inference.images import NamedImage
 from pipeline.inference.systems import System, check_classes
@@ -48,6 +49,7 @@ class PredictionJob:
     image: Path
     results: Mapping[Saved, Path]
     folder: Path | None = None  # that the image was found in
+    scale: Scale | None = None  # of images of more than 8 bits: what becomes 0 and 255
 
     @property
     def labels(self) -> Path:
@@ -98,7 +100,12 @@ def plan(
 
 
 def class_table(base: Checkpoint, dataset: str | None, space: stores.Workspace) -> ClassTable:
-    """What the base network's classes are called in label maps.
+    """What the base network's classes are called in label maps; see `dataset_of`."""
+    return dataset_of(base, dataset, space).classes
+
+
+def dataset_of(base: Checkpoint, dataset: str | None, space: stores.Workspace) -> Dataset:
+    """The data set that says what labels are called, and what the values of deep images mean.
 
     Parameters
     ----------
@@ -130,7 +137,7 @@ def class_table(base: Checkpoint, dataset: str | None, space: stores.Workspace) 
             f"set that adaprep brings: give its YAML file with --dataset FILE."
         )
     check_classes(base, data.name, data.classes.names)
-    return data.classes
+    return data
 
 
 def raw_ids(classes: ClassTable) -> NDArray[np.uint8] | NDArray[np.uint16]:
@@ -156,7 +163,7 @@ def predict(
     AdaprepError
         A result cannot be written.
     """
-    image = readers.read_rgb(job.image, shown=True)
+    image = readers.read_rgb(job.image, shown=True, scale=job.scale)
     if min(image.shape[:2]) < 2:
         raise FileError(f"{job.image}: {image.shape[1]} x {image.shape[0]} pixels are too few to be sampled")
     writer = writer or Writer([job.image], force=True)

@@ -123,6 +123,23 @@ def test_a_square_image_is_labelled_as_evaluation_would(
     assert np.array_equal(np.asarray(Image.open(job.labels)), np.array([0, 1, 7])[expected])
 
 
+def test_deep_images_are_scaled_by_the_range_of_the_data_set(
+    make_blobs: MakeBlobs, tmp_path: Path, base: Path, auxiliary: Path
+) -> None:
+    yaml = make_blobs()
+    yaml.write_text("image_range: [0, 4095]\n" + yaml.read_text())
+    deep = np.random.default_rng(0).integers(0, 4096, (30, 40), dtype=np.uint16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    Image.fromarray(np.rint(deep / 4095 * 255).astype(np.uint8)).save(tmp_path / "plain.png")
+    images = [tmp_path / "deep.png", tmp_path / "plain.png"]
+    options = ["--auxiliary", auxiliary, "--dataset", yaml, "-o", tmp_path / "out", "--device", "cpu"]
+    code, said = cli("predict", *images, "--checkpoint", base, *options)
+    assert code == 0, said
+    for folder, end in (("labels", "png"), ("overlays", "jpg")):
+        one, other = (Image.open(tmp_path / f"out/{folder}/{name}.{end}") for name in ("deep", "plain"))
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+
+
 def test_files_that_cannot_be_read_are_listed_and_the_rest_goes_on(
     make_blobs: MakeBlobs, tmp_path: Path, base: Path, auxiliary: Path
 ) -> None:
