@@ -347,3 +347,15 @@ def test_taking_up_a_list_that_was_interrupted_is_begun_again(
     assert result.exit_code == 0, result.output
     assert do(run, "solve-tensors", None, space).exit_code == 0
     assert run("verify", "--workspace", space).exit_code == 0
+
+
+def test_a_recipe_takes_a_name_that_the_workspace_holds(project: Path, run: Run, tmp_path: Path) -> None:
+    space = project / "adaprep-workspace"
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(f"dataset: blobs\nworkspace: {space}\ncheck: {{limit: 2}}\nreport: false\n")
+    result = run("run", recipe)
+    assert result.exit_code == 0, result.output
+    assert "done before" in result.output
+    recipe.write_text(recipe.read_text().replace("blobs", "blob"))
+    result = run("run", recipe)
+    assert "line 1: dataset: no data set 'blob'; did you mean 'blobs'?" in " ".join(result.output.split())

@@ -12,7 +12,6 @@ from typing import Annotated, Any
 from pydantic import Field, PlainValidator
 
 from pipeline import doors
-from pipeline.datasets import registry
 from pipeline.datasets.base import Dataset
 from pipeline.datasets.limits import short
 from pipeline.datasets.yaml_models import (
@@ -34,7 +33,9 @@ from pipeline.names import check_component
 from pipeline.recipes.recipe import Bounds, Generate, Overrides, Recipe
 from pipeline.recipes.trainings import MOST, AuxiliarySection, BaseSection, read_trainings, taken
 from pipeline.settings import DEFAULT_WORKSPACE, Device, Precision
+from pipeline.stages import chosen as named
 from pipeline.train.settings import Auxiliary, Base, Request
+from pipeline.workspace.stores import Workspace
 
 PLACES = (
     "root",
@@ -77,7 +78,7 @@ def load(path: Path, overrides: Overrides | None = None) -> Recipe:
     if chosen.device is None:
         chosen = replace(chosen, device=said.device)
     _check_generate(said, mistakes)
-    opened = _open(said, chosen.root, mistakes)
+    opened = _open(said, chosen, mistakes)
     dataset = opened.dataset if opened else None
     splits = _splits(said, dataset, mistakes)
     grid, lam = said.grid or (8, 8), 1.0 if said.lam is None else said.lam
@@ -142,11 +143,12 @@ def _check_generate(said: RecipeFile, mistakes: Mistakes) -> None:
         mistakes.note(said.nodes["generate"].mistake("only the data set demo is generated"))
 
 
-def _open(said: RecipeFile, root: Path | None, mistakes: Mistakes) -> _Opened | None:
+def _open(said: RecipeFile, chosen: Overrides, mistakes: Mistakes) -> _Opened | None:
     """The data set; None where what is said of it is wrong."""
     if not said.usable("dataset"):
         return None
     node, name, generated = said.nodes["dataset"], said.dataset, "generate" in said.nodes
+    root, place = chosen.root, chosen.workspace or (said.workspace if said.usable("workspace") else None)
     if root is not None and not generated and not os.path.isdir(root):
         raise AdaprepError(f"--root {root}: no such folder. It must hold the data set {name}.")
     if root is None and said.root is not None:
@@ -165,7 +167,7 @@ def _open(said: RecipeFile, root: Path | None, mistakes: Mistakes) -> _Opened | 
         mistakes.note(said.nodes["settings"].mistake(problem))
         return None
     try:
-        dataset = registry.load(name, root, **values)
+        dataset = named.open_dataset(Workspace(place or DEFAULT_WORKSPACE), name, root, None, values)
     except AdaprepError as error:
         mistakes.note(node.mistake(str(error)))
         return None

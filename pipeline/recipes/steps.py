@@ -130,7 +130,8 @@ class Check(SplitStep):
 
     @property
     def options(self) -> check.Options:
-        return check.Options(self._data, splits=(self.split,), limit=self.recipe.check)
+        recipe = self.recipe
+        return check.Options(self._data, splits=(self.split,), limit=recipe.check, workspace=recipe.workspace)
 
     @property
     def needs(self) -> tuple[str, ...]:
