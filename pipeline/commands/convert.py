@@ -50,8 +50,10 @@ def run(options: Options) -> bool:
 
     where = opening.open_scheduler(options.scheduling)
     data = opening.open_dataset(options.data, options.workspace)
-    writer = Writer(force=options.force)
-    plans = stage.plan(data, existing_splits(data, options.splits), options.output, writer, options.limit)
+    writer, splits = Writer(force=options.force), existing_splits(data, options.splits)
+    if not options.splits and (others := [split for split in data.splits if split not in splits]):
+        say(f"note: only {' and '.join(splits)}; --split takes also: {', '.join(others)}", err=True)
+    plans = stage.plan(data, splits, options.output, writer, options.limit)
     ok, converted = True, {}
     for one in plans:
         summary, converted[one.split] = stage.run(data, one, writer, where, console.listener())

@@ -55,8 +55,8 @@ def command(options: Options) -> None:
     found = measured.measured(found, path)
     files = {**written.lists(found, path), path: written.text(found, path)}
     for file in files:
-        _check_free(file, options.force)
-        Writer([found.root / name for name in found.layout.files], force=True).check(file)
+        _check_free(file, found.root, options.force)
+        Writer(force=True).check(file)
     for file, text in files.items():
         disk.write_text(file, text)
     say("\n".join([f"{found.root}: {found.layout.what}", *written.summary(found)[1:]]))
@@ -90,9 +90,17 @@ def _place(options: Options) -> Path:
     return path
 
 
-def _check_free(path: Path, force: bool) -> None:
-    """Raise AdaprepError if something is there that may not be replaced."""
-    if os.path.lexists(path) and not force:
+def _check_free(path: Path, root: Path, force: bool) -> None:
+    """Raise AdaprepError if something is there that may not be replaced, with `force` a data set's file."""
+    from pipeline.datasets.discovery import written
+
+    if not os.path.lexists(path):
+        return
+    if not force:
         raise AdaprepError(
             f"{path} is there already: edit it, write another file with -o, or replace it with --force."
+        )
+    if Path(os.path.realpath(root)) in Path(os.path.realpath(path)).parents and not written.is_ours(path):
+        raise AdaprepError(
+            f"{path} lies in the folder that is described, and init did not write it: choose another name."
         )

@@ -71,13 +71,13 @@ def objects_of(
     path
         For the errors.
     titles
-        Class ids by title.
+        Class ids by title. Those of Supervisely Person, which are the default, have no rectangles.
     """
     size = size_of(path, annotation)
     budget = Budget(MAX_WORK)
     for index, item in enumerate(annotation["objects"]):
         try:
-            label, where = _class(item, titles), _mask(item, size, budget)
+            label, where = _class(item, titles), _mask(item, size, budget, titles is not TITLES)
         except ValueError as error:
             raise FileError(printable(f"{path}: object {index}: {error}")) from error
         yield index + 1, label, where
@@ -199,7 +199,7 @@ def _class(item: Any, titles: Mapping[str, int]) -> int:
     return titles[title]
 
 
-def _mask(item: dict[str, Any], size: tuple[int, int], budget: Budget) -> Placed:
+def _mask(item: dict[str, Any], size: tuple[int, int], budget: Budget, boxes: bool) -> Placed:
     points, bitmap = item.get("points"), item.get("bitmap")
     exterior = points.get("exterior") if isinstance(points, dict) else None
     geometry = item.get("geometryType") or ("bitmap" if bitmap else "polygon" if exterior else None)
@@ -212,11 +212,12 @@ def _mask(item: dict[str, Any], size: tuple[int, int], budget: Budget) -> Placed
         return polygon(_corners(exterior), [_corners(hole) for hole in interior], size, budget)
     if geometry == "bitmap":
         return _bitmap(bitmap, size, budget)
-    if geometry == "rectangle":
+    if geometry == "rectangle" and boxes:
         found = rectangle(np.rint(corners(exterior, "a rectangle")).astype(np.int64), size)
         budget.take(found[2].size)
         return found
-    raise ValueError(f"unknown geometry {short(geometry)}; it must be 'polygon', 'bitmap' or 'rectangle'")
+    known = "'polygon' or 'bitmap'" + " or 'rectangle'" * boxes
+    raise ValueError(f"unknown geometry {short(geometry)}; it must be {known}")
 
 
 def _corners(points: Any) -> Corners:

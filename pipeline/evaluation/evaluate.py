@@ -257,20 +257,25 @@ def _timed(dataset: Dataset, frames: Sequence[Frame], systems: Sequence[System])
             view = load_view(dataset, frame, 1, {})
             truth = view.train_ids(np.ascontiguousarray(central_view(view.raw)))
             square = np.ascontiguousarray(central_view(view.image))
-            return {s.name: milliseconds(s, square, truth, dataset.classes.targets) for s in systems}
+            return milliseconds(systems, square, truth, dataset.classes.targets)
     return {}
 
 
 def milliseconds(
-    system: System, square: NDArray[np.uint8], truth: NDArray[np.uint8], targets: Sequence[int]
-) -> float:
-    """Median time from a square (S, S, 3) to its labels (S, S); nothing else should run meanwhile."""
-    took, system = [], replace(system, sampler=system.sampler.restarted())
+    systems: Sequence[System], square: NDArray[np.uint8], truth: NDArray[np.uint8], targets: Sequence[int]
+) -> dict[str, float]:
+    """Median times from a square (S, S, 3) to its labels (S, S), by the system's name.
+
+    Systems take turns, so that a machine that is busy for a while slows all of them; nothing else should run.
+    """
+    took: dict[str, list[float]] = {system.name: [] for system in systems}
+    alone = [replace(system, sampler=system.sampler.restarted()) for system in systems]
     for _ in range(1 + TIMED):
-        begun = time.perf_counter()
-        _labelled(system, square, truth, targets)
-        took.append(1000 * (time.perf_counter() - begun))
-    return round(statistics.median(took[1:]), 3)
+        for system in alone:
+            begun = time.perf_counter()
+            _labelled(system, square, truth, targets)
+            took[system.name].append(1000 * (time.perf_counter() - begun))
+    return {name: round(statistics.median(times[1:]), 3) for name, times in took.items()}
 
 
 def machine(systems: Sequence[System]) -> str:

@@ -217,6 +217,8 @@ def describe(
 ) -> Path:
     """Write the lists of the splits and the YAML file, each whole or not at all.
 
+    Splits that were converted before are described, too.
+
     Returns
     -------
     The path of the YAML file.
@@ -234,7 +236,8 @@ def describe(
         lines += ["\t".join(_fields(dataset, job)) for job in jobs]
         _write(_list_path(folder, split), "\n".join(lines) + "\n", writer)
     path = description_path(dataset, folder)
-    _write(path, _yaml(dataset, folder, list(splits)), writer)
+    there = [s for s in dataset.splits if s in splits or _is_our_text(_list_path(folder, s))]
+    _write(path, _yaml(dataset, folder, there), writer)
     return path
 
 

@@ -132,6 +132,14 @@ def test_what_is_read_is_not_written_over_even_with_force(here: Path) -> None:
     assert files_of(here / "data") == before
 
 
+def test_splits_that_are_left_out_are_named(here: Path) -> None:
+    trees.pairs(here / "data", *SPLIT_FOLDERS[:2], ("train", "val", "test"))
+    assert invoke("init", "data")[0] == 0
+    assert "note: only train and val; --split takes also: test" in convert()
+    assert "note:" not in convert("--split", "test")
+    assert Custom(Path("out/data.yaml")).splits == ("train", "val", "test")
+
+
 def test_data_and_result_can_be_moved_together(here: Path) -> None:
     described("ids")
     convert()

@@ -456,3 +456,13 @@ def test_a_size_that_its_image_has_not_is_refused_before_anything_is_drawn(tmp_p
     for read in (data.label_size, data.read_labels, data.read_instances):
         with pytest.raises(FileError, match=r"is for an image of 16000 x 16000, and a\.png is 16 x 12"):
             read(frame)
+
+
+def test_rectangles_of_a_project(tmp_path: Path) -> None:
+    points = {"exterior": [[3, 9], [1, 2]], "interior": []}
+    item = {"classTitle": "cat", "geometryType": "rectangle", "points": points}
+    content = json.dumps({"size": {"height": H, "width": W}, "objects": [item]}).encode()
+    data = write(tmp_path, TABLE.format("supervisely") + SPLITS, content, "a.json")
+    expected = np.zeros((H, W), bool)
+    expected[2:10, 1:4] = True
+    np.testing.assert_array_equal(data.read_labels(only(data)) == 1, expected)

@@ -27,7 +27,19 @@ FULL = RNG.integers(0, 256, SHAPE, dtype=np.uint8)
 FULL[0, 0], FULL[0, 1] = 0, 255
 DEEP = (FULL.astype(np.uint16) << 8) | RNG.integers(0, 256, SHAPE, dtype=np.uint16)
 READ_AS_IDS = {"PNG", "TIFF", "BMP", "PPM"}
-READ_AS_IMAGES = READ_AS_IDS | {"JPEG", "JPEG2000", "WEBP", "GIF", "AVIF", "MPO"}
+READ_AS_IMAGES = READ_AS_IDS | {
+    "JPEG",
+    "JPEG2000",
+    "WEBP",
+    "GIF",
+    "AVIF",
+    "MPO",
+    "TGA",
+    "PCX",
+    "SGI",
+    "QOI",
+    "DDS",
+}
 LOSSY = {"JPEG", "WEBP", "AVIF", "GIF", "MPO"}
 
 Image.init()

@@ -130,6 +130,16 @@ def test_a_file_that_is_there_is_replaced_only_with_force(here: Path) -> None:
     assert described()["name"] == "data"
 
 
+def test_files_of_the_data_set_are_not_replaced_even_with_force(here: Path) -> None:
+    trees.pairs(here / "data")
+    trees.text(here / "data/classes.txt", "ground\nblob\nstick\n")
+    before = files_of(here / "data")
+    assert "init did not write it" in refused("data", "-o", "data/classes.txt", "--force")
+    assert files_of(here / "data") == before
+    init("data", "-o", "data/own.yaml")
+    init("data", "-o", "data/own.yaml", "--force")
+
+
 def test_a_list_that_is_there_is_not_replaced_either(here: Path) -> None:
     trees.pairs(here / "data", "images/img_{n}.jpg", "masks/mask_{n}.png")
     Path("data-all.txt").write_text("mine", encoding="utf-8")

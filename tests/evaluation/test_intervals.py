@@ -82,13 +82,13 @@ def test_the_same_images_give_the_same_interval_and_no_difference_holds_zero() -
 
 
 def test_an_interval_covers_the_truth_about_as_often_as_it_says() -> None:
-    """Of 100 pairs of equally good networks, some 5 intervals do not hold 0."""
+    """Of 40 pairs of equally good networks, some 2 intervals do not hold 0."""
     missed = 0
-    for trial in range(100):
+    for trial in range(40):
         ours, base = (kept(confusions(30, 0.4, 2 * trial + side)) for side in (0, 1))
         base = PerImage(base.pixels, ours.images)
         missed += not intervals.of_difference([ours], [base], "miou", ())[0].holds_zero
-    assert missed <= 20
+    assert missed <= 9
 
 
 def test_seeds_are_averaged() -> None:

@@ -16,6 +16,7 @@ from pipeline.names import one_line
 
 FRACTIONS = {"train": 0.8, "val": 0.2}
 SEED = 0
+MARK = "# Written by `adaprep init`"
 GUIDE = "docs/your-own-data.md"
 
 
@@ -56,12 +57,19 @@ class Discovery:
 def lists(found: Discovery, path: Path) -> dict[Path, str]:
     """The lists that the YAML file at `path` needs, by where they belong."""
     return {
-        _list_path(path, split): "".join(
-            "\t".join((image, label)) + "\n" for image, label in sorted(place.pairs)
-        )
+        _list_path(path, split): "\n".join([MARK, *("\t".join(pair) for pair in sorted(place.pairs)), ""])
         for split, place in found.layout.places.items()
         if place.keys is None
     }
+
+
+def is_ours(path: Path) -> bool:
+    """Whether `init` wrote a file, as its first line says."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(MARK)) == MARK.encode()
+    except OSError:
+        return False
 
 
 def _list_path(path: Path, split: str) -> Path:
@@ -74,7 +82,7 @@ def text(found: Discovery, path: Path) -> str:
 
 
 def _lines(found: Discovery, path: Path) -> Iterator[str]:
-    yield f"# Written by `adaprep init` of {one_line(found.root.name)}: {one_line(found.layout.what)}."
+    yield f"{MARK} of {one_line(found.root.name)}: {one_line(found.layout.what)}."
     check = advice.command("check", dataset=path.name, workspace=None)
     yield f"# Edit what is wrong, then run: {one_line(check)}"
     yield f"# All that can stand here: {GUIDE}"
