@@ -265,8 +265,8 @@ def milliseconds(
 ) -> dict[str, float]:
     """Fastest times of several from a square (S, S, 3) to its labels (S, S), by the system's name.
 
-    Systems take turns; runs are timed at different moments. What else the machine does can only add to a time:
-    the fastest is the one to compare.
+    Systems take turns; runs are timed at different moments. What else the machine does can only add to
+    a time: the fastest is the one to compare.
     """
     took: dict[str, list[float]] = {system.name: [] for system in systems}
     alone = [replace(system, sampler=system.sampler.restarted()) for system in systems]
