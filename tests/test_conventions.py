@@ -222,7 +222,11 @@ TABLES: dict[str, tuple[str, ...]] = {
 }
 
 
-@pytest.mark.parametrize("command", TABLES)
+SLOW_TABLES = ("boundary-error", "upper-bound")
+SOME_TABLES = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW_TABLES else []) for name in TABLES]
+
+
+@pytest.mark.parametrize("command", SOME_TABLES)
 def test_tables_fit_80_columns(
     make_blobs: MakeBlobs, run: Run, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
@@ -239,7 +243,7 @@ def strict(constant: str) -> Any:
     raise ValueError(f"{constant} is no JSON")
 
 
-@pytest.mark.parametrize("command", TABLES)
+@pytest.mark.parametrize("command", SOME_TABLES)
 def test_json_stands_alone_on_standard_output_and_holds_no_nan(
     make_blobs: MakeBlobs, run: Run, command: str
 ) -> None:

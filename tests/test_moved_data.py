@@ -75,7 +75,13 @@ def description(space: Path, split: str = "train") -> dict[str, Any]:
     return content
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name in ("report", "upper-bound") else [])
+        for name in COMMANDS
+    ],
+)
 @pytest.mark.parametrize("spelling", ["name", "yaml"])
 def test_every_command_takes_a_name_that_the_workspace_holds_and_a_yaml_file(
     project: Path, run: Run, command: str, spelling: str

@@ -40,7 +40,13 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("dry", [(), ("--dry-run",)], ids=["run", "dry-run"])
-@pytest.mark.parametrize(("options", "sentence"), REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        pytest.param(*case, id=name, marks=[pytest.mark.slow] if name == "weights" else [])
+        for name, case in REFUSED.items()
+    ],
+)
 def test_train_refuses_before_any_work(
     world: World, options: tuple[str, ...], sentence: str, dry: tuple[str, ...]
 ) -> None:
