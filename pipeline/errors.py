@@ -21,6 +21,24 @@ class BusyError(AdaprepError):
         self.what = what
 
 
+class SizeError(AdaprepError):
+    """A network does not take images of a size.
+
+    Parameters
+    ----------
+    said
+        What it said to them.
+    takes
+        A side that it takes, where one was found.
+    option
+        What says how large the images are.
+    """
+
+    def __init__(self, said: str, takes: int | None = None, option: str = "--resolution") -> None:
+        self.known = f"{said} It takes {takes} x {takes}" if takes else said
+        super().__init__(f"{self.known}: give {option} {takes}." if takes else said)
+
+
 class DamagedError(AdaprepError):
     """A store of the workspace is damaged, and `adaprep verify --repair` may know what to do."""
 

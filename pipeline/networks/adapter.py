@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.errors import AdaprepError
+from pipeline.errors import SizeError
 from pipeline.networks.blocks import IMAGENET_MEAN, IMAGENET_STD, Normalise, resize_to
 from pipeline.networks.points import CHANNELS, check_channels
 
@@ -126,7 +126,7 @@ def settle(name: str, base: BaseNetwork, images: Tensor, option: str = "--resolu
     if refusal is not None:
         found = next((m for m in MULTIPLES if side % m and _asks_for(base, images, m)), None)
         if found is None:
-            raise AdaprepError(_refused(name, base, images, refusal, option))
+            raise _refused(name, base, images, refusal, option)
         base.multiple = found
     if side % base.multiple == 0:
         return None
@@ -147,18 +147,12 @@ def _asks_for(base: BaseNetwork, images: Tensor, multiple: int) -> bool:
     return takes(padded) and takes(3 * multiple) and not takes(3 * multiple + multiple // 2)
 
 
-def _refused(name: str, base: BaseNetwork, images: Tensor, refusal: Exception, option: str) -> str:
-    advice = ""
-    for side in USUAL_SIDES:
-        other = images.new_zeros((*images.shape[:2], side, side))
-        if _refusal(base, other) is None:
-            advice = f" It takes {side} x {side}: give {option} {side}."
-            break
-    said = str(refusal).strip().rstrip(".")
+def _refused(name: str, base: BaseNetwork, images: Tensor, refusal: Exception, option: str) -> SizeError:
+    sides = (n for n in USUAL_SIDES if _refusal(base, images.new_zeros((*images.shape[:2], n, n))) is None)
+    reason = str(refusal).strip().rstrip(".")
     h, w = images.shape[-2:]
-    return (
-        f"{name} cannot be applied to images of {h} x {w} pixels: {type(refusal).__name__}: {said}.{advice}"
-    )
+    said = f"{name} cannot be applied to images of {h} x {w} pixels: {type(refusal).__name__}: {reason}."
+    return SizeError(said, next(sides, None), option)
 
 
 def _refusal(base: BaseNetwork, images: Tensor) -> Exception | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pipeline import advice
 from pipeline.commands.output import State
-from pipeline.errors import AdaprepError
+from pipeline.errors import AdaprepError, SizeError
 from pipeline.metrics import registry
 from pipeline.recipes import side_by_side
 from pipeline.recipes.recipe import Recipe
@@ -191,6 +191,8 @@ def _check_networks(recipe: Recipe) -> None:
         try:
             with device:
                 network = build(name, classes, probe=min(sizes[0], MAX_TRIED), **own).eval()
+        except SizeError as error:
+            raise AdaprepError(f"{recipe.path}, base.resolutions: {error.known}") from error
         except AdaprepError as error:
             raise AdaprepError(f"{recipe.path}, base.architecture: {error}") from error
         for size in sizes:
@@ -206,8 +208,8 @@ def _try(recipe: Recipe, network: BaseNetwork, name: str, image: Tensor) -> None
         return
     try:
         settle(name, network, image)
-    except AdaprepError as error:
-        raise AdaprepError(f"{recipe.path}, base.resolutions: {error}") from error
+    except SizeError as error:
+        raise AdaprepError(f"{recipe.path}, base.resolutions: {error.known}") from error
 
 
 def _only_training(recipe: Recipe, chosen: Sequence[Step]) -> None:

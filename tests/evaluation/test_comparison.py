@@ -169,12 +169,13 @@ def test_a_group_says_how_many_of_its_runs_still_improve(space: stores.Workspace
 
 
 def test_the_table_of_evaluate_says_why_there_are_no_points(
-    space: stores.Workspace, capsys: pytest.CaptureFixture[str]
+    space: stores.Workspace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("torch")
     from pipeline.evaluation.evaluations import Evaluations
     from pipeline.report.evaluation import print_evaluations
 
+    monkeypatch.setenv("COLUMNS", "200")
     add_run(space, "auxiliary", 16, 0, 0.42, 0.35)
     change(add_run(space, "uniform", 16, 0, 0.40, 0.30), epochs=40)
     found = results.evaluations(space, "blobs", "val")

@@ -106,7 +106,9 @@ def test_a_filter_averages_images_and_leaves_labels(folder: stores.SplitFolder, 
 
 def test_status_lists_the_samples(folder: stores.SplitFolder) -> None:
     run_samples(folder, [outputs.Sampled(8, Uniform())])
-    result = CliRunner().invoke(main, ["status", "--workspace", str(folder.path.parents[1])])
+    result = CliRunner().invoke(
+        main, ["status", "--workspace", str(folder.path.parents[1])], env={"COLUMNS": "200"}
+    )
     assert result.exit_code == 0, result.output
     assert "sampler uniform, resolution 8" in " ".join(result.output.split())
 

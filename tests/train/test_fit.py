@@ -478,7 +478,7 @@ def test_without_validation_split_the_training_loss_decides(make_blobs: MakeBlob
     [
         (("--lambda", "3"), "no tensors of grid 4x4, lambda 3. Run: adaprep solve-tensors --lambda 3"),
         (("--train-split", "dev"), "Run: adaprep boundaries --dataset blobs --split dev"),
-        (("--network", "base"), "Run: adaprep train --network auxiliary --grid 4x4 or give --checkpoint"),
+        (("--network", "base"), "Run: adaprep train --network auxiliary --grid 4x4"),
         (("--network", "base", "--checkpoint", "absent.pt"), "no checkpoint at absent.pt: it does not exist"),
         (("--checkpoint", "some.pt"), "use it with --network base --sampler auxiliary"),
         (("--augment", "blur=1"), "no augmentation is called 'blur'; there are: flip, brightness, contrast"),
