@@ -122,7 +122,7 @@ LIMITS = """\
 to 300 epochs uniform sampling reaches 0.29 on targets at 32 x 32 and 0.426 at 64 x 64. The validation images are one
 clip. And there is no baseline with a fixed warp, the mean tensor for every image. Converged runs made outside this
 repository measured +2 to +5 points of mIoU on target classes at 32 and 64 px and none at 128; a fixed warp gets most of
-that. They came without intervals, and no command here repeats them yet."""
+that. They came without intervals. `workflows/*-results.yaml` repeat them against every baseline, and have not been run to the end yet."""
 
 MISSING = """\
 - **256 pixels**: no seed was trained; on two CPU cores an epoch takes about five minutes. On a GPU: the recipe with
