@@ -159,5 +159,5 @@ def test_a_damaged_file_of_a_run_is_a_sentence_that_says_what_to_do(
     harm(world.space / RUN / name)
     outcome = adaprep(*world.arguments(command))
     if outcome.code:
-        assert "Error: " in outcome.output or "left out: " in outcome.output  # that run, and the rest is shown
+        assert "Error: " in outcome.output or "left out: " in outcome.output
         assert "un" in outcome.text  # "run ...", "Run: ...": there is something to do
