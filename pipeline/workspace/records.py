@@ -244,6 +244,8 @@ _SYSTEM = record(
 EVALUATION = record(
     {
         "run": text,
+        "dataset": text,
+        "split": text,
         "settings": record(
             {"architecture": text, "sampler": sampler, "resolution": side, "seed": whole},
         ),

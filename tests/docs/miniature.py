@@ -142,4 +142,4 @@ if __name__ == "__main__":
     from cli import main
 
     limit(setattr)
-    main()
+    main(prog_name="adaprep")
