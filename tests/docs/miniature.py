@@ -136,6 +136,25 @@ def furnish(folder: Path, data: Path) -> None:
     for name in ("street.jpg", "photos/one.jpg", "photos/two.jpg", "video1/1.jpg", "video2/1.jpg"):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(data / "camvid" / "images" / "val" / "0016E5_07959.jpg", folder / name)
+    describable(folder, data / "camvid")
+
+
+def describable(folder: Path, source: Path) -> None:
+    """Folders that `adaprep init` is shown with: photos with label maps, a tree of VOC, a zip file."""
+    labels = source / "labels" / "val" / "0016E5_07959.png"
+    (folder / "photos" / "labels").mkdir()
+    for name in ("one", "two"):
+        shutil.copy(labels, folder / "photos" / "labels" / f"{name}.png")
+    voc = folder / "VOCdevkit" / "VOC2012"
+    lists = voc / "ImageSets" / "Segmentation"
+    lists.mkdir(parents=True)
+    for kind, new, ending in (("images", "JPEGImages", "jpg"), ("labels", "SegmentationClass", "png")):
+        (voc / new).mkdir()
+        for split in ("train", "val"):
+            for name in CAMVID[split]:
+                shutil.copy(source / kind / split / f"{name}.{ending}", voc / new)
+            (lists / f"{split}.txt").write_text("\n".join(CAMVID[split]) + "\n", encoding="utf-8")
+    shutil.make_archive(str(folder / "export"), "zip", source)
 
 
 if __name__ == "__main__":
