@@ -229,14 +229,14 @@ HELD = Setting(
     flag="--dataset",
     completes="dataset",
 )
-ROOT = Setting("Where the data set lies. Default: ADAPREP_DATA/NAME, then ./data/NAME.", None)
-MOVED = Setting("Where the data set lies now, if it has moved; remembered.", None, flag="--root")
+ROOT = Setting("Folder of the data set. Default: ADAPREP_DATA/NAME, then ./data/NAME.", None)
+MOVED = Setting("New folder of the data set, if it has moved; remembered.", None, flag="--root")
 TARGETS = Setting("Target classes by name, with commas. Default: the data set's own.", None)
 SPLITS = Setting(
     "Split; may be given several times.", (), flag="--split", shown="train and val", completes="split"
 )
 LIMIT = Setting("Only the first N images of a split.", None, low=1)
-GRID = Setting("Of the sampling tensors, rows x columns.", (8, 8), metavar="HxW")
+GRID = Setting("Size of the sampling tensors, rows x columns.", (8, 8), metavar="HxW")
 CROPS = Setting("Square crops per image.", None, low=1)
 LAMBDA = Setting("Weight of regularity against boundary pull.", 1.0, flag="--lambda", low=0)
 LAMBDAS = replace(
@@ -258,7 +258,7 @@ SAMPLE_FILTER = Setting(
 DEVICE = Setting(
     "Where networks run: auto (a GPU if there is one), cpu, cuda, cuda:1, mps.", "auto", completes="device"
 )
-PRECISION = Setting("Of forward passes. auto: bfloat16 on a GPU, float32 on a CPU.", "auto")
+PRECISION = Setting("Number format of forward passes. auto: bfloat16 on a GPU, float32 on a CPU.", "auto")
 OVERWRITE = Setting("Start the stores again instead of resuming.", False)
 DRY_RUN = Setting("Say what would be done, why, and what it would take.", False)
 FACTORIES = Setting(
@@ -324,6 +324,6 @@ class Held:
     """A data set: the one named, or else the one that the workspace holds."""
 
     dataset: str | None = DATASET(default=None, help="Name or YAML file. Default: the one in the workspace.")
-    root: Path | None = ROOT(help="Where the data set lies, if not where the workspace knows it to be.")
+    root: Path | None = ROOT(help="Folder of the data set, if not the one that the workspace remembers.")
     targets: str | None = TARGETS(help="Target classes by name, with commas.")
     splits: tuple[str, ...] = SPLITS()

@@ -12,7 +12,7 @@ from pipeline.commands.output import State, finish, of_plan, together
 
 @dataclass(frozen=True)
 class Options:
-    """Of `adaprep boundaries`."""
+    """Options of `adaprep boundaries`."""
 
     data: settings.Data
     splits: tuple[str, ...] = settings.SPLITS()

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """Of `adaprep boundary-error`."""
+    """Options of `adaprep boundary-error`."""
 
     dataset: str | None = settings.DATASET(
         default=None, help="Name or YAML file: outlines of its targets. Default: smooth curves."
     )
-    root: Path | None = settings.ROOT(help="Where the data set lies.")
+    root: Path | None = settings.ROOT(help="Folder of the data set.")
     targets: str | None = settings.TARGETS(help="Target classes by name, with commas.")
     split: str = setting("val", "Split of the data set.")
     limit: int | None = settings.LIMIT()

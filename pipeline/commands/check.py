@@ -14,7 +14,7 @@ from pipeline.settings import setting
 
 @dataclass(frozen=True)
 class Options:
-    """Of `adaprep check`."""
+    """Options of `adaprep check`."""
 
     data: settings.Data
     splits: tuple[str, ...] = settings.SPLITS()

@@ -14,7 +14,7 @@ from pipeline.settings import setting
 
 @dataclass(frozen=True)
 class Options:
-    """Of `adaprep convert`."""
+    """Options of `adaprep convert`."""
 
     data: settings.Data
     output: Path = setting(help="Folder for label maps, lists and a YAML file.", short="-o")

@@ -11,7 +11,7 @@ from pipeline.screen import print_json
 
 @dataclass(frozen=True)
 class Options:
-    """Of `adaprep datasets`."""
+    """Options of `adaprep datasets`."""
 
     as_json: bool = settings.JSON()
 

@@ -14,7 +14,7 @@ from pipeline.settings import setting
 
 @dataclass(frozen=True)
 class Options:
-    """Of `adaprep demo`."""
+    """Options of `adaprep demo`."""
 
     data_only: bool = setting(False, "Only generate the street scenes, at --root.")
     root: Path = setting(Path("data/demo"), "Folder of the scenes.")

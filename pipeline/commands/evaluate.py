@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """Of `adaprep evaluate`."""
+    """Options of `adaprep evaluate`."""
 
     base: Path | None = setting(None, argument=True, metavar="[BASE]", completes="run")
     auxiliary: Path | None = setting(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """Of `adaprep export`."""
+    """Options of `adaprep export`."""
 
     base: str | None = setting(None, argument=True, metavar="[RUN|FILE]", completes="run")
     auxiliary: str | None = setting(

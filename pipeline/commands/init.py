@@ -17,7 +17,7 @@ FORMATS = ("ids", "colors", "masks", "coco", "labelme", "yolo", "supervisely")
 
 @dataclass(frozen=True)
 class Options:
-    """Of `adaprep init`."""
+    """Options of `adaprep init`."""
 
     folder: Path = setting(argument=True, metavar="FOLDER")
     output: Path | None = setting(None, "YAML file. Default: NAME.yaml, here.", short="-o")

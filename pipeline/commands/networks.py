@@ -12,7 +12,7 @@ from pipeline.settings import setting
 
 @dataclass(frozen=True)
 class Options:
-    """Of `adaprep networks`."""
+    """Options of `adaprep networks`."""
 
     classes: int | None = setting(
         None, "Classes of base networks. Default: the paper's, table by table.", low=1

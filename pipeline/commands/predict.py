@@ -18,7 +18,7 @@ from pipeline.train.settings import need_torch
 
 @dataclass(frozen=True)
 class Options:
-    """Of `adaprep predict`."""
+    """Options of `adaprep predict`."""
 
     images: tuple[Path, ...] = setting(argument=True, metavar="IMAGE|FOLDER...")
     checkpoint: str | None = setting(

@@ -15,7 +15,7 @@ from pipeline.settings import setting
 
 @dataclass(frozen=True)
 class Options:
-    """Of `adaprep report`."""
+    """Options of `adaprep report`."""
 
     dataset: str | None = settings.HELD()
     root: Path | None = settings.MOVED()

@@ -14,18 +14,18 @@ from pipeline.settings import setting
 
 @dataclass(frozen=True)
 class Options:
-    """Of `adaprep run`."""
+    """Options of `adaprep run`."""
 
     path: Path = setting(argument=True, metavar="RECIPE.yaml")
     only: tuple[str, ...] = setting((), "Only this stage; several times for several.", metavar="STAGE")
     first: str | None = setting(None, "Only this stage and those after it.", flag="--from", metavar="STAGE")
-    root: Path | None = settings.ROOT(help="Where the data set lies, in place of what the recipe says.")
-    device: settings.Device | None = settings.DEVICE(default=None, help="In place of the recipe's.")
+    root: Path | None = settings.ROOT(help="Folder of the data set; overrides the recipe.")
+    device: settings.Device | None = settings.DEVICE(default=None, help="Device; overrides the recipe.")
     precision: settings.Precision | None = settings.PRECISION(
-        default=None, help="Of forward passes, in place of the recipe's."
+        default=None, help="Number format of forward passes; overrides the recipe."
     )
     workspace: Path | None = settings.WORKSPACE(
-        default=None, help="In place of the recipe's. Also: ADAPREP_WORKSPACE."
+        default=None, help="Folder that holds all results; overrides the recipe."
     )
     jobs: int = setting(
         1,

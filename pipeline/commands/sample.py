@@ -15,7 +15,7 @@ from pipeline.settings import setting
 
 @dataclass(frozen=True)
 class Options:
-    """Of `adaprep sample`."""
+    """Options of `adaprep sample`."""
 
     resolutions: tuple[int, ...] = settings.RESOLUTIONS(flag="--resolution")
     samplers: tuple[str, ...] = setting(
@@ -25,8 +25,8 @@ class Options:
         choices=registry.names(),
         door=True,
     )
-    lambdas: tuple[float, ...] = settings.LAMBDAS(help="Of proposals.")
-    grid: settings.Grid = settings.GRID(help="Of the proposals.")
+    lambdas: tuple[float, ...] = settings.LAMBDAS(help="Lambdas of the proposals, with commas.")
+    grid: settings.Grid = settings.GRID(help="Grid of the proposals, rows x columns.")
     checkpoint: Path | None = setting(
         None, "Trained auxiliary network, for --sampler auxiliary.", completes="run"
     )

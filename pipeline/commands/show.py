@@ -15,7 +15,7 @@ from pipeline.settings import setting
 
 @dataclass(frozen=True)
 class Options:
-    """Of `adaprep show`."""
+    """Options of `adaprep show`."""
 
     image: str = setting(argument=True, metavar="IMAGE", completes="image")
     held: settings.Held = settings.group(settings.Held)
@@ -24,7 +24,7 @@ class Options:
     resize: int | None = setting(None, "Also show the tensor resized to N x N (Fig. 5).", low=2)
     sampled: int | None = setting(None, "Show instead what N x N samples keep, and lose.", low=2)
     crop: int = setting(0, "Which crop.", low=0)
-    crops: int = settings.CROPS(default=1, help="Of how many.")
+    crops: int = settings.CROPS(default=1, help="Crops per image that --crop counts.")
     labels: bool = setting(False, "Show class colours in place of the image.")
     output: settings.Picture | None = setting(None, "Default: NAME.png.", short="-o")
     force: bool = settings.FORCE()

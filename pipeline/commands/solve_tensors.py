@@ -12,7 +12,7 @@ from pipeline.commands.output import State, finish, of_plan, together
 
 @dataclass(frozen=True)
 class Options:
-    """Of `adaprep solve-tensors`."""
+    """Options of `adaprep solve-tensors`."""
 
     lambdas: tuple[float, ...] = settings.LAMBDAS()
     grid: settings.Grid | None = settings.GRID(

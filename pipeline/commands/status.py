@@ -14,7 +14,7 @@ from pipeline.settings import setting
 
 @dataclass(frozen=True)
 class Options:
-    """Of `adaprep status`."""
+    """Options of `adaprep status`."""
 
     dataset: str | None = settings.HELD(help="Only this data set.")
     failures: bool = setting(False, "List every file that failed, with its reason.")

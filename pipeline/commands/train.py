@@ -14,7 +14,7 @@ from pipeline.train.settings import Request, need_torch
 
 @dataclass(frozen=True)
 class Options:
-    """Of `adaprep train`."""
+    """Options of `adaprep train`."""
 
     request: Request = field(default_factory=Request)
     dataset: str | None = settings.HELD()

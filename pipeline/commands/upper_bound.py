@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """Of `adaprep upper-bound`."""
+    """Options of `adaprep upper-bound`."""
 
     held: settings.Held = settings.group(settings.Held)
     limit: int | None = settings.LIMIT()

@@ -14,14 +14,14 @@ from pipeline.settings import setting
 
 @dataclass(frozen=True)
 class Options:
-    """Of `adaprep verify`."""
+    """Options of `adaprep verify`."""
 
     dataset: str | None = settings.HELD()
     root: Path | None = settings.MOVED()
     splits: tuple[str, ...] = settings.SPLITS()
     sample: int = setting(20, "Images to recompute.", low=1)
     everything: bool = setting(False, "Recompute every image.", flag="--all")
-    seed: int = setting(0, "Of the random sample.")
+    seed: int = setting(0, "Seed of the random sample.")
     repair: bool = setting(False, "Read every chunk; mark blocks with a damaged one as not done.")
     as_json: bool = settings.JSON()
     workspace: Path = settings.WORKSPACE()

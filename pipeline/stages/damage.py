@@ -172,7 +172,7 @@ def check_blocks(store: stores.Store, command: str, read: bool, repair: bool) ->
 def _listed(path: Path, damaged: list[str], command: str, repair: bool) -> list[str]:
     if not damaged:
         return []
-    first = "they are to do again now; run:" if repair else f"run: {repair_command(path)}   and then:"
+    first = "they are marked as not done; run:" if repair else f"run: {repair_command(path)}   and then:"
     blocks = "1 block is" if len(damaged) == 1 else f"{len(damaged)} blocks are"
     return [f"{blocks} damaged; {first} {command}", *damaged]
 

@@ -109,7 +109,7 @@ def make_plan(
     common = (title, path, arrays, parameters)
     if not path.exists() or overwrite:
         action = "overwrite" if path.exists() else "create"
-        reason = "made again from nothing (--overwrite)" if path.exists() else "not there yet"
+        reason = "started again (--overwrite)" if path.exists() else "not there yet"
         count = int(inputs["count"])
         blocks = [(i, min(i + layout.block, count)) for i in range(0, count, layout.block)]
         return Plan(*common, layout, inputs, tuple(blocks), (reason,), action)

@@ -208,7 +208,7 @@ def _redo(files: Files, store: stores.Store, index: int, finding: Finding) -> No
     if files.repair:
         start = index - index % store.layout.block
         store.forget(start, min(start + store.layout.block, store.count))
-        advice = f"they are to do again now; run: {files.commands[store.path]}"
+        advice = f"they are marked as not done; run: {files.commands[store.path]}"
         if advice not in finding.problems:
             finding.problems.append(advice)
 
@@ -225,7 +225,7 @@ def _boundaries(
 ) -> list[Finding]:
     found = files.found
     unchanged = Finding("label files are unchanged (size and hash)", 0, "label files")
-    again = Finding("maps, b, flags and counts made again from the label files are the same", 0, "images")
+    again = Finding("maps, b, flags and counts recomputed from the label files are the same", 0, "images")
     plain = Finding("b is the nearest boundary pixel (definition, every pixel tried)", 0, "crops")
     grid = (int(store["b"].shape[-2]), int(store["b"].shape[-1]))
     crops = int(store["b"].shape[1])

@@ -106,7 +106,7 @@ class Auxiliary:
     )
     filter: Filter = FILTER()
     grid: Grid = GRID()
-    lam: float = LAMBDA(help="Of proposals.")
+    lam: float = LAMBDA(help="Lambda of the proposals.")
     loss: str = setting(
         "proposal",
         "What the auxiliary network is compared with.",
@@ -117,7 +117,7 @@ class Auxiliary:
     features: int = setting(256, "Width of the auxiliary network's layers.", flag="--aux-features", low=2)
     encoder: str = setting(
         "plain",
-        "Its layers down to the grid: the paper's, or EfficientNet-Lite0 with ImageNet weights.",
+        "Encoder of the auxiliary network: the paper's, or EfficientNet-Lite0 with ImageNet weights.",
         flag="--aux-encoder",
         choices=("plain", "efficientnet-lite0"),
     )
@@ -150,17 +150,17 @@ class Base:
     )
     resolution: int = RESOLUTION()
     grid: Grid = GRID()  # of proposals
-    lam: float = LAMBDA(help="Of proposals.")
+    lam: float = LAMBDA(help="Lambda of the proposals.")
     filter: Filter = SAMPLE_FILTER()
     class_weights: str = setting(
         class_weights.NONE,
-        "Of classes in the base network's loss: none; inverse or median, by frequency in the training label "
-        "maps; or NAME=NUMBER with commas, 1 for all others.",
+        "Class weights of the base network's loss: none; inverse or median, by frequency in the training "
+        "label maps; or NAME=NUMBER with commas, 1 for all others.",
         metavar="WEIGHTS",
     )
     loss: str = setting(
         "cross-entropy",
-        "Of the base network; boundary weighs samples at boundaries more.",
+        "Loss of the base network; boundary gives samples at boundaries more weight.",
         choices=BASE_LOSSES,
         door=True,
     )
@@ -213,7 +213,7 @@ class Request:
     )
     auxiliary: Auxiliary = field(default_factory=Auxiliary)
     base: Base = field(default_factory=Base)
-    seed: int = setting(0, "Of the initial weights and the order of training.", low=0)
+    seed: int = setting(0, "Seed of the initial weights and of the order of training.", low=0)
     rate: float | None = setting(
         None,
         "Adam's learning rate at the start. Default: by data set.",
@@ -221,7 +221,7 @@ class Request:
         formerly=("--rate",),
         above=0,
     )
-    epochs: int | None = setting(None, "Of one random crop per image. Default: by data set.", low=1)
+    epochs: int | None = setting(None, "Epochs of one random crop per image. Default: by data set.", low=1)
     batch_size: int | None = setting(
         None, "Crops per step, all processes together. Default: by resolution.", low=1
     )

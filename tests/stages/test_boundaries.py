@@ -304,7 +304,7 @@ def test_verify_finds_what_was_tampered_with(make_blobs: MakeBlobs, tmp_path: Pa
     bad = {f.what: f for f in verify.run(folder, None) if not f.ok}
     assert any(
         "0002" in p
-        for p in bad["maps, b, flags and counts made again from the label files are the same"].problems
+        for p in bad["maps, b, flags and counts recomputed from the label files are the same"].problems
     )
     Image.new("L", (56, 40), 7).save(yaml.parent / "labels" / "train" / "0003.png")
     bad = {f.what: f for f in verify.run(folder, None) if not f.ok}
@@ -355,7 +355,7 @@ def test_damaged_chunks_are_found_named_and_made_again(
         with pytest.raises(AdaprepError, match=rf"boundaries.zarr/{name} is damaged.*verify --repair"):
             stores.open_store(folder.boundaries)[name][8:16]
     repaired = verify.run(folder, repair=True)
-    assert "1 block is damaged; they are to do again now; run: adaprep boundaries" in repaired[0].problems[0]
+    assert "1 block is damaged; they are marked as not done; run: adaprep boundaries" in repaired[0].problems[0]
     run_boundaries(tmp_path / "w", dataset)
     run_tensors(folder)
     assert all(f.ok for f in verify.run(folder, None, repair=True))

@@ -151,7 +151,7 @@ def test_what_verify_advises_of_a_changed_label_map_works_even_where_stamps_lie(
     repaired = verify.run(folder, 1, repair=True)
     changed = next(f for f in repaired if f.what.startswith("label files are unchanged"))
     assert "0008.bmp has changed; run: adaprep boundaries --dataset" in changed.problems[0]
-    assert "they are to do again now; run: adaprep boundaries --dataset" in changed.problems[1]
+    assert "they are marked as not done; run: adaprep boundaries --dataset" in changed.problems[1]
     run_all(tmp_path / "w", yaml)
     assert all(f.ok for f in verify.run(folder, None))
 
