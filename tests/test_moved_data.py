@@ -158,7 +158,7 @@ def test_data_that_moved_are_asked_for_in_one_sentence_and_root_is_remembered(
         result = do(run, command, None, space)
         assert result.exit_code == 1
         said = " ".join(result.output.split())
-        assert "which is not there (any more). Say where it lies now with --root FOLDER" in said
+        assert "which is not there (any more). Give its new folder with --root FOLDER" in said
         assert "failed" not in said
     assert run("show", "0", "--grid", "4", "--root", moved, "--workspace", space).exit_code == 0
     assert description(space)["root"] == str(moved)
@@ -254,7 +254,7 @@ def test_a_workspace_of_an_older_version_asks_for_the_yaml_file_and_remembers_it
     (project / "data").rename(project / "elsewhere")
     result = do(run, "show", None, space)
     assert result.exit_code == 1
-    assert "Give its YAML file with --dataset FILE, wherever it lies now" in " ".join(result.output.split())
+    assert "Give its YAML file with --dataset FILE, wherever it is now" in " ".join(result.output.split())
     assert do(run, "sample", project / "elsewhere" / "blobs.yaml", space).exit_code == 0
     assert do(run, "show", None, space).exit_code == 0
 

@@ -293,5 +293,5 @@ class Dataset(ABC):
         places = "\n".join(f"  {place}" for place in looked_for)
         return AdaprepError(
             f"{self.name}: no images found. Looked for\n{places}\n{self.archives}\n"
-            f"If the data lie elsewhere, say so with --root FOLDER."
+            f"If the data are elsewhere, give --root FOLDER."
         )

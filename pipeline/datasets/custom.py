@@ -200,7 +200,7 @@ class Custom(Dataset):
             f"{self.source}: {prefix}.{key}: {no_place(path)}" for key, path in wanted if not path.exists()
         ]
         if lines:
-            elsewhere = "If the data lie elsewhere, say so with --root FOLDER."
+            elsewhere = "If the data are elsewhere, give --root FOLDER."
             raise MissingFolder(printable("\n".join([*dict.fromkeys(lines), elsewhere])))
 
     def _check_suffixes(self, frames: list[Frame], folders: Pairing, split: str) -> None:

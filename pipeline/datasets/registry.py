@@ -185,7 +185,7 @@ def _root(name: str, kind: type[Dataset]) -> Path:
     listed = "\n".join(f"  {place} ({called})" for called, place in candidates)
     raise AdaprepError(
         f"{name}: not found. Looked for the folders\n{listed}\n{kind.archives}\n"
-        f"If the data lie elsewhere, say so with --root FOLDER, or set {DATA} to the folder above "
+        f"If the data are elsewhere, give --root FOLDER, or set {DATA} to the folder above "
         f"{kind.folder or name}."
     )
 

@@ -131,7 +131,7 @@ def _going_on(where: str) -> Iterator[None]:
     except AdaprepError as error:
         raise AdaprepError(
             f"{where}: {error}\n"
-            f"What is finished is kept: mend this, then run the recipe again, and it goes on here."
+            f"What is finished is kept: fix this, then run the recipe again, and it goes on here."
         ) from error
 
 

@@ -154,7 +154,7 @@ def _open(said: RecipeFile, chosen: Overrides, mistakes: Mistakes) -> _Opened | 
     if root is None and said.root is not None:
         root = said.root
         if not generated and not os.path.isdir(root):
-            problem = f"no such folder: {root}. Mend it, or say where the data lie with --root FOLDER."
+            problem = f"no such folder: {root}. Fix it, or give the folder of the data with --root FOLDER."
             mistakes.note(said.nodes["root"].mistake(problem))
     if root is None and generated:
         root = Path("data") / name
@@ -184,7 +184,9 @@ def _open(said: RecipeFile, chosen: Overrides, mistakes: Mistakes) -> _Opened | 
         and said.root is None
         and not os.path.isdir(dataset.root)
     ):
-        problem = f"the data set lies in {dataset.root}, which is no folder. Say where with --root FOLDER."
+        problem = (
+            f"the data set is in {dataset.root}, which is no folder. Give its folder with --root FOLDER."
+        )
         mistakes.note(node.mistake(problem))
     return _Opened(dataset, name, root, targets, values)
 

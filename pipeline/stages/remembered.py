@@ -1,4 +1,4 @@
-"""What a workspace remembers of a data set, and how that is opened again wherever it lies now.
+"""What a workspace remembers of a data set, and how that is opened again wherever it is now.
 
 `dataset.json` says where a data set lay: absolutely, and seen from the workspace, so that a project that is
 moved as a whole, or copied, finds its own data. Of a data set of the user's own it holds the text of the YAML
@@ -63,7 +63,7 @@ class _NowhereError(AdaprepError):
 
 
 def open_dataset(folder: stores.SplitFolder, root: Path | None = None, kept: Path | None = None) -> Dataset:
-    """The data set that a workspace folder was made from, wherever it lies now.
+    """The data set that a workspace folder was made from, wherever it is now.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def _own(
     if about.yaml is None:
         raise _NowhereError(
             f"{recorded[-1]}, which describes the data set {folder.dataset}, is not there (any more). Give "
-            f"its YAML file with --dataset FILE, wherever it lies now; the workspace remembers it."
+            f"its YAML file with --dataset FILE, wherever it is now; the workspace remembers it."
         )
     return Custom(recorded[-1], root, about.yaml), about.yaml
 
@@ -207,8 +207,8 @@ def check_files(dataset: Dataset, frames: Sequence[Frame]) -> None:
     some = [path for frame in frames[:TRIED] for path in (frame.image, frame.label)]
     if not os.path.isdir(dataset.root) and not any(map(os.path.exists, some)):
         raise AdaprepError(
-            f"the data set {dataset.name} lies in {dataset.root}, which is not there (any more). Say where "
-            f"it lies now with --root FOLDER; the workspace remembers it."
+            f"the data set {dataset.name} is in {dataset.root}, which is not there (any more). Give its "
+            f"new folder with --root FOLDER; the workspace remembers it."
         )
 
 
@@ -290,12 +290,12 @@ def _check_images(folder: stores.SplitFolder, moved: Dataset) -> None:
     if some and not any(map(os.path.exists, some)):
         raise AdaprepError(
             f"{moved.root} does not hold {folder.title}: there is no {some[0]}. Give the folder that the "
-            f"data set lies in now with --root FOLDER."
+            f"data set is in now with --root FOLDER."
         )
     if _differ(folder, moved, frames):
         raise AdaprepError(
             f"{moved.root} holds other label maps than {folder.title} was made from, such as "
-            f"{frames[0].label}: nothing is changed. Give the folder that the data set lies in now with "
+            f"{frames[0].label}: nothing is changed. Give the folder that the data set is in now with "
             f"--root FOLDER, or name another --workspace."
         )
 

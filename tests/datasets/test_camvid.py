@@ -55,7 +55,7 @@ def test_nothing_there(tmp_path: Path) -> None:
     assert str(error.value) == (
         f"camvid: no images found. Looked for\n"
         f"  {tmp_path}/images/val/*\n  {tmp_path}/labels/val/*\n  {tmp_path}/val/*\n  {tmp_path}/valannot/*\n"
-        f"{CamVid.archives}\nIf the data lie elsewhere, say so with --root FOLDER."
+        f"{CamVid.archives}\nIf the data are elsewhere, give --root FOLDER."
     )
 
 

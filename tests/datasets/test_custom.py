@@ -175,7 +175,7 @@ def test_empty_folders(tmp_path: Path) -> None:
     assert str(error.value) == (
         f"mine: no images found. Looked for\n  {tmp_path}/images/**/*.(jpg|png|...)\n"
         f"  {tmp_path}/labels/**/*.png\n{Custom.archives}\n"
-        f"If the data lie elsewhere, say so with --root FOLDER."
+        f"If the data are elsewhere, give --root FOLDER."
     )
 
 

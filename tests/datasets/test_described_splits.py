@@ -227,7 +227,7 @@ def test_a_folder_that_is_not_there_is_one_sentence_at_once(tmp_path: Path) -> N
     assert str(error.value) == (
         f"{path}: splits.train.images: there is no 'imags' in {tmp_path}; did you mean 'images'?\n"
         f"{path}: splits.train.labels: there is no 'masks' in {tmp_path}. There are: images, labels\n"
-        f"If the data lie elsewhere, say so with --root FOLDER."
+        f"If the data are elsewhere, give --root FOLDER."
     )
 
 

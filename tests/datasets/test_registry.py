@@ -68,7 +68,7 @@ def test_nowhere_to_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         f"  {tmp_path}/common/camvid ($ADAPREP_DATA/camvid)\n"
         f"  {tmp_path}/work/data/camvid (./data/camvid)\n"
         f"{CamVid.archives}\n"
-        f"If the data lie elsewhere, say so with --root FOLDER, "
+        f"If the data are elsewhere, give --root FOLDER, "
         f"or set ADAPREP_DATA to the folder above camvid."
     )
 

@@ -105,7 +105,7 @@ def test_a_whole_folder_that_vanishes_ends_in_a_sentence(world: World) -> None:
     outcome = world.do("boundaries")
     assert outcome.code == 1
     assert "splits.train.images: there is no 'images' in" in outcome.text
-    assert "If the data lie elsewhere, say so with --root FOLDER" in outcome.text
+    assert "If the data are elsewhere, give --root FOLDER" in outcome.text
 
 
 def test_a_label_map_that_changes_while_it_is_read_is_done_again_by_the_next_run(

@@ -269,7 +269,7 @@ def test_options_that_make_no_sense(tiny: Path, options: tuple[str, ...], said: 
         (
             "dataset: {yaml}\nroot: /no/where\n",
             ", line 2: root: no such folder: /no/where. "
-            "Mend it, or say where the data lie with --root FOLDER.",
+            "Fix it, or give the folder of the data with --root FOLDER.",
         ),
         (
             "dataset: {yaml}\ntrain_split: learn\n",
@@ -368,7 +368,7 @@ def test_a_step_that_cannot_go_on_names_itself_and_how_to_go_on(tiny: Path) -> N
     assert f"Error: {tiny}, step 1 of 2, boundaries train: boundaries of blobs/train: " in result.output
     assert "grid: [4, 4] in the store, [5, 5]" in result.output
     assert result.output.endswith(
-        "What is finished is kept: mend this, then run the recipe again, and it goes on here.\n"
+        "What is finished is kept: fix this, then run the recipe again, and it goes on here.\n"
     )
 
 

@@ -355,7 +355,9 @@ def test_damaged_chunks_are_found_named_and_made_again(
         with pytest.raises(AdaprepError, match=rf"boundaries.zarr/{name} is damaged.*verify --repair"):
             stores.open_store(folder.boundaries)[name][8:16]
     repaired = verify.run(folder, repair=True)
-    assert "1 block is damaged; they are marked as not done; run: adaprep boundaries" in repaired[0].problems[0]
+    assert (
+        "1 block is damaged; they are marked as not done; run: adaprep boundaries" in repaired[0].problems[0]
+    )
     run_boundaries(tmp_path / "w", dataset)
     run_tensors(folder)
     assert all(f.ok for f in verify.run(folder, None, repair=True))
