@@ -338,11 +338,15 @@ def command(name: str, chosen: dict[str, Any]) -> str:
 def timing(training: dict[str, Any]) -> str:
     step, latency = training["step"], training["latency"]
     share = step["data"] / (step["data"] + step["rest"])
-    rows = [[name, f"{1000 * s:.0f} ms", f"{s / latency['uniform']:.2f}"] for name, s in latency.items()]
+    rows = [
+        [resolution, name, f"{1000 * s:.0f} ms", f"{s / systems['uniform']:.2f}"]
+        for resolution, systems in latency.items()
+        for name, s in systems.items()
+    ]
     return (
         f"The data path (reading a batch from the stores, augmenting it) takes {share:.1%} of a step of the base U-Net "
-        f"at 64 x 64 on a CPU.\nFrom one image of 2710 x 2710 to its labels, sampled at 64 x 64, base U-Net, median on "
-        f"two CPU cores:\n\n" + table(["system", "time", "against uniform"], rows)
+        f"at 64 x 64 on a CPU.\nFrom one image of 2710 x 2710 to its labels, base U-Net, median on two CPU cores, "
+        f"systems in turn:\n\n" + table(["resolution", "system", "time", "against uniform"], rows)
     )
 
 
