@@ -285,8 +285,9 @@ def open_workspace(path: Path) -> Workspace:
     from pipeline.workspace.stores import Workspace
 
     if scheme := SCHEME.match(str(path)):
+        address = str(path).replace(":/", "://", 1)  # as it was before it was taken for a path
         raise AdaprepError(
-            f"the workspace cannot be {path}: {scheme[1]} is an object store, and workspaces are folders. "
+            f"the workspace cannot be {address}: {scheme[1]} is an object store, and workspaces are folders. "
             f"Give a folder, such as one where the store is mounted."
         )
     there = next((p for p in (path, *path.absolute().parents) if os.path.lexists(p)), path)
