@@ -69,7 +69,6 @@ def run(options: Options) -> bool:
     from pipeline.metrics import registry
     from pipeline.report import bounds, console
 
-    where = opening.open_scheduler(options.scheduling)
     data, frames = opening.open_held(options.held, options.workspace)
     auxiliaries = [
         opening.weights(one, options.workspace, options.held.dataset) for one in options.auxiliaries
@@ -85,10 +84,11 @@ def run(options: Options) -> bool:
         predictors = load_named(auxiliaries, data.classes.names)
     wanted = stage.settings(options.resolutions, options.grids, options.lambdas, list(predictors))
     own = registry.opened(options.metrics, data.classes)
-    reports = [
-        stage.run(data, split, found[: options.limit], wanted, where, console.listener(), predictors, own)
-        for split, found in frames.items()
-    ]
+    with opening.open_scheduler(options.scheduling) as where:
+        reports = [
+            stage.run(data, split, found[: options.limit], wanted, where, console.listener(), predictors, own)
+            for split, found in frames.items()
+        ]
     if options.as_json:
         print_json([report.as_dict() for report in reports])
     else:
