@@ -60,9 +60,12 @@ def test_a_disk_that_refuses_the_list_does_not_hide_what_went_wrong_first(
     def refuse(*_: object) -> None:
         raise AdaprepError("the disk is full")
 
-    with pytest.raises(KeyError, match="first"):
+    def stumble() -> None:
         with FailureList(SplitFolder(tmp_path / "d" / "train"), "boundaries") as failed:
             failed.pace.cost = 1000.0
             failed.add([failure(0)])
             monkeypatch.setattr(failures, "save_failures", refuse)
             raise KeyError("first")
+
+    with pytest.raises(KeyError, match="first"):
+        stumble()
