@@ -252,7 +252,7 @@ def run(
         for i in range(0, len(frames), FRAMES_PER_TASK)
     ]
     title = f"upper bound of {dataset.name}/{split}"
-    site = fitness.Site(files=fitness.some_of([frame.label for frame in frames]))
+    site = fitness.Site(files=fitness.some_of([frame.label for frame in fitness.ends(frames)]))
     where = scheduler or engine.Scheduler()
     engine.check(where, site)
     summary = engine.run(tasks, where, title, listener, len(frames), site=site)

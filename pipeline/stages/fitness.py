@@ -16,8 +16,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 from pipeline.workspace import disk
+
+T = TypeVar("T")
 
 WHERE = "(__import__('socket').gethostname(), __import__('platform').python_version())"
 """Expression for the host and the Python of a process, with or without adaprep."""
@@ -41,9 +44,13 @@ def site(workspace: Path, written: Path | None, files: Sequence[Path]) -> Site:
 
 
 def some_of(files: Sequence[Path]) -> tuple[Path, ...]:
-    """A few files of those that are there."""
-    some = [path.absolute() for path in [*files[:SAMPLED], *files[-1:]] if path.exists()]
-    return tuple(dict.fromkeys(some))
+    """Those that are there, each once."""
+    return tuple(dict.fromkeys(path.absolute() for path in files if path.exists()))
+
+
+def ends(frames: Sequence[T]) -> list[T]:
+    """The first few and the last, whose files workers are asked for."""
+    return [*frames[:SAMPLED], *frames[-1:]]
 
 
 @dataclass(frozen=True)

@@ -191,9 +191,8 @@ def run(
     site = fitness.site(folder.workspace, folder.path, ())
     if todo.todo:
         engine.check(scheduler, site)
-    with folder.lock():
+    with folder.lock(), todo.opened(scheduler.distributed):
         source = stores.open_store(folder.boundaries, mode="r")
-        todo.open()
         status = np.zeros(todo.total, np.uint8)
         status[: source.count] = source.status()
         ready = [(i, j) for i, j in todo.todo if (status[i:j] != stores.TODO).all()]
