@@ -24,7 +24,7 @@ from pipeline.stages.engine import Scheduler
 CONNECT = 5.0
 """Seconds to reach a scheduler."""
 
-NEEDS_BOKEH = "needs Bokeh, which is not installed: pip install 'adaprep[dashboard]'"
+NEEDS_BOKEH = "needs Bokeh, which is not installed: pip install bokeh"
 
 
 class Session:

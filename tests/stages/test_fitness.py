@@ -210,5 +210,5 @@ def test_a_performance_report_needs_bokeh_and_is_refused_before_any_work(
 ) -> None:
     found = Scheduler(workers=1, report=tmp_path / "report.html")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(AdaprepError, match="--performance-report needs Bokeh.*adaprep\\[dashboard\\]"):
+    with pytest.raises(AdaprepError, match="--performance-report needs Bokeh.*pip install bokeh"):
         engine.run([partial(miss, 0)], found, "title")
