@@ -38,7 +38,7 @@ LAMBDAS = (0.25, 0.5, 1.0, 2.0, 4.0)
 BEST_TARGETS, BEST_SUM = "per image, by targets", "per image, by the sum"
 
 
-class Place(NamedTuple):
+class Row(NamedTuple):
     """One row of the figures: `lam` is that of 8 x 8, or how it is chosen; both None for uniform samples."""
 
     resolution: int
@@ -53,7 +53,7 @@ def scaled(lam: float, grid: int) -> float:
 
 def matrices(
     dataset: Dataset, truth: NDArray[np.uint8], grids: Sequence[int], resolutions: Sequence[int]
-) -> dict[Place, ConfusionMatrix]:
+) -> dict[Row, ConfusionMatrix]:
     """Of one crop (S, S) of train ids, for every grid, lambda and resolution."""
     boundary = target_boundaries(truth, dataset.classes.targets)
     tensors: dict[tuple[int | None, float | None], NDArray[np.float64]] = {(None, None): uniform(2, 2)}
@@ -66,26 +66,26 @@ def matrices(
             fine = resize(phi, (resolution, resolution))
             matrix = ConfusionMatrix(dataset.classes.names, dataset.classes.targets)
             matrix.update(truth, interpolate_label_map(sample(truth, fine), fine, truth.shape))
-            found[Place(resolution, grid_, lam_)] = matrix
+            found[Row(resolution, grid_, lam_)] = matrix
     return found
 
 
 def chosen(
-    found: dict[Place, ConfusionMatrix], grids: Sequence[int], resolutions: Sequence[int]
-) -> dict[Place, ConfusionMatrix]:
+    found: dict[Row, ConfusionMatrix], grids: Sequence[int], resolutions: Sequence[int]
+) -> dict[Row, ConfusionMatrix]:
     """The best of one image's lambdas; of equal ones, as where it has no target, that nearest to 1."""
     ordered = sorted(LAMBDAS, key=lambda lam: abs(np.log(lam)))
 
-    def targets(place: Place) -> float:
+    def targets(place: Row) -> float:
         return float(np.nan_to_num(found[place].target_miou()))
 
     best = {}
     for resolution in resolutions:
         for grid in grids:
-            places = [Place(resolution, grid, lam) for lam in ordered]
+            places = [Row(resolution, grid, lam) for lam in ordered]
             by_sum = max(places, key=lambda place: targets(place) + found[place].miou())
-            best[Place(resolution, grid, BEST_TARGETS)] = found[max(places, key=targets)]
-            best[Place(resolution, grid, BEST_SUM)] = found[by_sum]
+            best[Row(resolution, grid, BEST_TARGETS)] = found[max(places, key=targets)]
+            best[Row(resolution, grid, BEST_SUM)] = found[by_sum]
     return best
 
 
@@ -93,7 +93,7 @@ def measure(
     dataset: Dataset, split: str, grids: Sequence[int], resolutions: Sequence[int], limit: int | None
 ) -> dict[str, Any]:
     """Every figure of one split, plain data."""
-    total: dict[Place, ConfusionMatrix] = defaultdict(
+    total: dict[Row, ConfusionMatrix] = defaultdict(
         lambda: ConfusionMatrix(dataset.classes.names, dataset.classes.targets)
     )
     frames = list(dataset.frames(split))[:limit]
