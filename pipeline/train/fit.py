@@ -34,6 +34,9 @@ from pipeline.train.settings import Schedule
 from pipeline.train.validation import NotNumbersError
 from pipeline.workspace.runs import Result, Run
 
+FUSED = ("cpu", "cuda")
+"""Devices whose Adam is one kernel."""
+
 LOOK_EVERY = 20
 """Steps after which losses are fetched from the device and looked at."""
 
@@ -370,7 +373,10 @@ def channels_last(network: nn.Module) -> nn.Module:
 
 
 def _optimiser(network: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
-    """Adam; weight decay, where there is any, on the weights of convolutions and linear layers alone."""
+    """Adam; weight decay, where there is any, on the weights of convolutions and linear layers alone.
+
+    In one kernel where the device has one: a tenth of a small network's step on a CPU.
+    """
     layers = (nn.modules.conv._ConvNd, nn.Linear)
     decayed = {id(m.weight) for m in network.modules() if isinstance(m, layers)}
     groups = [
@@ -380,4 +386,5 @@ def _optimiser(network: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
         }
         for wanted in (True, False)
     ]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=schedule.rate)
+    fused = all(p.device.type in FUSED for p in network.parameters())
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=schedule.rate, fused=fused)
