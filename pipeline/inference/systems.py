@@ -341,14 +341,22 @@ def with_feedback(
         side = max(2, coarse.resolution // 2)
         shape = (3 + CHANNELS if getattr(coarse.network, "tensor_channels", False) else 3, side, side)
         coarse = replace(coarse, resolution=side, base_macs=macs.macs(coarse.network, shape))
-    cost = Cost(coarse.base_macs, 0 if first is None else coarse.parameters)
-    sampler = Twice(
-        *shared,
+    sampler = two_passes(coarse, *shared)
+    if first is None:
+        sampler = replace(sampler, first_cost=Cost(coarse.base_macs))
+    return _with(base, sampler, device, factories)
+
+
+def two_passes(coarse: System, targets: Sequence[int], grid: Grid, lam: float) -> Twice:
+    """The sampler whose first pass is a system of uniform samples; `targets` are train ids."""
+    return Twice(
+        tuple(targets),
+        grid,
+        lam,
         first=lambda crop: coarse.sampled_labels(crop, coarse.tensor(crop)),
-        first_cost=cost,
+        first_cost=Cost(coarse.base_macs, coarse.parameters),
         first_resolution=coarse.resolution,
     )
-    return _with(base, sampler, device, factories)
 
 
 def _proposals_behind(base: Checkpoint, auxiliary: Path | None) -> tuple[Grid, float]:
