@@ -18,6 +18,8 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
+from pipeline import storage
+from pipeline.errors import AdaprepError
 from pipeline.workspace import disk
 
 T = TypeVar("T")
@@ -45,7 +47,8 @@ def site(workspace: Path, written: Path | None, files: Sequence[Path]) -> Site:
 
 def some_of(files: Sequence[Path]) -> tuple[Path, ...]:
     """Those that are there, each once."""
-    return tuple(dict.fromkeys(path.absolute() for path in files if path.exists()))
+    there = [path for path in files if storage.exists(path)]
+    return tuple(dict.fromkeys(p if storage.is_address(p) else p.absolute() for p in there))
 
 
 def ends(frames: Sequence[T]) -> list[T]:
@@ -108,10 +111,16 @@ def lacking(wanted: tuple[str, str, str], probes: Mapping[str, str], files: Sequ
     for path, content in probes.items():
         if problem := _unseen(Path(path), content):
             found.append(problem)
-    lost = [path for path in files if not os.path.exists(path)]
-    if lost:
-        found.append(f"does not see the data: {lost[0]} is not there")
-    return found
+    return found + _unseen_files([storage.as_path(path) for path in files])
+
+
+def _unseen_files(files: Sequence[Path]) -> list[str]:
+    """What is wrong with how this process sees files of the data."""
+    try:
+        lost = [path for path in files if not storage.exists(path)]
+    except AdaprepError as error:  # no credentials, no endpoint
+        return [f"cannot read the data: {error}"]
+    return [f"does not see the data: {lost[0]} is not there"] if lost else []
 
 
 def _unseen(probe: Path, content: str) -> str:
@@ -159,5 +168,4 @@ def probes(folders: Sequence[Path]) -> Iterator[dict[str, str]]:
 def lost_sight(seen: Site) -> list[str]:
     """What of a site this process does not see, without a probe."""
     found = [f"does not see {folder}" for folder in seen.folders if not folder.is_dir()]
-    lost = [path for path in seen.files if not path.exists()]
-    return found + ([f"does not see the data: {lost[0]} is not there"] if lost else [])
+    return found + _unseen_files(seen.files)

@@ -19,6 +19,7 @@ from pipeline.errors import AdaprepError, FileError
 from pipeline.names import printable
 from pipeline.stages import fitness
 from pipeline.stages.fitness import Site
+from pipeline.storage import reading
 from pipeline.workspace import lease
 
 T = TypeVar("T")
@@ -217,7 +218,8 @@ def one_image(path: Path) -> Iterator[None]:
         In place of MemoryError and of any exception that is not ours.
     """
     try:
-        yield
+        with reading():
+            yield
     except (AdaprepError, Stopped):
         raise
     except Exception as error:
