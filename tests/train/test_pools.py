@@ -18,6 +18,8 @@ from pipeline.workspace import stores
 
 torch = pytest.importorskip("torch")
 
+from torch.multiprocessing import start_processes  # noqa: E402
+
 from pipeline.train import data as data_module  # noqa: E402
 from pipeline.train.batches import CropShuffle, ShardShuffle  # noqa: E402
 from pipeline.train.data import StoreDataset, sampled  # noqa: E402
@@ -242,7 +244,7 @@ def share_memory(rank: int, folder: Path, path: Path) -> None:
 def test_processes_of_a_machine_hold_one_copy_that_each_has_read_a_part_of(
     path: Path, tmp_path: Path
 ) -> None:
-    torch.multiprocessing.spawn(share_memory, (tmp_path, path), nprocs=2)
+    start_processes(share_memory, (tmp_path, path), 2, start_method="fork")
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=False) for rank in range(2))
     assert first[1] == second[1] != set()
     shards = -(-IMAGES // SHARD)
@@ -308,7 +310,7 @@ def test_a_run_that_goes_on_from_disk_ends_with_the_same_bits(path: Path, tmp_pa
     if size == 1:
         go_on(0, tmp_path, path, 1)
     else:
-        torch.multiprocessing.spawn(go_on, (tmp_path, path, size), nprocs=size)
+        start_processes(go_on, (tmp_path, path, size), size, start_method="fork")
     for rank in range(size):
         (whole, last), (parts, last_of_parts) = torch.load(tmp_path / f"{rank}.pt")
         assert last == last_of_parts
