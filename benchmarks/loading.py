@@ -3,7 +3,7 @@
     python -m benchmarks.loading
 
 Crops of generated street scenes are written twice: as a store of samples, and as one JPEG and one PNG file
-for each crop. Both are then read in shuffled batches, in turn, with and without worker processes: all crops of
+for each crop. Both are then read in shuffled batches, in turn, with and without workers: all crops of
 every image, and one of five per image, as in an epoch of training. Nothing is in memory but pools.
 
 Samples per second are those of the clock; processor time is that of all processes, and depends less on what

@@ -140,8 +140,9 @@ def _checkpoint(options: Options, base: Path, device: Device) -> bool:
     auxiliary = opening.weights(options.auxiliary, place, dataset)
     baseline = opening.weights(options.baseline, place, dataset)
     data, frames = opening.open_held(options.held, options.workspace)
-    if auxiliary is None and not options.proposals:
-        auxiliary = belonging(load_base(base), opening.open_workspace(options.workspace))
+    behind = auxiliary or belonging(load_base(base), opening.open_workspace(options.workspace))
+    if not options.proposals:
+        auxiliary = behind
     systems, notes = open_systems(
         data,
         base,
@@ -151,6 +152,7 @@ def _checkpoint(options: Options, base: Path, device: Device) -> bool:
         device,
         options.code,
         feedback.split(options.samplers)[0],
+        behind,
     )
     region, own = options.measurement.region, registry.opened(options.metrics, data.classes)
     reports = [

@@ -92,7 +92,9 @@ def command(options: Options) -> None:
         raise click.UsageError("give one of --sampler previous and twice")
     notes: list[str] = []
     if resampled:
-        system = systems.with_feedback(chosen.base, resampled[0], device, options.factories + own)
+        system = systems.with_feedback(
+            chosen.base, resampled[0], device, options.factories + own, auxiliary=chosen.auxiliary
+        )
     else:
         system, notes = systems.open_system(chosen.base, chosen.auxiliary, device, factories=options.code)
     for note in (*chosen.notes, *(f"note: {note}" for note in notes)):

@@ -17,6 +17,9 @@ from pipeline.settings import setting
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from pipeline.datasets.base import Dataset
     from pipeline.evaluation.upper_bound import BoundReport
     from pipeline.workspace.stores import Workspace
@@ -36,6 +39,11 @@ class Options:
         "Auxiliary network, a run or a file: also what its tensors keep. May be given several times.",
         flag="--auxiliary",
         completes="run",
+    )
+    fixed_warp: bool = setting(
+        False,
+        "Also the fixed warp of every grid and lambda: the mean of the training split's proposals, as "
+        "--sampler mean takes it.",
     )
     metrics: tuple[str, ...] = settings.METRICS()
     plot: settings.Picture | None = setting(None, "Draw mIoU against resolution.")
@@ -57,7 +65,7 @@ def command(options: Options) -> None:
     Examples:
       adaprep upper-bound --dataset camvid --split val
       adaprep upper-bound --split val --lambda 0.3,1,3 --grid 8x8 --grid 16x16 --plot bound.png
-      adaprep upper-bound --split val --auxiliary auxiliary.pt
+      adaprep upper-bound --split val --auxiliary auxiliary.pt --fixed-warp
     """
     finish(run(options))
 
@@ -83,10 +91,11 @@ def run(options: Options) -> bool:
         from pipeline.samplers.predicted import load_named
 
         predictors = load_named(auxiliaries, data.classes.names)
-    wanted = stage.settings(options.resolutions, options.grids, options.lambdas, list(predictors))
+    beside = stage.Beside(predictors, _fixed_warps(options, data.name))
+    wanted = stage.settings(options.resolutions, options.grids, options.lambdas, beside)
     own = registry.opened(options.metrics, data.classes)
     reports = [
-        stage.run(data, split, found[: options.limit], wanted, where, console.listener(), predictors, own)
+        stage.run(data, split, found[: options.limit], wanted, where, console.listener(), beside, own)
         for split, found in frames.items()
     ]
     if options.as_json:
@@ -101,6 +110,19 @@ def run(options: Options) -> bool:
             bounds.plot(report, plots[report.split], writer)
             say(f"plot: {plots[report.split]}", err=options.as_json)
     return all(report.ok for report in reports)
+
+
+def _fixed_warps(options: Options, dataset: str) -> dict[str, NDArray[np.float32]]:
+    """The mean training proposals, by what tables call them."""
+    if not options.fixed_warp:
+        return {}
+    from pipeline.samplers.mean import Mean
+    from pipeline.stages.samples import training_mean
+
+    space = opening.open_workspace(options.workspace)
+    mean = training_mean(space, dataset)
+    warps = [Mean.of(mean(grid, lam), lam) for grid in options.grids for lam in options.lambdas]
+    return {warp.describe(): warp.tensor for warp in warps}
 
 
 def _keep(options: Options, reports: Sequence[BoundReport]) -> None:

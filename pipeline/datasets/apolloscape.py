@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets.base import VOID, ClassTable, Dataset, Frame, LabelClass, Moment
-from pipeline.datasets.files import find_keys
+from pipeline.datasets.files import exists, find_keys
 from pipeline.datasets.limits import short
 from pipeline.datasets.lists import line_error, names_file, read_lines
 from pipeline.errors import AdaprepError
@@ -114,7 +114,7 @@ class ApolloScape(Dataset):
         """
         from pipeline.datasets import readers
 
-        if frame.instance is None or not frame.instance.exists():
+        if frame.instance is None or not exists(frame.instance):
             return None
         values = readers.read_ids(frame.instance).astype(np.int32)
         values[(values < INSTANCES.start) | (values >= INSTANCES.stop)] = 0
@@ -189,7 +189,7 @@ class ApolloScape(Dataset):
         label = label or "/".join(LABEL if part == COLOR else part for part in parts) + LABEL_END
         instance = label.removesuffix(LABEL_END) + INSTANCE_END
         name = "/".join(part for part in parts if part != COLOR)
-        return Frame(name, *(Path(f"{self.root}/{path}") for path in (image, label, instance)))
+        return Frame(name, *(self.root / path for path in (image, label, instance)))
 
     def _roads(self) -> list[str]:
         """The roads that lie there, `_seg` only if there are no others."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.datasets.base import Frame
-from pipeline.datasets.files import find_keys, walk
+from pipeline.datasets.files import exists, find_keys, walk
 
 IMAGES: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 IMAGES += (".ppm", ".pgm", ".pnm", ".gif", ".jp2", ".j2k", ".avif", ".jpe", ".jfif", ".tga", ".pcx", ".sgi")
@@ -113,7 +113,7 @@ def suffix_hint(frames: Iterable[Frame], images: Path, labels: Path) -> str:
     """
     keys = {"image": set[str](), "label": set[str]()}
     for frame in frames:
-        kind = "image" if frame.image.exists() else "label"
+        kind = "image" if exists(frame.image) else "label"
         keys[kind].add(frame.name)
     longer: Counter[tuple[str, str]] = Counter()
     for kind, other, folder in (("label", "image", labels), ("image", "label", images)):

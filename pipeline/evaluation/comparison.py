@@ -272,19 +272,26 @@ def baseline(group: Group, found: Iterable[Group]) -> Group | None:
 
 @dataclass(frozen=True)
 class Pair:
-    """A group beside its baseline."""
+    """A group beside its baseline.
+
+    Attributes
+    ----------
+    beside
+        Settings, by their words in `ALIKE`, that may differ all the same.
+    """
 
     ours: Group
     base: Group
+    beside: tuple[str, ...] = ()
 
     @cached_property
     def differing(self) -> list[str]:
         """Why they may not be compared: "epochs 6 / 40" for every setting of training that differs."""
         columns = [c for c in dict.fromkeys([*self.ours.rows, *self.base.rows]) if c.startswith(TRAINED)]
-        if self.ours.kind.role == self.base.kind.role == Uniform.role:
-            columns.remove(TRAINED + FILTER)
+        both_uniform = self.ours.kind.role == self.base.kind.role == Uniform.role
+        free = {*self.beside, FILTER} if both_uniform else set(self.beside)
         told = []
-        for column in columns:
+        for column in (c for c in columns if c.removeprefix(TRAINED) not in free):
             mine, theirs = _values(self.ours, column), _values(self.base, column)
             if mine != theirs or len(mine) > 1:
                 word = column.removeprefix(TRAINED)

@@ -37,24 +37,33 @@ class BoundSetting:
     grid: tuple[int, int] | None = None  # None: uniform
     lam: float | None = None
     auxiliary: str | None = None  # name of the network that predicts the tensors
+    fixed: str | None = None  # name of a tensor that is the same for every image
 
     @property
     def sampler(self) -> str:
-        """As in tables: "uniform", the name of an auxiliary network, or grid and lambda."""
-        if self.auxiliary is not None:
-            return self.auxiliary
+        """As in tables: "uniform", the name of a network or of a fixed warp, or grid and lambda."""
+        if named := self.auxiliary or self.fixed:
+            return named
         if self.grid is None or self.lam is None:
             return Uniform.word
         return f"{self.grid[0]}x{self.grid[1]}, lambda {lambda_name(self.lam)}"
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What samples beside uniform tensors and proposals, by the names that settings use."""
+
+    predictors: Mapping[str, Predictor] = field(default_factory=dict)  # auxiliary networks
+    fixed: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)  # tensors (2, h, w)
 
 
 def settings(
     resolutions: Sequence[int],
     grids: Sequence[tuple[int, int]],
     lambdas: Sequence[float],
-    auxiliaries: Sequence[str] = (),
+    beside: Beside | None = None,
 ) -> list[BoundSetting]:
-    """Every resolution: uniform, then every grid with every lambda, then auxiliary networks by name.
+    """Every resolution: uniform, every grid with every lambda, fixed warps, auxiliary networks.
 
     Raises
     ------
@@ -69,7 +78,8 @@ def settings(
         for setting in (
             BoundSetting(r),
             *(BoundSetting(r, grid, lam) for grid in grids for lam in lambdas),
-            *(BoundSetting(r, auxiliary=name) for name in auxiliaries),
+            *(BoundSetting(r, fixed=name) for name in (beside.fixed if beside else ())),
+            *(BoundSetting(r, auxiliary=name) for name in (beside.predictors if beside else ())),
         )
     ]
 
@@ -104,6 +114,7 @@ class BoundReport:
             "grid": list(setting.grid) if setting.grid else None,
             "lambda": setting.lam,
             "auxiliary": setting.auxiliary,
+            "fixed": setting.fixed,
             **figures,
             "object_recall_by_size": [_as_before(part) for part in figures["recall_by_size"]],
         }
@@ -184,7 +195,7 @@ def score_frame(
     dataset: Dataset,
     frame: Frame,
     wanted: Sequence[BoundSetting],
-    predictors: Mapping[str, Predictor],
+    beside: Beside,
     own: OwnMetrics | None = None,
 ) -> Scores:
     """All settings on one frame. Raises FileError."""
@@ -198,11 +209,11 @@ def score_frame(
     instances = read_instances(dataset, frame, labels.shape)
     inside = None if instances is None else central_crop(instances)
     tensors = tensors_of(target_boundaries(truth, dataset.classes.targets), wanted)
-    guesses = predicted(dataset, frame, predictors)
+    named = {**beside.fixed, **predicted(dataset, frame, beside.predictors)}
     scores = {}
     for setting in wanted:
-        named = setting.auxiliary
-        phi = tensors[setting.grid, setting.lam] if named is None else guesses[named].astype(np.float64)
+        name = setting.auxiliary or setting.fixed
+        phi = named[name].astype(np.float64) if name else tensors[setting.grid, setting.lam]
         fine = resize(phi, (setting.resolution, setting.resolution))
         back = interpolate_label_map(sample(truth, fine), fine, truth.shape)
         folded = int(folded_cells(phi).sum())
@@ -215,7 +226,7 @@ def score_frames(
     start: int,
     frames: Sequence[Frame],
     wanted: Sequence[BoundSetting],
-    predictors: Mapping[str, Predictor],
+    beside: Beside,
     own: OwnMetrics | None = None,
 ) -> BlockResult:
     """One task."""
@@ -224,7 +235,7 @@ def score_frames(
         engine.check_stop()
         try:
             with engine.one_image(frame.label):
-                scores.append(score_frame(dataset, frame, wanted, predictors, own))
+                scores.append(score_frame(dataset, frame, wanted, beside, own))
         except FileError as error:
             failures.append(Failure(index, frame.name, str(error)))
     return BlockResult(start, start + len(frames), tuple(failures), total(scores))
@@ -237,16 +248,18 @@ def run(
     wanted: Sequence[BoundSetting],
     scheduler: engine.Scheduler | None = None,
     listener: engine.Listener | None = None,
-    predictors: Mapping[str, Predictor] | None = None,
+    beside: Beside | None = None,
     own: OwnMetrics | None = None,
 ) -> BoundReport:
     """Score every setting over the given frames of a split.
 
-    `predictors` stand by the names that settings use; `own` are metrics of the user's, beside adaprep's.
+    `own` are metrics of the user's, beside adaprep's.
     """
     tasks = [
         engine.Block(
-            partial(score_frames, dataset, i, frames[i : i + FRAMES_PER_TASK], wanted, predictors or {}, own),
+            partial(
+                score_frames, dataset, i, frames[i : i + FRAMES_PER_TASK], wanted, beside or Beside(), own
+            ),
             engine.listed([frame.name for frame in frames[i : i + FRAMES_PER_TASK]]),
         )
         for i in range(0, len(frames), FRAMES_PER_TASK)

@@ -306,8 +306,12 @@ def with_feedback(
     device: torch.device,
     factories: Sequence[str] = (),
     first: Checkpoint | None = None,
+    auxiliary: Path | None = None,
 ) -> System:
     """A base network that is sampled by what it predicted itself (`samplers.feedback`).
+
+    Grid and lambda are those of the proposals that it was trained on, or that its auxiliary network was; the
+    paper's where it was trained on uniform samples.
 
     Parameters
     ----------
@@ -315,17 +319,18 @@ def with_feedback(
         "previous" or "twice".
     first
         Base network of uniform samples for the first of two passes; `base` at half its resolution when None.
+    auxiliary
+        Checkpoint of the auxiliary network that sampled for its training, where one did.
 
     Raises
     ------
     AdaprepError
-        A network cannot be made.
+        A network cannot be made, or nothing says the lambda.
     """
     about = base.about
-    height, width = about.get("grid") or (8, 8)
     names = list(about["class_names"])
     targets = tuple(names.index(target) for target in about.get("targets", ()) if target in names)
-    shared = (targets, (int(height), int(width)), float(about.get("lambda") or 1.0))
+    shared = (targets, *_proposals_behind(base, auxiliary))
     if name == Previous.kind:
         return _with(base, Previous(*shared), device, factories)
     coarse = _with(first or base, Uniform(), device, factories)
@@ -343,6 +348,18 @@ def with_feedback(
     return _with(base, sampler, device, factories)
 
 
+def _proposals_behind(base: Checkpoint, auxiliary: Path | None) -> tuple[Grid, float]:
+    """Grid and lambda of the proposals that a base network, or its auxiliary network, was trained on."""
+    if not kind_of(base).needs_network:
+        height, width = base.about.get("grid") or (8, 8)
+        return (int(height), int(width)), float(base.about.get("lambda") or 1.0)
+    try:
+        proposals = Proposals.recall(base.about, auxiliary)
+    except AdaprepError as error:
+        raise AdaprepError(f"{base.path}: {error}") from error
+    return proposals.grid, proposals.lam
+
+
 def open_systems(
     dataset: Dataset,
     base: Path,
@@ -352,8 +369,14 @@ def open_systems(
     device: torch.device,
     factories: Sequence[str] = (),
     feedback: Sequence[str] = (),
+    behind: Path | None = None,
 ) -> tuple[list[System], list[str]]:
     """What is to be compared on a data set, the baseline first, and notes about it.
+
+    Parameters
+    ----------
+    behind
+        Auxiliary network that says which proposals `base` goes back to, where `auxiliary` is None.
 
     Raises
     ------
@@ -378,6 +401,8 @@ def open_systems(
         system, notes = open_system(found, auxiliary, device, ", or --proposals", factories)
         systems.append(system)
     if proposals:
-        systems.append(with_proposals(found, auxiliary, device, factories))
-    systems += [with_feedback(found, name, device, factories, other) for name in feedback]
+        systems.append(with_proposals(found, auxiliary or behind, device, factories))
+    systems += [
+        with_feedback(found, name, device, factories, other, auxiliary or behind) for name in feedback
+    ]
     return systems, notes

@@ -14,7 +14,7 @@ from pipeline.report.console import console, print_failures
 from pipeline.workspace import results
 
 if TYPE_CHECKING:
-    from pipeline.evaluation.comparison import Pair, Spread
+    from pipeline.evaluation.comparison import Group, Pair, Spread
     from pipeline.evaluation.evaluate import EvaluationReport
     from pipeline.evaluation.evaluations import Evaluations
 
@@ -59,6 +59,9 @@ def print_evaluations(every: Evaluations) -> None:
         )
         print_table(out, _groups(every), keys=3)
         out.print("  ± standard deviation over seeds; points: against uniform, means over seeds")
+        out.print(
+            "  best baseline: on targets, of uniform samples and fixed warps that cost at most 5 % more"
+        )
         out.print("  [95 % interval] of a bootstrap over images, or sequences; none: an interval holds 0")
         if "milliseconds_at" in facts:
             out.print(f"  ms: {one_line(facts['milliseconds_at'])}", soft_wrap=True)
@@ -101,6 +104,7 @@ def _groups(every: Evaluations) -> Table:
         "\npoints",
         "mIoU\ntargets",
         "\npoints",
+        "against the\nbest baseline",
         "trimap\n4 px",
         "object\nrecall",
         "training",
@@ -120,6 +124,7 @@ def _groups(every: Evaluations) -> Table:
             _gain(pair, "miou"),
             _spread(group.figure("target_miou")),
             _gain(pair, "target_miou"),
+            _against_best(group, found),
             _mean(group.figure("trimap_4")),
             _mean(group.figure("object_recall")),
             group.improving,
@@ -156,6 +161,14 @@ def _gain(pair: Pair | None, name: str) -> str:
         for i in intervals
     ]
     return "\n".join([said, *lines])
+
+
+def _against_best(group: Group, found: Sequence[Group]) -> str:
+    """Points on targets over the best baseline, and which that is; empty where there is none."""
+    from pipeline.evaluation import baselines
+
+    pair = baselines.best_baseline(group, found, "target_miou")
+    return "" if pair is None else f"{_gain(pair, 'target_miou')}\n{one_line(baselines.describe(pair.base))}"
 
 
 def print_costs(rows: Iterable[dict[str, Any]]) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Feedback(Sampler):
     """Solves for predicted labels. The same grid and lambda as the proposals that BASE was trained on."""
 
-    role = "ours"
+    role = "adaptive"
     style = 0
 
     targets: tuple[int, ...]  # train ids

@@ -19,9 +19,11 @@ from pipeline.errors import AdaprepError, FileError
 from pipeline.stages import engine, relisting, sources
 from pipeline.stages import inputs as listing
 from pipeline.stages.engine import BlockResult, Failure
+from pipeline.stages.failures import FailureList
 from pipeline.stages.frame import FrameBoundaries, process_frame
 from pipeline.stages.inputs import Inputs
 from pipeline.stages.plan import Estimate, Plan, make_plan
+from pipeline.storage import reading
 from pipeline.workspace import disk, stores
 
 
@@ -97,17 +99,18 @@ def _run_block(
     with stores.BlockWriter(store, start, len(frames)) as block:
         for row, frame in enumerate(frames):
             engine.check_stop()
-            files = job.dataset.label_files(frame)
-            before = sources.stamp(*files)
             try:
-                found = _process(job, store, start + row, frame)
+                with reading():
+                    files = job.dataset.label_files(frame)
+                    before = sources.stamp(*files)
+                    found = _process(job, store, start + row, frame)
+                    stamps[row] = sources.with_source(before, files, found.source)
             except FileError as error:
                 failures.append(Failure(start + row, frame.name, str(error)))
                 block.put(row, {}, stores.FAILED)
                 continue
             names = ("packed", "size", "b", "has_boundary", "pixels", "source")
             block.put(row, {name: np.asarray(getattr(found, name)) for name in names})
-            stamps[row] = sources.with_source(before, files, found.source)
     return failures, stamps
 
 
@@ -264,28 +267,30 @@ def run(
             found.save(folder)
         if todo.relisted:
             relisting.take_up(folder, found)
-        store = todo.open()
-        crops = int(todo.parameters["crops"])
-        grid = todo.parameters["grid"]
-        height, columns = store["packed"].shape[2:]
-        oversized = found.too_large_for(height, 8 * columns)
-        job = BoundaryJob(
-            found.dataset, folder.boundaries.resolve(), (int(grid[0]), int(grid[1])), crops, oversized
-        )
-        tasks = [_task(job, blocks, found) for blocks in todo.tasks(images_per_task)]
-        failures: list[Failure] = []
-        with _stamps_kept(folder, todo) as keep:
+        with (
+            todo.opened(scheduler.distributed) as store,
+            _stamps_kept(folder, todo) as keep,
+            FailureList(folder, "boundaries") as failed,
+        ):
+            job = _job(folder, found, todo, store)
+            tasks = [_task(job, blocks, found) for blocks in todo.tasks(images_per_task)]
 
             def note(result: BlockResult) -> None:
                 keep(result)
-                if result.failures:
-                    failures.extend(result.failures)
-                    save_failures(folder, "boundaries", failures)
+                failed.add(result.failures)
 
-            save_failures(folder, "boundaries", failures)
             summary = engine.run(tasks, scheduler, todo.title, listener, todo.images, note)
         summary.skipped = todo.total - todo.images
         return summary
+
+
+def _job(folder: stores.SplitFolder, found: Inputs, todo: Plan, store: stores.Store) -> BoundaryJob:
+    height, columns = store["packed"].shape[2:]
+    grid, crops = todo.parameters["grid"], int(todo.parameters["crops"])
+    oversized = found.too_large_for(height, 8 * columns)
+    return BoundaryJob(
+        found.dataset, folder.boundaries.resolve(), (int(grid[0]), int(grid[1])), crops, oversized
+    )
 
 
 def _task(job: BoundaryJob, blocks: Sequence[tuple[int, int]], found: Inputs) -> engine.Block:
@@ -320,14 +325,8 @@ def _stamps_kept(folder: stores.SplitFolder, todo: Plan) -> Iterator[Callable[[B
             sources.save(folder, stamps)
 
 
-def save_failures(folder: stores.SplitFolder, stage: str, failures: Sequence[Failure]) -> None:
-    """Keep the reasons beside the store, for `adaprep status`."""
-    rows = [
-        {"index": f.index, "name": f.name, "reason": f.reason}
-        for f in sorted(failures, key=lambda f: f.index)
-    ]
-    disk.write_json(folder.failures(stage), {"failures": rows})
-
+TRIED = 64
+"""Images that an estimate is made from, at most."""
 
 FRAME_BYTES = 2000
 """Memory for one more image in the list: its paths, and its share of the graph."""
@@ -338,6 +337,7 @@ def estimate(found: Inputs, todo: Plan, scheduler: engine.Scheduler) -> Estimate
     seconds, size, images = 0.0, 0, 1
     if todo.todo:
         start, stop = todo.todo[len(todo.todo) // 2]
+        stop = min(stop, start + TRIED)
         grid = (int(todo.parameters["grid"][0]), int(todo.parameters["grid"][1]))
         frames, images = found.frames[start:stop], stop - start
         with tempfile.TemporaryDirectory() as folder:

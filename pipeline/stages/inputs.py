@@ -21,6 +21,7 @@ from pipeline.errors import AdaprepError, FileError
 from pipeline.stages import engine
 from pipeline.stages.input_list import MAX_SIDE, escape, format_list, parse_list
 from pipeline.stages.remembered import describe, open_dataset, repair
+from pipeline.storage import joined
 from pipeline.workspace import disk, stores
 
 UNUSUAL_SIDE = 4096
@@ -187,7 +188,12 @@ def read_list(folder: stores.SplitFolder, dataset: Dataset, kept: Path | None = 
     except (OSError, ValueError) as error:
         raise AdaprepError(f"cannot read the input list {path}: {error}. {repair(folder)}") from error
     frames = tuple(
-        Frame(name, dataset.root / image, dataset.root / label, dataset.root / instance if instance else None)
+        Frame(
+            name,
+            joined(dataset.root, image),
+            joined(dataset.root, label),
+            joined(dataset.root, instance) if instance else None,
+        )
         for name, image, label, instance in names
     )
     return Inputs(dataset, folder.split, frames, sizes)

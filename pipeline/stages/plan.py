@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,25 @@ class Plan:
             stores.remove(self.path)
             return stores.create(self.path, self.arrays, self.parameters, self.layout, self.inputs)
         store = stores.open_store(self.path)
+        if self.todo:
+            store.clear_partials()
         return stores.grow(store, self.inputs) if self.action == "grow" else store
+
+    @contextmanager
+    def opened(self, distributed: bool) -> Iterator[stores.Store]:
+        """As `open`, while tasks write; after it nothing is left half-written.
+
+        Parameters
+        ----------
+        distributed
+            Whether tasks run in other processes, which may be killed while they write.
+        """
+        store = self.open()
+        try:
+            yield store
+        finally:
+            if distributed:
+                store.clear_partials()
 
     def tasks(self, images_per_task: int | None) -> list[list[tuple[int, int]]]:
         """The unfinished blocks, grouped into tasks of at least so many images each (default: one block)."""

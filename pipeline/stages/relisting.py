@@ -8,6 +8,7 @@ decide: if they are the same, the stores take up the new list, and nothing is ma
 from __future__ import annotations
 
 from pipeline.datasets.base import Dataset, Frame
+from pipeline.datasets.files import exists
 from pipeline.errors import AdaprepError
 from pipeline.stages import engine, sources
 from pipeline.stages import inputs as listing
@@ -31,7 +32,7 @@ def same_files(folder: stores.SplitFolder, dataset: Dataset, found: Inputs, stor
     before, now = listed.frames[:count], found.frames[:count]
     if len(before) < count or len(now) < count or list(map(_names, before)) != list(map(_names, now)):
         return False
-    if not all(dataset.has_labels(frame) and frame.image.exists() for frame in now):
+    if not all(dataset.has_labels(frame) and exists(frame.image) for frame in now):
         return False
     stamps = sources.load(folder, count)
     return not sources.changed(store, dataset, now, stamps, engine.cores()).any()

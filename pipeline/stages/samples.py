@@ -45,7 +45,7 @@ class SampleJob:
 def run_block(job: SampleJob, start: int, frames: Sequence[Frame], names: frozenset[str]) -> BlockResult:
     """One task: the named outputs of one block of images."""
     source = stores.open_in_task(job.boundaries, mode="r")
-    status = source["status"][start : start + len(frames)]
+    status, sources = (source[name][start : start + len(frames)] for name in ("status", "source"))
     proposals = {
         key: stores.open_in_task(path, mode="r")["phi"][start : start + len(frames)]
         for key, path in job.tensors.items()
@@ -71,7 +71,7 @@ def run_block(job: SampleJob, start: int, frames: Sequence[Frame], names: frozen
                     block.put(row, {}, stores.FAILED)
                 continue
             for block, values in zip(blocks, made, strict=True):
-                block.put(row, {**values, "source": source["source"][start + row]})
+                block.put(row, {**values, "source": sources[row]})
     return BlockResult(start, start + len(frames), tuple(failures))
 
 
@@ -254,9 +254,9 @@ def run(
     check_room(folder, plans)
     if any(todo.images for todo in plans):
         remembered.check_files(found.dataset, found.frames)
-    with folder.lock():
+    with folder.lock(), ExitStack() as stack:
         for todo in plans:
-            todo.open()
+            stack.enter_context(todo.opened(scheduler.distributed))
         job = make_job(folder, found.dataset, outputs, plans)
         tasks = [
             engine.Block(

@@ -12,7 +12,7 @@ import hashlib
 import os
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import FileError
 from pipeline.stages.frame import source_of
+from pipeline.storage import StoredPath, listed_versions, reading
 from pipeline.workspace import disk, stores
 
 Stamps = NDArray[np.uint64]
@@ -47,6 +48,8 @@ def stamp(*paths: Path) -> NDArray[np.uint64] | None:
 
 def _stamp(path: Path) -> tuple[int, ...] | None:
     """Times and inode of a file; empty where it is absent, None where they may not tell its next change."""
+    if isinstance(path, StoredPath) and (version := _version(path)) is not None:
+        return version
     try:
         about = os.stat(path)
     except FileNotFoundError:
@@ -57,6 +60,14 @@ def _stamp(path: Path) -> tuple[int, ...] | None:
     if time.time_ns() - about.st_ctime_ns < tick or min(about.st_mtime_ns, about.st_ctime_ns) < 0:
         return None
     return about.st_mtime_ns, about.st_ctime_ns, about.st_ino
+
+
+def _version(path: StoredPath) -> tuple[int, ...] | None:
+    """Of a file in an object store or an archive, by ETag or sum: no clock has a say."""
+    try:
+        return path.version()
+    except OSError:
+        return ()
 
 
 def with_source(
@@ -101,8 +112,8 @@ def changed(
     known, done = store["source"][:count], store.status()[:count] == stores.DONE
     result = np.zeros(count, bool)
     unsure = []
-    for i in np.flatnonzero(done).tolist():
-        now = stamp(*dataset.label_files(frames[i]))
+    indices = np.flatnonzero(done).tolist()
+    for i, now in zip(indices, _stamps([dataset.label_files(frames[i]) for i in indices]), strict=True):
         if now is None or (np.concatenate([known[i], now]) != stamps[i]).any():
             unsure.append(i)
     with ThreadPoolExecutor(threads) as pool:
@@ -112,11 +123,19 @@ def changed(
     return result
 
 
+def _stamps(every: Sequence[tuple[Path, ...]]) -> Iterator[NDArray[np.uint64] | None]:
+    """`stamp` of many label maps; in an object store, folders are listed, not each file asked about."""
+    with listed_versions(path for files in every for path in files):
+        for files in every:
+            yield stamp(*files)
+
+
 def _read(dataset: Dataset, frame: Frame) -> tuple[NDArray[np.uint64], NDArray[np.uint64] | None]:
-    files = dataset.label_files(frame)
-    before = stamp(*files)
-    try:
-        source = source_of(dataset, frame)
-    except (FileError, ValueError):
-        return np.zeros(COLUMNS, np.uint64), None
-    return with_source(before, files, source), source
+    with reading():
+        files = dataset.label_files(frame)
+        before = stamp(*files)
+        try:
+            source = source_of(dataset, frame)
+        except (FileError, ValueError):
+            return np.zeros(COLUMNS, np.uint64), None
+        return with_source(before, files, source), source

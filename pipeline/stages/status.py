@@ -23,7 +23,7 @@ class StoreStatus:
     images: int
     done: int
     failed: int
-    bytes: int
+    bytes: int  # of the disk, that are taken
     changed: float  # seconds since the epoch
     next_step: str = ""
     damaged: bool = False  # next_step says how
@@ -37,7 +37,6 @@ def of_store(folder: stores.SplitFolder, path: Path, stage: str) -> StoreStatus:
     store = stores.open_store(path, mode="r")
     status = store.status()
     done, failed = int((status == stores.DONE).sum()), int((status == stores.FAILED).sum())
-    marks = [p.stat().st_mtime for p in (path / "status").rglob("*") if p.is_file()]
     todo = len(status) - done - failed
     return StoreStatus(
         folder.dataset,
@@ -48,8 +47,8 @@ def of_store(folder: stores.SplitFolder, path: Path, stage: str) -> StoreStatus:
         len(status),
         done,
         failed,
-        disk.bytes_below(path),
-        max(marks, default=time.time()),
+        disk.used(path).on_disk,
+        disk.used(path / "status").newest or time.time(),
         f"run adaprep {stage} again: {todo} images to do" if todo else "",
     )
 
@@ -72,7 +71,7 @@ def run(workspace: stores.Workspace, dataset: str | None = None) -> list[StoreSt
 
 
 def _unreadable(folder: stores.SplitFolder, path: Path, stage: str, problem: str) -> StoreStatus:
-    size = disk.bytes_below(path) if path.is_dir() else path.stat().st_size
+    size = disk.used(path).on_disk if path.is_dir() else path.stat().st_size
     title = (folder.dataset, folder.split, stage, path.stem)
     return StoreStatus(*title, {}, 0, 0, 0, size, path.stat().st_mtime, problem, damaged=True)
 

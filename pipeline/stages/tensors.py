@@ -188,9 +188,8 @@ def run(
     images_per_task: int | None = None,
 ) -> engine.Summary:
     """Do what the plan says; blocks whose boundaries are not finished yet are left and named in a note."""
-    with folder.lock():
+    with folder.lock(), todo.opened(scheduler.distributed):
         source = stores.open_store(folder.boundaries, mode="r")
-        todo.open()
         status = np.zeros(todo.total, np.uint8)
         status[: source.count] = source.status()
         ready = [(i, j) for i, j in todo.todo if (status[i:j] != stores.TODO).all()]

@@ -179,12 +179,13 @@ class StoreDataset(Dataset[Batch]):
         """(n,) images in the stores, and (n,) crops, of items."""
         return self.images[items // self.crops], items % self.crops
 
-    def mean(self, name: str) -> NDArray[np.float32]:
-        """The mean of one of the values over all items, without their axis."""
+    def mean(self, name: str, instead: NDArray[Any] | float = np.nan) -> NDArray[np.float32]:
+        """The mean of one of the values over all items, without their axis; of `instead` where it is NaN."""
         total: NDArray[np.float64] | float = 0.0
         for start in range(0, len(self), ITEMS_AT_ONCE):
             items = np.arange(start, min(start + ITEMS_AT_ONCE, len(self)))
-            total = total + self._gather(name, *self.places(items)).sum(axis=0, dtype=np.float64)
+            part = self._gather(name, *self.places(items))
+            total = total + np.where(np.isnan(part), instead, part).sum(axis=0, dtype=np.float64)
         return np.asarray(total / max(len(self), 1), np.float32)
 
     def read(self, items: NDArray[np.intp]) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.errors import AdaprepError, DamagedError
 from pipeline.workspace import disk
 from pipeline.workspace.folders import repair_command
-from pipeline.workspace.layout import DIGEST, Layout
+from pipeline.workspace.layout import DIGEST, Layout, is_file_of_store
 
 TODO, DONE, FAILED = 0, 1, 2
 """Codes of a store's `status` array, one an image."""
@@ -113,6 +113,11 @@ class Store:
         """Image ranges [start, stop) of all blocks."""
         return [(i, min(i + self.layout.block, self.count)) for i in range(0, self.count, self.layout.block)]
 
+    def is_block(self, start: int, stop: int) -> bool:
+        """Whether [start, stop) is one of `blocks()`."""
+        inside = 0 <= start < stop and start % self.layout.block == 0
+        return inside and stop == min(start + self.layout.block, self.count)
+
     def write_block(self, start: int, values: Mapping[str, NDArray[Any]]) -> None:
         """Write one whole block; `status` goes last, so that a set status means a complete block.
 
@@ -124,20 +129,20 @@ class Store:
             The disk is full or may not be written.
         """
         stop = start + len(values["status"])
-        if (start, stop) not in self.blocks():
+        if not self.is_block(start, stop):
             raise ValueError(f"images {start} to {stop} are no whole block of {self.path}")
         with disk.writing(self.path):
-            self._clear_partial(start, stop)
             for name in sorted(values.keys() - {"status"}):
                 self.arrays[name][start:stop] = values[name]
             if self.has_digests:
                 self.arrays[DIGEST][start:stop] = self.block_digest(start, values["status"])
             self.arrays["status"][start:stop] = values["status"]
 
-    def _clear_partial(self, start: int, stop: int) -> None:
-        """Delete the chunks that a killed writer of this block left half-written."""
-        for file in self.files(start, stop):
-            disk.clear_partial(file.parent, file.name)
+    def clear_partials(self) -> None:
+        """Delete the chunks that killed writers left half-written. To be called while nobody writes here."""
+        with disk.writing(self.path):
+            for name in self.arrays:
+                disk.clear_partials_below(self.path / name, is_file_of_store, self.path)
 
     def files(self, start: int, stop: int) -> list[Path]:
         """The files that the images [start, stop) of a block lie in; those of digest and status go last."""
@@ -145,8 +150,9 @@ class Store:
         for name in sorted(self.arrays, key=lambda n: (n == "status", n == DIGEST, n)):
             array = self.arrays[name]
             rows = (array.shards or array.chunks)[0]
+            rest = (0,) * (array.ndim - 1)
             for i in range(start // rows, -(-stop // rows)):
-                found.append((self.path / name / "c" / str(i)).joinpath(*["0"] * (array.ndim - 1)))
+                found.append(self.path / name / array.metadata.encode_chunk_key((i, *rest)))
         return found
 
     def block_digest(self, start: int, statuses: NDArray[np.uint8]) -> int:

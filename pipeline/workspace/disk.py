@@ -18,6 +18,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,22 @@ def clear_partial(folder: Path, name: str, *names: str) -> None:
     for path in folder.glob("*.partial"):
         if ours.fullmatch(path.name) and path.is_file():
             delete(path, folder)
+
+
+def clear_partials_below(folder: Path, ours: Callable[[str], bool], within: Path) -> None:
+    """Delete what killed writers left half-written anywhere below a folder; nothing where there is none.
+
+    Parameters
+    ----------
+    ours
+        Whether we make a file of this path, relative to `within`, with slashes.
+    """
+    for place, _, files in os.walk(folder):
+        for name in files:
+            if name.endswith(".partial"):
+                path = Path(place, name)
+                if ours(path.relative_to(within).as_posix()):
+                    delete(path, within)
 
 
 def delete(path: Path, within: Path, ours: Callable[[str], bool] | None = None) -> None:
@@ -292,9 +309,44 @@ def _no_lock(path: Path) -> str:
     )
 
 
+@dataclass
+class Used:
+    """What a folder and all below it hold."""
+
+    files: int = 0
+    bytes: int = 0  # of the files' content
+    on_disk: int = 0  # bytes of the disk that are taken: whole blocks, and the folders themselves
+    newest: float = 0.0  # when a file was last changed, seconds since the epoch
+
+
+def used(path: Path) -> Used:
+    """What a folder holds; what is not there, or cannot be looked at, counts for nothing."""
+    total = Used()
+    with suppress(OSError):
+        total.on_disk = _on_disk(os.stat(path))
+        waiting = [str(path)]
+        while waiting:
+            with suppress(NotADirectoryError, FileNotFoundError), os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    about = entry.stat(follow_symlinks=False)
+                    total.on_disk += _on_disk(about)
+                    if stat.S_ISDIR(about.st_mode):
+                        waiting.append(entry.path)
+                    else:
+                        total.files += 1
+                        total.bytes += about.st_size
+                        total.newest = max(total.newest, about.st_mtime)
+    return total
+
+
+def _on_disk(about: os.stat_result) -> int:
+    """Bytes that a file or folder takes; where the system does not say, those of its content."""
+    return int(getattr(about, "st_blocks", -(-about.st_size // 512)) * 512)
+
+
 def bytes_below(path: Path) -> int:
     """Bytes of all files below a folder."""
-    return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+    return used(path).bytes
 
 
 def free_space(path: Path) -> int:

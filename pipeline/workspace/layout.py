@@ -11,19 +11,29 @@ from typing import Any
 
 from pipeline.workspace import disk
 
-FORMAT = 1
-"""Version of the layout; a store with a larger one is refused."""
+FORMAT = 2
+"""Version of the layout; a store with a larger one is refused.
+
+1: a chunk is a file in folders of its own, `c/5/0/0`. 2: all chunks of an array are files of one folder,
+`c.5.0.0`. Stores of either are read, resumed and lengthened as they are.
+"""
+
+FLAT = 2
+"""The first format without folders of chunks."""
 
 DIGEST = "digest"
 """Name of the array that holds a fingerprint of every block."""
 
 SHARD_BYTES = 32 * 2**20
+BLOCKS = 4096
+"""Blocks of a large store: more images make larger blocks, not more."""
+
 MAX_IMAGES = 10**8
 MAX_BLOCK = 2**16
 
 _OURS = re.compile(
-    rf"([A-Za-z_]\w*/)?zarr\.json|[A-Za-z_]\w*/c(/\d+)+|([A-Za-z_]\w*/)?zarr{disk.PARTIAL}"
-    rf"|[A-Za-z_]\w*/c(/\d+)*/\d+{disk.PARTIAL}"
+    rf"([A-Za-z_]\w*/)?zarr\.json|([A-Za-z_]\w*/)?zarr{disk.PARTIAL}"
+    rf"|[A-Za-z_]\w*/c((/\d+)+|(\.\d+)+)({disk.PARTIAL})?"
 )
 """The files of a store."""
 
@@ -69,9 +79,12 @@ class Layout:
 
     @classmethod
     def choose(cls, count: int, bytes_per_image: int = 0) -> Layout:
-        """Blocks of 8 to 64 images, so that small data sets still make enough tasks; shards up to 32 MiB."""
+        """Blocks of 8 to 64 images, so that small data sets still make enough tasks; shards up to 32 MiB.
+
+        Beyond `BLOCKS` of 64 images blocks grow, for files and tasks are as many as blocks.
+        """
         block = 8
-        while block < 64 and block * 32 < count:
+        while (block < 64 and block * 32 < count) or block * BLOCKS < count:
             block *= 2
         shard = block
         while shard > 1 and shard * bytes_per_image > SHARD_BYTES:

@@ -33,6 +33,7 @@ from pipeline.workspace.folders import RunFolder, SplitFolder, Workspace, repair
 from pipeline.workspace.layout import (
     DIGEST,
     DIGEST_SPEC,
+    FLAT,
     FORMAT,
     SHARD_BYTES,
     About,
@@ -151,6 +152,7 @@ def lay_out(folder: Path, specs: Mapping[str, ArraySpec], layout: Layout, about:
             compressors=ZstdCodec(level=3, checksum=True),
             fill_value=spec.fill,
             attributes=attributes,
+            chunk_key_encoding={"name": "default", "separator": "." if about["format"] >= FLAT else "/"},
         )
 
 

@@ -12,8 +12,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from pipeline.datasets import registry  # noqa: E402
+from pipeline.evaluation import upper_bound  # noqa: E402
+from pipeline.evaluation.upper_bound import Beside, BoundSetting  # noqa: E402
 from pipeline.networks import checkpoint  # noqa: E402
 from pipeline.networks.auxiliary import AuxiliaryNetwork  # noqa: E402
+from pipeline.workspace import stores  # noqa: E402
 from tests.evaluation.test_evaluate import NAMES, cli, save_auxiliary  # noqa: E402
 
 MakeBlobs = Callable[..., Path]
@@ -48,6 +52,31 @@ def test_an_untrained_network_keeps_what_uniform_sampling_keeps(
     for figure in ("miou", "target_miou"):
         assert predicted[figure] == pytest.approx(uniform[figure], abs=0.01)
     assert predicted["folded_cells"] == 0
+
+
+def test_the_fixed_warp_is_the_mean_of_the_training_proposals(make_blobs: MakeBlobs, tmp_path: Path) -> None:
+    yaml, space = make_blobs(train=3, val=2), tmp_path / "workspace"
+    asked = ("--fixed-warp", "--lambda", 0.5, "--workspace", space)
+    code, said = cli("upper-bound", "--dataset", yaml, *asked)
+    assert code == 1, said
+    assert "holds nothing yet. Start with: adaprep boundaries" in said
+    assert cli("boundaries", "--dataset", yaml, "--workspace", space)[0] == 0
+    assert cli("solve-tensors", "--lambda", 0.5, "--workspace", space)[0] == 0
+    found = rows(yaml, *asked)
+    assert [row["sampler"] for row in found] == [
+        "uniform",
+        "8x8, lambda 0.5",
+        "fixed warp 8x8, lambda 0.5",
+    ]
+    truth = [stores.open_store(space / "blobs/train/tensors/8x8-lambda0.5.zarr", mode="r")["phi"][:]]
+    mean = np.concatenate(truth).mean(axis=(0, 1), dtype=np.float64)
+    data = registry.load(yaml)
+    wanted = [BoundSetting(12, fixed="mean")]
+    beside = Beside(fixed={"mean": mean.astype(np.float32)})
+    (expected,) = upper_bound.run(data, "val", data.frames("val"), wanted, beside=beside).rows()
+    assert found[2]["miou"] == pytest.approx(expected["miou"])
+    assert found[2]["miou"] not in (found[0]["miou"], found[1]["miou"])
+    assert (found[2]["fixed"], found[2]["grid"], found[2]["lambda"]) == (found[2]["sampler"], None, None)
 
 
 def test_networks_of_one_run_name_go_by_their_files(make_blobs: MakeBlobs, tmp_path: Path) -> None:

@@ -211,8 +211,8 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 def any_block_done(world: World, split: str = "train") -> bool:
     """Whether `boundaries` has finished a block."""
-    status = world.space / "blobs" / split / "boundaries.zarr" / "status" / "c"
-    return status.exists() and any(status.iterdir())
+    status = world.space / "blobs" / split / "boundaries.zarr" / "status"
+    return any(status.glob("c.*"))
 
 
 def contents(space: Path) -> dict[str, str]:

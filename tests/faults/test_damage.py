@@ -33,15 +33,15 @@ def remove(path: Path) -> None:
 
 
 CHUNKS = (
-    "boundaries.zarr/packed/c/1/0/0/0",
-    "boundaries.zarr/b/c/0/0/0/0/0",
-    "boundaries.zarr/source/c/2/0",
-    "boundaries.zarr/status/c/1",
-    "tensors/4x4-lambda1.zarr/phi/c/1/0/0/0/0",
-    "tensors/4x4-lambda1.zarr/status/c/0",
-    "samples/uniform-8.zarr/image/c/1/0/0/0/0",
-    "samples/uniform-8.zarr/source/c/0/0",
-    "samples/uniform-8.zarr/status/c/2",
+    "boundaries.zarr/packed/c.1.0.0.0",
+    "boundaries.zarr/b/c.0.0.0.0.0",
+    "boundaries.zarr/source/c.2.0",
+    "boundaries.zarr/status/c.1",
+    "tensors/4x4-lambda1.zarr/phi/c.1.0.0.0.0",
+    "tensors/4x4-lambda1.zarr/status/c.0",
+    "samples/uniform-8.zarr/image/c.1.0.0.0.0",
+    "samples/uniform-8.zarr/source/c.0.0",
+    "samples/uniform-8.zarr/status/c.2",
 )
 ARRAYS = (
     "boundaries.zarr/packed/zarr.json",
@@ -138,7 +138,7 @@ def test_a_sound_chunk_of_other_images_is_named_and_repaired(name: str, world: W
 
 
 def test_a_damaged_chunk_ends_reading_commands_in_a_sentence(world: World) -> None:
-    corrupt(world.space / "blobs" / "train" / "tensors" / "4x4-lambda1.zarr" / "phi/c/0/0/0/0/0")
+    corrupt(world.space / "blobs" / "train" / "tensors" / "4x4-lambda1.zarr" / "phi/c.0.0.0.0.0")
     outcome = world.do("sample", "--overwrite")
     assert outcome.code == 1
     assert "is damaged" in outcome.text

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import AdaprepError
-from pipeline.stages import boundaries, damage, sources
+from pipeline.stages import damage, failures, sources
 from pipeline.stages import inputs as listing
 from pipeline.stages.input_list import COLUMNS, escape, format_list, parse_description, parse_list, unescape
 from pipeline.workspace import disk, stores
@@ -265,6 +265,6 @@ def test_a_damaged_list_is_told_by_line(text: str, message: str) -> None:
 
 def test_failures_of_names_that_are_no_unicode_are_kept(tmp_path: Path) -> None:
     folder = stores.Workspace(tmp_path).folder("blobs", "train")
-    failure = boundaries.Failure(0, "caf\udce9", "caf\udce9: bad")
-    boundaries.save_failures(folder, "boundaries", [failure])
+    failure = failures.Failure(0, "caf\udce9", "caf\udce9: bad")
+    failures.save_failures(folder, "boundaries", [failure])
     assert disk.read_json(folder.failures("boundaries"))["failures"][0]["name"] == "caf\udce9"

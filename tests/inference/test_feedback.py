@@ -26,7 +26,8 @@ from pipeline.evaluation import evaluate  # noqa: E402
 from pipeline.geometry.crops import WHOLE  # noqa: E402
 from pipeline.inference import predict, systems, tiling  # noqa: E402
 from pipeline.inference.systems import System  # noqa: E402
-from pipeline.networks import macs  # noqa: E402
+from pipeline.networks import checkpoint, macs  # noqa: E402
+from pipeline.networks.auxiliary import AuxiliaryNetwork  # noqa: E402
 from tests.evaluation.test_evaluate import cli, facts_of, save_base  # noqa: E402
 
 MakeBlobs = Callable[..., Path]
@@ -100,6 +101,25 @@ def test_squares_of_a_whole_image_each_look_at_their_own(
             joined[tile.owned] = column[number][tile.inside]
         expected.update(data.classes.lut[data.read_labels(frame)], joined)
     assert np.array_equal(report.scores[system.name].confusion.counts, expected.counts)
+
+
+def test_lambda_is_that_of_the_auxiliary_network_that_sampled_for_the_training(
+    make_blobs: MakeBlobs, tmp_path: Path, videos: None
+) -> None:
+    network = AuxiliaryNetwork(resolution=8, grid=(4, 4), features=4, first=4)
+    arguments = {"resolution": 8, "grid": [4, 4], "features": 4, "first": 4}
+    about = {"dataset": "blobs", "filter": "area", "lambda": 0.3}
+    auxiliary = tmp_path / "a.pt"
+    checkpoint.save(auxiliary, "auxiliary", "auxiliary", arguments, network.state_dict(), about)
+    identity = checkpoint.load(auxiliary, "auxiliary").identity
+    known = {"auxiliary": identity, "grid": None, "lambda": None}
+    base = save_base(tmp_path / "b.pt", "auxiliary", **known)
+    rows = facts_of(base, "--dataset", make_blobs(val=2), "--sampler", "previous", "--sampler", "twice")
+    told = [row["sampler"].partition(", first")[0] for row in rows["systems"][1:]]
+    assert told == ["previous frame 4x4, lambda 0.3", "two passes 4x4, lambda 0.3"]
+    auxiliary.unlink()
+    with pytest.raises(AdaprepError, match=r"does not say the lambda .* give --auxiliary FILE"):
+        systems.with_feedback(systems.load_base(base), "previous", CPU)
 
 
 def test_without_videos_the_sampler_previous_is_refused(make_blobs: MakeBlobs, base: Path) -> None:

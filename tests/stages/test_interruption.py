@@ -30,7 +30,7 @@ def finished(args: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 def done_blocks(space: Path) -> int:
-    return len(list(space.glob("*/train/boundaries.zarr/status/c/*")))
+    return len(list(space.glob("*/train/boundaries.zarr/status/c.*")))
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 60) -> None:

@@ -43,8 +43,9 @@ def of_values(array: Any) -> str:
 
 def of_chunks(store: Path, name: str) -> str:
     found = hashlib.blake2b(digest_size=8)
-    for file in sorted(path for path in (store / name / "c").rglob("*") if path.is_file()):
-        found.update(file.relative_to(store).as_posix().encode() + b"\0" + file.read_bytes())
+    files = {f"{name}/{file.name.replace('.', '/')}": file for file in (store / name).glob("c.*")}
+    for key in sorted(files, key=Path):  # as the early version, which made folders of the numbers
+        found.update(key.encode() + b"\0" + files[key].read_bytes())
     return found.hexdigest()
 
 

@@ -18,6 +18,7 @@ from pipeline.errors import AdaprepError, BusyError
 from pipeline.stages import damage
 from pipeline.stages.plan import make_plan
 from pipeline.workspace import disk, library, stores
+from pipeline.workspace.layout import BLOCKS
 from pipeline.workspace.metadata import restore_metadata
 from tests.conftest import tree
 
@@ -56,6 +57,98 @@ def test_layout_makes_enough_tasks_and_bounds_a_shard() -> None:
     big = stores.Layout.choose(105_000, bytes_per_image=2 * 2710 * 423)
     assert big.shard * 2 * 2710 * 423 <= stores.SHARD_BYTES
     assert big.block % big.shard == 0
+
+
+@pytest.mark.parametrize("count", [10**5, 10**6, 10**7, 10**8])
+def test_the_number_of_blocks_is_bounded_however_many_images_there_are(count: int) -> None:
+    assert -(-count // stores.Layout.choose(count).block) <= BLOCKS
+
+
+@pytest.mark.parametrize("count", [1, 8, 10, 16])
+def test_whole_blocks_are_known_without_listing_them(tmp_path: Path, count: int) -> None:
+    store = make_store(tmp_path / "s.zarr", count)
+    ranges = [(i, j) for i in range(-4, 20) for j in range(-4, 20)]
+    assert [pair for pair in ranges if store.is_block(*pair)] == store.blocks()
+
+
+def test_all_chunks_of_an_array_are_files_of_one_folder(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "s.zarr")
+    for start, stop in store.blocks():
+        fill(store, start, stop)
+    assert not [path for path in store.path.glob("*/*") if path.is_dir()]
+    files = {path.relative_to(store.path).as_posix() for path in store.path.glob("*/c*")}
+    assert {f"wide/c.{i}.0.0" for i in range(5)} | {f"value/c.{i}.0" for i in range(3)} < files
+    assert {*store.path.glob("*/c*")} == {f for block in store.blocks() for f in store.files(*block)}
+
+
+def test_a_store_of_the_first_format_is_gone_on_with_and_lengthened_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stores, "FORMAT", 1)
+    old = make_store(tmp_path / "old.zarr")
+    fill(old, 0, 4)
+    monkeypatch.undo()
+    new = make_store(tmp_path / "new.zarr")
+    fill(new, 0, 4)
+    longer = {"count": 13, "sha256": "y"}
+    grown = [stores.grow(stores.open_store(store.path), longer) for store in (old, new)]
+    for store in grown:
+        for start, stop in store.blocks():
+            fill(store, start, stop)
+    old, new = (stores.open_store(store.path) for store in grown)
+    assert (old.path / "wide" / "c" / "6" / "0" / "0").is_file()
+    assert not list(old.path.glob("*/c.*"))
+    for name in old.arrays:
+        if name != "digest":  # it covers the names of the files
+            np.testing.assert_array_equal(old[name][:], new[name][:])
+    for store in (old, new):
+        assert all(
+            (store["digest"][i:j] == store.block_digest(i, store.status()[i:j])).all()
+            for i, j in store.blocks()
+        )
+    description = (old.path / "wide" / "zarr.json").read_bytes()
+    (old.path / "wide" / "zarr.json").write_text("{")
+    assert restore_metadata(old.path) == ["wide"]
+    assert json.loads((old.path / "wide" / "zarr.json").read_bytes()) == json.loads(description)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_what_killed_writers_left_goes_when_a_store_is_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    path = tmp_path / "w" / "d" / "train" / "boundaries.zarr"
+    monkeypatch.setattr(stores, "FORMAT", version)
+    store = make_store(path)
+    fill(store, 0, 4)
+    before = tree(path)
+    for file in (*store.files(0, 4), *store.files(4, 8)):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.with_name(f"{file.name}.{'a' * 32}.partial").write_bytes(b"half")
+        file.with_name(f"{file.name}.notes.partial").write_bytes(b"somebody's own")
+    make_plan("t", path, ARRAYS, {"grid": [8, 8]}, store.layout, store.inputs, False).open()
+    left = {name for name in tree(path) if name not in before}
+    assert left
+    assert all(name.endswith(".notes.partial") for name in left)
+
+
+def test_a_running_block_leaves_the_half_written_chunks_of_others_alone(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "s.zarr")
+    theirs = tmp_path / "s.zarr" / "value" / f"c.0.0.{'b' * 32}.partial"
+    theirs.write_bytes(b"half")
+    fill(store, 0, 4)
+    assert theirs.exists()
+
+
+def test_what_a_folder_takes_of_the_disk_counts_whole_blocks_and_folders(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "x").write_bytes(b"1")
+    (tmp_path / "a" / "b" / "y").write_bytes(b"22")
+    found = disk.used(tmp_path)
+    assert (found.files, found.bytes) == (2, 3)
+    assert found.on_disk >= found.bytes
+    assert found.on_disk % 512 == 0
+    assert found.newest == max(p.stat().st_mtime for p in tmp_path.rglob("*") if p.is_file())
+    assert disk.used(tmp_path / "absent") == disk.Used()
 
 
 def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
@@ -248,7 +341,7 @@ def test_a_store_without_digests_is_opened_written_and_lengthened(tmp_path: Path
 
 def test_statuses_behind_the_last_image_are_not_believed_when_a_store_grows(tmp_path: Path) -> None:
     store = done(tmp_path / "s.zarr")
-    shutil.copy(store.path / "status" / "c" / "0", store.path / "status" / "c" / "2")
+    shutil.copy(store.path / "status" / "c.0", store.path / "status" / "c.2")
     grown = stores.grow(stores.open_store(store.path), {"count": 13, "sha256": "y"})
     assert grown.status().tolist() == [1] * 10 + [0] * 3
 

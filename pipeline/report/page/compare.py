@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from pipeline.evaluation import comparison
+from pipeline.evaluation.baselines import SAME_COST, best_baseline
 from pipeline.evaluation.comparison import Group, Pair, Spread
 from pipeline.evaluation.intervals import Interval
 from pipeline.geometry.crops import CENTRAL
@@ -19,9 +19,6 @@ from pipeline.workspace.results import Training
 
 PARTNERS: dict[str, type[Sampler]] = {Predicted.role: Uniform, Uniform.role: Predicted}
 """What a system of a role is compared with."""
-
-SAME_COST = 0.05
-"""Systems whose costs differ by no larger part cost the same."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +71,7 @@ class Gain:
 
     ours: ComparedSystem
     baseline: ComparedSystem
-
-    @cached_property
-    def pair(self) -> Pair:
-        """The two as groups of runs."""
-        return Pair(self.ours.group, self.baseline.group)
+    pair: Pair  # the two as groups of runs
 
     @property
     def differing(self) -> str:
@@ -143,8 +136,16 @@ def gains(of: Sequence[ComparedSystem], role: str = Predicted.role) -> list[Gain
     for system in of:
         beside = comparison.baseline(system.group, [s.group for s in of])
         if system.role == role and beside is not None:
-            found.append(Gain(system, by_group[id(beside)]))
+            found.append(Gain(system, by_group[id(beside)], Pair(system.group, beside)))
     return found
+
+
+def gains_on_best(of: Sequence[ComparedSystem], figure: str) -> list[Gain]:
+    """Every system that adapts to the image beside the baseline with the highest mean of a figure."""
+    by_group = {id(system.group): system for system in of}
+    every = [system.group for system in of]
+    pairs = [(system, best_baseline(system.group, every, figure)) for system in of]
+    return [Gain(system, by_group[id(pair.base)], pair) for system, pair in pairs if pair]
 
 
 def gains_at_cost(of: Sequence[ComparedSystem]) -> list[Gain]:
@@ -155,7 +156,7 @@ def gains_at_cost(of: Sequence[ComparedSystem]) -> list[Gain]:
     """
     found = []
     for ours in (s for s in of if s.role == Predicted.role):
-        larger = [Gain(ours, s) for s in of if _larger_baseline(ours, s)]
+        larger = [Gain(ours, s, Pair(ours.group, s.group)) for s in of if _larger_baseline(ours, s)]
         same = [gain for gain in larger if abs(gain.extra) <= SAME_COST]
         same.sort(key=_preference)
         found.extend(same[:1])

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from pipeline import advice
 from pipeline.errors import FileError
+from pipeline.evaluation.intervals import FIGURES
 from pipeline.names import printable
 from pipeline.report.page import (
     bound_charts,
     charts,
     commands,
     findings,
+    gain_tables,
     paper,
     scenes,
     stored,
@@ -21,7 +23,7 @@ from pipeline.report.page import (
     training_charts,
 )
 from pipeline.report.page.collect import Facts, frames_to_show, seeds
-from pipeline.report.page.compare import ComparedSystem, Gain, gains, gains_at_cost, systems
+from pipeline.report.page.compare import ComparedSystem, Gain, gains, gains_at_cost, gains_on_best, systems
 from pipeline.report.page.drawing import FEWEST_POINTS
 from pipeline.report.page.opening import measured_on, opening
 from pipeline.report.page.parts import Document, Missing, PageBlock, Section
@@ -54,6 +56,11 @@ class _Parts:
     def every_gain(self) -> list[Gain]:
         """At the same resolution, each followed by that at the same cost."""
         return sorted([*self.gains, *self.at_cost], key=lambda gain: self.systems.index(gain.ours))
+
+    @property
+    def on_best(self) -> dict[str, list[Gain]]:
+        """Against the best baseline, by figure."""
+        return {name: gains_on_best(self.systems, name) for name in FIGURES}
 
     @property
     def unmeasured(self) -> Missing:
@@ -133,6 +140,7 @@ def _damaged(problems: Sequence[str]) -> list[Section]:
 
 def _findings(parts: _Parts) -> Iterable[findings.PageFinding]:
     yield from findings.of_gains(parts.every_gain, parts.table)
+    yield from findings.of_best(parts.on_best)
     yield from findings.of_reference(gains(parts.systems, Proposals.role))
     yield from findings.alone(parts.systems, parts.every_gain)
     if parts.facts.bound:
@@ -153,10 +161,12 @@ def _results(parts: _Parts) -> Section:
         PageBlock(missing=Missing(*findings.to_compare(system, parts.facts.named))) for system in lacking
     ]
     if parts.every_gain:
-        blocks.append(PageBlock(table=tables.gains(parts.every_gain)))
+        blocks.append(PageBlock(table=gain_tables.gains(parts.every_gain)))
     elif not lacking:
         command = f"{_to_train(parts.facts)} && {_to_evaluate(parts.facts)}"
         blocks.append(PageBlock(missing=Missing("no pair of an adaptive and a uniform system", command)))
+    if any(parts.on_best.values()):
+        blocks.append(PageBlock(table=gain_tables.gains_on_best(parts.on_best)))
     blocks.append(PageBlock(table=tables.overall(parts.systems)))
     notes = {note for found in parts.facts.evaluations for note in found["notes"]}
     unseen = {name for found in parts.facts.evaluations for name in found["classes_never_seen"]}

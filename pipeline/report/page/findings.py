@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline import advice
+from pipeline.evaluation.baselines import describe
 from pipeline.report.page import paper, upper
 from pipeline.report.page.cells import signed
 from pipeline.report.page.compare import PARTNERS, ComparedSystem, Gain
@@ -51,6 +52,29 @@ def _of_gain(gain: Gain, table: paper.PaperTable | None) -> PageFinding:
     text += f", {cost(gain)}. {seeds(gain)}{improving(gain)}"
     beside = "" if gain.at_cost else _paper(group.architecture, group.resolution, table)
     return PageFinding(about, f"{text} {beside}".strip())
+
+
+def of_best(by_figure: Mapping[str, Sequence[Gain]]) -> list[PageFinding]:
+    """One a system that adapts to the image: against the baseline that a skeptic would choose."""
+    found: dict[str, list[str]] = {}
+    for name, words in (("target_miou", "on targets"), ("miou", "over all")):
+        for gain in by_figure.get(name, ()):
+            found.setdefault(_place(gain.ours), []).append(_against_best(gain, name, words))
+    return [
+        PageFinding(f"Against the best baseline: {place}", f"{'; '.join(parts)}.")
+        for place, parts in found.items()
+    ]
+
+
+def _against_best(gain: Gain, name: str, words: str) -> str:
+    spread = gain.difference(name)
+    assert spread is not None  # else it would not be a baseline
+    points = signed(100 * spread.mean)
+    around = intervals(gain, name)
+    said = (
+        f"none {words} that can be told from chance, {points}" if gain.is_none(name) else f"{points} {words}"
+    )
+    return f"{said} ({'; '.join(filter(None, (describe(gain.baseline.group), around)))})"
 
 
 def _part(gain: Gain, name: str, where: str) -> str:

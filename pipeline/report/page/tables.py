@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from pipeline.evaluation.comparison import Pair, class_iou, size_recall, trimap
@@ -18,8 +17,6 @@ from pipeline.report.page.cells import (
     mean,
     number,
     numbers,
-    points,
-    signed,
     words,
 )
 from pipeline.report.page.collect import Facts, RunFacts
@@ -37,7 +34,7 @@ def _best(systems: Sequence[ComparedSystem], system: ComparedSystem, name: str, 
     return mine is not None and bool(same) and round(mine.mean, digits) == max(same) > min(same)
 
 
-def _lead(system: ComparedSystem, several: bool) -> tuple[Cell, ...]:
+def lead(system: ComparedSystem, several: bool) -> tuple[Cell, ...]:
     """What a row is of: the sampler, with the network where there are `several` in the table."""
     group = system.group
     role = "" if system.role in PARTNERS else system.role
@@ -49,7 +46,7 @@ def _lead(system: ComparedSystem, several: bool) -> tuple[Cell, ...]:
     )
 
 
-def _several(systems: Iterable[ComparedSystem]) -> bool:
+def differ(systems: Iterable[ComparedSystem]) -> bool:
     return len({system.group.architecture for system in systems}) > 1
 
 
@@ -62,9 +59,9 @@ def _end(system: ComparedSystem) -> tuple[Cell, ...]:
     )
 
 
-def _of_one(systems: Sequence[ComparedSystem]) -> str:
+def of_one(systems: Sequence[ComparedSystem]) -> str:
     """Begins the caption of a table whose rows are all of one network."""
-    return "" if _several(systems) else f"Base network: {systems[0].group.architecture}. "
+    return "" if differ(systems) else f"Base network: {systems[0].group.architecture}. "
 
 
 LEAD = (Column("sampling", left=True), Column("network", left=True, unseen=True), Column("resolution"))
@@ -82,7 +79,7 @@ def overall(systems: Sequence[ComparedSystem]) -> Table:
     )
     rows = tuple(
         (
-            *_lead(system, _several(systems)),
+            *lead(system, differ(systems)),
             *(mean(system.spread(name), _best(systems, system, name)) for _, name in shown),
             *_end(system),
         )
@@ -90,7 +87,7 @@ def overall(systems: Sequence[ComparedSystem]) -> Table:
     )
     columns = (*LEAD, *numbers(*(title for title, _ in shown)), *END)
     caption = (
-        f"{_of_one(systems)}Means over seeds; {SPREAD}. Bold: the highest of its network and resolution "
+        f"{of_one(systems)}Means over seeds; {SPREAD}. Bold: the highest of its network and resolution "
         f"among those trained alike. Still improving: the best epoch was the last, or validation mIoU still "
         f"rose."
     )
@@ -103,7 +100,7 @@ def classes(facts: Facts, systems: Sequence[ComparedSystem]) -> Table:
     ordered = [*facts.targets, *names]
     rows = tuple(
         (
-            *_lead(system, _several(systems)),
+            *lead(system, differ(systems)),
             _short(systems, system, "target_miou"),
             _short(systems, system, "miou"),
             *(_short(systems, system, class_iou(name)) for name in ordered),
@@ -113,7 +110,7 @@ def classes(facts: Facts, systems: Sequence[ComparedSystem]) -> Table:
     means = (Column("target classes", bold=True, upright=True), Column("all classes", upright=True))
     heads = tuple(Column(name, bold=name in facts.targets, upright=True) for name in ordered)
     caption = (
-        f"{_of_one(systems)}IoU by class, means over seeds; heads of target classes in bold. Bold figures: "
+        f"{of_one(systems)}IoU by class, means over seeds; heads of target classes in bold. Bold figures: "
         f"the highest of the same network and resolution. A dash: no true pixel in the split."
     )
     return Table("iou-by-class", caption, (*LEAD, *means, *heads), rows, breaks([s.key for s in systems]))
@@ -124,71 +121,6 @@ def _short(systems: Sequence[ComparedSystem], system: ComparedSystem, name: str)
     if spread is None:
         return Cell("–")
     return Cell(f"{spread.mean:.2f}", spread.mean, _best(systems, system, name, 2))
-
-
-def gains(found: Sequence[Gain]) -> Table:
-    """Adaptive less uniform sampling, in points."""
-    shown = (
-        ("targets", "target_miou"),
-        ("all classes", "miou"),
-        ("trimap 4 px", trimap(4)),
-        ("object recall", "object_recall"),
-    )
-    larger = any(gain.at_cost for gain in found)
-    rows = tuple(
-        (
-            *_lead(gain.ours, _several(gain.ours for gain in found)),
-            Cell(str(gain.baseline.group.resolution), gain.baseline.group.resolution),
-            *(Cell(gain.differing) if gain.differing else _points(gain, name) for _, name in shown),
-            Cell(_share(gain.extra), gain.extra),
-            Cell("–") if gain.pair.slower is None else Cell(_share(gain.pair.slower), gain.pair.slower),
-            Cell(_seeds(gain)),
-        )
-        for gain in found
-    )
-    columns = (
-        *LEAD,
-        Column("uniform's", unseen=not larger),
-        *numbers(*(title for title, _ in shown), "GMACs"),
-        Column("ms", unseen=not any(gain.pair.slower is not None for gain in found)),
-        *numbers("seeds"),
-    )
-    caption = (
-        f"{_of_one([gain.ours for gain in found])}Difference to uniform sampling in points of mIoU, of "
-        f"accuracy within 4 px of a boundary, and of recall (hundredths); {SPREAD}, taken seed by seed."
-    )
-    if any(gain.intervals(name) for gain in found for _, name in shown):
-        caption += (
-            " In brackets: 95 % intervals of a bootstrap over images, and over sequences where these are "
-            "known; none: one of them holds 0."
-        )
-    if any(gain.differing for gain in found):
-        caption += " Where the two were trained unequally, what differs stands in place of the points."
-    if larger:
-        caption += " Where uniform sampling has the larger resolution, both systems cost the same."
-    return Table("gains", caption, columns, rows)
-
-
-def _seeds(gain: Gain) -> str:
-    mine, theirs = len(gain.ours.group.seeds), len(gain.baseline.group.seeds)
-    return str(mine) if gain.paired else f"{mine} against {theirs}"
-
-
-def _points(gain: Gain, name: str) -> Cell:
-    """A difference with its spread over seeds and its intervals; none where one of these holds 0."""
-    cell = points(gain.difference(name))
-    told = [
-        f"[{signed(100 * i.low)}, {signed(100 * i.high)}] {i.units} {i.over}" for i in gain.intervals(name)
-    ]
-    if told and gain.is_none(name):
-        return replace(cell, text="none", note=", ".join([f"{cell.text} {cell.note}".strip(), *told]))
-    return replace(cell, note=", ".join([cell.note, *told] if cell.note else told))
-
-
-def _share(part: float) -> str:
-    """0.123 as "+12 %"."""
-    extra = 100 * part
-    return f"{signed(extra, 1 if abs(extra) < 10 else 0)} %"
 
 
 def of_paper(table: paper.PaperTable) -> Table:
@@ -251,7 +183,7 @@ def _recall_by_size(systems: Sequence[ComparedSystem]) -> Table:
     heads = numbers(*(f"{b['pixels'][0]:,} to {b['pixels'][1]:,} px" for b in some))
     rows = tuple(
         (
-            *_lead(system, _several(systems)),
+            *lead(system, differ(systems)),
             *(mean(system.spread(size_recall(i))) for i in range(len(some))),
             *_end(system),
         )
@@ -259,7 +191,7 @@ def _recall_by_size(systems: Sequence[ComparedSystem]) -> Table:
     )
     counts = ", ".join(str(b["objects"]) for b in some)
     caption = (
-        f"{_of_one(systems)}Mean recall of objects in bins of equally many ({counts} objects), small to "
+        f"{of_one(systems)}Mean recall of objects in bins of equally many ({counts} objects), small to "
         f"large; {SPREAD}."
     )
     columns = (*LEAD, *heads, *END)
@@ -270,7 +202,7 @@ def _recall_by_size(systems: Sequence[ComparedSystem]) -> Table:
 
 def recall_by_class(found: Sequence[Gain], names: Sequence[str]) -> Table:
     """Like Fig. 12: by class and bin, recall relative to uniform sampling."""
-    several = _several(gain.ours for gain in found)
+    several = differ(gain.ours for gain in found)
     rows = []
     for gain in found:
         for name in names:
@@ -279,7 +211,7 @@ def recall_by_class(found: Sequence[Gain], names: Sequence[str]) -> Table:
                 continue
             total = sum(b["objects"] for b in bins)
             cells = (number(gain.pair.ratio(size_recall(i, name)), 2) for i in range(BINS))
-            rows.append((*_lead(gain.ours, several), Cell(name), *cells, Cell(str(total), total)))
+            rows.append((*lead(gain.ours, several), Cell(name), *cells, Cell(str(total), total)))
     columns = (
         *LEAD,
         *words("class"),

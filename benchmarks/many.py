@@ -1,0 +1,158 @@
+"""How commands grow with the number of images: their processor time and memory, and what they leave on disk.
+
+    python -m benchmarks.many make FOLDER --images 1000000
+    python -m benchmarks.many measure FOLDER --images 10000 --images 100000 --images 1000000
+
+The label maps are tiny, so that what is measured is what adaprep does per image beside its actual work: list,
+plan, compare, write down. They are many names of few files. Each command is a process of its own, on one
+thread, and is measured by what the system says of it when it has ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+SIDE = 16
+FOLDER_FILES = 1000
+NAMES_PER_FILE = 10_000
+"""Hard links to one file: file systems allow 65,000."""
+
+DESCRIPTION = """\
+name: many
+root: .
+classes:
+  - {id: 0, name: road}
+  - {id: 1, name: car}
+targets: [car]
+splits:
+  train: {images: images, labels: labels}
+"""
+
+
+def make_frames(root: Path, images: int) -> None:
+    """Write a data set of tiny images and label maps, and its description `many.yaml`."""
+    import numpy as np
+    from PIL import Image
+
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "many.yaml").write_text(DESCRIPTION, encoding="utf-8")
+    labels = np.zeros((SIDE, SIDE), np.uint8)
+    labels[4:9, 5:12] = 1
+    picture = np.stack([80 + 100 * labels] * 3, axis=-1)
+    for kind, pixels in (("images", picture), ("labels", labels)):
+        _many_names(root / kind, Image.fromarray(pixels), images)
+
+
+def _many_names(place: Path, picture: Any, images: int) -> None:
+    source = place
+    for i in range(images):
+        folder = place / f"{i // FOLDER_FILES:05}"
+        path = folder / f"{i:08}.png"
+        if i % FOLDER_FILES == 0:
+            folder.mkdir(parents=True, exist_ok=True)
+        if i % NAMES_PER_FILE == 0:
+            picture.save(path)
+            source = path
+        elif not path.exists():
+            path.hardlink_to(source)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one command took."""
+
+    images: int
+    command: str
+    cpu_seconds: float
+    seconds: float
+    peak_mib: float
+    status: int
+
+
+def run(arguments: Sequence[str], workspace: Path, images: int, title: str) -> Cost:
+    """Run one command as a process and measure it."""
+    program = [sys.executable, "-m", "adaprep", *arguments, "--workspace", str(workspace)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+    begun = time.perf_counter()
+    with open(os.devnull, "w") as nothing:
+        process = subprocess.Popen(program, stdout=nothing, env=environment)
+        _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    cpu = usage.ru_utime + usage.ru_stime
+    seconds = time.perf_counter() - begun
+    return Cost(images, title, cpu, seconds, peak_mib(usage), process.returncode)
+
+
+def peak_mib(usage: resource.struct_rusage) -> float:
+    """Largest resident memory, MiB."""
+    return usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
+
+
+def commands(root: Path, images: int, samples: bool) -> Iterator[tuple[str, list[str]]]:
+    """Titles and arguments, in the order in which they are run on a new workspace."""
+    limit = ["--limit", str(images)]
+    boundaries = ["boundaries", "--dataset", str(root / "many.yaml"), "--threads", "1", *limit, "--quiet"]
+    yield "boundaries", boundaries
+    yield "the same again", boundaries
+    yield "solve-tensors", ["solve-tensors", "--threads", "1", "--quiet"]
+    yield "the same again", ["solve-tensors", "--threads", "1", "--quiet"]
+    yield "status", ["status"]
+    yield "verify", ["verify"]
+    yield "check", ["check", "--dataset", str(root / "many.yaml"), "--threads", "1", *limit, "--quiet"]
+
+
+def on_disk(workspace: Path) -> dict[str, int]:
+    """Files, folders, bytes of content, and bytes that the disk gives to them."""
+    found = {"files": 0, "folders": 0, "bytes": 0, "bytes_on_disk": 0}
+    for folder, _, files in os.walk(workspace):
+        found["folders"] += 1
+        found["bytes_on_disk"] += os.stat(folder).st_blocks * 512
+        for name in files:
+            about = os.stat(os.path.join(folder, name))
+            found["files"] += 1
+            found["bytes"] += about.st_size
+            found["bytes_on_disk"] += about.st_blocks * 512
+    return found
+
+
+@click.group()
+def main() -> None:
+    """Measure how commands grow with the number of images."""
+
+
+@main.command()
+@click.argument("root", metavar="FOLDER", type=click.Path(path_type=Path))
+@click.option("--images", default=100_000, show_default=True)
+def make(root: Path, images: int) -> None:
+    """Write the data set."""
+    make_frames(root, images)
+    click.echo(f"{images} label maps in {root}")
+
+
+@main.command()
+@click.argument("root", metavar="FOLDER", type=click.Path(path_type=Path, exists=True))
+@click.option("--images", "counts", multiple=True, type=int, default=(10_000, 100_000), show_default=True)
+@click.option("--only", multiple=True, help="Only commands of these titles, on the workspace that is there.")
+def measure(root: Path, counts: Sequence[int], only: Sequence[str]) -> None:
+    """Run the commands on new workspaces beside the data, and print one JSON object per line."""
+    for images in counts:
+        workspace = root / f"workspace-{images}"
+        for title, arguments in commands(root, images, False):
+            if not only or title in only:
+                click.echo(json.dumps(asdict(run(arguments, workspace, images, title))))
+        click.echo(json.dumps({"images": images, **on_disk(workspace)}))
+
+
+if __name__ == "__main__":
+    main()
