@@ -136,7 +136,7 @@ class StoreDataset(Dataset[Batch]):
         if not self._optional and self.bytes > free_memory():
             raise _too_large(self.bytes)
         arrays = shared.arrays(self._specs, processes)
-        begin, stop = (0, len(self)) if arrays is None else self._part(processes)
+        begin, stop = self._part(Processes() if arrays is None else processes)
         try:
             if arrays is None:
                 arrays = {name: np.empty(spec.shape, spec.dtype) for name, spec in self._specs.items()}

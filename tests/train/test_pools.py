@@ -33,16 +33,16 @@ IMAGES, CROPS, SIDE, SHARD = 53, 3, 4, 4
 FAILED = (0, 17, 52)
 
 
-def make_store(path: Path) -> Path:
+def make_store(path: Path, crops: int = CROPS) -> Path:
     """53 images, three of them failed, in shards of 4: every crop's pixels say which it is."""
-    wide = {"image": ((CROPS, SIDE, SIDE, 3), "uint8"), "label": ((CROPS, SIDE, SIDE), "uint8")}
+    wide = {"image": ((crops, SIDE, SIDE, 3), "uint8"), "label": ((crops, SIDE, SIDE), "uint8")}
     specs = {name: stores.ArraySpec(*spec, chunk_per_image=True) for name, spec in wide.items()}
-    specs["phi"] = stores.ArraySpec((CROPS, 2, 2, 2), "float32")
+    specs["phi"] = stores.ArraySpec((crops, 2, 2, 2), "float32")
     specs["status"] = stores.ArraySpec((), "uint8")
     inputs = {"count": IMAGES, "sha256": "0" * 64}
-    store = stores.create(path, specs, {"crops": CROPS}, stores.Layout(8, SHARD), inputs)
+    store = stores.create(path, specs, {"crops": crops}, stores.Layout(8, SHARD), inputs)
     for start, stop in store.blocks():
-        number = np.arange(start, stop)[:, None] * CROPS + np.arange(CROPS)
+        number = np.arange(start, stop)[:, None] * crops + np.arange(crops)
         values = {
             name: np.broadcast_to(
                 number.reshape(*number.shape, *[1] * (len(spec.shape) - 1)), (stop - start, *spec.shape)
@@ -253,6 +253,15 @@ def test_processes_of_a_machine_hold_one_copy_that_each_has_read_a_part_of(
     alone.settle(Processes())
     assert np.array_equal(first[2], alone._loaded["image"])
     assert first[3] == second[3] == [list(ShardShuffle(alone, 8, 1, r, 2)) for r in range(2)]
+
+
+@pytest.mark.parametrize("crops", [1, 2])
+def test_all_images_are_in_memory_where_some_have_failed(tmp_path: Path, crops: int) -> None:
+    path = make_store(tmp_path / "toy" / "train" / "samples" / "uniform-4.zarr", crops)
+    data = StoreDataset(sampled(path), in_memory=True)
+    images = [i for i in range(IMAGES) if i not in FAILED]
+    expected = [i * crops + k for i in images for k in range(crops)]
+    assert numbers(data.__getitems__(range(len(data)))) == expected
 
 
 def test_samples_that_are_to_be_in_memory_and_do_not_fit_are_a_sentence(
