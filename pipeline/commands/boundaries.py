@@ -48,7 +48,7 @@ def run(options: Options) -> bool:
     """Make or plan the stores; whether every file could be used."""
     from pipeline.report import console
     from pipeline.stages import boundaries as stage
-    from pipeline.stages.inputs import existing_splits
+    from pipeline.stages.inputs import listed_splits
 
     where = opening.open_scheduler(options.scheduling)
     data = opening.open_dataset(options.data, options.workspace)
@@ -57,9 +57,9 @@ def run(options: Options) -> bool:
         stage.BoundaryOptions(options.grid, options.crops),
     )
     ok = True
-    for split in existing_splits(data, options.splits):
+    for split, frames in listed_splits(data, options.splits).items():
         folder = space.folder(data.name, split)
-        found, todo = stage.prepare(folder, data, split, shape, options.overwrite, options.limit)
+        found, todo = stage.prepare(folder, data, split, shape, options.overwrite, options.limit, frames)
         if options.dry_run:
             console.print_plan(todo, where, options.block_size, stage.estimate(found, todo, where))
             continue
@@ -72,7 +72,7 @@ def run(options: Options) -> bool:
 def state(options: Options) -> State:
     """What is there of the stores. Raises AdaprepError where they were made otherwise."""
     from pipeline.stages import boundaries as stage
-    from pipeline.stages.inputs import existing_splits
+    from pipeline.stages.inputs import listed_splits
 
     data = opening.open_dataset(options.data, options.workspace)
     space, shape = (
@@ -80,7 +80,9 @@ def state(options: Options) -> State:
         stage.BoundaryOptions(options.grid, options.crops),
     )
     states: set[State] = set()
-    for split in existing_splits(data, options.splits):
-        _, todo = stage.prepare(space.folder(data.name, split), data, split, shape, limit=options.limit)
+    for split, frames in listed_splits(data, options.splits).items():
+        _, todo = stage.prepare(
+            space.folder(data.name, split), data, split, shape, limit=options.limit, frames=frames
+        )
         states.add("begun" if todo.relisted else of_plan(todo.images, todo.action))
     return together(states)

@@ -16,9 +16,10 @@ import shutil
 import socket
 import stat
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ _UNFOLLOWED = _UNWAITING | getattr(os, "O_NOFOLLOW", 0)
 
 MAX_JSON = 64 * 2**20
 """Bytes of a JSON file that is read: hundreds of times the largest that is written."""
+
+COMPARED = 4096
+"""Lines of a file that are compared at once."""
 
 HOLDER = "process "
 """Begins what `lock` writes into its file."""
@@ -77,6 +81,40 @@ def write_text(path: Path, text: str) -> None:
     """Write a small file whole or not at all. Raises AdaprepError (see `writing`)."""
     with writing(path), replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Write a file whole or not at all, a line after the other; each brings what ends it.
+
+    Raises
+    ------
+    AdaprepError
+        See `writing`.
+    """
+    with writing(path), replacing(path) as partial:
+        with partial.open("w", encoding="utf-8", newline="") as file:
+            file.writelines(lines)
+
+
+def holds(path: Path, lines: Iterable[str]) -> bool:
+    """Whether a file is what `write_lines` would write. Raises OSError where it cannot be read."""
+    source = iter(lines)
+    with path.open("rb") as file:
+        while part := "".join(islice(source, COMPARED)).encode():
+            if file.read(len(part)) != part:
+                return False
+        return not file.read(1)
+
+
+def same_content(first: Path, second: Path) -> bool:
+    """Whether two files hold the same bytes. Raises OSError where one cannot be read."""
+    if first.stat().st_size != second.stat().st_size:
+        return False
+    with first.open("rb") as one, second.open("rb") as other:
+        while part := one.read(2**20):
+            if part != other.read(2**20):
+                return False
+    return True
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -20,8 +20,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +81,17 @@ __all__ = [
 ]
 
 
-def digest(lines: Sequence[str]) -> str:
-    """Fingerprint of a list of lines (SHA-256, hex)."""
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+HASHED = 4096
+"""Lines that are hashed at once."""
+
+
+def digest(lines: Iterable[str]) -> str:
+    """Fingerprint of a list of lines (SHA-256, hex), with a line feed between each two."""
+    value, source, between = hashlib.sha256(), iter(lines), ""
+    while part := "\n".join(islice(source, HASHED)):
+        value.update((between + part).encode())
+        between = "\n"
+    return value.hexdigest()
 
 
 def create(
