@@ -30,7 +30,17 @@ myst_heading_anchors = 3
 
 CHAPTERS = {
     "Start": ("quick-start", "your-own-data", "datasets", "real-data"),
-    "Use": ("commands", "recipes", "running", "scaling", "training", "evaluating", "export", "choosing"),
+    "Use": (
+        "commands",
+        "recipes",
+        "running",
+        "object-stores",
+        "scaling",
+        "training",
+        "evaluating",
+        "export",
+        "choosing",
+    ),
     "Understand": (
         "method",
         "appendix-a",

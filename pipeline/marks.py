@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import AdaprepError
 from pipeline.names import printable
+from pipeline.storage import StoredPath, archives
 from pipeline.workspace import disk
 
 if TYPE_CHECKING:
@@ -211,7 +212,11 @@ def check_place(path: Path) -> None:
 
 
 def _number(source: Path) -> tuple[int, int] | None:
-    """Device and number of a file, by which it is known under every name; None where there is none."""
+    """Device and number of a file, by which it is known under every name; None where there is none here."""
+    if isinstance(source, StoredPath):
+        if (archive := archives.holder(str(source))) is None:
+            return None
+        source = Path(archive)
     try:
         found = source.stat()
     except (OSError, ValueError):

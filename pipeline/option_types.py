@@ -153,6 +153,16 @@ class Device(click.ParamType):  # type: ignore[type-arg]
         return str(value)
 
 
+HERE = "{} is an address: give a file or folder of this machine"
+
+
+def is_address(text: str) -> bool:
+    """Whether a path is written as an address of an object store."""
+    from pipeline import storage
+
+    return storage.ADDRESS.match(text) is not None
+
+
 class Picture(click.ParamType):  # type: ignore[type-arg]
     """A file that a picture is written to: its suffix says the format."""
 
@@ -162,8 +172,35 @@ class Picture(click.ParamType):  # type: ignore[type-arg]
         from pipeline import marks
 
         path = Path(value)
+        if is_address(str(value)):
+            self.fail(HERE.format(value), param, ctx)
         try:
             marks.check_suffix(path)
         except AdaprepError as error:
             self.fail(str(error), param, ctx)
         return path
+
+
+class PathType(click.Path):
+    """A path; where it may lie elsewhere, also in an object store or an archive.
+
+    Parameters
+    ----------
+    elsewhere
+        Whether that is allowed.
+    """
+
+    def __init__(self, elsewhere: bool) -> None:
+        super().__init__(path_type=Path)
+        self.elsewhere = elsewhere
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        from pipeline import storage
+
+        path = Path(str(super().convert(value, param, ctx)))
+        if not self.elsewhere and is_address(str(path)):
+            self.fail(HERE.format(path), param, ctx)
+        try:
+            return storage.as_path(str(value)) if self.elsewhere else path
+        except AdaprepError as error:
+            self.fail(str(error), param, ctx)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -18,9 +17,22 @@ from pipeline import advice, completion, doors, settings
 from pipeline.errors import AdaprepError
 from pipeline.log import machine, talking
 from pipeline.names import split_names
-from pipeline.option_types import Device, Door, Grid, KeyValue, Number, Numbers, Picture, Sizes, Whole, Words
+from pipeline.option_types import (
+    Device,
+    Door,
+    Grid,
+    KeyValue,
+    Number,
+    Numbers,
+    PathType,
+    Picture,
+    Sizes,
+    Whole,
+    Words,
+)
 from pipeline.screen import detail, say, show_origin
 from pipeline.settings import Entry
+from pipeline.storage import StoredPath, as_path, is_address
 
 if TYPE_CHECKING:
     from pipeline.datasets.base import Dataset, Frame
@@ -225,11 +237,7 @@ def _type(entry: Entry) -> Any:
         return Picture()
     if kind is settings.Device:
         return Device()
-    return click.Path(path_type=Path) if kind is Path else kind
-
-
-SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):/", re.IGNORECASE)
-"""How an address of an object store begins, also once it was taken for a path; not a drive's letter."""
+    return PathType(about.elsewhere) if kind is Path else kind
 
 
 def open_dataset(chosen: settings.Data, workspace: Path) -> Dataset:
@@ -284,12 +292,14 @@ def open_workspace(path: Path) -> Workspace:
     """
     from pipeline.workspace.stores import Workspace
 
-    if scheme := SCHEME.match(str(path)):
-        address = str(path).replace(":/", "://", 1)  # as it was before it was taken for a path
+    path = as_path(path)
+    if is_address(path):
         raise AdaprepError(
-            f"the workspace cannot be {address}: {scheme[1]} is an object store, and workspaces are folders. "
-            f"Give a folder, such as one where the store is mounted."
+            f"the workspace cannot be {path}: {path.parts[0][:-1]} is an object store, and workspaces are "
+            f"folders. Give a folder, such as one where the store is mounted."
         )
+    if isinstance(path, StoredPath):
+        raise AdaprepError(f"the workspace cannot be {path}: archives are only read. Choose a folder.")
     there = next((p for p in (path, *path.absolute().parents) if os.path.lexists(p)), path)
     if not there.is_dir():
         raise AdaprepError(f"the workspace cannot be {path}: {there} is not a folder. Choose another.")

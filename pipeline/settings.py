@@ -59,6 +59,9 @@ class Setting:
     environment: str = ""  # variable that it is taken from where the option is not given
     argument: bool = False  # positional
     completes: str = ""  # what the shell offers: see `pipeline.completion`
+    elsewhere: bool = (
+        False  # whether a path may also be an address of an object store, or lead into an archive
+    )
 
     def __call__(self, **changes: Any) -> Any:
         """A dataclass field of this setting; `changes` is what this command says otherwise."""
@@ -229,8 +232,15 @@ HELD = Setting(
     flag="--dataset",
     completes="dataset",
 )
-ROOT = Setting("Folder of the data set. Default: ADAPREP_DATA/NAME, then ./data/NAME.", None)
-MOVED = Setting("New folder of the data set, if it has moved; remembered.", None, flag="--root")
+ROOT = Setting(
+    "Folder of the data set, here, in a zip or tar file, or s3://BUCKET/FOLDER. Default: ADAPREP_DATA/NAME, "
+    "then ./data/NAME.",
+    None,
+    elsewhere=True,
+)
+MOVED = Setting(
+    "New folder of the data set, if it has moved; remembered.", None, flag="--root", elsewhere=True
+)
 TARGETS = Setting("Target classes by name, with commas. Default: the data set's own.", None)
 SPLITS = Setting(
     "Split; may be given several times.", (), flag="--split", shown="train and val", completes="split"
@@ -281,6 +291,13 @@ RESAMPLED = replace(
     "of a video, or twice, by those of a coarse first pass; or package.module:factory of your own.",
     metavar="NAME|FACTORY",
 )
+FIRST = Setting(
+    "With --sampler twice: network of uniform samples for the first pass, a run or a file. Default: {}.",
+    None,
+    flag="--first",
+    metavar="RUN|FILE",
+    completes="run",
+)
 METRICS = Setting(
     "package.module:factory of a metric of your own, measured beside adaprep's. May be given several times.",
     (),
@@ -295,6 +312,7 @@ WORKSPACE = Setting(
     DEFAULT_WORKSPACE,
     shown="./adaprep-workspace, or ADAPREP_WORKSPACE",
     environment="ADAPREP_WORKSPACE",
+    elsewhere=True,
 )
 
 

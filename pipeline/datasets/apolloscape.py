@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets.base import VOID, ClassTable, Dataset, Frame, LabelClass, Moment, Row
-from pipeline.datasets.files import find_keys
+from pipeline.datasets.files import exists, find_keys
 from pipeline.datasets.limits import short
 from pipeline.datasets.lists import line_error, names_file, read_lines
 from pipeline.datasets.ordering import ordered
@@ -92,9 +92,7 @@ class ApolloScape(Dataset):
     table = _class_table()
 
     def frames(self, split: str) -> list[Frame]:
-        return [
-            Frame(row.name, *(Path(f"{self.root}/{path}") for path in row[1:])) for row in self.rows(split)
-        ]
+        return [Frame(row.name, *(self.root / path for path in row[1:])) for row in self.rows(split)]
 
     def rows(self, split: str) -> Iterator[Row]:
         self.check_split(split)
@@ -121,7 +119,7 @@ class ApolloScape(Dataset):
         """
         from pipeline.datasets import readers
 
-        if frame.instance is None or not frame.instance.exists():
+        if frame.instance is None or not exists(frame.instance):
             return None
         values = readers.read_ids(frame.instance).astype(np.int32)
         values[(values < INSTANCES.start) | (values >= INSTANCES.stop)] = 0

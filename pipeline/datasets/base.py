@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from pipeline.datasets.limits import listed, short
 from pipeline.errors import AdaprepError, FileError
 from pipeline.names import printable
+from pipeline.storage import as_path
 
 VOID = 255
 """Train id of pixels that count for nothing."""
@@ -163,7 +163,8 @@ class Dataset(ABC):
     Parameters
     ----------
     root
-        The folder that the archives were unpacked into.
+        The folder that the archives were unpacked into; or a folder of an object store, or in an archive
+        (`pipeline.storage.as_path`).
     """
 
     name: str  # as given to --dataset
@@ -183,7 +184,7 @@ class Dataset(ABC):
     image_range: tuple[float, float] | None = None  # of images of more than 8 bits: what becomes 0 and 255
 
     def __init__(self, root: Path) -> None:
-        self.root = root.absolute()  # workspaces store it and are used from other folders
+        self.root = as_path(root).absolute()  # workspaces store it and are used from other folders
         self.classes: ClassTable = self.table
 
     @property
@@ -224,7 +225,9 @@ class Dataset(ABC):
 
     def has_labels(self, frame: Frame) -> bool:
         """Whether there is something to read the label map from."""
-        return any(os.path.exists(path) for path in self.label_files(frame))
+        from pipeline.datasets.files import exists
+
+        return any(map(exists, self.label_files(frame)))
 
     def label_bytes(self, frame: Frame) -> bytes:
         """Everything that the label map is made of: equal bytes mean equal maps. Raises FileError.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets.base import VOID, ClassTable, Dataset, Frame, LabelClass, Moment
-from pipeline.datasets.files import find_keys
+from pipeline.datasets.files import exists, find_keys
 
 IMAGE, LABEL, INSTANCE = "_leftImg8bit.png", "_gtFine_labelIds.png", "_gtFine_instanceIds.png"
 FIRST_INSTANCE = 1000
@@ -94,7 +94,7 @@ class Cityscapes(Dataset):
         """
         from pipeline.datasets import readers
 
-        if frame.instance is None or not frame.instance.exists():
+        if frame.instance is None or not exists(frame.instance):
             return None
         values = readers.read_ids(frame.instance).astype(np.int32)
         values[values < FIRST_INSTANCE] = 0

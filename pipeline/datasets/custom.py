@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets.base import Dataset, Frame, Moment, Row
+from pipeline.datasets.files import exists
 from pipeline.datasets.formats.base import LabelFormat
 from pipeline.datasets.limits import short
 from pipeline.datasets.lists import line_error, names_file, read_lines
@@ -23,6 +24,7 @@ from pipeline.datasets.splitting import Division
 from pipeline.datasets.stems import choose_stems
 from pipeline.errors import AdaprepError, FileError
 from pipeline.names import check_component, printable, safe_component
+from pipeline.storage import as_path, is_address, joined
 
 POOL = "pool"
 """What a description calls the frames that are divided into splits."""
@@ -44,9 +46,9 @@ class Folders:
     def under(self, root: Path) -> Pairing:
         """The folders below a root."""
         return Pairing(
-            root / self.images,
-            root / self.labels,
-            root / self.instances if self.instances else None,
+            joined(root, self.images),
+            joined(root, self.labels),
+            joined(root, self.instances) if self.instances else None,
             self.image_suffix,
             self.label_suffix,
             self.instance_suffix,
@@ -110,8 +112,8 @@ class Custom(Dataset):
         self.images_are, self.image_range = said.images_are, said.image_range
         self.format = formats.make(said.labels_are, said.meaning, said.images_are == "stored")
         self.shown_if_unclear = self.format.turns_images
-        root = root or path.absolute().parent / said.root
-        super().__init__(Path(os.path.realpath(root)) if ".." in root.parts else root)
+        root = root or joined(path.absolute().parent, str(said.root))
+        super().__init__(root if ".." not in root.parts or is_address(root) else _resolved(root))
 
     def settings(self) -> dict[str, Any]:
         """What shapes label maps and images beside files and class table, where it is not the usual."""
@@ -217,7 +219,7 @@ class Custom(Dataset):
         return chosen
 
     def _is_paired(self, frame: Frame) -> bool:
-        return os.path.exists(frame.image) and self.has_labels(frame)
+        return exists(frame.image) and self.has_labels(frame)
 
     def _check_folders(self, source: Folders, split: str) -> None:
         """Raise MissingFolder that names every folder of a split that is not there."""
@@ -301,11 +303,15 @@ def read_list(path: Path, root: Path) -> list[Frame]:
         name = str(Path(fields[0]).with_suffix("")).lstrip("/")
         if name in frames:
             raise line_error(path, number, f"{short(name)} was listed before, in line {frames[name][0]}")
-        image, label, *instance = (root / field for field in fields)
+        image, label, *instance = (joined(root, field) for field in fields)
         frames[name] = (number, Frame(name, image, label, instance[0] if instance else None))
     if not frames:
         raise AdaprepError(printable(f"{path}: the list is empty"))
     return [frames[name][1] for name in sorted(frames)]
+
+
+def _resolved(root: Path) -> Path:
+    return as_path(os.path.realpath(root))
 
 
 def name_of(path: Path) -> str:

@@ -7,9 +7,12 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeGuard, cast
 
+from pipeline import storage
 from pipeline.errors import AdaprepError, FileError
+from pipeline.storage import StoredPath
+from pipeline.storage.tree import StoredFile
 
 REASONS = {
     errno.ENOENT: "no such file",
@@ -71,7 +74,9 @@ def open_file(path: Path) -> BinaryIO:
         It is absent, unreadable, or no regular file.
     """
     try:
-        file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115  # the caller closes it  # noqa: SIM115  # the caller closes it
+        if _is_stored(path):
+            return cast(BinaryIO, path.open_stored())
+        file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115  # the caller closes it
     except OSError as error:
         raise file_error(path, error) from error
     except ValueError as error:
@@ -97,16 +102,47 @@ def read_bytes(path: Path, limit: int = -1) -> bytes:
     FileError
         It is absent, unreadable, no regular file, empty, or larger than the memory.
     """
-    with open_file(path) as file:
-        try:
-            data = file.read(limit)
-        except OSError as error:
-            raise file_error(path, error) from error
-        except (MemoryError, OverflowError) as error:
-            raise FileError(f"{path}: is too large for the memory of this machine") from error
+    try:
+        data = path.read_bytes(limit) if _is_stored(path) else _read_opened(path, limit)
+    except OSError as error:
+        raise file_error(path, error) from error
+    except (MemoryError, OverflowError) as error:
+        raise FileError(f"{path}: is too large for the memory of this machine") from error
     if not data:
         raise FileError(f"{path}: empty file (0 bytes)")
     return data
+
+
+def _read_opened(path: Path, limit: int) -> bytes:
+    with open_file(path) as file:
+        return file.read(limit)
+
+
+def _is_stored(path: Path) -> TypeGuard[StoredPath]:
+    """Whether a file lies in an object store or an archive."""
+    return isinstance(path, StoredPath) and path.place() is not None
+
+
+def length(file: BinaryIO) -> int:
+    """Bytes of an open file."""
+    return file.length if isinstance(file, StoredFile) else os.fstat(file.fileno()).st_size
+
+
+def identity(file: BinaryIO) -> tuple[object, ...]:
+    """What tells an open file from others, and from itself with another content."""
+    if isinstance(file, StoredFile):
+        return file.tree.title, file.key, file.length, *file.version
+    about = os.fstat(file.fileno())
+    return about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns
+
+
+def exists(path: Path) -> bool:
+    """Whether a file or folder is there; in an object store, one listed seconds ago need not be asked for."""
+    if isinstance(path, StoredPath) and (place := path.place()) is not None:
+        tree, key = place
+        if (listed := tree.listed_lately(key)) is not None:
+            return listed
+    return storage.exists(path)
 
 
 def walk(folder: Path) -> Iterator[str]:
@@ -123,6 +159,9 @@ def walk(folder: Path) -> Iterator[str]:
     AdaprepError
         A folder may not be listed.
     """
+    if _is_stored(folder):
+        yield from _walk_stored(folder)
+        return
     seen: set[tuple[int, int]] = set()
     # Real folders come before linked ones, so that a file has its real path where it has two.
     real, linked = [""], list[str]()
@@ -136,7 +175,7 @@ def walk(folder: Path) -> Iterator[str]:
             seen.add((info.st_dev, info.st_ino))
             with os.scandir(here) as entries:
                 for entry in entries:
-                    if entry.name.startswith(".") or entry.name.lower() in COMPANIONS:
+                    if _is_left_out(entry.name):
                         continue
                     name = f"{below}/{entry.name}" if below else entry.name
                     if not _is_folder(entry):
@@ -150,6 +189,23 @@ def walk(folder: Path) -> Iterator[str]:
         except OSError as error:
             reason = REASONS.get(error.errno or 0) or error.strerror
             raise AdaprepError(f"cannot list the folder {here}: {reason}") from error
+
+
+def _walk_stored(folder: StoredPath) -> Iterator[str]:
+    """`walk` in an object store or an archive."""
+    place = folder.place()
+    assert place is not None
+    tree, key = place
+    try:
+        for name, _ in tree.walk(key):
+            if not any(map(_is_left_out, name.split("/"))):
+                yield name
+    except OSError as error:
+        raise AdaprepError(f"cannot list {folder}: {error.strerror or error}") from error
+
+
+def _is_left_out(name: str) -> bool:
+    return name.startswith(".") or name.lower() in COMPANIONS
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

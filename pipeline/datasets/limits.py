@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import reprlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from pipeline.datasets.files import read_bytes
 from pipeline.errors import FileError
 from pipeline.names import printable
+from pipeline.storage import is_file
 
 MAX_SIDE = 65_535
 """Pixels along one side of a label map that text or JSON describes, where a few bytes claim any size."""
@@ -37,7 +37,7 @@ def read_limited(path: Path, limit: int, may_be_empty: bool = False) -> bytes:
     try:
         data = read_bytes(path, limit + 1)
     except FileError as error:
-        if may_be_empty and os.path.isfile(path) and os.path.getsize(path) == 0:
+        if may_be_empty and is_file(path) and path.stat().st_size == 0:
             return b""
         raise FileError(printable(str(error))) from error
     check_bytes(data, path, limit)

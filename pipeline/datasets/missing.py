@@ -10,6 +10,7 @@ from pipeline.datasets.limits import listed
 from pipeline.datasets.yaml_nodes import did_you_mean
 from pipeline.errors import AdaprepError, FileError
 from pipeline.names import printable
+from pipeline.storage import StoredPath, is_dir
 
 MAX_LOOKED_AT = 200_000
 """Names in a folder among which one like a missing one is looked for."""
@@ -21,9 +22,9 @@ class MissingFolder(AdaprepError):
 
 def no_place(path: Path) -> str:
     """That a folder or file is not there, and which names in the last folder there is are like its name."""
-    below = next((p for p in (path, *path.parents) if os.path.isdir(p.parent)), path)
-    names = sorted(entry for entry in os.listdir(below.parent) if not entry.startswith("."))
-    here = [name for name in names if os.path.isdir(below.parent / name) or (below == path and path.suffix)]
+    below = next((p for p in (path, *path.parents) if is_dir(p.parent)), path)
+    names = sorted(entry.name for entry in below.parent.iterdir() if not entry.name.startswith("."))
+    here = [name for name in names if is_dir(below.parent / name) or (below == path and path.suffix)]
     hint = did_you_mean(below.name, tuple(here)).rstrip(".")
     others = f". There {'is' if len(here) == 1 else 'are'}: {listed(here[:8])}" if here and not hint else ""
     return f"there is no {below.name!r} in {below.parent}{hint}{others}"
@@ -47,6 +48,8 @@ def with_hint(error: FileError, path: Path, endings: tuple[str, ...]) -> FileErr
 
 
 def _names(folder: Path) -> frozenset[str]:
+    if isinstance(folder, StoredPath):
+        return frozenset(path.name for path in folder.iterdir())
     try:
         return _listed(folder, os.stat(folder).st_mtime_ns)
     except OSError:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.datasets.base import Frame
-from pipeline.datasets.files import walk
+from pipeline.datasets.files import exists, walk
 from pipeline.datasets.ordering import ordered
 from pipeline.errors import AdaprepError
 
@@ -224,7 +224,7 @@ def suffix_hint(frames: Iterable[Frame], images: Path, labels: Path) -> str:
     """
     keys = {"image": set[str](), "label": set[str]()}
     for frame in frames:
-        kind = "image" if frame.image.exists() else "label"
+        kind = "image" if exists(frame.image) else "label"
         keys[kind].add(frame.name)
     longer: Counter[tuple[str, str]] = Counter()
     for kind, other, folder in (("label", "image", labels), ("image", "label", images)):

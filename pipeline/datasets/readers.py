@@ -7,7 +7,6 @@ becomes of which format, mode and depth stands in docs/datasets.md.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets import bmp, npy, pictures, png, pnm, tiff
-from pipeline.datasets.files import find_files, open_file, read_bytes, walk
+from pipeline.datasets.files import find_files, length, open_file, read_bytes, walk
 from pipeline.errors import FileError
 
 __all__ = [
@@ -158,7 +157,7 @@ def shown_size(path: Path) -> tuple[int, int]:
 
 
 def _header_size(kind: str, head: bytes, file: BinaryIO, path: Path) -> tuple[int, int]:
-    file_bytes = os.fstat(file.fileno()).st_size
+    file_bytes = length(file)
     if kind == "PNG":
         header = png.parse_header(head, path)
         png.check_plausible(header, file_bytes, path)
@@ -252,7 +251,7 @@ def picture_mode(path: Path) -> str:
                 header.color_type, "RGB"
             )
         if kind == "BMP":
-            return "P" if bmp.parse_header(head, os.fstat(file.fileno()).st_size, path).indexed else "RGB"
+            return "P" if bmp.parse_header(head, length(file), path).indexed else "RGB"
         if kind == "TIFF":
             _tiff_tags(file, path)
         if kind == "NPY":
@@ -271,7 +270,7 @@ def depth(path: Path) -> int:
         if kind == "TIFF":
             return _tiff_tags(file, path).bits
         if kind == "PNM":
-            file_bytes = os.fstat(file.fileno()).st_size
+            file_bytes = length(file)
             most = pnm.parse_header(head + _read(file, pnm.HEAD_BYTES, path), file_bytes, path).most
             return most.bit_length()
     return 16 if picture_mode(path).startswith("I") else 8
@@ -323,7 +322,7 @@ def _check_keeps_ids(kind: str, path: Path) -> None:
 
 
 def _tiff_tags(file: BinaryIO, path: Path) -> tiff.Tags:
-    file_bytes = os.fstat(file.fileno()).st_size
+    file_bytes = length(file)
 
     def read(first: int, count: int) -> bytes:
         if first >= file_bytes:

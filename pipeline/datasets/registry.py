@@ -16,6 +16,7 @@ from pipeline.datasets.limits import short
 from pipeline.datasets.yaml_nodes import did_you_mean
 from pipeline.errors import AdaprepError
 from pipeline.names import printable
+from pipeline.storage import as_path, is_dir
 
 MODULES = {
     "apolloscape": "pipeline.datasets.apolloscape:ApolloScape",
@@ -171,7 +172,7 @@ def _places(name: str, kind: type[Dataset]) -> list[tuple[str, Path]]:
 def expanded(path: Path, absolute: bool = True) -> Path:
     """A path with ~ written out. Raises AdaprepError where there is no such user."""
     try:
-        path = path.expanduser()
+        path = as_path(path).expanduser()
     except RuntimeError as error:
         raise AdaprepError(f"{printable(str(path))}: there is no such user here") from error
     return path.absolute() if absolute else path
@@ -180,7 +181,7 @@ def expanded(path: Path, absolute: bool = True) -> Path:
 def _root(name: str, kind: type[Dataset]) -> Path:
     candidates = _places(name, kind)
     for _, place in candidates:
-        if os.path.isdir(place):
+        if is_dir(place):
             return place
     listed = "\n".join(f"  {place} ({called})" for called, place in candidates)
     raise AdaprepError(
@@ -192,7 +193,7 @@ def _root(name: str, kind: type[Dataset]) -> Path:
 
 def _describe_place(name: str, kind: type[Dataset]) -> str:
     candidates = _places(name, kind)
-    found = next((str(place) for _, place in candidates if os.path.isdir(place)), None)
+    found = next((str(place) for _, place in candidates if is_dir(place)), None)
     return found or f"not found: looked in {', '.join(called for called, _ in candidates)}"
 
 

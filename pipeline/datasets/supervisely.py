@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -13,8 +12,9 @@ from numpy.typing import NDArray
 
 from pipeline.datasets.base import VOID, ClassTable, Dataset, Frame, LabelClass
 from pipeline.datasets.figures import BACKGROUND, NEUTRAL, PERSON, load, objects_of, parse, size_of
-from pipeline.datasets.files import walk
+from pipeline.datasets.files import exists, walk
 from pipeline.errors import AdaprepError, FileError
+from pipeline.storage import is_file
 
 IMAGES = (".png", ".jpg", ".jpeg")
 VALIDATION_SHARE = 571 / 5711
@@ -104,7 +104,7 @@ class Supervisely(Dataset):
 
     def _bases(self) -> list[Path]:
         """Where a project may begin: at the root, or one folder further down."""
-        return [self.root, *(p for p in sorted(self.root.glob("*")) if os.path.isfile(p / "meta.json"))]
+        return [self.root, *(p for p in sorted(self.root.glob("*")) if is_file(p / "meta.json"))]
 
     @cached_property
     def _all_frames(self) -> list[Frame]:
@@ -151,7 +151,7 @@ class Supervisely(Dataset):
         from pipeline.datasets import readers
 
         size = size_of(frame.label, annotation)
-        if os.path.exists(frame.image):
+        if exists(frame.image):
             _check_size(frame, size, readers.image_size(frame.image))
         return size
 
@@ -166,7 +166,7 @@ def _annotation(dataset: Path, image: str) -> Path:
     """`NAME.png.json` (today's exports) or, where only that is there, `NAME.json` (2018)."""
     today = dataset / "ann" / f"{image}.json"
     former = today.with_name(f"{Path(image).stem}.json")
-    return former if os.path.exists(former) and not os.path.exists(today) else today
+    return former if exists(former) and not exists(today) else today
 
 
 def _check_size(frame: Frame, annotated: tuple[int, int], found: tuple[int, ...]) -> None:

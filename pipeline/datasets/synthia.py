@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from abc import abstractmethod
 from pathlib import Path, PurePosixPath
@@ -17,6 +16,7 @@ from pipeline.datasets.files import find_keys, read_bytes
 from pipeline.datasets.limits import short
 from pipeline.datasets.lists import line_error, names_file, read_lines
 from pipeline.errors import AdaprepError, FileError
+from pipeline.storage import is_dir, lexists
 
 HELD_OUT = 0.1
 """Share of the frames that the validation split takes."""
@@ -90,9 +90,7 @@ class _SeededSplit(Synthia):
     def _base(self, marks: tuple[str, ...]) -> Path:
         """The root, or the first folder in it, that holds one of these folders; else the root."""
         below = sorted(self.root.glob("*"))
-        return next(
-            (p for p in (self.root, *below) if any(os.path.isdir(p / mark) for mark in marks)), self.root
-        )
+        return next((p for p in (self.root, *below) if any(is_dir(p / mark) for mark in marks)), self.root)
 
 
 class SynthiaRand(_SeededSplit):
@@ -143,7 +141,7 @@ class SynthiaRand(_SeededSplit):
 
     def _listed(self, path: Path) -> set[str] | None:
         """Stems that the list names (the first word of each line); None if there is no list."""
-        if not os.path.lexists(path):
+        if not lexists(path):
             return None
         stems = set()
         for number, line in read_lines(path):
@@ -261,7 +259,7 @@ class SynthiaSeqs(_WithInstances, Synthia):
     def _all_frames(self) -> list[Frame]:
         if frames := _labelled_frames(self.root, ""):
             return frames
-        sequences = sorted(p for p in self.root.glob("*") if os.path.isdir(p))
+        sequences = sorted(p for p in self.root.glob("*") if is_dir(p))
         return [frame for sequence in sequences for frame in _labelled_frames(sequence, f"{sequence.name}/")]
 
     def _places(self) -> list[str]:

@@ -19,6 +19,7 @@ import yaml
 from pipeline.datasets.limits import read_limited, short
 from pipeline.errors import AdaprepError
 from pipeline.names import printable
+from pipeline.storage import as_path
 
 MAX_BYTES = 4 * 2**20
 """Of a file."""
@@ -149,7 +150,9 @@ class YamlNode:
     def file_path(self) -> Path:
         """A path, with ~ written out."""
         try:
-            return Path(self.text()).expanduser()
+            return as_path(self.text()).expanduser()
+        except AdaprepError as error:
+            self.fail(str(error))
         except RuntimeError:
             self.fail(f"there is no such user here, {self._found()}")
 

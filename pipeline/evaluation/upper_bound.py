@@ -26,6 +26,7 @@ from pipeline.stages.frame import read_instances, read_label_map
 from pipeline.workspace.stores import lambda_name
 
 if TYPE_CHECKING:
+    from pipeline.samplers.base import Sampler
     from pipeline.samplers.predicted import Predictor
 
 
@@ -36,25 +37,40 @@ class BoundSetting:
     resolution: int
     grid: tuple[int, int] | None = None  # None: uniform
     lam: float | None = None
-    auxiliary: str | None = None  # name of the network that predicts the tensors
+    auxiliary: str | None = None  # name of the network, or of the sampler, that predicts the tensors
+    fixed: str | None = None  # name of a tensor that is the same for every image
 
     @property
     def sampler(self) -> str:
-        """As in tables: "uniform", the name of an auxiliary network, or grid and lambda."""
-        if self.auxiliary is not None:
-            return self.auxiliary
+        """As in tables: "uniform", the name of a network or of a fixed warp, or grid and lambda."""
+        if named := self.auxiliary or self.fixed:
+            return named
         if self.grid is None or self.lam is None:
             return Uniform.word
         return f"{self.grid[0]}x{self.grid[1]}, lambda {lambda_name(self.lam)}"
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What samples beside uniform tensors and proposals, by the names that settings use."""
+
+    predictors: Mapping[str, Predictor] = field(default_factory=dict)  # auxiliary networks
+    samplers: Mapping[str, Sampler] = field(default_factory=dict)  # others that look at the image
+    fixed: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)  # tensors (2, h, w)
+
+    @property
+    def looking(self) -> tuple[str, ...]:
+        """What looks at the image."""
+        return (*self.predictors, *self.samplers)
 
 
 def settings(
     resolutions: Sequence[int],
     grids: Sequence[tuple[int, int]],
     lambdas: Sequence[float],
-    auxiliaries: Sequence[str] = (),
+    beside: Beside | None = None,
 ) -> list[BoundSetting]:
-    """Every resolution: uniform, then every grid with every lambda, then auxiliary networks by name.
+    """Every resolution: uniform, every grid with every lambda, fixed warps, auxiliary networks.
 
     Raises
     ------
@@ -69,7 +85,8 @@ def settings(
         for setting in (
             BoundSetting(r),
             *(BoundSetting(r, grid, lam) for grid in grids for lam in lambdas),
-            *(BoundSetting(r, auxiliary=name) for name in auxiliaries),
+            *(BoundSetting(r, fixed=name) for name in (beside.fixed if beside else ())),
+            *(BoundSetting(r, auxiliary=name) for name in (beside.looking if beside else ())),
         )
     ]
 
@@ -104,6 +121,7 @@ class BoundReport:
             "grid": list(setting.grid) if setting.grid else None,
             "lambda": setting.lam,
             "auxiliary": setting.auxiliary,
+            "fixed": setting.fixed,
             **figures,
             "object_recall_by_size": [_as_before(part) for part in figures["recall_by_size"]],
         }
@@ -168,23 +186,36 @@ def tensors_of(
     return found
 
 
-def predicted(
-    dataset: Dataset, frame: Frame, predictors: Mapping[str, Predictor]
-) -> dict[str, NDArray[np.float32]]:
-    """The tensor (2, h, w) that every auxiliary network predicts for the central crop. Raises FileError."""
+def predicted(dataset: Dataset, frame: Frame, beside: Beside) -> dict[str, NDArray[np.float32]]:
+    """The tensor (2, h, w) of the central crop from all that looks at the image. Raises FileError."""
     from pipeline.samplers.predicted import predict
 
-    if not predictors:
+    if not beside.looking:
         return {}
     crop = central_crop(dataset.read_image(frame))
-    return {name: predict(predictor, [crop])[0] for name, predictor in predictors.items()}
+    found = {name: predict(predictor, [crop])[0] for name, predictor in beside.predictors.items()}
+    return found | {name: sampler.tensors(OneCrop(crop))[0] for name, sampler in beside.samplers.items()}
+
+
+@dataclass(frozen=True)
+class OneCrop:
+    """The central crop (S, S, 3) of an image, for samplers that look at it."""
+
+    crop: NDArray[np.uint8]
+
+    def images(self) -> list[NDArray[np.uint8]]:
+        return [self.crop]
+
+    def proposals(self, grid: tuple[int, int], lam: float) -> NDArray[np.float32]:
+        """Raises ValueError: the ground truth is not shown."""
+        raise ValueError("these samplers look at the image alone")
 
 
 def score_frame(
     dataset: Dataset,
     frame: Frame,
     wanted: Sequence[BoundSetting],
-    predictors: Mapping[str, Predictor],
+    beside: Beside,
     own: OwnMetrics | None = None,
 ) -> Scores:
     """All settings on one frame. Raises FileError."""
@@ -198,11 +229,11 @@ def score_frame(
     instances = read_instances(dataset, frame, labels.shape)
     inside = None if instances is None else central_crop(instances)
     tensors = tensors_of(target_boundaries(truth, dataset.classes.targets), wanted)
-    guesses = predicted(dataset, frame, predictors)
+    named = {**beside.fixed, **predicted(dataset, frame, beside)}
     scores = {}
     for setting in wanted:
-        named = setting.auxiliary
-        phi = tensors[setting.grid, setting.lam] if named is None else guesses[named].astype(np.float64)
+        name = setting.auxiliary or setting.fixed
+        phi = named[name].astype(np.float64) if name else tensors[setting.grid, setting.lam]
         fine = resize(phi, (setting.resolution, setting.resolution))
         back = interpolate_label_map(sample(truth, fine), fine, truth.shape)
         folded = int(folded_cells(phi).sum())
@@ -215,7 +246,7 @@ def score_frames(
     start: int,
     frames: Sequence[Frame],
     wanted: Sequence[BoundSetting],
-    predictors: Mapping[str, Predictor],
+    beside: Beside,
     own: OwnMetrics | None = None,
 ) -> BlockResult:
     """One task."""
@@ -224,7 +255,7 @@ def score_frames(
         engine.check_stop()
         try:
             with engine.one_image(frame.label):
-                scores.append(score_frame(dataset, frame, wanted, predictors, own))
+                scores.append(score_frame(dataset, frame, wanted, beside, own))
         except FileError as error:
             failures.append(Failure(index, frame.name, str(error)))
     return BlockResult(start, start + len(frames), tuple(failures), total(scores))
@@ -237,16 +268,18 @@ def run(
     wanted: Sequence[BoundSetting],
     scheduler: engine.Scheduler | None = None,
     listener: engine.Listener | None = None,
-    predictors: Mapping[str, Predictor] | None = None,
+    beside: Beside | None = None,
     own: OwnMetrics | None = None,
 ) -> BoundReport:
     """Score every setting over the given frames of a split.
 
-    `predictors` stand by the names that settings use; `own` are metrics of the user's, beside adaprep's.
+    `own` are metrics of the user's, beside adaprep's.
     """
     tasks = [
         engine.Block(
-            partial(score_frames, dataset, i, frames[i : i + FRAMES_PER_TASK], wanted, predictors or {}, own),
+            partial(
+                score_frames, dataset, i, frames[i : i + FRAMES_PER_TASK], wanted, beside or Beside(), own
+            ),
             engine.listed([frame.name for frame in frames[i : i + FRAMES_PER_TASK]]),
         )
         for i in range(0, len(frames), FRAMES_PER_TASK)

@@ -42,6 +42,10 @@ ABOUT, CARD = "export.json", "README.md"
 PARTS = ("shrink.onnx", "auxiliary.onnx", "sample.onnx", "base.onnx", "interpolate.onnx")
 
 OPSET = 18
+MAX_SOLVED = 100
+"""Grid points of a solver in a program: it is written out step by step, one per point, and torch.onnx takes
+minutes for 16 x 16."""
+
 AGREEMENT = 0.999
 """Share of labels that have to be those of PyTorch."""
 
@@ -88,8 +92,9 @@ def check(job: ExportJob, writer: Writer) -> None:
     Raises
     ------
     AdaprepError
-        A package is missing, or a file may not be written.
+        A package is missing, a solver is too large, or a file may not be written.
     """
+    _check_solver(job)
     wanted = {package for name in job.formats for package in PACKAGES[name]}
     wanted |= set(PACKAGES["onnx"]) if job.parts else set()
     if absent := sorted(name for name in wanted if importlib.util.find_spec(name) is None):
@@ -100,6 +105,19 @@ def check(job: ExportJob, writer: Writer) -> None:
     ours = made_here(job.folder)
     for name in job.files:
         writer.check(job.folder / name, name in ours)
+
+
+def _check_solver(job: ExportJob) -> None:
+    network = job.segmenter.auxiliary
+    if network is None or network.solver is None or (job.formats == ("safetensors",) and not job.parts):
+        return
+    h, w = network.grid
+    if h * w > MAX_SOLVED:
+        raise AdaprepError(
+            f"the auxiliary network ends with a solver (--aux-head solver) for a grid of {h} x {w}, and "
+            f"programs hold solvers of up to {MAX_SOLVED} points. Export --format safetensors, or train with "
+            f"a smaller --grid or --aux-head direct."
+        )
 
 
 def made_here(folder: Path) -> set[str]:

@@ -1,12 +1,13 @@
 """The auxiliary network (section 3.1 and figure 6 of the paper): from a small image to a sampling tensor."""
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from pipeline.geometry.tensors import uniform
-from pipeline.networks import efficientnet
+from pipeline.networks import efficientnet, solver
 from pipeline.networks.blocks import IMAGENET_MEAN, IMAGENET_STD, Normalise, Up, convolution, halve
 
 FEATURES = 256
@@ -14,6 +15,9 @@ FIRST_FEATURES = 128
 
 PLAIN = "plain"
 ENCODERS = (PLAIN, efficientnet.NAME)
+
+SMALLEST_WEIGHT = 1e-4
+"""Of a pull, where a solver is the last layer; an untrained network's weights are 1."""
 
 
 def project(phi: Tensor) -> Tensor:
@@ -62,6 +66,11 @@ class AuxiliaryNetwork(nn.Module):
     pretrained
         Weights that another encoder than the plain one starts from, as for
         `pipeline.networks.efficientnet.EfficientNetLite0`.
+    solver
+        Lambda of the solver that is the last layer; none where None. The network then predicts, for every
+        point, where it is drawn to, as an offset from the mean grid and cut to [0, 1], and with what weight.
+        `pipeline.networks.solver.minimise` makes the tensor of these, so that constraints (3) hold by
+        construction. Untrained, its weights are 1: it predicts the proposal of the mean grid.
 
     Raises
     ------
@@ -90,6 +99,7 @@ class AuxiliaryNetwork(nn.Module):
         std: Sequence[float] | None = None,
         encoder: str = PLAIN,
         pretrained: str | None = None,
+        solver: float | None = None,
     ) -> None:
         super().__init__()
         if encoder not in ENCODERS:
@@ -99,7 +109,7 @@ class AuxiliaryNetwork(nn.Module):
             raise ValueError(
                 f"grid {h} x {w} must have 2 points a side at least and {resolution} at most, the resolution"
             )
-        self.resolution, self.grid = resolution, (h, w)
+        self.resolution, self.grid, self.solver = resolution, (h, w), solver
         self.first: nn.Sequential | None = None
         own = (IMAGENET_MEAN, IMAGENET_STD) if encoder == PLAIN else (efficientnet.MEAN, efficientnet.STD)
         self.normalise = Normalise(
@@ -117,7 +127,7 @@ class AuxiliaryNetwork(nn.Module):
         self.to_half = nn.Sequential(half, convolution(inputs, features))
         self.boundary = _Hourglass(features)
         self.selection = _Hourglass(features)
-        self.head = _zeroed(nn.ConvTranspose2d(features, 2, 2, stride=2))
+        self.head = _zeroed(nn.ConvTranspose2d(features, 2 if solver is None else 3, 2, stride=2))
 
     def forward(self, images: Tensor) -> Tensor:
         """Predict sampling tensors, not yet projected: what the loss compares with proposals.
@@ -130,7 +140,7 @@ class AuxiliaryNetwork(nn.Module):
         Returns
         -------
         Tensor
-            (B, 2, h, w), not confined to [0, 1].
+            (B, 2, h, w), not confined to [0, 1] unless a solver is the last layer.
 
         Raises
         ------
@@ -145,9 +155,7 @@ class AuxiliaryNetwork(nn.Module):
         features = self.first(self.normalise(images)) if self.first else self.normalise(images)
         for block in self.encoder:
             features = block(features)
-        offsets = self._offsets(self.selection(self.boundary(self.to_half(features))))
-        phi: Tensor = self.mean_grid + offsets[..., : self.grid[0], : self.grid[1]]
-        return phi
+        return self._tensor(self.selection(self.boundary(self.to_half(features))))
 
     def _plain(self, first: int, features: int) -> int:
         """Make the paper's own encoder; the channels that it ends with."""
@@ -164,14 +172,22 @@ class AuxiliaryNetwork(nn.Module):
         """Predict sampling tensors that satisfy constraints (3): `forward`, then `project`."""
         return project(self(images))
 
-    def _offsets(self, features: Tensor) -> Tensor:
-        """Apply the head outside of autocast: coordinates need more than the 8 bits of bfloat16."""
+    def _tensor(self, features: Tensor) -> Tensor:
+        """Apply the last layers outside of autocast: coordinates need more than the 8 bits of bfloat16."""
         dtype = self.head.weight.dtype
         if features.dtype != dtype:
             with torch.autocast(features.device.type, enabled=False):
-                return self._offsets(features.to(dtype))
-        offsets: Tensor = self.head(features)
-        return offsets
+                return self._tensor(features.to(dtype))
+        found: Tensor = self.head(features)[..., : self.grid[0], : self.grid[1]]
+        if self.solver is None:
+            return self.mean_grid + found
+        target = (self.mean_grid + found[:, :2]).clamp(0, 1)
+        weight = nn.functional.softplus(found[:, 2] + _UNIT) + SMALLEST_WEIGHT
+        return solver.minimise(target, weight, self.solver)
+
+
+_UNIT = math.log(math.expm1(1 - SMALLEST_WEIGHT))
+"""What a weight of 1 is made of."""
 
 
 class _Hourglass(nn.Module):

@@ -123,6 +123,7 @@ ARGUMENTS: dict[str, dict[str, tuple[Check, str]]] = {
         "mean": (lambda v: is_list(v, is_number, 3, 3), "three numbers"),
         "std": (lambda v: is_list(v, lambda s: is_number(s) and s > 0, 3, 3), "three numbers above 0"),
         "encoder": (lambda v: v in ("plain", "efficientnet-lite0"), "plain or efficientnet-lite0"),
+        "solver": (lambda v: is_number(v) and v >= 0, "a lambda of at least 0"),
     },
 }
 """Arguments that a file may give to the networks of `pipeline.networks`, by network: never a path."""

@@ -34,6 +34,7 @@ from pipeline.recipes.recipe import Bounds, Generate, Overrides, Recipe
 from pipeline.recipes.trainings import MOST, AuxiliarySection, BaseSection, read_trainings, taken
 from pipeline.settings import DEFAULT_WORKSPACE, Device, Precision
 from pipeline.stages import chosen as named
+from pipeline.storage import is_dir
 from pipeline.train.settings import Auxiliary, Base, Request
 from pipeline.workspace.stores import Workspace
 
@@ -149,11 +150,11 @@ def _open(said: RecipeFile, chosen: Overrides, mistakes: Mistakes) -> _Opened | 
         return None
     node, name, generated = said.nodes["dataset"], said.dataset, "generate" in said.nodes
     root, place = chosen.root, chosen.workspace or (said.workspace if said.usable("workspace") else None)
-    if root is not None and not generated and not os.path.isdir(root):
+    if root is not None and not generated and not is_dir(root):
         raise AdaprepError(f"--root {root}: no such folder. It must hold the data set {name}.")
     if root is None and said.root is not None:
         root = said.root
-        if not generated and not os.path.isdir(root):
+        if not generated and not is_dir(root):
             problem = f"no such folder: {root}. Fix it, or give the folder of the data with --root FOLDER."
             mistakes.note(said.nodes["root"].mistake(problem))
     if root is None and generated:

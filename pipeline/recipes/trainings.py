@@ -61,7 +61,7 @@ PROBABILITIES = ("flip", "salt_and_pepper")
 MAX_STRENGTH = 100.0
 
 NAMING = (
-    *("resolution", "filter", "loss", "features", "encoder", "lam"),
+    *("resolution", "filter", "loss", "features", "encoder", "head", "lam"),
     *("architecture", "samplers", "seeds", "aux_resolution", "resolutions"),
 )
 """Fields that the names of runs are made of: none of these can be guessed where it is wrong."""
@@ -243,7 +243,7 @@ def _resolutions(node: YamlNode, info: ValidationInfo) -> dict[int, NetworkSecti
 AuxiliarySection = create_model(
     "AuxiliarySection",
     __base__=NetworkSection,
-    **_fields(Auxiliary, "resolution", "filter", "loss", "features", "encoder"),
+    **_fields(Auxiliary, "resolution", "filter", "loss", "features", "encoder", "head"),
     **_fields(Request, *SCHEDULE),
     **_fields(Auxiliary, "lambda"),
 )

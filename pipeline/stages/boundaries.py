@@ -24,6 +24,7 @@ from pipeline.stages.frame import FrameBoundaries, process_frame
 from pipeline.stages.frame_list import FrameList
 from pipeline.stages.inputs import Inputs
 from pipeline.stages.plan import Estimate, Plan, make_plan
+from pipeline.storage import reading
 from pipeline.workspace import disk, stores
 
 
@@ -98,17 +99,18 @@ def _run_block(
     with stores.BlockWriter(store, start, len(frames)) as block:
         for row, frame in enumerate(frames):
             engine.check_stop()
-            files = job.dataset.label_files(frame)
-            before = sources.stamp(*files)
             try:
-                found = _process(job, store, start + row, frame)
+                with reading():
+                    files = job.dataset.label_files(frame)
+                    before = sources.stamp(*files)
+                    found = _process(job, store, start + row, frame)
+                    stamps[row] = sources.with_source(before, files, found.source)
             except FileError as error:
                 failures.append(Failure(start + row, frame.name, str(error)))
                 block.put(row, {}, stores.FAILED)
                 continue
             names = ("packed", "size", "b", "has_boundary", "pixels", "source")
             block.put(row, {name: np.asarray(getattr(found, name)) for name in names})
-            stamps[row] = sources.with_source(before, files, found.source)
     return failures, stamps
 
 

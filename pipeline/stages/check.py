@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.datasets import sequences
 from pipeline.datasets.base import UNKNOWN, VOID, Dataset, Frame
+from pipeline.datasets.files import exists
 from pipeline.errors import AdaprepError, FileError
 from pipeline.geometry.crops import CENTRAL, central_view, covering
 from pipeline.stages import duplicates, engine, photos
@@ -202,7 +203,7 @@ def check_frame(dataset: Dataset, frame: Frame, decode: bool = False, compare: b
 
     With `compare`, the image is made small, so that it can be compared with those of other splits.
     """
-    image, label = frame.image.exists(), dataset.has_labels(frame)
+    image, label = exists(frame.image), dataset.has_labels(frame)
     problems = [] if image else [f"{frame.image}: no such image"]
     try:
         labels = read_label_map(dataset, frame).ids
@@ -225,7 +226,7 @@ def check_frame(dataset: Dataset, frame: Frame, decode: bool = False, compare: b
                 problems.append(problem)
         except FileError as error:
             problems.append(str(error))
-    if frame.instance is not None and frame.instance.exists():
+    if frame.instance is not None and exists(frame.instance):
         try:
             _check_instances(dataset, frame, labels.shape, decode)
         except FileError as error:
@@ -248,7 +249,7 @@ def mode_of(path: Path) -> str:
     try:
         return readers.picture_mode(path)
     except FileError:
-        return path.suffix.lstrip(".") if path.exists() else "no"
+        return path.suffix.lstrip(".") if exists(path) else "no"
 
 
 def _kind_of_labels(dataset: Dataset, frame: Frame) -> str:
@@ -284,7 +285,7 @@ def check_frames(
             with engine.one_image(frame.label):
                 result = check_frame(dataset, frame, decode, compare)
         except FileError as error:
-            there = frame.image.exists(), dataset.has_labels(frame)
+            there = exists(frame.image), dataset.has_labels(frame)
             result = FrameCheck(frame.name, *there, problems=(str(error),))
         found.append(result)
         failures += [Failure(index, frame.name, problem) for problem in result.problems]

@@ -21,6 +21,7 @@ from pipeline.errors import AdaprepError
 from pipeline.names import printable
 from pipeline.stages import inputs, remembered
 from pipeline.stages.frame_list import listed as list_frames
+from pipeline.storage import is_dir
 from pipeline.workspace.stores import SplitFolder, Workspace
 
 SUFFIXES = (".yaml", ".yml")
@@ -159,12 +160,12 @@ def open_dataset(
 
 def _known_root(meant: NamedDataset) -> Path | None:
     """Where the workspace knows the files to be; None where the data set finds them by itself."""
-    if meant.source is not None and os.path.isdir(registry.load(meant.source).root):
+    if meant.source is not None and is_dir(registry.load(meant.source).root):
         return None
     for folder in meant.folders:
         with suppress(AdaprepError):
             root = remembered.open_dataset(folder).root
-            if os.path.isdir(root):
+            if is_dir(root):
                 return root
     return None
 

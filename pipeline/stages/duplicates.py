@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -117,7 +116,7 @@ def sentences(split: str, trained: str, pairs: Sequence[ImagePair], count: int) 
 
 def _bytes_of(path: Path) -> int:
     try:
-        return os.stat(path).st_size
+        return path.stat().st_size
     except OSError:
         return -1
 

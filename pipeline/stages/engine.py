@@ -25,6 +25,7 @@ from pipeline.errors import AdaprepError, FileError
 from pipeline.names import printable
 from pipeline.progress import Listener as Listener
 from pipeline.progress import Silent as Silent
+from pipeline.storage import reading
 
 LISTED = 5
 """At most so many lost blocks are named in a message."""
@@ -215,7 +216,8 @@ def one_image(path: Path) -> Iterator[None]:
         In place of MemoryError and of any exception that is not ours.
     """
     try:
-        yield
+        with reading():
+            yield
     except (AdaprepError, Stopped):
         raise
     except Exception as error:

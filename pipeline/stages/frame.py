@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets.base import Dataset, Frame
+from pipeline.datasets.files import exists
 from pipeline.errors import FileError
 
 
@@ -150,7 +151,7 @@ def describe_crops(
 
 def _check_image(dataset: Dataset, frame: Frame, shape: tuple[int, ...]) -> None:
     """The image may be absent (labels alone make tensors), but if it is there it must fit the label map."""
-    if frame.image.exists() and (problem := misfit(frame, shape, dataset.image_size(frame))):
+    if exists(frame.image) and (problem := misfit(frame, shape, dataset.image_size(frame))):
         raise FileError(problem)
 
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from pipeline.datasets.base import Dataset, Frame, Row
 from pipeline.stages.input_list import escape, parse_lines, unescape
+from pipeline.storage import joined
 from pipeline.workspace import stores
 
 STRIDE = 64
@@ -150,7 +151,9 @@ class FrameList(Sequence[Frame]):
     def _frame(self, line: str) -> Frame:
         name, image, label, instance = row_of(line)
         root = self.root
-        return Frame(name, root / image, root / label, root / instance if instance else None)
+        return Frame(
+            name, joined(root, image), joined(root, label), joined(root, instance) if instance else None
+        )
 
 
 def names(frames: Sequence[Frame]) -> list[str]:

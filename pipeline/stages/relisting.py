@@ -8,6 +8,7 @@ decide: if they are the same, the stores take up the new list, and nothing is ma
 from __future__ import annotations
 
 from pipeline.datasets.base import Dataset, Frame
+from pipeline.datasets.files import exists
 from pipeline.errors import AdaprepError
 from pipeline.stages import engine, sources
 from pipeline.stages import inputs as listing
@@ -33,7 +34,7 @@ def same_files(folder: stores.SplitFolder, dataset: Dataset, found: Inputs, stor
         return False
     if any(_names(old) != _names(new) for old, new in zip(before, now, strict=True)):
         return False
-    if not all(dataset.has_labels(frame) and frame.image.exists() for frame in now):
+    if not all(dataset.has_labels(frame) and exists(frame.image) for frame in now):
         return False
     stale, _ = sources.changed(store, dataset, now, sources.KeptStamps(folder), engine.cores())
     return not stale.any()

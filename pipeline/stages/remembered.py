@@ -21,6 +21,7 @@ from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
 from pipeline.names import printable
 from pipeline.stages.input_list import StoredDescription, first_names, parse_description
+from pipeline.storage import ADDRESS, as_path, exists, is_address, is_dir, joined
 from pipeline.workspace import disk, stores
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ def describe(dataset: Dataset, workspace: Path) -> str:
 
 def _seen_from(workspace: Path, path: str) -> str | None:
     """A path relative to the workspace, with slashes; None where there is no such path (other drives)."""
+    if ADDRESS.match(path) or is_address(workspace):
+        return None
     with suppress(ValueError):
         return Path(os.path.relpath(path, os.path.abspath(workspace))).as_posix()
     return None
@@ -145,7 +148,7 @@ def _opened(
     else:
         own, text = _own(about, folder, root)
         places = [*recorded, own.root] if text is None else recorded
-    place = _first_folder(places) or Path(about.root)
+    place = _first_folder(places) or as_path(about.root)
     if root is None and place != own.root:
         own = Custom(Path(own.source), place, text)
     own.classes = own.classes.with_targets(about.targets)
@@ -185,12 +188,12 @@ def _workspace(folder: stores.SplitFolder) -> Path:
 def _places(beside: str | None, recorded: str, workspace: Path) -> Iterator[Path]:
     """Where something may lie that lay at `recorded`, and at `beside` as seen from the workspace."""
     if beside:
-        yield Path(os.path.normpath(os.path.join(os.path.abspath(workspace), beside)))
-    yield Path(recorded)
+        yield as_path(os.path.normpath(os.path.join(os.path.abspath(workspace), beside)))
+    yield as_path(recorded)
 
 
 def _first_folder(places: Sequence[Path]) -> Path | None:
-    return next((place for place in places if os.path.isdir(place)), None)
+    return next((place for place in places if is_dir(place)), None)
 
 
 def is_gone(folder: stores.SplitFolder) -> bool:
@@ -205,7 +208,7 @@ def is_gone(folder: stores.SplitFolder) -> bool:
 def check_files(dataset: Dataset, frames: Sequence[Frame]) -> None:
     """Raise AdaprepError where a data set has gone as a whole, before each of its files is missed."""
     some = [path for frame in frames[:TRIED] for path in (frame.image, frame.label)]
-    if not os.path.isdir(dataset.root) and not any(map(os.path.exists, some)):
+    if not is_dir(dataset.root) and not any(map(exists, some)):
         raise AdaprepError(
             f"the data set {dataset.name} is in {dataset.root}, which is not there (any more). Give its "
             f"new folder with --root FOLDER; the workspace remembers it."
@@ -231,7 +234,7 @@ def move(
     AdaprepError
         There is no such folder, the first images are not there, or the YAML file has other classes.
     """
-    if root is not None and not os.path.isdir(root):
+    if root is not None and not is_dir(root):
         raise AdaprepError(f"--root {root}: no such folder. It must hold the data set {name}.")
     place = root.absolute() if root else None
     for folder in space.described(name):
@@ -283,11 +286,16 @@ def _check_images(folder: stores.SplitFolder, moved: Dataset) -> None:
     except (OSError, ValueError):  # damaged: told by whoever reads it
         return
     frames = [
-        Frame(name, moved.root / image, moved.root / label, moved.root / instance if instance else None)
+        Frame(
+            name,
+            joined(moved.root, image),
+            joined(moved.root, label),
+            joined(moved.root, instance) if instance else None,
+        )
         for name, image, label, instance in names
     ]
     some = [path for frame in frames for path in (frame.image, frame.label)]
-    if some and not any(map(os.path.exists, some)):
+    if some and not any(map(exists, some)):
         raise AdaprepError(
             f"{moved.root} does not hold {folder.title}: there is no {some[0]}. Give the folder that the "
             f"data set is in now with --root FOLDER."

@@ -25,6 +25,8 @@ from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import FileError
 from pipeline.stages.frame import source_of
 from pipeline.stages.frame_list import FrameList
+from pipeline.storage import StoredPath, listed_versions, reading
+from pipeline.storage.archives import may_lead_into
 from pipeline.workspace import disk, stores
 
 Stamps = NDArray[np.uint64]
@@ -55,6 +57,8 @@ def stamp(*paths: Path) -> NDArray[np.uint64] | None:
 
 def _stamp(path: Path | str) -> tuple[int, ...] | None:
     """Times and inode of a file; empty where it is absent, None where they may not tell its next change."""
+    if isinstance(path, StoredPath) and (version := _version(path)) is not None:
+        return version
     try:
         about = os.stat(path)
     except FileNotFoundError:
@@ -65,6 +69,14 @@ def _stamp(path: Path | str) -> tuple[int, ...] | None:
     if time.time_ns() - about.st_ctime_ns < tick or min(about.st_mtime_ns, about.st_ctime_ns) < 0:
         return None
     return about.st_mtime_ns, about.st_ctime_ns, about.st_ino
+
+
+def _version(path: StoredPath) -> tuple[int, ...] | None:
+    """Of a file in an object store or an archive, by ETag or sum: no clock has a say."""
+    try:
+        return path.version()
+    except OSError:
+        return ()
 
 
 def with_source(
@@ -157,22 +169,33 @@ def changed(
 
 def _stamps(dataset: Dataset, frames: Sequence[Frame]) -> NDArray[np.uint64]:
     """(n, 3) `stamp` of each label map now; zeros where it gives none."""
-    plain = type(dataset.root) is type(Path())  # of this machine
-    if plain and isinstance(frames, FrameList) and dataset.label_is_one_file():
-        above = str(dataset.root) + os.sep
-        labels = (row.label if os.path.isabs(row.label) else above + row.label for row in frames.rows())
-        every = [_stamp(label) or UNKNOWN for label in labels]
-    else:
-        files = (stamp(*dataset.label_files(frame)) for frame in frames)
-        every = [UNKNOWN if found is None else tuple(found.tolist()) for found in files]
+    every = _stamps_of_files(dataset.root, frames) if dataset.label_is_one_file() else None
+    if every is None:
+        files = [dataset.label_files(frame) for frame in frames]
+        with listed_versions(path for paths in files for path in paths):  # not asked about one by one
+            stamps = [stamp(*paths) for paths in files]
+        every = [UNKNOWN if found is None else tuple(found.tolist()) for found in stamps]
     return np.array(every, np.uint64).reshape(-1, len(UNKNOWN))
 
 
+def _stamps_of_files(root: Path, frames: Sequence[Frame]) -> list[tuple[int, ...]] | None:
+    """The stamps of label files on this machine, without a path of each; None where some lie elsewhere."""
+    if isinstance(root, StoredPath) or not isinstance(frames, FrameList):
+        return None
+    labels = [row.label for row in frames.rows()]
+    every = "\n".join(labels)
+    if ":/" in every or may_lead_into(every):
+        return None
+    above = str(root) + os.sep
+    return [_stamp(text if os.path.isabs(text) else above + text) or UNKNOWN for text in labels]
+
+
 def _read(dataset: Dataset, frame: Frame) -> tuple[NDArray[np.uint64], NDArray[np.uint64] | None]:
-    files = dataset.label_files(frame)
-    before = stamp(*files)
-    try:
-        source = source_of(dataset, frame)
-    except (FileError, ValueError):
-        return np.zeros(COLUMNS, np.uint64), None
-    return with_source(before, files, source), source
+    with reading():
+        files = dataset.label_files(frame)
+        before = stamp(*files)
+        try:
+            source = source_of(dataset, frame)
+        except (FileError, ValueError):
+            return np.zeros(COLUMNS, np.uint64), None
+        return with_source(before, files, source), source

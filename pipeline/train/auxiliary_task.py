@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pipeline.geometry.tensors import uniform
@@ -58,6 +59,7 @@ class AuxiliaryTask:
             "features": chosen.features,
             "first": max(1, chosen.features // 2),
             **({} if chosen.encoder == PLAIN else {"encoder": chosen.encoder}),
+            **({} if chosen.head == settings.DIRECT else {"solver": float(chosen.lam)}),
         }
         self.about = {
             **about,
@@ -67,12 +69,21 @@ class AuxiliaryTask:
         }
 
     def build(self) -> nn.Module:
-        """A new network whose mean grid is the mean proposal; random weights are of PyTorch's generator."""
+        """A new network that predicts the mean proposal; its random weights are of PyTorch's generator.
+
+        The mean grid is the mean proposal; before a solver, the mean of the nearest boundaries, of which that
+        makes the mean proposal (a crop without boundary counts as the uniform tensor).
+        """
         weights: dict[str, Any] = {} if self.chosen.encoder == PLAIN else {"pretrained": IMAGENET}
         network = AuxiliaryNetwork(**self.arguments, **weights)
         with torch.no_grad():
-            network.mean_grid.copy_(torch.from_numpy(self.data.mean("phi")))
+            network.mean_grid.copy_(torch.from_numpy(self._mean()))
         return network
+
+    def _mean(self) -> NDArray[np.float32]:
+        if self.chosen.head == settings.DIRECT:
+            return self.data.mean("phi")
+        return self.data.mean("b", uniform(*self.chosen.grid))
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """Of one batch, mean over its crops."""

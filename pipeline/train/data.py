@@ -116,12 +116,12 @@ class StoreDataset(Dataset[Batch]):
         images, crops = self.images[chosen // self.crops], chosen % self.crops
         return {name: _tensor(self._gather(name, images, crops)) for name in self.sources}
 
-    def mean(self, name: str) -> NDArray[np.float32]:
-        """The mean of one of the values over all items, without their axis."""
+    def mean(self, name: str, instead: NDArray[Any] | float = np.nan) -> NDArray[np.float32]:
+        """The mean of one of the values over all items, without their axis; of `instead` where it is NaN."""
         total: NDArray[np.float64] | float = 0.0
         for start in range(0, len(self), ITEMS_AT_ONCE):
-            part = self.__getitems__(range(start, min(start + ITEMS_AT_ONCE, len(self))))[name]
-            total = total + part.numpy().sum(axis=0, dtype=np.float64)
+            part = self.__getitems__(range(start, min(start + ITEMS_AT_ONCE, len(self))))[name].numpy()
+            total = total + np.where(np.isnan(part), instead, part).sum(axis=0, dtype=np.float64)
         return np.asarray(total / max(len(self), 1), np.float32)
 
     def __getstate__(self) -> dict[str, Any]:

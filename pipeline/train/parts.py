@@ -116,8 +116,9 @@ class AuxiliaryPart(NetworkPart):
 
     def own_settings(self) -> dict[str, Any]:
         chosen = settings.plain(self.request.auxiliary)
-        if chosen["encoder"] == "plain":  # as runs were recorded before there were others
-            del chosen["encoder"]
+        for name, usual in (("encoder", "plain"), ("head", settings.DIRECT)):
+            if chosen[name] == usual:  # as runs were recorded before there were others
+                del chosen[name]
         return {"lambda": chosen.pop("lam"), **chosen}
 
     def task(self, in_memory: bool | None) -> Task:
@@ -167,6 +168,7 @@ class BasePart(NetworkPart):
                 aux_loss=chosen.loss,
                 aux_features=chosen.features,
                 aux_encoder=chosen.encoder,
+                aux_head=chosen.head,
                 grid=chosen.grid,
                 lambda_=chosen.lam,
                 seed=asked.seed,

@@ -66,6 +66,9 @@ FINAL_FACTOR = 0.01
 LOSSES = ("proposal", "energy")
 """Of the auxiliary network, as in `pipeline.train.losses`, which needs PyTorch."""
 
+DIRECT, SOLVER = "direct", "solver"
+"""What an auxiliary network ends with."""
+
 PREFIXES = ("smp", "torchvision", "timm", "hf")
 """Of the names of other libraries' networks, as in `pipeline.networks.libraries`, which needs PyTorch."""
 
@@ -121,6 +124,13 @@ class Auxiliary:
         flag="--aux-encoder",
         choices=("plain", "efficientnet-lite0"),
     )
+    head: str = setting(
+        DIRECT,
+        "What the auxiliary network ends with: direct, the tensor itself; solver, pulls and weights, and the "
+        "exact minimiser of the energy.",
+        flag="--aux-head",
+        choices=(DIRECT, SOLVER),
+    )
 
     @property
     def name(self) -> str:
@@ -129,9 +139,9 @@ class Auxiliary:
         loss = "" if self.loss == "proposal" else f"-{safe_component(self.loss)}"
         area = "" if self.filter == "area" else f"-{self.filter}"
         encoder = "" if self.encoder == "plain" else f"-{self.encoder}"
-        return (
-            f"auxiliary-{self.resolution}{area}{proposal_name(self.grid, self.lam)}{loss}{features}{encoder}"
-        )
+        head = "" if self.head == DIRECT else f"-{self.head}"
+        proposals = proposal_name(self.grid, self.lam)
+        return f"auxiliary-{self.resolution}{area}{proposals}{loss}{features}{encoder}{head}"
 
 
 @dataclass(frozen=True)

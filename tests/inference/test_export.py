@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from cli import main
+from pipeline.errors import AdaprepError
 from pipeline.geometry import tensors
+from pipeline.inference import export as stage
 from pipeline.inference import exportable, interpolation
+from pipeline.inference.segmenter import AdaptiveSegmenter
+from pipeline.marks import Writer
 from pipeline.networks import checkpoint
 from pipeline.networks.auxiliary import AuxiliaryNetwork
 from pipeline.networks.factory import build
@@ -234,6 +239,36 @@ def test_means_of_cells_channels_of_the_tensor_and_scores_are_exported_too(
         np.testing.assert_allclose(scores, whole(image).numpy(), atol=1e-5)
 
 
+def solving(grid: tuple[int, int]) -> AuxiliaryNetwork:
+    """An auxiliary network that ends with a solver."""
+    torch.manual_seed(2)
+    network = AuxiliaryNetwork(16, grid, features=4, first=4, solver=0.5).eval()
+    nn.init.normal_(network.head.weight)
+    return network
+
+
+@pytest.mark.slow
+def test_a_solver_is_exported_as_plain_operations() -> None:
+    pytest.importorskip("onnxscript")
+    network = solving((6, 5))
+    small = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 255
+    program = stage._program(exportable.Predict(network), (small,), ("small",), 16)
+    content = stage._onnx(program, ("small",), ("tensor",), {"made_by": "adaprep", "classes": []})
+    runtime = pytest.importorskip("onnxruntime").InferenceSession(content)
+    (found,) = runtime.run(None, {"small": small.numpy()})
+    with torch.no_grad():
+        np.testing.assert_allclose(found, network.predict(small).numpy(), atol=1e-5)
+
+
+def test_a_solver_too_large_for_a_program_is_refused_before_any_work(tmp_path: Path) -> None:
+    pytest.importorskip("safetensors")
+    whole = AdaptiveSegmenter(solving((16, 16)), build("unet", 3, widths=(4, 6)), 24)
+    job = stage.ExportJob(whole, {}, tmp_path / "out")
+    with pytest.raises(AdaprepError, match="solver .* for a grid of 16 x 16.* up to 100 points"):
+        stage.check(job, Writer())
+    stage.check(replace(job, formats=("safetensors",)), Writer())
+
+
 @settings(max_examples=40)
 @given(st.integers(2, 7), st.integers(2, 7), st.integers(2, 40), st.integers(0, 2**32 - 1), st.booleans())
 def test_plain_operations_find_the_triangles_that_the_compiled_loops_find(
@@ -272,8 +307,6 @@ class TestRefusals:
     def test_a_missing_package_is_named(
         self, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from pipeline.inference import export as stage
-
         monkeypatch.setitem(stage.PACKAGES, "onnx", ("not_there",))
         said = self.refused(trained / "uniform-base.pt", "-o", tmp_path / "out")
         assert "export needs not_there, which is not installed. Run: pip install 'adaprep[export]'" in said

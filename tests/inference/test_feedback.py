@@ -26,7 +26,8 @@ from pipeline.evaluation import evaluate  # noqa: E402
 from pipeline.geometry.crops import WHOLE  # noqa: E402
 from pipeline.inference import predict, systems, tiling  # noqa: E402
 from pipeline.inference.systems import System  # noqa: E402
-from pipeline.networks import macs  # noqa: E402
+from pipeline.networks import checkpoint, macs  # noqa: E402
+from pipeline.networks.auxiliary import AuxiliaryNetwork  # noqa: E402
 from tests.evaluation.test_evaluate import cli, facts_of, save_base  # noqa: E402
 
 MakeBlobs = Callable[..., Path]
@@ -102,6 +103,25 @@ def test_squares_of_a_whole_image_each_look_at_their_own(
     assert np.array_equal(report.scores[system.name].confusion.counts, expected.counts)
 
 
+def test_lambda_is_that_of_the_auxiliary_network_that_sampled_for_the_training(
+    make_blobs: MakeBlobs, tmp_path: Path, videos: None
+) -> None:
+    network = AuxiliaryNetwork(resolution=8, grid=(4, 4), features=4, first=4)
+    arguments = {"resolution": 8, "grid": [4, 4], "features": 4, "first": 4}
+    about = {"dataset": "blobs", "filter": "area", "lambda": 0.3}
+    auxiliary = tmp_path / "a.pt"
+    checkpoint.save(auxiliary, "auxiliary", "auxiliary", arguments, network.state_dict(), about)
+    identity = checkpoint.load(auxiliary, "auxiliary").identity
+    known = {"auxiliary": identity, "grid": None, "lambda": None}
+    base = save_base(tmp_path / "b.pt", "auxiliary", **known)
+    rows = facts_of(base, "--dataset", make_blobs(val=2), "--sampler", "previous", "--sampler", "twice")
+    told = [row["sampler"].partition(", first")[0] for row in rows["systems"][1:]]
+    assert told == ["previous frame 4x4, lambda 0.3", "two passes 4x4, lambda 0.3"]
+    auxiliary.unlink()
+    with pytest.raises(AdaprepError, match=r"does not say the lambda .* give --auxiliary FILE"):
+        systems.with_feedback(systems.load_base(base), "previous", CPU)
+
+
 def test_without_videos_the_sampler_previous_is_refused(make_blobs: MakeBlobs, base: Path) -> None:
     status, said = cli(
         "evaluate", base, "--dataset", make_blobs(), "--sampler", "previous", "--device", "cpu"
@@ -118,12 +138,31 @@ def test_two_passes_are_a_coarse_uniform_one_and_one_by_its_boundaries(base: Pat
         coarse = System("", system.network, resolution, CPU, 0, system.sampler)
         if system is other:
             coarse = systems.open_system(systems.load_base(tmp_path / "first.pt"), None, CPU)[0]
-        labels = coarse.labels(crop, uniform(8, 8).astype(np.float32))
+        scores, _ = coarse.scores(crop, uniform(8, 8).astype(np.float32))
+        labels = scores.argmax(axis=0).astype(np.uint8)
+        assert labels.shape == (resolution, resolution)
         expected = propose(labels, TARGETS, (4, 4), 1.0).astype(np.float32)
         assert np.array_equal(system.tensor(crop), expected)
         assert system.auxiliary_macs == macs.macs(system.network, (3, resolution, resolution))
     assert own.parameters == macs.parameters(own.network)
     assert other.parameters == 2 * own.parameters
+
+
+def test_the_first_network_is_one_of_uniform_samples_and_goes_with_two_passes(
+    make_blobs: MakeBlobs, base: Path, tmp_path: Path
+) -> None:
+    yaml, small = make_blobs(val=1), save_base(tmp_path / "s.pt", resolution=4)
+    (row,) = facts_of(base, "--dataset", yaml, "--sampler", "twice", "--first", small)["systems"]
+    assert row["sampler"] == "two passes 4x4, lambda 1, first 4"
+    for command in (("evaluate", base), ("predict", yaml.parent, "--checkpoint", base, "-o", tmp_path / "o")):
+        status, said = cli(*command, "--dataset", yaml, "--sampler", "twice", "--first", base)
+        assert (status, "--first" in said, "give a base network trained with --sampler uniform" in said) == (
+            1,
+            True,
+            True,
+        )
+        status, said = cli(*command, "--dataset", yaml, "--first", small)
+        assert (status, "add --sampler twice" in said) == (1, True)
 
 
 def test_evaluate_shows_them_beside_the_baseline(

@@ -700,7 +700,7 @@ def test_networks_of_other_libraries_and_their_weights_are_named_as_in_train(
     from pipeline.train import settings
 
     text = (
-        "dataset: {yaml}\nworkspace: {space}\nauxiliary: {{encoder: efficientnet-lite0}}\n"
+        "dataset: {yaml}\nworkspace: {space}\nauxiliary: {{encoder: efficientnet-lite0, head: solver}}\n"
         "base:\n  resolutions: [32]\n  samplers: [auxiliary]\n  architecture: {name}\n"
         "  pretrained: {weights}\n"
     )
@@ -709,7 +709,7 @@ def test_networks_of_other_libraries_and_their_weights_are_named_as_in_train(
         filled = text.format(yaml=yaml, space=tmp_path / "w", name=name, weights=weights)
         recipe = schema.load(write(tmp_path, filled))
         first, second = recipe.trainings
-        assert first.auxiliary.encoder == "efficientnet-lite0"
+        assert (first.auxiliary.encoder, first.auxiliary.head) == ("efficientnet-lite0", "solver")
         assert (second.base.architecture, second.base.pretrained) == (name, weights)
     assert tuple(libraries.LIBRARIES) == settings.PREFIXES
     assert {libraries.IMAGENET, *libraries.RANDOM} == {*settings.WEIGHTS, None}

@@ -8,7 +8,6 @@ in the file, and one record at a time becomes an object.
 from __future__ import annotations
 
 import json
-import os
 import threading
 from array import array
 from collections import OrderedDict
@@ -18,7 +17,7 @@ from json.decoder import scanstring  # type: ignore[attr-defined]
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
-from pipeline.datasets.files import file_error, open_file
+from pipeline.datasets.files import file_error, identity, length, open_file
 from pipeline.datasets.json_files import is_whole, no_number, without_repetition
 from pipeline.datasets.limits import short
 from pipeline.errors import AdaprepError, FileError
@@ -79,8 +78,7 @@ def record_of(path: Path, name: str) -> bytes:
 
 
 def _index_of(file: BinaryIO, path: Path) -> CocoIndex:
-    about = os.fstat(file.fileno())
-    key = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+    key = identity(file)
     with _lock:
         if key not in _kept:
             _kept[key] = _make(file, path)
@@ -91,7 +89,7 @@ def _index_of(file: BinaryIO, path: Path) -> CocoIndex:
 
 
 def _make(file: BinaryIO, path: Path) -> CocoIndex:
-    if os.fstat(file.fileno()).st_size > MAX_BYTES:
+    if length(file) > MAX_BYTES:
         raise FileError(printable(f"{path}: larger than {MAX_BYTES // 2**20} MiB, the most that is read"))
     try:
         data = file.read()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +12,11 @@ from numpy.typing import NDArray
 
 from pipeline.datasets import readers
 from pipeline.datasets.base import Frame
-from pipeline.datasets.files import find_keys, read_bytes
+from pipeline.datasets.files import exists, find_keys, read_bytes
 from pipeline.datasets.formats.base import LabelFormat, Raw
 from pipeline.datasets.pairs import IMAGES, LABELS, Pairing, endings
 from pipeline.errors import AdaprepError, FileError
+from pipeline.storage import as_path
 
 CLASS = "{class}"
 """Stands in the path of a label map for the names of the classes."""
@@ -36,7 +36,7 @@ class Masks(LabelFormat):
         """The folder above the classes': not every class need have one."""
         parts = labels.parts
         first = next((i for i, part in enumerate(parts) if CLASS in part), len(parts))
-        return (Path(*parts[:first]),)
+        return (as_path(Path(*parts[:first])),)
 
     def frames(self, folders: Pairing) -> list[Frame]:
         if CLASS not in str(folders.labels) + folders.label_suffix:
@@ -59,7 +59,7 @@ class Masks(LabelFormat):
         found: dict[str, str] = {}
         taken = set()
         for name in self.meaning.names:
-            folder = Path(str(folders.labels).replace(CLASS, name))
+            folder = as_path(str(folders.labels).replace(CLASS, name))
             suffix = folders.label_suffix.replace(CLASS, name)
             for key, path in find_keys(folder, endings(suffix, LABELS), True).items():
                 taken.add(folder / path)
@@ -75,7 +75,7 @@ class Masks(LabelFormat):
         pattern = str(frame.label)
         if CLASS not in pattern:
             return (frame.label,)
-        return tuple(Path(pattern.replace(CLASS, name)) for name in self.meaning.names)
+        return tuple(as_path(pattern.replace(CLASS, name)) for name in self.meaning.names)
 
     def read(self, frame: Frame) -> bytes:
         """Every mask that is there, each behind its number and length."""
@@ -83,7 +83,7 @@ class Masks(LabelFormat):
             return read_bytes(frame.label)
         parts = []
         for number, path in enumerate(self.files(frame)):
-            if os.path.exists(path):
+            if exists(path):
                 data = read_bytes(path)
                 parts += [f"{number} {len(data)}\n".encode(), data]
         if not parts:
@@ -122,5 +122,5 @@ class Masks(LabelFormat):
     def size(self, frame: Frame) -> tuple[int, int]:
         if CLASS not in str(frame.label):
             return readers.label_size(frame.label)
-        there = next((path for path in self.files(frame) if os.path.exists(path)), frame.label)
+        there = next((path for path in self.files(frame) if exists(path)), frame.label)
         return readers.label_size(there)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -12,11 +11,13 @@ from numpy.typing import NDArray
 
 from pipeline.datasets.base import Frame
 from pipeline.datasets.drawing import MAX_CORNER, MAX_WORK, Budget, polygon
+from pipeline.datasets.files import exists
 from pipeline.datasets.formats.shapes import Shape, ShapeFormat, fail, with_size, without_size
 from pipeline.datasets.limits import listed, read_limited, short
 from pipeline.datasets.pairs import Pairing
 from pipeline.errors import FileError
 from pipeline.names import printable
+from pipeline.storage import lexists
 
 MAX_BYTES = 32 * 2**20
 """Of a file."""
@@ -38,13 +39,13 @@ class Yolo(ShapeFormat):
         return [frame for frame in super().frames(folders) if not self._is_list(frame)]
 
     def _is_list(self, frame: Frame) -> bool:
-        return frame.label.name.lower() in NO_LABELS and not frame.image.exists()
+        return frame.label.name.lower() in NO_LABELS and not exists(frame.image)
 
     def files(self, frame: Frame) -> tuple[Path, ...]:
         return (frame.label, frame.image)
 
     def read(self, frame: Frame) -> bytes:
-        if not os.path.lexists(frame.label):
+        if not lexists(frame.label):
             hint = "an image without objects has an empty file"
             raise FileError(printable(f"{frame.label}: no such file; {hint}"))
         return with_size(read_limited(frame.label, MAX_BYTES, may_be_empty=True), frame, self.stored)

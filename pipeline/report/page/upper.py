@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
+from pipeline.samplers.mean import Mean
 from pipeline.samplers.predicted import Predicted
 from pipeline.samplers.proposal import Proposals
 from pipeline.samplers.uniform import Uniform
@@ -18,13 +19,13 @@ KEYS = ("target_miou", "miou")
 
 
 def kind_of(row: BoundRow) -> str:
-    """What a setting shares with others: uniform, a grid, an auxiliary network."""
+    """What a setting shares with others: uniform, a grid, a fixed warp, an auxiliary network."""
     return str(row["sampler"]) if row["grid"] is None else "x".join(map(str, row["grid"]))
 
 
 def is_uniform(row: BoundRow) -> bool:
     """Whether a row is of uniform sampling."""
-    return kind_of(row) == Uniform.word and not row.get("auxiliary")
+    return kind_of(row) == Uniform.word and not row.get("auxiliary") and not row.get("fixed")
 
 
 def is_proposal(row: BoundRow) -> bool:
@@ -34,6 +35,8 @@ def is_proposal(row: BoundRow) -> bool:
 
 def style_of(row: BoundRow) -> int:
     """Of the row's sampler."""
+    if row.get("fixed"):
+        return Mean.style
     return Uniform.style if is_uniform(row) else Proposals.style if is_proposal(row) else Predicted.style
 
 
