@@ -1,7 +1,10 @@
 """How commands grow with the number of images: their processor time and memory, and what they leave on disk.
 
     python -m benchmarks.many make FOLDER --images 1000000
-    python -m benchmarks.many measure FOLDER --images 10000 --images 100000 --images 1000000
+    python -m benchmarks.many measure FOLDER --images 10000 --images 100000
+    python -m benchmarks.many fill FOLDER --images 1000000
+    python -m benchmarks.many measure FOLDER --images 1000000 --only "boundaries again" --only status
+    python -m benchmarks.many model
 
 The label maps are tiny, so that what is measured is what adaprep does per image beside its actual work: list,
 plan, compare, write down. They are many names of few files. Each command is a process of its own, on one
@@ -17,11 +20,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 SIDE = 16
 FOLDER_FILES = 1000
@@ -42,7 +46,6 @@ splits:
 
 def make_frames(root: Path, images: int) -> None:
     """Write a data set of tiny images and label maps, and its description `many.yaml`."""
-    import numpy as np
     from PIL import Image
 
     root.mkdir(parents=True, exist_ok=True)
@@ -66,6 +69,34 @@ def _many_names(place: Path, picture: Any, images: int) -> None:
             source = path
         elif not path.exists():
             path.hardlink_to(source)
+
+
+def fill_workspace(root: Path, workspace: Path, images: int) -> None:
+    """Make the boundaries of many images in the time of few, since all label maps are the same.
+
+    The first and the last block are computed; files of the others are names of the first one's. Everything
+    is as after a run, but the digests, which cover the names of files, too.
+    """
+    from pipeline.datasets import registry
+    from pipeline.stages import boundaries, engine, sources
+    from pipeline.workspace.stores import Workspace, open_store
+
+    data = registry.load(str(root / "many.yaml"))
+    folder = Workspace(workspace).folder(data.name, "train")
+    found, todo = boundaries.prepare(folder, data, "train", boundaries.BoundaryOptions(), True, images)
+    ends = replace(todo, todo=(todo.todo[0], todo.todo[-1]))
+    boundaries.run(folder, found, ends, engine.Scheduler(threads=1))
+    store = open_store(folder.boundaries)
+    first = store.files(*todo.todo[0])
+    for block in todo.todo[1:-1]:
+        for source, path in zip(first, store.files(*block), strict=True):
+            path.hardlink_to(source)
+    kept = sources.KeptStamps(folder)
+    for start in range(0, images, sources.PORTION):
+        part = found.frames[start : start + sources.PORTION]
+        stamps = sources.stamps_of(data, part)
+        same = store["source"][start : start + len(part)]
+        kept.write(start, np.concatenate([same, stamps], axis=1))
 
 
 @dataclass(frozen=True)
@@ -99,14 +130,14 @@ def peak_mib(usage: resource.struct_rusage) -> float:
     return usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
 
 
-def commands(root: Path, images: int, samples: bool) -> Iterator[tuple[str, list[str]]]:
+def commands(root: Path, images: int) -> Iterator[tuple[str, list[str]]]:
     """Titles and arguments, in the order in which they are run on a new workspace."""
     limit = ["--limit", str(images)]
     boundaries = ["boundaries", "--dataset", str(root / "many.yaml"), "--threads", "1", *limit, "--quiet"]
     yield "boundaries", boundaries
-    yield "the same again", boundaries
+    yield "boundaries again", boundaries
     yield "solve-tensors", ["solve-tensors", "--threads", "1", "--quiet"]
-    yield "the same again", ["solve-tensors", "--threads", "1", "--quiet"]
+    yield "solve-tensors again", ["solve-tensors", "--threads", "1", "--quiet"]
     yield "status", ["status"]
     yield "verify", ["verify"]
     yield "check", ["check", "--dataset", str(root / "many.yaml"), "--threads", "1", *limit, "--quiet"]
@@ -142,13 +173,21 @@ def make(root: Path, images: int) -> None:
 
 @main.command()
 @click.argument("root", metavar="FOLDER", type=click.Path(path_type=Path, exists=True))
+@click.option("--images", default=1_000_000, show_default=True)
+def fill(root: Path, images: int) -> None:
+    """Make a workspace as if `boundaries` had been run, in less time."""
+    fill_workspace(root, root / f"workspace-{images}", images)
+
+
+@main.command()
+@click.argument("root", metavar="FOLDER", type=click.Path(path_type=Path, exists=True))
 @click.option("--images", "counts", multiple=True, type=int, default=(10_000, 100_000), show_default=True)
 @click.option("--only", multiple=True, help="Only commands of these titles, on the workspace that is there.")
 def measure(root: Path, counts: Sequence[int], only: Sequence[str]) -> None:
     """Run the commands on new workspaces beside the data, and print one JSON object per line."""
     for images in counts:
         workspace = root / f"workspace-{images}"
-        for title, arguments in commands(root, images, False):
+        for title, arguments in commands(root, images):
             if not only or title in only:
                 click.echo(json.dumps(asdict(run(arguments, workspace, images, title))))
         click.echo(json.dumps({"images": images, **on_disk(workspace)}))

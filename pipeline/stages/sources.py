@@ -155,7 +155,7 @@ def changed(
             if not done[start:stop].any():
                 continue
             known, rows = store["source"][start:stop], kept.read(start, stop)
-            now = _stamps(dataset, frames[start:stop])
+            now = stamps_of(dataset, frames[start:stop])
             same = (np.concatenate([known, now], axis=1) == rows).all(axis=1) & now.any(axis=1)
             unsure = np.flatnonzero(done[start:stop] & ~same).tolist()
             some = [frames[start + i] for i in unsure]
@@ -167,7 +167,7 @@ def changed(
     return result, fresh
 
 
-def _stamps(dataset: Dataset, frames: Sequence[Frame]) -> NDArray[np.uint64]:
+def stamps_of(dataset: Dataset, frames: Sequence[Frame]) -> NDArray[np.uint64]:
     """(n, 3) `stamp` of each label map now; zeros where it gives none."""
     every = _stamps_of_files(dataset.root, frames) if dataset.label_is_one_file() else None
     if every is None:
