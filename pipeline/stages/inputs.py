@@ -106,7 +106,7 @@ class Inputs:
         """What to say of the images that a store with room for (height, width) has no room for."""
         return {
             int(i): (
-                f"{self.frames[i].label}: {self.sizes[i, 1]} x {self.sizes[i, 0]} pixels, far more than "
+                f"{self.frames[int(i)].label}: {self.sizes[i, 1]} x {self.sizes[i, 0]} pixels, far more than "
                 f"the {width} x {height} that the rest of {self.dataset.name}/{self.split} fit in, so the "
                 f"store has no room for it. Take it out, or put it into a split of its own."
             )

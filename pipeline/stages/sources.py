@@ -124,7 +124,7 @@ class KeptStamps:
         if self.rows >= count:
             return
         with disk.writing(self.path), disk.replacing(self.path) as partial:
-            rows = np.lib.format.open_memmap(partial, "w+", np.dtype(np.uint64), (count, COLUMNS))  # type: ignore[no-untyped-call]
+            rows = np.lib.format.open_memmap(partial, "w+", np.dtype(np.uint64), (count, COLUMNS))
             for start in range(0, self.rows, PORTION):
                 stop = min(start + PORTION, self.rows)
                 rows[start:stop] = self.read(start, stop)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pickle
+import tempfile
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.datasets import pairs, registry
@@ -47,6 +48,11 @@ class Many(Dataset):
             yield Row(f"{i:08}", f"images/{i:08}.jpg", f"labels/{i:08}.png", "")
 
 
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("lists")
+
+
 def frames_of(names: list[str]) -> list[Frame]:
     return [
         Frame(name, ROOT / "i" / name, ROOT / "l" / name if i % 3 else Path("/elsewhere") / name, None)
@@ -54,6 +60,7 @@ def frames_of(names: list[str]) -> list[Frame]:
     ]
 
 
+@settings(max_examples=30)
 @given(st.lists(NAMES, max_size=8), st.integers(1, 30))
 def test_frames_are_the_same_by_number_by_part_in_turn_and_in_another_process(
     names: list[str], times: int
@@ -71,11 +78,12 @@ def test_frames_are_the_same_by_number_by_part_in_turn_and_in_another_process(
         found[len(frames)]
 
 
+@settings(max_examples=30)
 @given(st.lists(NAMES, min_size=1, max_size=8), st.integers(1, 30))
 def test_a_list_that_is_saved_is_read_as_it_was_and_travels_as_a_place_in_its_file(
-    tmp_path_factory: pytest.TempPathFactory, names: list[str], times: int
+    scratch: Path, names: list[str], times: int
 ) -> None:
-    path = tmp_path_factory.mktemp("list") / "inputs.tsv"
+    path = scratch / "inputs.tsv"
     frames = frames_of(names * times)
     found = frame_list.of_frames(frames, ROOT)
     sizes = np.arange(2 * len(frames), dtype=np.int32).reshape(-1, 2)
@@ -111,7 +119,7 @@ def peak(count: int, folder: SplitFolder) -> int:
 
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
     folder = Workspace(tmp_path).folder("many", "train")
-    few, many = (peak(count, folder) for count in (8_000, 32_000))
+    few, many = (peak(count, folder) for count in (6_000, 18_000))
     assert many < 1.1 * few
 
 
@@ -120,14 +128,15 @@ def test_names_that_do_not_fit_in_memory_are_sorted_all_the_same(names: list[str
     assert list(ordered(names, run)) == sorted(names)
 
 
+@settings(max_examples=30)
 @given(
     st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from(("i", "l", "m"))), unique=True),
     st.sampled_from(("", "_L")),
 )
 def test_files_are_paired_as_by_looking_each_of_them_up(
-    tmp_path_factory: pytest.TempPathFactory, files: list[tuple[str, str]], suffix: str
+    scratch: Path, files: list[tuple[str, str]], suffix: str
 ) -> None:
-    root = tmp_path_factory.mktemp("pairs")
+    root = Path(tempfile.mkdtemp(dir=scratch))
     ends = {"i": ".jpg", "l": f"{suffix}.png", "m": ".tif"}
     for key, kind in files:
         (root / kind / "x").mkdir(parents=True, exist_ok=True)
