@@ -341,7 +341,7 @@ def weights(named: Path | None, workspace: Path, dataset: str | None = None) -> 
     return choosing.find(space, held if held in space.datasets() else None, str(named))
 
 
-def open_held(chosen: settings.Held, workspace: Path) -> tuple[Dataset, dict[str, list[Frame]]]:
+def open_held(chosen: settings.Held, workspace: Path) -> tuple[Dataset, dict[str, Sequence[Frame]]]:
     """A data set and its frames by split: the one named, or else the one that the workspace holds."""
     from pipeline.stages import chosen as named
 
