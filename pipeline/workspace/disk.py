@@ -1,7 +1,7 @@
 """Files that appear whole or not at all, one writer a folder, and sentences for a disk that refuses.
 
-A file under way is called `NAME.PID.partial` until it is moved over its name. Zarr does the same with its
-chunks, with 32 hexadecimal digits. Only a process that is killed leaves one behind; whoever writes there next
+A file under way is called `NAME.DIGITS.partial` until it is moved over its name, with 32 hexadecimal digits;
+Zarr does the same with its chunks. Only a process that is killed leaves one behind; whoever writes there next
 deletes it. Nothing else is ever deleted but by `delete`, which looks at what it is about to delete.
 """
 
@@ -16,6 +16,7 @@ import shutil
 import socket
 import stat
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ def writing(what: Path | str) -> Iterator[None]:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` to write to; it takes the name when the block ends well, else it goes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")  # others on other machines write, too
     try:
         yield partial
         os.replace(partial, path)
