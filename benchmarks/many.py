@@ -306,8 +306,8 @@ def model(
 ) -> None:
     """Foretell `boundaries` on full-size maps from what benchmarks.running measures, as a table."""
     machine = Machine(seconds, process_seconds, 2 / two_threads - 1)
-    heads = ("images", "cores", "hours, threads", "hours, processes", "memory, GiB", "tasks", "reads")
-    heads += ("files", "disk, GiB")
+    heads = ["images", "cores", "hours, threads", "hours, processes", "memory, GiB", "tasks", "reads"]
+    heads += ["files", "disk, GiB"]
     click.echo("| " + " | ".join(heads) + " |")
     click.echo("|" + "---|" * len(heads))
     for images in counts:
