@@ -153,7 +153,7 @@ class Device(click.ParamType):  # type: ignore[type-arg]
         return str(value)
 
 
-HERE = "{} is an address: give a file or folder of this machine"
+HERE = "{} is an address of a store: this command takes a file or folder of this machine here"
 
 
 def is_address(text: str) -> bool:

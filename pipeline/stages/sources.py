@@ -9,12 +9,14 @@ Stamps lie beside the stores, in the workspace's `.spare`; without them everythi
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import time
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,13 +87,20 @@ def load(folder: stores.SplitFolder, count: int) -> Stamps:
     found = np.zeros((count, COLUMNS), np.uint64)
     try:
         with warnings.catch_warnings(action="ignore"):
-            kept = np.load(folder.stamps, allow_pickle=False, mmap_mode="r")
+            kept = _kept(folder.stamps)
         if kept.dtype == found.dtype and kept.ndim == 2 and kept.shape[1] == COLUMNS:
             rows = min(count, len(kept))
             found[:rows] = kept[:rows]
     except Exception:  # whatever is wrong with it, it is not needed
         found[:] = 0
     return found
+
+
+def _kept(path: Path) -> NDArray[Any]:
+    """The array in a file; of a disk, only what is looked at is read."""
+    if isinstance(path, StoredPath):
+        return np.asarray(np.load(io.BytesIO(path.read_bytes()), allow_pickle=False))
+    return np.asarray(np.load(path, allow_pickle=False, mmap_mode="r"))
 
 
 def save(folder: stores.SplitFolder, stamps: Stamps) -> None:

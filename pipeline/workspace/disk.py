@@ -15,6 +15,7 @@ import re
 import shutil
 import socket
 import stat
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -23,6 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import AdaprepError, BusyError
+from pipeline.storage import StoredPath, is_address, lexists
+from pipeline.workspace import leases, objects
 
 _UNWAITING = getattr(os, "O_NONBLOCK", 0)  # Windows has neither
 _UNFOLLOWED = _UNWAITING | getattr(os, "O_NOFOLLOW", 0)
@@ -30,8 +33,11 @@ _UNFOLLOWED = _UNWAITING | getattr(os, "O_NOFOLLOW", 0)
 MAX_JSON = 64 * 2**20
 """Bytes of a JSON file that is read: hundreds of times the largest that is written."""
 
-HOLDER = "process "
+HOLDER = leases.HOLDER
 """Begins what `lock` writes into its file."""
+
+ENDLESS = 2**62
+"""Bytes that are left where nobody counts them."""
 
 PARTIAL = r"\.(\d+|[0-9a-f]{32})\.partial"
 """Ends the name of a file under way: ours, or one of Zarr's."""
@@ -64,6 +70,11 @@ def writing(what: Path | str) -> Iterator[None]:
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` to write to; it takes the name when the block ends well, else it goes."""
+    if is_address(path):  # an object appears whole by itself
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder, path.name)
+            path.write_bytes(Path(folder, path.name).read_bytes())
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
@@ -75,8 +86,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a small file whole or not at all. Raises AdaprepError (see `writing`)."""
-    with writing(path), replacing(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+    with writing(path):
+        if is_address(path):
+            path.write_bytes(text.encode())
+            return
+        with replacing(path) as partial:
+            partial.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -115,8 +130,7 @@ def read_json(path: Path) -> dict[str, Any]:
         The file is absent, damaged, larger than `MAX_JSON` or no JSON object; with the path.
     """
     try:
-        with open(path, "rb", opener=_open_regular) as file:
-            data = file.read(MAX_JSON + 1)
+        data = _read_regular(path, MAX_JSON + 1)
         if len(data) > MAX_JSON:
             raise ValueError(f"larger than {MAX_JSON} bytes")
         content = json.loads(data.decode("utf-8"), parse_constant=lambda _: None)
@@ -125,6 +139,13 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise AdaprepError(f"{path} is damaged: not a JSON object. Delete it and run its command again.")
     return content
+
+
+def _read_regular(path: Path, count: int) -> bytes:
+    if isinstance(path, StoredPath):
+        return path.read_bytes(count)
+    with open(path, "rb", opener=_open_regular) as file:
+        return file.read(count)
 
 
 def _open_regular(name: str, flags: int) -> int:
@@ -141,6 +162,8 @@ def clear_partial(folder: Path, name: str, *names: str) -> None:
 
     To be called by the only writer of these files. Files of other names stay, whatever they end in.
     """
+    if is_address(folder):  # nothing is ever there by half
+        return
     ours = re.compile(f"({'|'.join(map(re.escape, (name, *names)))}){PARTIAL}")
     for path in folder.glob("*.partial"):
         if ours.fullmatch(path.name) and path.is_file():
@@ -155,6 +178,8 @@ def clear_partials_below(folder: Path, ours: Callable[[str], bool], within: Path
     ours
         Whether we make a file of this path, relative to `within`, with slashes.
     """
+    if is_address(folder):
+        return
     for place, _, files in os.walk(folder):
         for name in files:
             if name.endswith(".partial"):
@@ -180,10 +205,12 @@ def delete(path: Path, within: Path, ours: Callable[[str], bool] | None = None) 
     AdaprepError
         `path` leads out of `within`, or the folder is a link or holds what is not ours: nothing is deleted.
     """
-    if not os.path.lexists(path):
+    if not lexists(path):
         return
     check_deletable(path, within, ours)
-    if path.is_dir() and not path.is_symlink():
+    if isinstance(path, StoredPath):
+        objects.delete_below(path)
+    elif path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
@@ -207,6 +234,9 @@ def check_deletable(path: Path, within: Path, ours: Callable[[str], bool] | None
 
 def _files(folder: Path) -> Iterator[str]:
     """Everything below a folder that is not a folder itself, relative to it; links are not followed."""
+    if isinstance(folder, StoredPath):
+        yield from folder.below()
+        return
     for name, folders, files in os.walk(folder, onerror=_fail):
         place = Path(name)
         links = [f for f in folders if (place / f).is_symlink()]
@@ -231,6 +261,10 @@ def lock(folder: Path) -> Iterator[None]:
     """
     from filelock import lock_descriptor
 
+    if isinstance(folder, StoredPath):
+        with writing(folder), leases.lease(folder):
+            yield
+        return
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         handle = _open_lock(folder / ".lock")
@@ -258,6 +292,8 @@ def holder(folder: Path) -> str | None:
     """
     from filelock import lock_descriptor
 
+    if isinstance(folder, StoredPath):
+        return leases.holder(folder)
     try:
         handle = os.open(folder / ".lock", os.O_RDONLY | _UNFOLLOWED)
     except OSError:
@@ -321,6 +357,10 @@ class Used:
 
 def used(path: Path) -> Used:
     """What a folder holds; what is not there, or cannot be looked at, counts for nothing."""
+    if isinstance(path, StoredPath):
+        every = list(path.below().values())
+        size = sum(about.size for about in every)
+        return Used(len(every), size, size, max((about.modified for about in every), default=0.0))
     total = Used()
     with suppress(OSError):
         total.on_disk = _on_disk(os.stat(path))
@@ -350,6 +390,8 @@ def bytes_below(path: Path) -> int:
 
 
 def free_space(path: Path) -> int:
-    """Bytes left on the disk that a path, existing or not, lies or would lie on."""
+    """Bytes left on the disk that a path, existing or not, lies or would lie on; a store's are endless."""
+    if is_address(path):
+        return ENDLESS
     there = next(p for p in [path, *path.absolute().parents] if p.exists())
     return shutil.disk_usage(there).free
