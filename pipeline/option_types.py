@@ -199,7 +199,7 @@ class PathType(click.Path):
 
         path = Path(str(super().convert(value, param, ctx)))
         if not self.elsewhere and is_address(str(path)):
-            self.fail(HERE.format(path), param, ctx)
+            self.fail(HERE.format(value), param, ctx)
         try:
             return storage.as_path(str(value)) if self.elsewhere else path
         except AdaprepError as error:
