@@ -45,6 +45,7 @@ CHAPTERS = {
         "method",
         "appendix-a",
         "results",
+        "trials",
         "performance",
         "stores",
         "reliability",

@@ -1,381 +1,451 @@
-"""Writes docs/results.md from a workspace in which CamVid's networks were trained and evaluated.
+"""Writes docs/results.md: what trained networks gain, from workspaces that the result recipes filled.
 
-adaprep evaluate
-adaprep upper-bound --split val --resolution 32 --lambda 0.3,0.5,1 --auxiliary RUN/best.pt ... --json > bound.json
-python -m benchmarks.training --json > training.json
-python docs/results.py WORKSPACE bound.json training.json
+adaprep run workflows/camvid-by-sequence-results-32.yaml --root FOLDER --jobs 2
+adaprep evaluate BASE --sampler previous --sampler twice --baseline UNIFORM --json > seed0.json     # for every seed
+python docs/results.py camvid-by-sequence=WORKSPACE,seed0.json,seed1.json ...   # keeps figures in results.json
+python docs/results.py                                                          # writes the pages from it again
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.evaluation import comparison
-from pipeline.evaluation.comparison import Group, Spread
-from pipeline.report.page import compare
-from pipeline.workspace import disk, results, stores
+from pipeline.evaluation import baselines, comparison, intervals
+from pipeline.evaluation.comparison import Group, Pair, Spread
+from pipeline.evaluation.intervals import FIGURES
+from pipeline.geometry.crops import CENTRAL
+from pipeline.report.page.collect import REGIONS
+from pipeline.samplers.base import Fixed
+from pipeline.workspace import results, stores
+from pipeline.workspace.per_image import PerImage
 
-DATASET, SPLIT = "camvid", "val"
-LONGEST = 64
-"""Larger networks could only be trained briefly."""
+HERE = Path(__file__).parent
+KEPT, PAGE = HERE / "results.json", HERE / "results.md"
+SAID_IN = (HERE.parent / "README.md", HERE / "index.md")
+SAID = re.compile(r"(?s)(<!-- written by docs/results.py -->\n).*?(\n<!-- until here -->)")
+"""What the pages above say of the results, between these marks."""
+SPLIT = "val"
 
-SAMPLES = {"uniform": "uniform", "auxiliary": "predicted tensors", "proposal": "ground-truth proposals"}
-SMALL = "auxiliary-32-lambda0.5-features64-seed0-long"
-"""The auxiliary network of the runs with the tag "small"."""
-FIGURES = (("miou", "mIoU all"), ("target_miou", "mIoU targets"))
+FIGURE_WORDS = {"target_miou": "on targets", "miou": "over all classes"}
 
 TEXT = """\
 # Results
 
-Written by `python docs/results.py` from a workspace; the commands are below. What was measured is small: CamVid
-(367 images to train on, {images} to validate on, 480 x 360), small networks trained from scratch on two CPU cores. The
-figures compare samplers trained alike but too briefly: the networks are not converged.
+{conclusions}
 
-## CamVid val: uniform, predicted, proposals
+The fixed warp, one tensor for all images, is the baseline to beat, and at 32 px it is not beaten. The ground truth's own proposals
+do not beat it either ([below](#samplers-that-need-no-auxiliary-network)): what holds these systems back is not where their samples lie but
+the base network, which was trained from scratch on 367 images and is wrong at most samples of targets wherever they lie.
+[Trials](trials.md) has how much the places of samples allow at best.
 
-Runs of the recipe `workflows/camvid.yaml`, two at a time on two CPU cores (`--jobs 2`). mIoU at the {measured},
-{side} pixels a side, void left out. Targets: {targets}. Mean and standard deviation over seeds. GMACs are those
-of the whole system for one image, the auxiliary network included. "Proposals" come from the ground truth: they are a
-reference, not a system. "Small": with an auxiliary network of 64 features in place of 256, at practically the cost of
-the baseline.
+Written by `python docs/results.py` from the figures in `docs/results.json`, which the same script reads from workspaces.
+Every network was trained from scratch, to the end, with the settings of its recipe, which differ in the samples alone.
+mIoU is measured at full resolution, void left out; ± is the standard deviation over seeds. **Against uniform** and
+**against the best baseline** are differences in points of mIoU on targets; in brackets 95 % intervals of a bootstrap over
+images; "none": an interval holds 0. The [best baseline](evaluating.md#what-is-compared-with-what) is the one with the highest
+mIoU on targets among uniform samples, anti-aliased uniform samples and the [fixed warp](glossary.md#fixed-warp), at a cost at
+most {same_cost:.0f} % higher. GMACs and milliseconds are those of the whole system for one image, the auxiliary network
+included.
 
-{table}
-
-{limits}
-
-{carried}
-
-### By class and by size of object
-
-Of the same networks, so with the same limits. IoU by class, means over seeds; targets in bold.
-
-{classes}
-
-Recall of the target classes' objects (connected components of at least one pixel) in four bins of equally many, from
-small to large:
-
-{recall}
-
-### Larger and other networks, trained briefly
-
-One seed, few epochs: far from converged, as the mIoU below that of the smaller images shows. One clip to validate on and
-no fixed warp here either, so no gain can be read off these rows.
-
-{short}
-
-## The auxiliary network: what helped and what did not
-
-The bound is what `adaprep upper-bound` gives for 32 x 32 samples that are all classified right: it depends on the
-tensors alone, costs seconds, and tells the trials apart before a base network is trained. "Kept" is the share of the
-proposals' gain on targets (lambda 1) that the predictions keep. One seed each unless several are listed; best epoch by
-validation loss, which is the squared L2 distance to the proposal (energy (2) in the row of that loss), beside that of
-the uniform tensor.
-
-{trials}
-
-{lessons}
-
-## What a step waits for, and what a system takes
-
-Measured by `python -m benchmarks.training`.
-
-{timing}
-
-## The commands
-
-The first table, but for the row "small", with a report of it:
-
-    adaprep run workflows/camvid.yaml --root DATA/camvid --workspace camvid-recipe --precision bfloat16
-
-`bash workflows/camvid-results.sh DATA/camvid WORKSPACE` trains and evaluates every row of this page and writes its
-figures; it goes on where it stopped. Two CPU cores take some hours, a GPU minutes to an hour.
+{experiments}
 
 ## What is not shown
 
 {missing}
 """
 
+EXPERIMENT = """\
+## {title}
 
-LESSONS = """\
-Read with the spread over seeds in mind: the three seeds of the 256-feature network differ by 0.3 points in the bound on
-targets, and three others of the same settings, trained with another number of threads, differed by 1.8: more than most
-rows do. So these are hints, not findings:
+`adaprep run workflows/{recipe} --root FOLDER`, then `adaprep evaluate` and `adaprep evaluate --whole-image`; {trained_on}.
+{images} images to validate on{videos}. Targets: {targets}. Milliseconds: {milliseconds_at}.
 
-- **A smaller lambda in the proposals**: a network fitted by squared error is drawn to the mean where it is unsure, so
-  its points are pulled less than the proposals are, and lambda 0.5 makes up for some of it. With 0.3 the targets gain no
-  more and the other classes lose.
-- **Starting the mean grid at the mean proposal**, as training does: the network need not learn first what all
-  images have in common. (Not among the trials: there is no option for the other start.)
-- **A larger input** (64 pixels) is the best of the networks with 64 features; with 256 it would cost more than the base
-  U-Net at 32 x 32.
-- **Longer training** helps a little: the training loss falls to half the validation loss, so it is data that is short.
-- **Width hardly matters** between 64 and 256 features: 64 cost a fifteenth. 16 are too few.
-- **No difference that one seed can show**: energy (2) as the loss, nearest-pixel in place of box-filtered input, weight
-  decay, stronger or no changes of contrast and brightness, a learning rate of 1e-3.
-- The validation loss orders the trials badly: it is no substitute for the bound."""
+{regions}
+{feedback}"""
 
-LIMITS = """\
-**No gain can be read off this table.** The networks are not converged, which holds the uniform ones back most: after 200
-to 300 epochs uniform sampling reaches 0.29 on targets at 32 x 32 and 0.426 at 64 x 64. The validation images are one
-clip. And there is no baseline with a fixed warp, the mean tensor for every image. Converged runs made outside this
-repository measured +2 to +5 points of mIoU on target classes at 32 and 64 px and none at 128; a fixed warp gets most of
-that. They came without intervals. `workflows/*-results.yaml` repeat them against every baseline, and have not been run to the end yet."""
+FEEDBACK = """\
+
+### Samplers that need no auxiliary network
+
+The base networks trained on predicted samples, sampled by the labels predicted for the frame before (`previous`), or by those
+of a first pass of the uniform network (`twice`), on the {measured_at}: `adaprep evaluate BASE --sampler previous --sampler
+twice --first SMALL`, a seed at a time. Differences in points are to the best baseline of the table above that costs at most 5 % more.
+
+{table}
+"""
+
+REGION = """\
+### {title}
+
+{table}
+
+IoU by class, means over seeds; targets in bold:
+
+{classes}
+
+Recall of the target classes' objects ({objects_from}) in bins of equally many, from small to large:
+
+{recall}"""
 
 MISSING = """\
-- **256 pixels**: no seed was trained; on two CPU cores an epoch takes about five minutes. On a GPU: the recipe with
-  `256: {seeds: [0]}` among its resolutions.
-- **128 pixels and PSPNet** have one seed and few epochs. That adaptive sampling is ahead there is a fact of these runs, not
-  of what fully trained networks would do. Proposals at 128 do not gain on targets in their one run of six epochs, where
-  predictions do: with so short a training the order of single runs means little.
-- **64 pixels** has one seed. In it the two bins of the smallest objects are recalled less with predicted samples than with
-  uniform ones; at 32 x 32 all four are recalled more.
-- **Less training** gives other figures. With 50 epochs at 32 and 40, and 40 epochs at 64 (the same commands with `--epochs` and a `--tag`),
-  three seeds each, mIoU over all and on targets was: uniform at 32 0.429 and 0.136, at 40 0.456 and 0.165, at 64 0.418 and
-  0.137; predicted at 32 0.483 and 0.218, at 64 0.480 and 0.214. The rate falls to a hundredth over the epochs that there
-  are, whatever their number; rare classes are learned late and at a high rate. Predicted samples show them sooner.
-- **More training** moves the figures, those of uniform sampling most (see the first table). The rows have not been
-  retrained with more epochs yet.
-- **A fixed warp**, the mean tensor for every image, needs no auxiliary network (`--sampler mean`) and is not among these runs.
-- **One clip**: the 101 validation images are successive frames of one drive, so they say little about other streets.
-- **Equal cost** is shown at 32 x 32 alone. At 64 x 64 the auxiliary network adds a seventh to the cost, at 128 a thirtieth.
-- **Proposals as a reference**: those of the table have lambda 1, the paper's; predictions were learned from lambda 0.5,
-  whose bound on targets is higher. That predictions end up ahead of that reference is no contradiction.
-- **Chosen on val**: the lambda of the predictions, by the bound; batch size and epochs, by the mIoU of some of these
-  networks; and the epoch of every network, by its mIoU there. Val is also where they are measured. The test split was not looked at."""
+- **64, 128 and 256 pixels** need a GPU: `workflows/*-results.yaml` hold every row, and have not been run to the end.
+  Converged runs made outside this repository, two seeds, without intervals, measured +2 to +5 points of mIoU on target
+  classes at 32 and 64 px against uniform samples and none at 128, most of it also with the fixed warp.
+- **The epoch** of every network is the one with the highest mIoU on these same validation images, and the best baseline is
+  chosen by the figures that it is compared on: the first flatters all rows alike, the second the baselines.
+- **Few sequences**: an interval over images is too narrow where the images are frames of few videos."""
 
 
-def shown(spread: Spread | None) -> str:
-    """Mean, and deviation where there is one."""
-    if spread is None:
+def read(name: str, space: stores.Workspace, files: Sequence[str] = ()) -> dict[str, Any]:
+    """All that the page says of one workspace.
+
+    Raises
+    ------
+    SystemExit
+        It holds no evaluation of the validation split.
+    """
+    runs = results.complete_runs(space, name)
+    trainings = results.trainings(runs)
+    regions: list[dict[str, Any]] = []
+    feedback = None
+    for region in REGIONS:
+        groups = judged(comparison.groups(results.evaluations(space, name, SPLIT, region=region), trainings))
+        if groups and region == CENTRAL:
+            feedback = read_feedback(files, groups)
+        if groups:
+            regions.append(read_region(groups))
+    if not regions:
+        raise SystemExit(f"{space}: no evaluation of {name}/{SPLIT}. Run adaprep evaluate first.")
+    machine = results.about_run(next(run for run in runs if run.name.startswith("base-")))["machine"]
+    return {"name": name, "machine": machine, "regions": regions, "feedback": feedback}
+
+
+def read_feedback(paths: Sequence[str], groups: Sequence[Group]) -> dict[str, Any] | None:
+    """Systems measured by hand, one file a seed, each beside the best baseline of its cost in the workspace."""
+    found = [json.loads(Path(path).read_text(encoding="utf-8"))[0] for path in paths]
+    if not found:
+        return None
+    targets = [list(found[0]["systems"][0]["iou"]).index(name) for name in found[0]["targets"]]
+    names = [row["name"] for row in found[0]["systems"] if row["name"] != "baseline"]
+    rows = []
+    for name in names:
+        ours = [next(row for row in facts["systems"] if row["name"] == name) for facts in found]
+        counts = [PerImage.read(row["per_image"]) for row in ours]
+        times = [facts["milliseconds"][name] for facts in found]
+        against = {}
+        for figure in FIGURES:
+            base = best_of_cost(groups, ours[0]["gmacs"], figure)
+            spread = base.figure(figure) if base else None
+            if base is None or spread is None:
+                continue
+            mine = sum(row[figure] for row in ours) / len(ours)
+            around = intervals.of_difference(counts, base.per_image, figure, targets)
+            against[figure] = {
+                "base": baselines.describe(base),
+                "values": [mine - spread.mean],
+                "intervals": [[i.low, i.high, i.units, i.over] for i in around],
+            }
+        rows.append(
+            {
+                "samples": ours[0]["sampler"],
+                "resolution": ours[0]["resolution"],
+                "seeds": len(ours),
+                "gmacs": ours[0]["gmacs"],
+                "milliseconds": sum(times) / len(times),
+                "figures": {figure: [row[figure] for row in ours] for figure in FIGURES},
+                "against": against,
+            }
+        )
+    return {"measured_at": found[0]["measured_at"], "rows": rows}
+
+
+def best_of_cost(groups: Sequence[Group], gmacs: float, figure: str) -> Group | None:
+    """Of what samples every image alike and costs at most 5 % more, the highest mean of a figure."""
+    known = [
+        (spread.mean, place)
+        for place, group in enumerate(groups)
+        if issubclass(group.kind, Fixed)
+        and group.gmacs <= gmacs * (1 + baselines.SAME_COST)
+        and (spread := group.figure(figure)) is not None
+    ]
+    return groups[max(known)[1]] if known else None
+
+
+def feedback_text(feedback: Mapping[str, Any] | None) -> str:
+    if not feedback:
+        return ""
+    heads = ["samples", "resolution", "seeds", "GMACs", "ms", "mIoU all", "mIoU targets", "all", "targets"]
+    rows = [
+        [
+            row["samples"],
+            str(row["resolution"]),
+            str(row["seeds"]),
+            f"{row['gmacs']:.3f}",
+            f"{row['milliseconds']:.0f}",
+            *(shown(row["figures"][name]) for name in FIGURES),
+            *(gain_cell(row["against"].get(name), True) for name in FIGURES),
+        ]
+        for row in feedback["rows"]
+    ]
+    return FEEDBACK.format(measured_at=feedback["measured_at"], table=table(heads, rows))
+
+
+def read_region(groups: Sequence[Group]) -> dict[str, Any]:
+    """All groups that were measured on one region of the images."""
+    facts = groups[0].evaluations[0]
+    ordered = sorted(groups, key=lambda g: (g.architecture, g.resolution))
+    words = comparison.words(ordered)
+    per_image = groups[0].per_image
+    sequences = per_image[0].sequences if per_image else None
+    return {
+        "region": groups[0].region,
+        "measured_at": facts["measured_at"],
+        "sides": facts["crop_sides"],
+        "images": facts["images"],
+        "sequences": len(set(sequences)) if sequences else 0,
+        "targets": facts["targets"],
+        "milliseconds_at": facts.get("milliseconds_at", "not measured"),
+        "objects_from": facts["objects_from"],
+        "bins": [part["pixels"] for part in facts["systems"][0]["recall_by_size"]],
+        "rows": [read_row(group, word, ordered) for group, word in zip(ordered, words, strict=True)],
+    }
+
+
+def judged(groups: Sequence[Group]) -> list[Group]:
+    """Without the networks of which one system is still improving: its figures could be the best baseline's.
+
+    And without those of which there is one system alone.
+    """
+    places = [(group.architecture, group.resolution) for group in groups]
+    early = {place for place, group in zip(places, groups, strict=True) if group.improving}
+    early |= {place for place in places if places.count(place) == 1}
+    return [group for place, group in zip(places, groups, strict=True) if place not in early]
+
+
+def read_row(group: Group, word: str, groups: Sequence[Group]) -> dict[str, Any]:
+    """One system over its seeds, and its differences."""
+    facts = group.evaluations[0]["systems"][0]
+    uniform = comparison.baseline(group, groups)
+    against = {"uniform": {figure: uniform and Pair(group, uniform) for figure in FIGURES}}
+    against["best"] = {figure: baselines.best_baseline(group, groups, figure) for figure in FIGURES}
+    return {
+        "network": group.architecture,
+        "resolution": group.resolution,
+        "samples": group.kind.word + (f" ({word})" if word else ""),
+        "filter": group.filter,
+        "seeds": list(group.seeds),
+        "epochs": group.evaluations[0]["settings"]["epochs"],
+        "improving": group.improving,
+        "gmacs": group.gmacs,
+        "milliseconds": group.milliseconds,
+        "figures": {name: spread_of(group.figure(name)) for name in FIGURES},
+        "iou": {name: mean_of(group.figure(comparison.class_iou(name))) for name in facts["iou"]},
+        "recall": [
+            mean_of(group.figure(comparison.size_recall(number)))
+            for number in range(len(facts["recall_by_size"]))
+        ],
+        "against": {
+            kind: {figure: read_pair(pair, figure) for figure, pair in pairs.items()}
+            for kind, pairs in against.items()
+        },
+    }
+
+
+def spread_of(spread: Spread | None) -> list[float] | None:
+    return None if spread is None else list(spread.values)
+
+
+def mean_of(spread: Spread | None) -> float | None:
+    return None if spread is None else spread.mean
+
+
+def read_pair(pair: Pair | None, figure: str) -> dict[str, Any] | None:
+    """A difference with its intervals; None where there is nothing to compare with."""
+    if pair is None or (difference := pair.difference(figure)) is None:
+        return None
+    return {
+        "base": baselines.describe(pair.base),
+        "values": list(difference.values),
+        "intervals": [[i.low, i.high, i.units, i.over] for i in pair.intervals(figure)],
+        "gmacs": pair.ours.gmacs / pair.base.gmacs - 1,
+        "slower": pair.slower,
+    }
+
+
+def written(kept: Sequence[Mapping[str, Any]]) -> str:
+    """The page."""
+    return TEXT.format(
+        conclusions="\n".join(f"- {one}" for experiment in kept for one in conclusions(experiment)),
+        same_cost=100 * baselines.SAME_COST,
+        experiments="\n".join(map(experiment_text, kept)),
+        missing=MISSING,
+    )
+
+
+def conclusions(experiment: Mapping[str, Any]) -> list[str]:
+    """What a reader takes away, a sentence for each system that adapts to the image and each region."""
+    found = []
+    for region in experiment["regions"]:
+        for row in region["rows"]:
+            best = row["against"]["best"]
+            parts = [verdict(best[figure], FIGURE_WORDS[figure]) for figure in FIGURE_WORDS if best[figure]]
+            if parts:
+                seeds = f"{len(row['seeds'])} seed{'s' * (len(row['seeds']) > 1)}"
+                where = "" if region["region"] == CENTRAL else ", whole images"
+                found.append(
+                    f"**{experiment['name']}, {row['resolution']} px{where}, {row['samples']}**: "
+                    f"against the best baseline {', and '.join(parts)} ({seeds})."
+                )
+    return found
+
+
+def said(kept: Sequence[Mapping[str, Any]], text: str) -> str:
+    """A page with its words on the results as they are now."""
+    lines = "\n".join(f"- {one}" for experiment in kept for one in conclusions(experiment))
+    return SAID.sub(lambda found: f"{found[1]}{lines}{found[2]}", text)
+
+
+def verdict(gain: Mapping[str, Any], words: str) -> str:
+    """A difference in words: "+1.2 points on targets [+0.3, +2.0] (fixed warp, 32 px)"."""
+    points = f"{100 * mean(gain['values']):+.1f}"
+    around = brackets(gain)
+    base = f"against {gain['base']}"
+    if is_none(gain):
+        return f"no difference {words} that can be told from chance ({points} {around} {base})"
+    return f"**{points} points** {words} ({around} {base})"
+
+
+def mean(values: Sequence[float]) -> float:
+    return Spread(tuple(values)).mean
+
+
+def shown(values: Sequence[float] | None, digits: int = 3, factor: float = 1, sign: str = "") -> str:
+    """Mean over seeds, and deviation where there are several."""
+    if values is None:
         return "-"
-    around = "" if spread.deviation is None else f" ± {spread.deviation:.3f}"
-    return f"{spread.mean:.3f}{around}"
+    spread = Spread(tuple(values))
+    around = "" if spread.deviation is None else f" ± {factor * spread.deviation:.{digits}f}"
+    return f"{factor * spread.mean:{sign}.{digits}f}{around}"
 
 
-def samples(group: Group) -> str:
-    """How it was sampled, with the tag of its runs."""
-    return f"{SAMPLES[group.sampler]}, {group.tag}" if group.tag else SAMPLES[group.sampler]
+def is_none(gain: Mapping[str, Any]) -> bool:
+    return any(low <= 0 <= high for low, high, *_ in gain["intervals"])
 
 
-def table(heads: list[str], rows: list[list[str]]) -> str:
+def brackets(gain: Mapping[str, Any]) -> str:
+    """Intervals: "[-0.1, +2.0]", with their number of sequences where it is over these."""
+    return " ".join(
+        f"[{100 * low:+.1f}, {100 * high:+.1f}]" + ("" if over == "images" else f" over {units} sequences")
+        for low, high, units, over in gain["intervals"]
+    )
+
+
+def gain_cell(gain: Mapping[str, Any] | None, with_base: bool) -> str:
+    if gain is None:
+        return ""
+    points = shown(gain["values"], 1, 100, "+")
+    said = f"none ({points})" if is_none(gain) else points
+    base = f", {gain['base']}" if with_base else ""
+    return f"{said} {brackets(gain)}{base}".strip()
+
+
+def experiment_text(experiment: Mapping[str, Any]) -> str:
+    first = experiment["regions"][0]
+    sequences = first["sequences"]
+    return EXPERIMENT.format(
+        title=f"{experiment['name']} {SPLIT}",
+        recipe=f"{experiment['name']}-results-32.yaml",
+        trained_on=f"trained on {device(experiment['machine'])}",
+        images=first["images"],
+        videos=f", frames of {sequences} sequence{'s' * (sequences > 1)}" if sequences else "",
+        targets=", ".join(first["targets"]),
+        milliseconds_at=first["milliseconds_at"],
+        regions="\n\n".join(map(region_text, experiment["regions"])),
+        feedback=feedback_text(experiment.get("feedback")),
+    )
+
+
+def device(machine: Mapping[str, Any]) -> str:
+    return ", ".join(str(machine[name]) for name in ("device", "precision") if machine.get(name))
+
+
+def region_text(region: Mapping[str, Any]) -> str:
+    low, high = region["sides"]
+    side = f"{low}" if low == high else f"{low} to {high}"
+    title = region["measured_at"][:1].upper() + region["measured_at"][1:]
+    return REGION.format(
+        title=f"{title}, {side} pixels a side",
+        table=main_table(region["rows"]),
+        classes=class_table(region),
+        objects_from=region["objects_from"],
+        recall=recall_table(region),
+    )
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """In Markdown."""
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
 
 
-def main_table(found: list[Group]) -> str:
-    heads = ["network", "resolution", "samples", "seeds", "epochs", "GMACs", *(head for _, head in FIGURES)]
-    rows = []
-    for group in found:
-        epochs = str(group.evaluations[0]["settings"]["epochs"])
-        row = [group.architecture, str(group.resolution), samples(group)]
-        row += [str(len(group.seeds)), epochs, f"{group.gmacs:.3f}"]
-        rows.append([*row, *(shown(group.figure(name)) for name, _ in FIGURES)])
+def main_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    heads = ["network", "samples", "seeds", "epochs", "GMACs", "ms", "mIoU all", "mIoU targets"]
+    heads += ["against uniform", "against the best baseline", "training"]
+    return table(heads, list(map(main_row, rows)))
+
+
+def main_row(row: Mapping[str, Any]) -> list[str]:
+    ms = row["milliseconds"]
+    against = row["against"]
+    return [
+        *lead(row),
+        str(len(row["seeds"])),
+        str(row["epochs"]),
+        f"{row['gmacs']:.3f}",
+        "-" if ms is None else f"{ms:.0f}",
+        *(shown(row["figures"][name]) for name in FIGURES),
+        gain_cell(against["uniform"]["target_miou"], False),
+        gain_cell(against["best"]["target_miou"], True),
+        row["improving"],
+    ]
+
+
+def lead(row: Mapping[str, Any]) -> list[str]:
+    return [f"{row['network']} {row['resolution']}", row["samples"]]
+
+
+def class_table(region: Mapping[str, Any]) -> str:
+    names = list(region["rows"][0]["iou"])
+    heads = ["network", "samples", *(f"**{n}**" if n in region["targets"] else n for n in names)]
+    rows = [[*lead(row), *(plain(row["iou"][name], 2) for name in names)] for row in region["rows"]]
     return table(heads, rows)
 
 
-def carried(found: list[Group], targets: list[str]) -> str:
-    """IoU of every target class, uniform and predicted, a line a system."""
-    lines = ["IoU of the target classes, uniform and predicted samples (means over seeds):", ""]
-    systems = compare.systems(e for group in found for e in group.evaluations)
-    for gain in compare.gains(systems):
-        classes = []
-        for name in targets:
-            base, ours = (s.spread(comparison.class_iou(name)) for s in (gain.baseline, gain.ours))
-            if base is not None and ours is not None:
-                classes.append(f"{name} {base.mean:.2f} and {ours.mean:.2f}")
-        where = f"{gain.ours.group.resolution} x {gain.ours.group.resolution}"
-        word = f", {gain.ours.word}" if gain.ours.word else ""
-        lines.append(f"- {where}{word}: {', '.join(classes)}")
-    return "\n".join(lines)
+def recall_table(region: Mapping[str, Any]) -> str:
+    heads = ["network", "samples", *(f"{low:,} to {high:,} pixels" for low, high in region["bins"])]
+    return table(heads, [[*lead(row), *(plain(v, 3) for v in row["recall"])] for row in region["rows"]])
 
 
-def class_table(found: list[Group], targets: list[str]) -> str:
-    chosen = [g for g in found if g.sampler != "proposal"]
-    names = list(chosen[0].evaluations[0]["systems"][0]["iou"])
-    heads = ["network", "samples", *(f"**{n}**" if n in targets else n for n in names)]
-    return table(heads, means(chosen, [comparison.class_iou(name) for name in names], 2))
-
-
-def recall_table(found: list[Group]) -> str:
-    bins = found[0].evaluations[0]["systems"][0]["recall_by_size"]
-    heads = ["network", "samples"]
-    heads += [f"{b['pixels'][0]:,} to {b['pixels'][1]:,} pixels ({b['objects']})" for b in bins]
-    return table(heads, means(found, list(map(comparison.size_recall, range(len(bins)))), 3))
-
-
-def means(found: list[Group], names: list[str], digits: int) -> list[list[str]]:
-    """A row per group: what it is, and its figures."""
-    rows = []
-    for group in found:
-        spreads = map(group.figure, names)
-        cells = ["-" if spread is None else f"{spread.mean:.{digits}f}" for spread in spreads]
-        rows.append([f"{group.architecture} {group.resolution}", samples(group), *cells])
-    return rows
-
-
-def trial_table(space: stores.Workspace, bound: dict[str, Any]) -> str:
-    """Auxiliary runs with their loss and their bound."""
-    rows = bound["settings"]
-    by_name = {row["sampler"]: row for row in rows}
-    uniform = by_name["uniform"]["target_miou"]
-    most = by_name["8x8, lambda 1"]["target_miou"] - uniform
-    heads = ["auxiliary network", "lambda", "loss", "uniform", "bound all", "bound targets", "kept", "GMACs"]
-    lines = []
-    for row in rows:
-        folder = results.runs_folder(space, DATASET) / str(row["auxiliary"])
-        if row["auxiliary"] is None:
-            lam = "" if row["lambda"] is None else f"{row['lambda']:g}"
-            name = "uniform tensor" if row["lambda"] is None else "proposals"
-            cells = [name, lam, "", ""]
-        else:
-            chosen = results.settings_of(folder)
-            figures = disk.read_json(folder / "result.json")["figures"]
-            cells = [
-                describe(chosen),
-                f"{chosen['lambda']:g}",
-                f"{figures['validation_loss']:.3f}",
-                f"{figures['uniform_loss']:.3f}",
-            ]
-        kept = (row["target_miou"] - uniform) / most
-        cost = "" if row["auxiliary"] is None else f"{giga(folder):.3f}"
-        lines.append([*cells, f"{row['miou']:.3f}", f"{row['target_miou']:.3f}", f"{100 * kept:.0f} %", cost])
-    return table(heads, lines)
-
-
-def describe(chosen: dict[str, Any]) -> str:
-    """What an auxiliary run differs in from the others."""
-    usual = {"flip": 0.5, "brightness": 0.2, "contrast": 0.2, "salt_and_pepper": 0.01}
-    parts = [f"{chosen['resolution']} px, {chosen['features']} features, seed {chosen['seed']}"]
-    if chosen["loss"] != "proposal":
-        parts.append("loss: energy (2)")
-    if chosen["filter"] != "area":
-        parts.append("input by nearest pixel")
-    if chosen["weight_decay"]:
-        parts.append(f"weight decay {chosen['weight_decay']:g}")
-    if chosen["epochs"] != 60:
-        parts.append(f"{chosen['epochs']} epochs")
-    if chosen["rate"] != 3e-4:
-        parts.append(f"rate {chosen['rate']:g}")
-    changed = {k: v for k, v in chosen["augmentation"].items() if v != usual[k]}
-    if changed:
-        parts.append(", ".join(f"{name} {value:g}" for name, value in changed.items()))
-    return "; ".join(parts)
-
-
-def giga(folder: Path) -> float:
-    """GMACs of an auxiliary network."""
-    from pipeline.networks import checkpoint, macs
-
-    found = checkpoint.load(folder / "best.pt", "auxiliary")
-    side = int(found.arguments["resolution"])
-    return macs.macs(found.build(), (3, side, side)) / 1e9
-
-
-SCRIPT = """\
-#!/usr/bin/env bash
-# Every run behind docs/results.md, then its figures: bash workflows/camvid-results.sh CAMVID [WORKSPACE]
-# Written by docs/results.py. Stopped, it goes on where it was; what is complete is skipped. On a GPU leave --precision out.
-set -euo pipefail
-cd "$(dirname "$0")/.."
-camvid=$1
-export ADAPREP_WORKSPACE=${{2:-adaprep-workspace}}
-
-adaprep boundaries --dataset camvid --root "$camvid"
-adaprep solve-tensors --lambda 0.3,0.5,1
-{trainings}
-adaprep evaluate
-bound=$(mktemp) timing=$(mktemp)
-adaprep upper-bound --split val --resolution 32 --lambda 0.3,0.5,1 --json \\
-    $(printf -- '--auxiliary %s ' "$ADAPREP_WORKSPACE"/camvid/runs/auxiliary-*/best.pt) > "$bound"
-python -m benchmarks.training --json > "$timing"
-python docs/results.py "$ADAPREP_WORKSPACE" "$bound" "$timing"
-"""
-
-
-def trainings(space: stores.Workspace) -> str:
-    """One line a run, seeds put together; auxiliary networks come first by their names."""
-    lines: dict[str, list[int]] = {}
-    for run in results.complete_runs(space, DATASET):
-        chosen = results.settings_of(run)
-        lines.setdefault(command(run.name, chosen), []).append(chosen["seed"])
-    return "\n".join(
-        line
-        if seeds == [0]
-        else f'for seed in {" ".join(map(str, sorted(seeds)))}; do {line} --seed "$seed"; done'
-        for line, seeds in lines.items()
-    )
-
-
-def command(name: str, chosen: dict[str, Any]) -> str:
-    """The command that trains a run, without its seed."""
-    options = [f"--network {chosen['network']}"]
-    if chosen["network"] == "base":
-        options += [f"--architecture {chosen['architecture']}", f"--sampler {chosen['sampler']}"]
-        options += [f"--resolution {chosen['resolution']}"]
-        if chosen["sampler"] == "auxiliary":
-            options.append("--lambda 0.5")
-            if "-seed0-small" in name:
-                options.append(f'--checkpoint "$ADAPREP_WORKSPACE/{DATASET}/runs/{SMALL}/best.pt"')
-    else:
-        options += [f"--aux-resolution {chosen['resolution']}", f"--aux-features {chosen['features']}"]
-        options += [f"--lambda {chosen['lambda']:g}", f"--aux-filter {chosen['filter']}"]
-        options += [f"--aux-loss {chosen['loss']}"]
-    options += [f"--epochs {chosen['epochs']}", f"--learning-rate {chosen['rate']:g}"]
-    options += [f"--batch-size {chosen['batch_size']}", f"--validate-every {chosen['validate_every']}"]
-    if chosen["weight_decay"]:
-        options.append(f"--weight-decay {chosen['weight_decay']:g}")
-    usual = {"flip": 0.5, "brightness": 0.2, "contrast": 0.2, "salt_and_pepper": 0.01}
-    options += [f"--augment {k}={v:g}" for k, v in chosen["augmentation"].items() if v != usual[k]]
-    if tag := name.partition(f"-seed{chosen['seed']}-")[2]:
-        options.append(f"--tag {tag}")
-    return f"adaprep train {' '.join(options)} --precision bfloat16"
-
-
-def timing(training: dict[str, Any]) -> str:
-    step, latency = training["step"], training["latency"]
-    share = step["data"] / (step["data"] + step["rest"])
-    rows = [
-        [resolution, name, f"{1000 * s:.0f} ms", f"{s / systems['uniform']:.2f}"]
-        for resolution, systems in latency.items()
-        for name, s in systems.items()
-    ]
-    return (
-        f"The data path (reading a batch from the stores, augmenting it) takes {share:.1%} of a step of the base U-Net "
-        f"at 64 x 64 on a CPU.\nFrom one image of 2710 x 2710 to its labels, base U-Net, median on two CPU cores, "
-        f"systems in turn:\n\n" + table(["resolution", "system", "time", "against uniform"], rows)
-    )
+def plain(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def main() -> None:
-    space = stores.Workspace(Path(sys.argv[1]))
-    bound = json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))[0]
-    training = json.loads(Path(sys.argv[3]).read_text(encoding="utf-8"))
-    found = comparison.groups(results.evaluations(space, DATASET, SPLIT))
-    long = [group for group in found if group.architecture == "unet" and group.resolution <= LONGEST]
-    facts = long[0].evaluations[0]
-    text = TEXT.format(
-        images=facts["images"],
-        measured=facts["measured_at"],
-        side=facts["crop_sides"][0],
-        targets=", ".join(facts["targets"]),
-        table=main_table(long),
-        limits=LIMITS,
-        carried=carried(long, facts["targets"]),
-        classes=class_table(long, facts["targets"]),
-        recall=recall_table(long),
-        short=main_table([g for g in found if g not in long]),
-        trials=trial_table(space, bound),
-        lessons=LESSONS,
-        timing=timing(training),
-        missing=MISSING,
-    )
-    Path(__file__).with_name("results.md").write_text(text, encoding="utf-8")
-    script = Path(__file__).parents[1] / "workflows" / "camvid-results.sh"
-    script.write_text(SCRIPT.format(trainings=trainings(space)), encoding="utf-8")
+    kept = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else []
+    by_name = {experiment["name"]: experiment for experiment in kept}
+    for argument in sys.argv[1:]:
+        name, _, places = argument.partition("=")
+        workspace, *files = places.split(",")
+        by_name[name] = read(name, stores.Workspace(Path(workspace)), files)
+    KEPT.write_text(json.dumps(list(by_name.values()), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    PAGE.write_text(written(list(by_name.values())), encoding="utf-8")
+    for path in SAID_IN:
+        path.write_text(said(list(by_name.values()), path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -291,6 +291,13 @@ RESAMPLED = replace(
     "of a video, or twice, by those of a coarse first pass; or package.module:factory of your own.",
     metavar="NAME|FACTORY",
 )
+FIRST = Setting(
+    "With --sampler twice: network of uniform samples for the first pass, a run or a file. Default: {}.",
+    None,
+    flag="--first",
+    metavar="RUN|FILE",
+    completes="run",
+)
 METRICS = Setting(
     "package.module:factory of a metric of your own, measured beside adaprep's. May be given several times.",
     (),

@@ -66,11 +66,16 @@ def blobs(rng: np.random.Generator, height: int, width: int) -> NDArray[np.uint8
 @pytest.fixture
 def make_blobs(tmp_path: Path) -> Callable[..., Path]:
     """Writes a data set of the user's own and returns its YAML file."""
+    return blobs_in(tmp_path)
+
+
+def blobs_in(place: Path) -> Callable[..., Path]:
+    """What `make_blobs` is, in a folder of one's choice."""
 
     def make(
         train: int = 6, val: int = 2, size: tuple[int, int] = (40, 56), seed: int = 0, folder: str = "blobs"
     ) -> Path:
-        root = tmp_path / folder
+        root = place / folder
         rng = np.random.default_rng(seed)
         for split, count in (("train", train), ("val", val)):
             for kind in ("images", "labels"):

@@ -38,6 +38,9 @@ class Options:
     proposals: bool = setting(False, "Sample with the ground truth's own proposals: a reference.")
     factories: tuple[str, ...] = settings.FACTORIES()
     samplers: tuple[str, ...] = settings.RESAMPLED()
+    first: Path | None = settings.FIRST(
+        help=settings.FIRST.help.format("--baseline, or BASE at half its side")
+    )
     whole_image: bool = setting(
         False, "Measure whole images, labelled as predict does, in place of their central squares."
     )
@@ -77,7 +80,7 @@ def command(options: Options) -> None:
       adaprep evaluate --whole-image
       adaprep evaluate base.pt --auxiliary auxiliary.pt --baseline uniform.pt
       adaprep evaluate base.pt --auxiliary auxiliary.pt --proposals --limit 100 --json
-      adaprep evaluate base.pt --sampler previous --sampler twice --baseline uniform.pt
+      adaprep evaluate base.pt --sampler previous --sampler twice --first small.pt --baseline uniform.pt
     """
     finish(run(options))
 
@@ -131,28 +134,29 @@ def _workspace(options: Options, device: Device) -> bool:
 def _checkpoint(options: Options, base: Path, device: Device) -> bool:
     from pipeline.evaluation import evaluate as stage
     from pipeline.inference.choosing import belonging
-    from pipeline.inference.systems import load_base, open_systems
+    from pipeline.inference.compared import Networks, open_systems
+    from pipeline.inference.systems import load_base
     from pipeline.metrics import registry
     from pipeline.report import console, evaluation
 
     place, dataset = options.workspace, options.held.dataset
+    resampled = feedback.split(options.samplers)[0]
+    feedback.check_first(resampled, options.first)
     base = opening.weights(base, place, dataset)
-    auxiliary = opening.weights(options.auxiliary, place, dataset)
-    baseline = opening.weights(options.baseline, place, dataset)
+    auxiliary, baseline, first = (
+        opening.weights(one, place, dataset) for one in (options.auxiliary, options.baseline, options.first)
+    )
     data, frames = opening.open_held(options.held, options.workspace)
     behind = auxiliary or belonging(load_base(base), opening.open_workspace(options.workspace))
     if not options.proposals:
         auxiliary = behind
     systems, notes = open_systems(
         data,
-        base,
-        auxiliary,
-        baseline,
+        Networks(base, auxiliary, behind, baseline, first),
         options.proposals,
         device,
         options.code,
-        feedback.split(options.samplers)[0],
-        behind,
+        resampled,
     )
     region, own = options.measurement.region, registry.opened(options.metrics, data.classes)
     reports = [

@@ -40,6 +40,7 @@ class Options:
     force: bool = settings.FORCE()
     factories: tuple[str, ...] = settings.FACTORIES()
     samplers: tuple[str, ...] = settings.RESAMPLED()
+    first: str | None = settings.FIRST(help=settings.FIRST.help.format("the same network at half its side"))
     dataset: str | None = settings.DATASET(
         default=None, help="Data set that it was trained on: name or YAML file, if the workspace lacks it."
     )
@@ -65,12 +66,14 @@ def command(options: Options) -> None:
       adaprep predict street.jpg --checkpoint base-unet-auxiliary-32-seed0 -o predicted
       adaprep predict video1 video2 --checkpoint base.pt --save labels,overlay,probabilities -o predicted
       adaprep predict video1 video2 --sampler previous -o predicted
+      adaprep predict photos --checkpoint base.pt --sampler twice --first small.pt -o predicted
       adaprep predict "photos/*.jpg" --checkpoint uniform.pt -o predicted --device cuda
     """
     need_torch()
     from pipeline.inference import choosing, systems
     from pipeline.inference import images as listing
     from pipeline.inference import predict as stage
+    from pipeline.inference.compared import of_uniform
     from pipeline.marks import Writer
     from pipeline.report import console
     from pipeline.stages import chosen as data_sets
@@ -90,11 +93,13 @@ def command(options: Options) -> None:
     resampled, own = feedback.split(options.samplers)
     if len(resampled) > 1:
         raise click.UsageError("give one of --sampler previous and twice")
+    feedback.check_first(resampled, options.first)
+    first = choosing.find(space, held, options.first) if options.first else None
     notes: list[str] = []
     if resampled:
-        system = systems.with_feedback(
-            chosen.base, resampled[0], device, options.factories + own, auxiliary=chosen.auxiliary
-        )
+        coarse = of_uniform(first, "--first", data)
+        code = options.factories + own
+        system = systems.with_feedback(chosen.base, resampled[0], device, code, coarse, chosen.auxiliary)
     else:
         system, notes = systems.open_system(chosen.base, chosen.auxiliary, device, factories=options.code)
     for note in (*chosen.notes, *(f"note: {note}" for note in notes)):

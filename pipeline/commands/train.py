@@ -49,7 +49,8 @@ def run(options: Options) -> bool:
     space = opening.open_workspace(options.workspace)
     stage.check(options.request)
     checkpoint = opening.weights(options.request.checkpoint, options.workspace, options.dataset)
-    request = replace(options.request, checkpoint=checkpoint)
+    finetune = opening.weights(options.request.finetune, options.workspace, options.dataset)
+    request = replace(options.request, checkpoint=checkpoint, finetune=finetune)
     dataset = opening.in_workspace(space, options.dataset, options.root, not options.dry_run)
     if options.dry_run:
         for planned in stage.plan(space, dataset, request, options.root):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from pipeline.datasets.base import Dataset
     from pipeline.evaluation.upper_bound import BoundReport
+    from pipeline.samplers.base import Sampler
     from pipeline.workspace.stores import Workspace
 
 
@@ -45,6 +46,13 @@ class Options:
         "Also the fixed warp of every grid and lambda: the mean of the training split's proposals, as "
         "--sampler mean takes it.",
     )
+    first: Path | None = setting(
+        None,
+        "Base network of uniform samples: also what the boundaries of its labels keep, for every grid and "
+        "lambda, as --sampler twice of evaluate and predict samples. A run or a file.",
+        metavar="RUN|FILE",
+        completes="run",
+    )
     metrics: tuple[str, ...] = settings.METRICS()
     plot: settings.Picture | None = setting(None, "Draw mIoU against resolution.")
     force: bool = settings.FORCE()
@@ -65,7 +73,7 @@ def command(options: Options) -> None:
     Examples:
       adaprep upper-bound --dataset camvid --split val
       adaprep upper-bound --split val --lambda 0.3,1,3 --grid 8x8 --grid 16x16 --plot bound.png
-      adaprep upper-bound --split val --auxiliary auxiliary.pt --fixed-warp
+      adaprep upper-bound --split val --auxiliary auxiliary.pt --fixed-warp --first small.pt
     """
     finish(run(options))
 
@@ -91,7 +99,9 @@ def run(options: Options) -> bool:
         from pipeline.samplers.predicted import load_named
 
         predictors = load_named(auxiliaries, data.classes.names)
-    beside = stage.Beside(predictors, _fixed_warps(options, data.name))
+    first = opening.weights(options.first, options.workspace, options.held.dataset)
+    passes = _two_passes(options, first, data) if first else {}
+    beside = stage.Beside(predictors, passes, _fixed_warps(options, data.name))
     wanted = stage.settings(options.resolutions, options.grids, options.lambdas, beside)
     own = registry.opened(options.metrics, data.classes)
     reports = [
@@ -110,6 +120,22 @@ def run(options: Options) -> bool:
             bounds.plot(report, plots[report.split], writer)
             say(f"plot: {plots[report.split]}", err=options.as_json)
     return all(report.ok for report in reports)
+
+
+def _two_passes(options: Options, first: Path, data: Dataset) -> dict[str, Sampler]:
+    """What samples by the labels of a first pass, by what tables call it."""
+    import torch
+
+    from pipeline.inference.compared import of_uniform
+    from pipeline.inference.systems import open_system, two_passes
+
+    found = of_uniform(first, "--first", data)
+    assert found is not None
+    coarse = open_system(found, None, torch.device("cpu"))[0]
+    targets = data.classes.targets
+    pairs = [(grid, lam) for grid in options.grids for lam in options.lambdas]
+    samplers = [two_passes(coarse, targets, grid, lam) for grid, lam in pairs]
+    return {sampler.describe(): sampler for sampler in samplers}
 
 
 def _fixed_warps(options: Options, dataset: str) -> dict[str, NDArray[np.float32]]:

@@ -26,6 +26,7 @@ from pipeline.stages.frame import read_instances, read_label_map
 from pipeline.workspace.stores import lambda_name
 
 if TYPE_CHECKING:
+    from pipeline.samplers.base import Sampler
     from pipeline.samplers.predicted import Predictor
 
 
@@ -36,7 +37,7 @@ class BoundSetting:
     resolution: int
     grid: tuple[int, int] | None = None  # None: uniform
     lam: float | None = None
-    auxiliary: str | None = None  # name of the network that predicts the tensors
+    auxiliary: str | None = None  # name of the network, or of the sampler, that predicts the tensors
     fixed: str | None = None  # name of a tensor that is the same for every image
 
     @property
@@ -54,7 +55,13 @@ class Beside:
     """What samples beside uniform tensors and proposals, by the names that settings use."""
 
     predictors: Mapping[str, Predictor] = field(default_factory=dict)  # auxiliary networks
+    samplers: Mapping[str, Sampler] = field(default_factory=dict)  # others that look at the image
     fixed: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)  # tensors (2, h, w)
+
+    @property
+    def looking(self) -> tuple[str, ...]:
+        """What looks at the image."""
+        return (*self.predictors, *self.samplers)
 
 
 def settings(
@@ -79,7 +86,7 @@ def settings(
             BoundSetting(r),
             *(BoundSetting(r, grid, lam) for grid in grids for lam in lambdas),
             *(BoundSetting(r, fixed=name) for name in (beside.fixed if beside else ())),
-            *(BoundSetting(r, auxiliary=name) for name in (beside.predictors if beside else ())),
+            *(BoundSetting(r, auxiliary=name) for name in (beside.looking if beside else ())),
         )
     ]
 
@@ -179,16 +186,29 @@ def tensors_of(
     return found
 
 
-def predicted(
-    dataset: Dataset, frame: Frame, predictors: Mapping[str, Predictor]
-) -> dict[str, NDArray[np.float32]]:
-    """The tensor (2, h, w) that every auxiliary network predicts for the central crop. Raises FileError."""
+def predicted(dataset: Dataset, frame: Frame, beside: Beside) -> dict[str, NDArray[np.float32]]:
+    """The tensor (2, h, w) of the central crop from all that looks at the image. Raises FileError."""
     from pipeline.samplers.predicted import predict
 
-    if not predictors:
+    if not beside.looking:
         return {}
     crop = central_crop(dataset.read_image(frame))
-    return {name: predict(predictor, [crop])[0] for name, predictor in predictors.items()}
+    found = {name: predict(predictor, [crop])[0] for name, predictor in beside.predictors.items()}
+    return found | {name: sampler.tensors(OneCrop(crop))[0] for name, sampler in beside.samplers.items()}
+
+
+@dataclass(frozen=True)
+class OneCrop:
+    """The central crop (S, S, 3) of an image, for samplers that look at it."""
+
+    crop: NDArray[np.uint8]
+
+    def images(self) -> list[NDArray[np.uint8]]:
+        return [self.crop]
+
+    def proposals(self, grid: tuple[int, int], lam: float) -> NDArray[np.float32]:
+        """Raises ValueError: the ground truth is not shown."""
+        raise ValueError("these samplers look at the image alone")
 
 
 def score_frame(
@@ -209,7 +229,7 @@ def score_frame(
     instances = read_instances(dataset, frame, labels.shape)
     inside = None if instances is None else central_crop(instances)
     tensors = tensors_of(target_boundaries(truth, dataset.classes.targets), wanted)
-    named = {**beside.fixed, **predicted(dataset, frame, beside.predictors)}
+    named = {**beside.fixed, **predicted(dataset, frame, beside)}
     scores = {}
     for setting in wanted:
         name = setting.auxiliary or setting.fixed

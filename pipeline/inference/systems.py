@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pipeline import advice
-from pipeline.datasets.base import Dataset
 from pipeline.errors import AdaprepError
 from pipeline.names import printable
 from pipeline.networks import checkpoint, macs
@@ -63,6 +62,10 @@ class System:
         from pipeline.geometry.interpolation import interpolate_labels
 
         return interpolate_labels(*self.scores(crop, phi), len(crop))
+
+    def sampled_labels(self, crop: NDArray[np.uint8], phi: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Train ids (h', w') of the samples alone, which are not interpolated."""
+        return np.asarray(self.scores(crop, phi)[0].argmax(axis=0).astype(np.uint8))
 
     def scores(
         self, crop: NDArray[np.uint8], phi: NDArray[np.float32]
@@ -338,14 +341,22 @@ def with_feedback(
         side = max(2, coarse.resolution // 2)
         shape = (3 + CHANNELS if getattr(coarse.network, "tensor_channels", False) else 3, side, side)
         coarse = replace(coarse, resolution=side, base_macs=macs.macs(coarse.network, shape))
-    cost = Cost(coarse.base_macs, 0 if first is None else coarse.parameters)
-    sampler = Twice(
-        *shared,
-        first=lambda crop: coarse.labels(crop, coarse.tensor(crop)),
-        first_cost=cost,
+    sampler = two_passes(coarse, *shared)
+    if first is None:
+        sampler = replace(sampler, first_cost=Cost(coarse.base_macs))
+    return _with(base, sampler, device, factories)
+
+
+def two_passes(coarse: System, targets: Sequence[int], grid: Grid, lam: float) -> Twice:
+    """The sampler whose first pass is a system of uniform samples; `targets` are train ids."""
+    return Twice(
+        tuple(targets),
+        grid,
+        lam,
+        first=lambda crop: coarse.sampled_labels(crop, coarse.tensor(crop)),
+        first_cost=Cost(coarse.base_macs, coarse.parameters),
         first_resolution=coarse.resolution,
     )
-    return _with(base, sampler, device, factories)
 
 
 def _proposals_behind(base: Checkpoint, auxiliary: Path | None) -> tuple[Grid, float]:
@@ -358,51 +369,3 @@ def _proposals_behind(base: Checkpoint, auxiliary: Path | None) -> tuple[Grid, f
     except AdaprepError as error:
         raise AdaprepError(f"{base.path}: {error}") from error
     return proposals.grid, proposals.lam
-
-
-def open_systems(
-    dataset: Dataset,
-    base: Path,
-    auxiliary: Path | None,
-    baseline: Path | None,
-    proposals: bool,
-    device: torch.device,
-    factories: Sequence[str] = (),
-    feedback: Sequence[str] = (),
-    behind: Path | None = None,
-) -> tuple[list[System], list[str]]:
-    """What is to be compared on a data set, the baseline first, and notes about it.
-
-    Parameters
-    ----------
-    behind
-        Auxiliary network that says which proposals `base` goes back to, where `auxiliary` is None.
-
-    Raises
-    ------
-    AdaprepError
-        A checkpoint is of other classes, of another data set, or of another sampler than its place asks for.
-    """
-    found = load_base(base)
-    check_classes(found, dataset.name, dataset.classes.names)
-    systems: list[System] = []
-    notes: list[str] = []
-    other = None
-    if baseline is not None:
-        other = load_base(baseline)
-        check_classes(other, dataset.name, dataset.classes.names)
-        if kind_of(other).role != Uniform.role:
-            raise AdaprepError(
-                f"--baseline {baseline} was trained on samples of the sampler {other.about['sampler']!r}: "
-                f"give a base network trained with --sampler uniform."
-            )
-        systems.append(replace(_system(other, device, factories), name="baseline"))
-    if auxiliary is not None or not (proposals or feedback):
-        system, notes = open_system(found, auxiliary, device, ", or --proposals", factories)
-        systems.append(system)
-    if proposals:
-        systems.append(with_proposals(found, auxiliary or behind, device, factories))
-    systems += [
-        with_feedback(found, name, device, factories, other, auxiliary or behind) for name in feedback
-    ]
-    return systems, notes

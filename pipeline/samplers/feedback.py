@@ -41,7 +41,9 @@ class Feedback(Sampler):
 
     @abstractmethod
     def labels(self, crop: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
-        """Train ids (S, S) of a crop (S, S, 3) whose boundaries attract; None where there are none yet."""
+        """Train ids whose boundaries attract, of evenly spaced points of a crop (S, S, 3), as many a side as
+        there are; None where there are none yet.
+        """
 
     def describe(self) -> str:
         return f"{self.word} {self.grid[0]}x{self.grid[1]}, lambda {lambda_name(self.lam)}"
@@ -92,13 +94,16 @@ class Previous(Feedback):
 
 @dataclass(frozen=True, eq=False)
 class Twice(Feedback):
-    """The labels of a coarse pass over uniform samples."""
+    """The labels of a coarse pass over uniform samples, taken at the samples themselves.
+
+    They are not interpolated: the grid of the tensor is coarser still, and only their boundaries are needed.
+    """
 
     kind = "twice"
     word = "two passes"
     title = "boundaries predicted by a coarse pass"
 
-    first: Callable[[Any], NDArray[np.uint8]] = field(kw_only=True)  # a crop (S, S, 3) to train ids (S, S)
+    first: Callable[[Any], NDArray[np.uint8]] = field(kw_only=True)  # a crop (S, S, 3) to train ids (r, r)
     first_cost: Cost = field(kw_only=True)
     first_resolution: int = field(kw_only=True)
 
@@ -132,3 +137,9 @@ def split(samplers: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
             f"sampled, or package.module:factory of your own; a checkpoint remembers all others"
         )
     return names, own
+
+
+def check_first(samplers: Sequence[str], first: object) -> None:
+    """Refuse a first network without two passes. Raises AdaprepError."""
+    if first is not None and Twice.kind not in samplers:
+        raise AdaprepError("--first is the network of the first of two passes: add --sampler twice")

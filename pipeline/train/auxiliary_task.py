@@ -18,7 +18,8 @@ from pipeline.train import losses, settings
 from pipeline.train.data import Batch, Source, StoreDataset
 from pipeline.train.processes import Processes
 
-VALIDATION_BATCH = 256
+FINER_ARRAYS = {"fine": "image", "label": "label"}
+"""Of a store of uniform samples, by their names in a batch."""
 
 
 class AuxiliaryTask:
@@ -29,7 +30,8 @@ class AuxiliaryTask:
     chosen
         The network and its loss.
     train, validation
-        (store of small images, store of tensors) of each split; no validation when None.
+        (store of small images, store of tensors) of each split, and with them a store of finer uniform
+        samples where these are used; no validation when None.
     about
         For the checkpoint: the data set and its classes.
     in_memory
@@ -40,12 +42,13 @@ class AuxiliaryTask:
     network = "auxiliary"
     higher_is_better = False
     figures = ("validation_loss", "uniform_loss")
+    at_once = 256  # crops that are validated together
 
     def __init__(
         self,
         chosen: settings.Auxiliary,
-        train: tuple[Path, Path],
-        validation: tuple[Path, Path] | None,
+        train: tuple[Path, ...],
+        validation: tuple[Path, ...] | None,
         about: Mapping[str, Any],
         in_memory: bool | None = None,
     ) -> None:
@@ -97,8 +100,8 @@ class AuxiliaryTask:
         sums = np.zeros(3)
         network.eval()
         u = torch.tensor(uniform(*self.chosen.grid), dtype=torch.float32, device=device)
-        for start in range(0, len(items), VALIDATION_BATCH):
-            batch = self.validation.__getitems__(items[start : start + VALIDATION_BATCH].tolist())
+        for start in range(0, len(items), self.at_once):
+            batch = self.validation.__getitems__(items[start : start + self.at_once].tolist())
             there = {name: value.to(device) for name, value in batch.items()}
             with torch.inference_mode():
                 loss = self.loss(network, there)
@@ -114,9 +117,11 @@ class AuxiliaryTask:
         return self.compare(phi, batch, self.chosen.lam)
 
 
-def _sources(images: Path, tensors: Path) -> dict[str, Source]:
-    """Small images, proposals and nearest boundaries (NaN where a crop has none)."""
+def _sources(images: Path, tensors: Path, *finer: Path) -> dict[str, Source]:
+    """Small images, proposals and nearest boundaries (NaN where a crop has none); finer images and labels."""
+    more = {name: Source(path, array) for path in finer for name, array in FINER_ARRAYS.items()}
     return {
+        **more,
         "image": Source(images, "image"),
         "phi": Source(tensors, "phi"),
         "b": Source(tensors, "b"),

@@ -16,12 +16,13 @@ from pipeline.progress import Listener, Silent
 from pipeline.stages.engine import Summary
 from pipeline.train import class_weights, environment, losses, prepare
 from pipeline.train.data import Augmentation
+from pipeline.train.finetune import FinetunePart
 from pipeline.train.fit import Task, Where, fit
 from pipeline.train.memory import explained
 from pipeline.train.parts import AuxiliaryPart, BasePart, NetworkPart
 from pipeline.train.prepare import Sampling, Splits
 from pipeline.train.processes import choose_device, started
-from pipeline.train.settings import Precision, Request, Schedule
+from pipeline.train.settings import Auxiliary, Precision, Request, Schedule
 from pipeline.workspace import stores
 from pipeline.workspace.runs import Result, Run, State
 
@@ -152,6 +153,13 @@ def check(request: Request) -> None:
             )
     class_weights.parse(request.base.class_weights)
     _check_base(request)
+    if request.finetune and request.wanted != ("auxiliary",):
+        raise AdaprepError("--finetune trains an auxiliary network further: use it with --network auxiliary")
+    if request.finetune and request.auxiliary != Auxiliary():
+        raise AdaprepError(
+            "--finetune takes the auxiliary network as it was trained: leave out --grid, --lambda and all "
+            "options that begin with --aux-"
+        )
     if request.checkpoint and (request.wanted != ("base",) or not request.base.kind.needs_network):
         raise AdaprepError(
             "--checkpoint names the auxiliary network to sample with: "
@@ -203,7 +211,10 @@ def _weigh(request: Request, splits: Splits, hooks: Hooks) -> None:
 
 def _part(network: str, space: stores.Workspace, splits: Splits, request: Request) -> NetworkPart:
     if network == "auxiliary":
-        return AuxiliaryPart(space, splits.validated_centrally(), request)
+        central = splits.validated_centrally()
+        if request.finetune:
+            return FinetunePart.of(space, central, request)
+        return AuxiliaryPart(space, central, request)
     return BasePart(space, splits, request)
 
 

@@ -248,6 +248,12 @@ class Request:
     checkpoint: Path | None = setting(
         None, "Auxiliary network to sample with, trained before: a run or a file.", completes="run"
     )
+    finetune: Path | None = setting(
+        None,
+        "Base network, a run or a file: train the auxiliary network that sampled for it further, with its "
+        "loss too.",
+        completes="run",
+    )
     whole_image: bool = setting(
         False, "Train on crops that cover every image, and validate base networks on whole images."
     )
@@ -306,6 +312,7 @@ class Request:
             The tag can be no part of it.
         """
         name = self.auxiliary.name if network == "auxiliary" else self.base.name(self.auxiliary)
+        name += "-finetuned" if network == "auxiliary" and self.finetune else ""
         name += f"-zoom{zoom:g}" if network == "base" and (zoom := self.augmentation.get("zoom")) else ""
         if self.whole_image and (long or network == "base"):
             name += "-whole"

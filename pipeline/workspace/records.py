@@ -170,7 +170,7 @@ _AUXILIARY = record(
         "grid": GRID,
         "lambda": number,
     },
-    {"encoder": text},
+    {"encoder": text, "head": text, "start": text, "through": text},
 )
 _BASE = record(
     {**_SCHEDULE, "architecture": text, "sampler": sampler, "resolution": side},

@@ -15,10 +15,17 @@ torch = pytest.importorskip("torch")
 from pipeline.datasets import registry  # noqa: E402
 from pipeline.evaluation import upper_bound  # noqa: E402
 from pipeline.evaluation.upper_bound import Beside, BoundSetting  # noqa: E402
+from pipeline.geometry.crops import central_crop  # noqa: E402
+from pipeline.geometry.interpolation import interpolate_label_map  # noqa: E402
+from pipeline.geometry.proposal import propose  # noqa: E402
+from pipeline.geometry.sampling import sample  # noqa: E402
+from pipeline.geometry.tensors import resize, uniform  # noqa: E402
+from pipeline.inference import systems  # noqa: E402
+from pipeline.metrics import ConfusionMatrix  # noqa: E402
 from pipeline.networks import checkpoint  # noqa: E402
 from pipeline.networks.auxiliary import AuxiliaryNetwork  # noqa: E402
 from pipeline.workspace import stores  # noqa: E402
-from tests.evaluation.test_evaluate import NAMES, cli, save_auxiliary  # noqa: E402
+from tests.evaluation.test_evaluate import NAMES, cli, save_auxiliary, save_base  # noqa: E402
 
 MakeBlobs = Callable[..., Path]
 
@@ -77,6 +84,27 @@ def test_the_fixed_warp_is_the_mean_of_the_training_proposals(make_blobs: MakeBl
     assert found[2]["miou"] == pytest.approx(expected["miou"])
     assert found[2]["miou"] not in (found[0]["miou"], found[1]["miou"])
     assert (found[2]["fixed"], found[2]["grid"], found[2]["lambda"]) == (found[2]["sampler"], None, None)
+
+
+def test_two_passes_keep_what_the_boundaries_of_the_first_keep(make_blobs: MakeBlobs, tmp_path: Path) -> None:
+    yaml, first = make_blobs(val=3), save_base(tmp_path / "first.pt")
+    found = rows(yaml, "--first", first, "--lambda", "0.5,1")
+    assert [row["sampler"] for row in found[3:]] == [
+        f"two passes 8x8, lambda {x}, first 12" for x in ("0.5", "1")
+    ]
+    data = registry.load(yaml)
+    system = systems.open_system(systems.load_base(first), None, torch.device("cpu"))[0]
+    truth = ConfusionMatrix(data.classes.names, data.classes.targets)
+    for frame in data.frames("val"):
+        crop = central_crop(data.read_image(frame))
+        scores, _ = system.scores(crop, uniform(8, 8).astype(np.float32))
+        phi = propose(scores.argmax(axis=0).astype(np.uint8), data.classes.targets, (8, 8), 0.5)
+        fine = resize(phi.astype(np.float32).astype(np.float64), (12, 12))
+        labels = data.classes.lut[central_crop(data.read_labels(frame))]
+        truth.update(labels, interpolate_label_map(sample(labels, fine), fine, labels.shape))
+    assert found[3]["miou"] == pytest.approx(truth.miou())
+    status, said = cli("upper-bound", "--dataset", yaml, "--first", save_base(tmp_path / "p.pt", "proposal"))
+    assert (status, "give a base network trained with --sampler uniform" in said) == (1, True)
 
 
 def test_networks_of_one_run_name_go_by_their_files(make_blobs: MakeBlobs, tmp_path: Path) -> None:

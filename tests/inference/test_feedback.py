@@ -138,12 +138,31 @@ def test_two_passes_are_a_coarse_uniform_one_and_one_by_its_boundaries(base: Pat
         coarse = System("", system.network, resolution, CPU, 0, system.sampler)
         if system is other:
             coarse = systems.open_system(systems.load_base(tmp_path / "first.pt"), None, CPU)[0]
-        labels = coarse.labels(crop, uniform(8, 8).astype(np.float32))
+        scores, _ = coarse.scores(crop, uniform(8, 8).astype(np.float32))
+        labels = scores.argmax(axis=0).astype(np.uint8)
+        assert labels.shape == (resolution, resolution)
         expected = propose(labels, TARGETS, (4, 4), 1.0).astype(np.float32)
         assert np.array_equal(system.tensor(crop), expected)
         assert system.auxiliary_macs == macs.macs(system.network, (3, resolution, resolution))
     assert own.parameters == macs.parameters(own.network)
     assert other.parameters == 2 * own.parameters
+
+
+def test_the_first_network_is_one_of_uniform_samples_and_goes_with_two_passes(
+    make_blobs: MakeBlobs, base: Path, tmp_path: Path
+) -> None:
+    yaml, small = make_blobs(val=1), save_base(tmp_path / "s.pt", resolution=4)
+    (row,) = facts_of(base, "--dataset", yaml, "--sampler", "twice", "--first", small)["systems"]
+    assert row["sampler"] == "two passes 4x4, lambda 1, first 4"
+    for command in (("evaluate", base), ("predict", yaml.parent, "--checkpoint", base, "-o", tmp_path / "o")):
+        status, said = cli(*command, "--dataset", yaml, "--sampler", "twice", "--first", base)
+        assert (status, "--first" in said, "give a base network trained with --sampler uniform" in said) == (
+            1,
+            True,
+            True,
+        )
+        status, said = cli(*command, "--dataset", yaml, "--first", small)
+        assert (status, "add --sampler twice" in said) == (1, True)
 
 
 def test_evaluate_shows_them_beside_the_baseline(

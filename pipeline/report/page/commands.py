@@ -12,6 +12,9 @@ from pipeline.report.page.collect import Facts, RunFacts
 from pipeline.samplers import registry
 from pipeline.workspace.stores import lambda_name
 
+THROUGH = "through"
+"""The setting of a finetuned auxiliary network that names its base network's weights."""
+
 
 def again(facts: Facts) -> list[str]:
     """Every command in order, as shell lines."""
@@ -85,14 +88,22 @@ def _bound(facts: Facts) -> str:
 
 
 def _ordered(runs: Sequence[RunFacts]) -> list[RunFacts]:
-    return sorted(runs, key=lambda r: (r.network, r.settings["seed"], int(r.settings["resolution"]), r.name))
+    """What is sampled or finetuned with others comes after these."""
+    finetuned = {(r.result or {}).get("weights") for r in runs if THROUGH in r.settings} - {None}
+
+    def place(run: RunFacts) -> tuple[object, ...]:
+        about = run.settings
+        turn = 1 if THROUGH in about else 2 if about.get("auxiliary") in finetuned else 0
+        return turn, run.network, about["seed"], int(about["resolution"]), run.name
+
+    return sorted(runs, key=place)
 
 
 def _train(run: RunFacts, facts: Facts) -> list[object]:
     """The options of one run; those at their defaults that never change are left out."""
     about = run.settings
     words: list[object] = ["--network", run.network]
-    words += _auxiliary(about) if run.network == "auxiliary" else _base(run, facts)
+    words += _auxiliary_run(run, facts) if run.network == "auxiliary" else _base(run, facts)
     for flag, key in (
         ("--learning-rate", "rate"),
         ("--epochs", "epochs"),
@@ -108,6 +119,16 @@ def _train(run: RunFacts, facts: Facts) -> list[object]:
     if tag := run.name.partition(f"-seed{about['seed']}-")[2]:
         words += ["--tag", tag]
     return words
+
+
+def _auxiliary_run(run: RunFacts, facts: Facts) -> list[object]:
+    """What is special about an auxiliary network; its base network's checkpoint, where it was finetuned."""
+    wanted = run.settings.get(THROUGH)
+    if wanted is None:
+        return _auxiliary(run.settings)
+    found = [r.name for r in facts.runs if r.network == "base" and (r.result or {}).get("weights") == wanted]
+    place = facts.space.run(facts.dataset.name, found[0]).best if found else "CHECKPOINT"
+    return ["--finetune", place]
 
 
 def _base(run: RunFacts, facts: Facts) -> list[object]:
@@ -147,7 +168,7 @@ def _sampled_by(run: RunFacts, facts: Facts) -> list[object]:
         return ["--lambda", lambda_name(run.settings["lambda"] or 1.0), "--checkpoint", "CHECKPOINT"]
     sampler = found[0]
     words = _auxiliary(sampler.settings)
-    if _end(sampler) != _end(run):
+    if _end(sampler) != _end(run) or THROUGH in sampler.settings:
         words += ["--checkpoint", facts.space.run(facts.dataset.name, sampler.name).best]
     return words
 

@@ -1,0 +1,242 @@
+"""Writes docs/trials.md: what was tried to make the gain larger.
+
+The bounds come from workspaces in which the auxiliary networks of workflows/trials.sh were trained; that script runs both:
+
+adaprep upper-bound --split val --resolution 32,64,128 --lambda 0.5,1 --fixed-warp --first RUN --auxiliary RUN ... --json > bound.json
+python docs/trials.py camvid-by-sequence=bound.json drone=bound.json     # keeps the figures in trials.json
+python docs/trials.py                                                    # writes the page from it again
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.evaluation.comparison import Spread
+
+HERE = Path(__file__).parent
+KEPT, PAGE = HERE / "trials.json", HERE / "trials.md"
+FIGURES = ("miou", "target_miou")
+SEED = re.compile(r"-seed[0-9]+$")
+
+WORDS = {
+    "auxiliary-32-lambda0.5-features64": "auxiliary network, plain encoder, 64 features, 32 px",
+    "auxiliary-32-lambda0.5-features64-efficientnet-lite0": "the same with EfficientNet-Lite0, ImageNet weights",
+    "auxiliary-64-lambda0.5-features64-efficientnet-lite0": "the same at 64 px",
+    "auxiliary-32-lambda0.5-features64-efficientnet-lite0-solver": "EfficientNet-Lite0 and the solver as last layer, 32 px",
+    "auxiliary-32-lambda0.5-features64-solver": "plain encoder and the solver as last layer, 32 px",
+}
+"""What runs are, by their names without the seed."""
+
+TEXT = """\
+# Trials
+
+What was tried to make the gain larger, and what came of it. [Results](results.md) has what trained networks gain.
+
+## What says where the samples lie
+
+The bound is what `adaprep upper-bound` gives for samples that are all classified right: mIoU over all classes / over targets, at
+the full resolution of the central squares. It depends on the tensors alone and tells the trials apart before a base network is
+trained. Auxiliary networks: 100 epochs, lambda 0.5, the best epoch by validation loss; mean and standard deviation over
+seeds. `bash workflows/trials.sh CAMVID DRONE` trains what is in the tables and writes them.
+
+{tables}
+
+{findings}
+
+{candidates}
+
+{older}
+"""
+
+FINDINGS = """\
+What follows from these bounds, before any base network is trained:
+
+- **The fixed warp takes most of what there is on CamVid and little on drone images.** Against uniform samples the ground truth's
+  proposals (lambda 0.5) would gain {truth_streets} points on targets at 32 / 64 / 128 px on CamVid and {truth_drone} on drone images;
+  the fixed warp of lambda 1 gains {warp_streets} and {warp_drone}. Streets look alike, photos from above do not.
+- **What predictions can add to the fixed warp is small**: on targets {predicted_streets} points on CamVid and {predicted_drone} on drone images,
+  with EfficientNet-Lite0 at 32 px. Even perfect predictions would add {perfect_streets} and {perfect_drone} to it. A base network that
+  gains more than that on the best baseline gains it from something else than where its samples lie.
+- **ImageNet weights in the auxiliary network help** on both data sets, {weights_streets} and {weights_drone} points, at 32 px about the spread over seeds, at half
+  the multiply-adds (0.005 against 0.011 GMACs). A larger input helps on drone images, by {larger_drone} points in one seed.
+- **Auxiliary networks overfit**: with ImageNet weights the best epoch is one of the first 25 of 100, and on CamVid the training loss
+  falls to a sixth of the validation loss. It is data that is short.
+- **Lambda 1 makes the better fixed warp** for targets, lambda 0.5 the better proposals.
+- **Two passes need a first network that finds the targets.** Here it is EfficientNet-Lite0 at 32 px: too weak, on drone images worse
+  than uniform samples (its mIoU on targets is 0.001 there).
+- **The higher the resolution, the less is to be had** from the samples' places: predictions gain {best_streets} and {best_drone}
+  on uniform samples."""
+
+CANDIDATES = """\
+## Candidates that need trained base networks
+
+Each is an option of `adaprep train` or `evaluate` with tests of its own, off by default. `workflows/*-trials.yaml` train one seed of
+each at 32 and 64 px, beside what it changes. They need a GPU and have not been run to the end: whether any of these helps is not known.
+
+| candidate | how | measured |
+|---|---|---|
+| the base network sees the local scale | `--tensor-channels` | no |
+| the loss of a sample weighted by a power of its cell's area | `--area-weight 0.5`, `1` | no |
+| the loss weighted near boundaries | `--loss boundary` | no |
+| class weights | `--class-weights median` | no |
+| zoomed squares | `--augment zoom=1` | no |
+| anti-aliased samples | `--filter area` | on uniform samples at 32 px: [results](results.md) |
+| ImageNet weights in the base network | `--architecture efficientnet-lite0` | begun (`*-results-64.yaml`); one system was still improving after 60 epochs, so no figure is given |
+| ImageNet weights in the auxiliary network | `--aux-encoder efficientnet-lite0` | its bound, above |
+| the solver as the last layer | `--aux-head solver` | its validation loss: [method](method.md) |
+| finer grids, lambda by the square of the spacing, lambda per image | `--grid`, `--lambda` | their bounds: [choosing](choosing.md) |
+| the labels of the last frame, or of a first pass | `--sampler previous`, `twice` | two passes: above, and [results](results.md) |"""
+
+OLDER = """\
+## Older trials of the auxiliary network, one seed
+
+CamVid, 367 images to train on; `bash workflows/auxiliary-trials.sh FOLDER WORKSPACE` trains all rows and prints their bounds at 32 x
+32. "Kept" is the share of the proposals' gain on targets (lambda 1) that the predictions keep. One seed each unless several are
+listed; best epoch by validation loss, which is the squared L2 distance to the proposal (energy (2) in the row of that
+loss), beside that of the uniform tensor. The validation images are one clip, frames of drives that are trained on.
+
+| auxiliary network | lambda | loss | uniform | bound all | bound targets | kept | GMACs |
+|---|---|---|---|---|---|---|---|
+| uniform tensor |  |  |  | 0.736 | 0.685 | 0 % |  |
+| proposals | 0.3 |  |  | 0.742 | 0.761 | 126 % |  |
+| proposals | 0.5 |  |  | 0.750 | 0.757 | 119 % |  |
+| proposals | 1 |  |  | 0.756 | 0.746 | 100 % |  |
+| 16 px, 64 features, seed 0 | 0.5 | 0.606 | 1.479 | 0.749 | 0.724 | 64 % | 0.005 |
+| 32 px, 64 features, seed 0 | 1 | 0.348 | 0.968 | 0.749 | 0.718 | 54 % | 0.011 |
+| 32 px, 64 features, seed 0 | 0.3 | 0.617 | 1.850 | 0.743 | 0.722 | 61 % | 0.011 |
+| 32 px, 64 features, seed 0; loss: energy (2) | 0.5 | 6.944 | 8.357 | 0.746 | 0.725 | 66 % | 0.011 |
+| 32 px, 16 features, seed 0 | 0.5 | 0.694 | 1.479 | 0.746 | 0.709 | 39 % | 0.001 |
+| 32 px, 64 features, seed 0; weight decay 0.1 | 0.5 | 0.511 | 1.479 | 0.750 | 0.725 | 65 % | 0.011 |
+| 32 px, 64 features, seed 0; brightness 0, contrast 0, salt_and_pepper 0 | 0.5 | 0.493 | 1.479 | 0.750 | 0.724 | 64 % | 0.011 |
+| 32 px, 64 features, seed 0; brightness 0.4, contrast 0.4 | 0.5 | 0.537 | 1.479 | 0.748 | 0.725 | 66 % | 0.011 |
+| 32 px, 64 features, seed 0; 240 epochs | 0.5 | 0.350 | 1.479 | 0.748 | 0.729 | 73 % | 0.011 |
+| 32 px, 64 features, seed 0; rate 0.001 | 0.5 | 0.348 | 1.479 | 0.745 | 0.726 | 68 % | 0.011 |
+| 32 px, 64 features, seed 0 | 0.5 | 0.503 | 1.479 | 0.749 | 0.722 | 62 % | 0.011 |
+| 32 px, 256 features, seed 0 | 0.5 | 0.361 | 1.479 | 0.749 | 0.730 | 74 % | 0.171 |
+| 32 px, 256 features, seed 1 | 0.5 | 0.480 | 1.479 | 0.750 | 0.728 | 72 % | 0.171 |
+| 32 px, 256 features, seed 2 | 0.5 | 0.459 | 1.479 | 0.748 | 0.727 | 69 % | 0.171 |
+| 32 px, 64 features, seed 0; input by nearest pixel | 0.5 | 0.497 | 1.479 | 0.750 | 0.725 | 67 % | 0.011 |
+| 64 px, 64 features, seed 0 | 0.5 | 0.488 | 1.479 | 0.751 | 0.734 | 81 % | 0.038 |
+
+Read with the spread over seeds in mind: the three seeds of the 256-feature network differ by 0.3 points in the bound on
+targets, and three others of the same settings, trained with another number of threads, differed by 1.8: more than most
+rows do. So these are hints, not findings:
+
+- **A smaller lambda in the proposals**: a network fitted by squared error is drawn to the mean where it is unsure, so
+  its points are pulled less than the proposals are, and lambda 0.5 makes up for some of it. With 0.3 the targets gain no
+  more and the other classes lose.
+- **Starting the mean grid at the mean proposal**, as training does: the network need not learn first what all
+  images have in common. (Not among the trials: there is no option for the other start.)
+- **A larger input** (64 pixels) is the best of the networks with 64 features; with 256 it would cost more than the base
+  U-Net at 32 x 32.
+- **Longer training** helps a little: the training loss falls to half the validation loss, so it is data that is short.
+- **Width hardly matters** between 64 and 256 features: 64 cost a fifteenth. 16 are too few.
+- **No difference that one seed can show**: energy (2) as the loss, nearest-pixel in place of box-filtered input, weight
+  decay, stronger or no changes of contrast and brightness, a learning rate of 1e-3.
+- The validation loss orders the trials badly: it is no substitute for the bound."""
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The rows of a bound, networks that differ in their seeds together."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in json.loads(path.read_text(encoding="utf-8"))[0]["settings"]:
+        name = SEED.sub("", str(row["sampler"]))
+        kept = found.setdefault(name, {"name": name, "bounds": {}})
+        bounds = kept["bounds"].setdefault(str(row["resolution"]), {figure: [] for figure in FIGURES})
+        for figure in FIGURES:
+            bounds[figure].append(row[figure])
+    return list(found.values())
+
+
+def written(kept: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """The page."""
+    tables = "\n\n".join(f"**{name}** val:\n\n{table(rows)}" for name, rows in kept.items())
+    return TEXT.format(tables=tables, findings=findings(kept), candidates=CANDIDATES, older=OLDER)
+
+
+STREETS, DRONE = "camvid-by-sequence", "drone"
+TRUTH, WARP = "8x8, lambda 0.5", "fixed warp 8x8, lambda 1"
+PLAIN, LITE, LARGER = list(WORDS)[:3]
+
+
+def findings(kept: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """What the bounds say, with their figures."""
+    pairs = {
+        "truth": (TRUTH, "uniform"),
+        "warp": (WARP, "uniform"),
+        "predicted": (LITE, WARP),
+        "perfect": (TRUTH, WARP),
+        "weights": (LITE, PLAIN),
+        "larger": (LARGER, LITE),
+        "best": (LITE, "uniform"),
+    }
+    return FINDINGS.format(
+        **{
+            f"{key}_{short}": gains(kept[name], *pair)
+            for key, pair in pairs.items()
+            for short, name in (("streets", STREETS), ("drone", DRONE))
+        }
+    )
+
+
+def gains(rows: Sequence[Mapping[str, Any]], ours: str, base: str) -> str:
+    """Points on targets at every resolution: "9.1 / 4.5 / 2.5"."""
+    by_name = {row["name"]: row["bounds"] for row in rows}
+    means = [
+        [Spread(tuple(bound["target_miou"])).mean for bound in by_name[name].values()]
+        for name in (ours, base)
+    ]
+    points = (f"{100 * (mine - other):.1f}" for mine, other in zip(*means, strict=True))
+    return " / ".join("0.0" if point == "-0.0" else point for point in points)
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """In Markdown."""
+    sides = list(rows[0]["bounds"])
+    lines = [
+        "| samples | seeds | " + " | ".join(f"{side} px" for side in sides) + " |",
+        "|---" * (2 + len(sides)) + "|",
+    ]
+    for row in sorted(rows, key=place):
+        bounds = [row["bounds"][side] for side in sides]
+        several = str(len(bounds[0]["miou"])) if row["name"] in WORDS else ""
+        cells = [" / ".join(shown(bound[figure]) for figure in FIGURES) for bound in bounds]
+        lines.append("| " + " | ".join([words(row["name"]), several, *cells]) + " |")
+    return "\n".join(lines)
+
+
+def place(row: Mapping[str, Any]) -> tuple[int, int]:
+    """Of a row: auxiliary networks in the order of `WORDS`, before two passes."""
+    names = list(WORDS)
+    if row["name"] in names:
+        return 1, names.index(row["name"])
+    return (2, 0) if row["name"].startswith("two passes") else (0, 0)
+
+
+def words(name: str) -> str:
+    """What a row is."""
+    return WORDS.get(name) or (f"proposals {name}" if re.match(r"[0-9]+x", name) else name)
+
+
+def shown(values: Sequence[float]) -> str:
+    spread = Spread(tuple(values))
+    around = "" if spread.deviation is None else f" ± {spread.deviation:.3f}"
+    return f"{spread.mean:.3f}{around}"
+
+
+def main() -> None:
+    kept = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
+    for argument in sys.argv[1:]:
+        name, _, path = argument.partition("=")
+        kept[name] = read(Path(path))
+    KEPT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    PAGE.write_text(written(kept), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
