@@ -37,7 +37,9 @@ def main(images: int, resolution: int, rounds: int, as_json: bool) -> None:
     from pipeline.datasets import demo
     from pipeline.samplers.proposal import Proposals
     from pipeline.stages import boundaries, engine, outputs, samples, tensors
-    from pipeline.train.data import ShardShuffle, StoreDataset, loader, sampled
+    from pipeline.train.batches import ShardShuffle
+    from pipeline.train.data import StoreDataset, sampled
+    from pipeline.train.pools import loader
     from pipeline.workspace.stores import Workspace
 
     where = engine.Scheduler()

@@ -38,9 +38,10 @@ def steps(resolution: int, batch: int, rounds: int, bfloat16: bool, device: Any)
 
     from pipeline.networks.factory import build
     from pipeline.stages import samples
-    from pipeline.train.data import Augmentation, StoreDataset, loader, sampled
+    from pipeline.train.data import Augmentation, StoreDataset, sampled
     from pipeline.train.fit import channels_last
     from pipeline.train.losses import cross_entropy
+    from pipeline.train.pools import loader
 
     with tempfile.TemporaryDirectory() as name:
         folder, output = _stores(Path(name), resolution)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,20 +59,33 @@ def cost(path: Path, images: int) -> tuple[int, float]:
 
 
 def _forward(request: Request, classes: int, grid: tuple[int, int]) -> int:
+    if request.networks == ("auxiliary",):
+        chosen = request.auxiliary
+        return _auxiliary(chosen.resolution, grid, chosen.features, chosen.encoder)
+    return _base(request.base.architecture, classes, request.base.resolution)
+
+
+@cache
+def _auxiliary(side: int, grid: tuple[int, int], features: int, encoder: str) -> int:
     import torch
 
     from pipeline.networks.auxiliary import AuxiliaryNetwork
+    from pipeline.networks.macs import macs
+
+    with torch.device("meta"):
+        network = AuxiliaryNetwork(side, grid, features, encoder=encoder)
+    return macs(network, (3, side, side))
+
+
+@cache
+def _base(architecture: str, classes: int, side: int) -> int:
+    import torch
+
     from pipeline.networks.factory import build
     from pipeline.networks.macs import macs
 
-    predicts = request.networks == ("auxiliary",)
-    side = request.auxiliary.resolution if predicts else request.base.resolution
     with torch.device("meta"):
-        network = (
-            AuxiliaryNetwork(side, grid, request.auxiliary.features)
-            if predicts
-            else build(request.base.architecture, classes)
-        )
+        network = build(architecture, classes)
     return macs(network, (3, side, side))
 
 

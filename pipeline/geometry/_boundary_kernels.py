@@ -54,6 +54,20 @@ def _mark_row(here: Array, up: Array, down: Array, marks: Array) -> None:
 
 
 @numba.njit(nogil=True, cache=True)
+def mark(labels: Array, target: Array) -> Array:
+    """(H, W) uint8, 1 on the target boundary of a map of train ids (H, W); `target` is (256,) bool."""
+    height, width = labels.shape
+    marks = np.empty((height, width), np.uint8)
+    for r in range(height):
+        here, row = labels[r], marks[r]
+        _mark_row(here, labels[max(r - 1, 0)], labels[min(r + 1, height - 1)], row)
+        for c in range(width):
+            if row[c]:
+                row[c] = 0 <= here[c] < target.size and target[here[c]]
+    return marks
+
+
+@numba.njit(nogil=True, cache=True)
 def _nonzero(values: Array, found: Array) -> int:
     """Places of the values other than 0 into `found`, which has one entry to spare; returns how many."""
     count = 0

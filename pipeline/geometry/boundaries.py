@@ -63,14 +63,9 @@ def target_boundaries(labels: NDArray[np.integer[Any]], targets: Iterable[int]) 
         `labels` is no (H, W) array of integers, or a target is no train id of a class.
     """
     _check_map(labels)
-    differs = np.zeros(labels.shape, bool)
-    below = labels[1:] != labels[:-1]
-    differs[1:] |= below
-    differs[:-1] |= below
-    beside = labels[:, 1:] != labels[:, :-1]
-    differs[:, 1:] |= beside
-    differs[:, :-1] |= beside
-    return differs & np.isin(labels, np.flatnonzero(_target_table(targets)))
+    kept = labels.dtype if labels.dtype in (np.uint8, np.uint16) else np.dtype(np.int64)  # compiled for these
+    train = np.ascontiguousarray(labels.astype(kept, copy=False))
+    return kernels.mark(train, _target_table(targets)).view(bool)
 
 
 def boundary_pixels(

@@ -55,7 +55,9 @@ class AuxiliaryTask:
         self.chosen = chosen
         self.compare = losses.auxiliary(chosen.loss)
         self.data = StoreDataset(_sources(*train), in_memory)
-        self.validation = StoreDataset(_sources(*validation), in_memory) if validation else None
+        self.validation = (
+            StoreDataset(_sources(*validation), in_memory, promised=self.data.held) if validation else None
+        )
         self.arguments: dict[str, Any] = {
             "resolution": chosen.resolution,
             "grid": list(chosen.grid),
@@ -70,6 +72,11 @@ class AuxiliaryTask:
             "lambda": float(chosen.lam),
             "loss": chosen.loss,
         }
+
+    @property
+    def datasets(self) -> list[StoreDataset]:
+        """To train on, and to validate on if there are such."""
+        return [self.data, *([self.validation] if self.validation else [])]
 
     def build(self) -> nn.Module:
         """A new network that predicts the mean proposal; its random weights are of PyTorch's generator.
@@ -96,7 +103,7 @@ class AuxiliaryTask:
         """Loss over the validation split, and beside it that of always predicting the uniform tensor."""
         if self.validation is None:
             return {}
-        items = np.arange(len(self.validation))[processes.rank :: processes.size]
+        items = np.array_split(np.arange(len(self.validation)), processes.size)[processes.rank]
         sums = np.zeros(3)
         network.eval()
         u = torch.tensor(uniform(*self.chosen.grid), dtype=torch.float32, device=device)

@@ -15,7 +15,9 @@ from pipeline.networks.factory import build, weights_of
 from pipeline.stages.inputs import Inputs
 from pipeline.train import losses, settings
 from pipeline.train.data import Batch, StoreDataset, sampled
+from pipeline.train.memory import free_memory
 from pipeline.train.processes import Processes
+from pipeline.train.truths import Truths
 from pipeline.train.validation import central_items, evaluate
 
 
@@ -68,8 +70,11 @@ class BaseTask:
         self.compare = losses.base(chosen.loss)
         self.data = StoreDataset(_samples(train, chosen), in_memory)
         self.validation = (
-            (StoreDataset(sampled(validation[0]), in_memory), validation[1]) if validation else None
+            (StoreDataset(sampled(validation[0]), in_memory, promised=self.data.held), validation[1])
+            if validation
+            else None
         )
+        self._kept: Truths | None = None
         if self.validation and region == CENTRAL:
             central_items(self.validation[0])
         self.arguments: dict[str, Any] = {"classes": classes, **chosen.arguments}
@@ -81,6 +86,11 @@ class BaseTask:
             "sampler": chosen.sampler,
             "filter": chosen.filter,
         }
+
+    @property
+    def datasets(self) -> list[StoreDataset]:
+        """To train on, and to validate on if there are such."""
+        return [self.data, *([self.validation[0]] if self.validation else [])]
 
     def build(self) -> nn.Module:
         """A new network; its random weights are those of PyTorch's generator."""
@@ -103,7 +113,16 @@ class BaseTask:
         """Figures over the validation split at full resolution."""
         if self.validation is None:
             return {}
-        return evaluate(network, *self.validation, device, processes, self.region).figures()
+        return evaluate(
+            network, *self.validation, device, processes, self.region, self._truths(processes)
+        ).figures()
+
+    def _truths(self, processes: Processes) -> Truths | None:
+        """Label maps of the validation split: a quarter of the memory is for those of all processes."""
+        if self._kept is None and self.validation:
+            room = free_memory() // 4 // processes.local_size
+            self._kept = Truths(self.validation[1], self.region, room)
+        return self._kept
 
 
 def _samples(path: Path, chosen: settings.Base) -> dict[str, Any]:

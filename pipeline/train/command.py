@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from pipeline.errors import AdaprepError
 from pipeline.names import printable
 from pipeline.networks.factory import ARCHITECTURES, try_out, weights_of
+from pipeline.networks.fields import is_count
 from pipeline.progress import Listener, Silent
 from pipeline.stages.engine import Summary
 from pipeline.train import class_weights, environment, losses, prepare
@@ -28,6 +30,9 @@ from pipeline.workspace.runs import Result, Run, State
 
 MAX_RATE = 1e30
 """What is larger overflows single precision in the first update."""
+
+MAX_POOL = 2**31
+"""Images; more are no number that was recorded."""
 
 MakeTask = Callable[[bool | None], Task]
 
@@ -242,26 +247,57 @@ def _train(part: NetworkPart, request: Request, where: Where, hooks: Hooks) -> b
 
 
 def _fit(make: MakeTask, schedule: Schedule, run: Run, state: State, where: Where, hooks: Hooks) -> Result:
-    if not where.processes.first:
-        where.processes.wait()
-        return fit(make(_in_memory(run)), schedule, run, where)
-    with run.lock():
-        task = make(_in_memory(run) if state == "interrupted" else None)
-        if state == "new":
+    first = where.processes.first
+    with run.lock() if first else nullcontext():
+        reading = _reading(run, where.processes.size) if state == "interrupted" else Reading()
+        task = make(reading.in_memory)
+        for data in task.datasets:
+            data.settle(where.processes, reading.pool)
+        if state == "new" and first:
             run.begin(_machine(task, where))
         where.processes.wait()
         try:
-            return fit(task, schedule, run, where, hooks.listener())
+            return fit(task, schedule, run, where, hooks.listener() if first else None)
         except AdaprepError:
-            if state == "new":
+            if state == "new" and first:
                 run.abandon()
             raise
 
 
-def _in_memory(run: Run) -> bool | None:
-    """Whether the run reads from memory: its order depends on it, so the choice is made once."""
-    recorded = run.machine().get("in_memory")
-    return recorded if isinstance(recorded, bool) else None
+@dataclass(frozen=True)
+class Reading:
+    """How a run reads its samples: their order depends on it, so it is decided once. None: not yet."""
+
+    in_memory: bool | None = None
+    pool: int | None = None  # images, where samples are read from disk
+
+
+def _reading(run: Run, processes: int) -> Reading:
+    """What was decided when an interrupted run was begun.
+
+    Raises
+    ------
+    AdaprepError
+        It reads from disk, in an order that is not to be had: that of an older version, or of another number
+        of processes.
+    """
+    recorded = run.machine()
+    in_memory, pool, before = (recorded.get(name) for name in ("in_memory", "pool", "processes"))
+    if in_memory is not False or not run.last.exists():
+        return Reading(in_memory if isinstance(in_memory, bool) else None)
+    either = "Use --overwrite to start it again, or --tag WORD to keep both."
+    if not is_count(pool, 1, MAX_POOL):
+        raise AdaprepError(
+            f"the run {run.path} was begun by an earlier version, which read samples from disk in another "
+            f"order: it cannot go on to the weights it would have had. {either}"
+        )
+    if before != processes:
+        raise AdaprepError(
+            f"the run {run.path} was begun by {printable(str(before))} processes, and the order in which it "
+            f"reads samples from disk depends on their number; now there are {processes}. Start as many "
+            f"again. Or: {either}"
+        )
+    return Reading(False, pool)
 
 
 def uses_bfloat16(precision: Precision, device: torch.device) -> bool:
@@ -273,6 +309,7 @@ def _machine(task: Task, where: Where) -> dict[str, Any]:
     device = where.device
     return {
         "in_memory": task.data.in_memory,
+        "pool": task.data.pool,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "processes": where.processes.size,
         "precision": "bfloat16" if where.bfloat16 else "float32",

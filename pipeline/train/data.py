@@ -1,4 +1,4 @@
-"""Training data straight from the stores: a PyTorch Dataset, a shuffle that respects shards, augmentation.
+"""Training data straight from the stores: a PyTorch Dataset, and augmentation.
 
 Everything here was sampled once, offline. Flips, contrast, brightness and noise on single pixels commute with
 nearest-pixel sampling, so they are applied afterwards, to whole batches, on the device that trains.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset
 
 from pipeline.errors import AdaprepError
-from pipeline.train import environment
-from pipeline.train.memory import free_memory
+from pipeline.train import environment, shared
+from pipeline.train.memory import fits, free_memory, pool_that_fits
+from pipeline.train.processes import Processes
 from pipeline.train.zoom import zoomed
 from pipeline.units import human_bytes
 from pipeline.workspace import stores
@@ -44,20 +45,28 @@ class StoreDataset(Dataset[Batch]):
     """Crops as items, gathered from arrays of one or several stores of the same split.
 
     Items are numbered image by image, crop by crop; images that failed are left out. With all arrays in
-    memory an item costs a copy; otherwise shards are read whole and the last few are kept, so the order
-    should go through few shards at a time: see `ShardShuffle`. Safe with worker processes: stores are opened
-    in the process that reads them.
+    memory an item costs a copy; otherwise shards are read whole: for training in the order of
+    `pipeline.train.batches.ShardShuffle`, each once per epoch; for `__getitems__` the last few are kept.
+    Safe with worker processes: stores are opened in the process that reads them.
 
     Parameters
     ----------
     sources
         Name of the value in a batch -> where it lies.
     in_memory
-        True, False, or None: when all arrays take less than half of the memory that is free now.
-    sharing
-        Processes of this machine that each read them: half of the memory is for all of them.
+        True, False, or None: when all arrays take less than half of the memory that is free now. They are
+        read when they are first asked for, or by `settle`.
     kept_shards
-        Shards of each array kept while reading from disk.
+        Shards of each array kept while items are read from disk one by one.
+    promised
+        Bytes of that half of the memory that are for other data.
+
+    Attributes
+    ----------
+    in_memory : bool
+        Whether all arrays are held in memory.
+    pool : int
+        Items that are shuffled together where they are not.
 
     Raises
     ------
@@ -70,7 +79,7 @@ class StoreDataset(Dataset[Batch]):
         sources: Mapping[str, Source],
         in_memory: bool | None = None,
         kept_shards: int = 8,
-        sharing: int | None = None,
+        promised: int = 0,
     ) -> None:
         self.sources = dict(sources)
         opened = {path: stores.open_store(path, mode="r") for path in {s.store for s in sources.values()}}
@@ -80,26 +89,77 @@ class StoreDataset(Dataset[Batch]):
         self.images = np.flatnonzero(done)
         self.shard = min(store.layout.shard for store in opened.values())
         self.kept_shards = kept_shards
-        self.bytes = sum(int(opened[s.store][s.array].nbytes) for s in sources.values())
-        sharing = environment.local_size() if sharing is None else sharing
-        self.in_memory = fits(self.bytes, sharing) if in_memory is None else in_memory
+        self._specs = {
+            name: shared.Spec(opened[s.store][s.array].shape, opened[s.store][s.array].zarr.dtype)
+            for name, s in sources.items()
+        }
+        self.bytes = sum(spec.nbytes for spec in self._specs.values())
+        self._optional = in_memory is None
+        copies = 1 if shared.possible() else environment.local_size()
+        self.in_memory = fits(self.bytes, copies, promised) if in_memory is None else in_memory
+        self.pool = pool_that_fits(self.bytes // max(len(done) * self.crops, 1))
         self._loaded: dict[str, NDArray[Any]] = {}
-        if self.in_memory:
-            self._load(opened, in_memory is None)
         self._process = -1
         self._cache: OrderedDict[tuple[str, int], NDArray[Any]] = OrderedDict()
-        self._arrays: dict[str, Any] = {}
+        self._arrays: dict[str, stores.StoredArray] = {}
 
-    def _load(self, opened: Mapping[Path, stores.Store], optional: bool) -> None:
+    @property
+    def held(self) -> int:
+        """Bytes that are in memory all the time."""
+        return self.bytes if self.in_memory else 0
+
+    def settle(self, processes: Processes, pool: int | None = None) -> None:
+        """Agree with the other processes on how items are read; read them once, if into memory.
+
+        All processes have to call this together. Those of one machine then hold one copy of what is in
+        memory, each having read its part of it.
+
+        Parameters
+        ----------
+        pool
+            Items of a pool, where that is decided.
+
+        Raises
+        ------
+        AdaprepError
+            Samples that have to be in memory do not fit there.
+        """
+        told = np.zeros((processes.size, 2), np.int64)
+        told[processes.rank] = self.in_memory, self.pool
+        told = np.asarray(processes.total(told))
+        self.in_memory = bool(told[0, 0])
+        self.pool = int(told[:, 1].min()) if pool is None else pool
+        if self.in_memory:
+            self._load(processes)
+
+    def _load(self, processes: Processes) -> None:
+        if not self._optional and self.bytes > free_memory():
+            raise _too_large(self.bytes)
+        arrays = shared.arrays(self._specs, processes)
+        begin, stop = self._part(Processes() if arrays is None else processes)
         try:
-            self._loaded = {name: opened[s.store][s.array][:] for name, s in self.sources.items()}
+            if arrays is None:
+                arrays = {name: np.empty(spec.shape, spec.dtype) for name, spec in self._specs.items()}
+            for name in self.sources:
+                for first in range(begin, stop, self.shard):
+                    rows = slice(first, min(first + self.shard, stop))
+                    arrays[name][rows] = self._array(name)[rows]
         except MemoryError as error:
-            if not optional:
-                raise AdaprepError(
-                    f"the samples take {human_bytes(self.bytes)} of memory, as when this run was begun, and "
-                    f"that is not there now: end other programs, or start the run again with --overwrite"
-                ) from error
-            self.in_memory, self._loaded = False, {}
+            if not self._optional:
+                raise _too_large(self.bytes) from error
+            self.in_memory, arrays = False, {}
+        processes.wait()
+        self._loaded = arrays
+
+    def _part(self, processes: Processes) -> tuple[int, int]:
+        """The images [begin, stop) that this process reads for all of its machine: whole shards."""
+        count = max(spec.shape[0] for spec in self._specs.values())
+        shards = -(-count // self.shard)
+        begin, stop = (
+            min(count, self.shard * (shards * part // processes.local_size))
+            for part in (processes.local, processes.local + 1)
+        )
+        return begin, stop
 
     def __len__(self) -> int:
         return len(self.images) * self.crops
@@ -111,47 +171,77 @@ class StoreDataset(Dataset[Batch]):
         return {name: value[0] for name, value in self.__getitems__([index % len(self)]).items()}
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
-        """A whole batch at once, as PyTorch's loader asks for it. Images become (n, 3, r, r)."""
-        chosen = np.asarray(indices)
-        images, crops = self.images[chosen // self.crops], chosen % self.crops
-        return {name: _tensor(self._gather(name, images, crops)) for name in self.sources}
+        """A whole batch at once, as PyTorch's loader asks for it. Images are (n, 3, r, r)."""
+        images, crops = self.places(np.asarray(indices))
+        return {name: as_shown(torch.from_numpy(self._gather(name, images, crops))) for name in self.sources}
+
+    def places(self, items: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """(n,) images in the stores, and (n,) crops, of items."""
+        return self.images[items // self.crops], items % self.crops
 
     def mean(self, name: str, instead: NDArray[Any] | float = np.nan) -> NDArray[np.float32]:
         """The mean of one of the values over all items, without their axis; of `instead` where it is NaN."""
         total: NDArray[np.float64] | float = 0.0
         for start in range(0, len(self), ITEMS_AT_ONCE):
-            part = self.__getitems__(range(start, min(start + ITEMS_AT_ONCE, len(self))))[name].numpy()
+            items = np.arange(start, min(start + ITEMS_AT_ONCE, len(self)))
+            part = self._gather(name, *self.places(items))
             total = total + np.where(np.isnan(part), instead, part).sum(axis=0, dtype=np.float64)
         return np.asarray(total / max(len(self), 1), np.float32)
+
+    def read(self, items: NDArray[np.intp]) -> dict[str, Tensor]:
+        """Items of one shard, read from disk; as they are stored, images (n, r, r, 3)."""
+        images, crops = self.places(items)
+        first, last = int(images.min()), int(images.max())
+        begin = first - first % self.shard
+        if 2 * (last + 1 - first) < self.shard:  # the border of two processes: the other reads the rest
+            begin, stop = first, last + 1
+        else:
+            stop = begin + self.shard
+        return {
+            name: torch.from_numpy(np.asarray(self._array(name)[begin:stop])[images - begin, crops])
+            for name in self.sources
+        }
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_arrays": {}, "_cache": OrderedDict(), "_process": -1}
 
     def _gather(self, name: str, images: NDArray[np.intp], crops: NDArray[np.intp]) -> NDArray[Any]:
+        if self.in_memory and not self._loaded:
+            self._load(Processes())
         if self.in_memory:
             return np.asarray(self._loaded[name][images, crops])
         return np.stack(
             [
-                self._read(name, int(i) // self.shard)[i % self.shard, k]
+                self._kept(name, int(i) // self.shard)[i % self.shard, k]
                 for i, k in zip(images, crops, strict=True)
             ]
         )
 
-    def _read(self, name: str, shard: int) -> NDArray[Any]:
-        if self._process != os.getpid():  # a worker: what was opened before the fork is not used
-            self._process, self._cache, self._arrays = os.getpid(), OrderedDict(), {}
-        key = (name, shard)
+    def _kept(self, name: str, shard: int) -> NDArray[Any]:
+        array, key = self._array(name), (name, shard)
         if key in self._cache:
             self._cache.move_to_end(key)
             return self._cache[key]
-        if name not in self._arrays:
-            source = self.sources[name]
-            self._arrays[name] = stores.open_store(source.store, mode="r")[source.array]
-        block = np.asarray(self._arrays[name][shard * self.shard : (shard + 1) * self.shard])
+        block = np.asarray(array[shard * self.shard : (shard + 1) * self.shard])
         self._cache[key] = block
         while len(self._cache) > self.kept_shards * len(self.sources):
             self._cache.popitem(last=False)
         return block
+
+    def _array(self, name: str) -> stores.StoredArray:
+        if self._process != os.getpid():  # a worker: what was opened before the fork is not used
+            self._process, self._cache, self._arrays = os.getpid(), OrderedDict(), {}
+        if name not in self._arrays:
+            source = self.sources[name]
+            self._arrays[name] = stores.open_store(source.store, mode="r")[source.array]
+        return self._arrays[name]
+
+
+def _too_large(size: int) -> AdaprepError:
+    return AdaprepError(
+        f"the samples take {human_bytes(size)} of memory, as when this run was begun, and "
+        f"that is not there now: end other programs, or start the run again with --overwrite"
+    )
 
 
 def _check_together(opened: Mapping[Path, stores.Store]) -> int:
@@ -170,87 +260,11 @@ def _check_together(opened: Mapping[Path, stores.Store]) -> int:
     return crops.pop()
 
 
-def fits(size: int, sharing: int) -> bool:
-    """Whether as many processes may hold `size` bytes each: half of the free memory is for all of them."""
-    return size < free_memory() // 2 // sharing
-
-
-def _tensor(values: NDArray[Any]) -> Tensor:
-    if values.ndim == 4 and values.shape[-1] == 3 and values.dtype == np.uint8:
-        values = values.transpose(0, 3, 1, 2)
-    return torch.from_numpy(np.ascontiguousarray(values))
-
-
-class ShardShuffle(Sampler[list[int]]):
-    """Batches in random order. Reads a few shards at a time where the data do not lie in memory.
-
-    Shards are shuffled; `mix` of them at a time are pooled and their items shuffled. In memory, all items are
-    one pool. The order depends on seed and epoch alone, so a run can go on where it stopped.
-
-    Parameters
-    ----------
-    seed, epoch
-        Of the order; set `epoch` before each pass.
-    rank, replicas
-        This process takes every `replicas`-th batch, beginning with number `rank`; all take equally many.
-    drop_last
-        Leave out the last batch when it is smaller (it always is left out where replicas would differ).
-    """
-
-    def __init__(
-        self,
-        dataset: StoreDataset,
-        batch_size: int,
-        seed: int = 0,
-        rank: int = 0,
-        replicas: int = 1,
-        mix: int = 4,
-        drop_last: bool = False,
-    ) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch size is {batch_size}, must be at least 1")
-        self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
-        self.rank, self.replicas, self.mix, self.drop_last = rank, replicas, mix, drop_last
-        self.epoch = 0
-        self.start = 0  # batches to leave out at the front, when a run goes on within an epoch
-
-    def __len__(self) -> int:
-        whole, rest = divmod(len(self.dataset), self.batch_size)
-        batches = whole + (rest > 0 and not self.drop_last)
-        return batches // self.replicas if self.replicas > 1 else batches
-
-    def __iter__(self) -> Iterator[list[int]]:
-        order = self._order()
-        batches = [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
-        mine = batches[self.rank :: self.replicas][: len(self)]
-        return iter([batch.tolist() for batch in mine[self.start :]])
-
-    def _order(self) -> NDArray[np.intp]:
-        rng = np.random.default_rng([self.seed, self.epoch])
-        data = self.dataset
-        items = np.arange(len(data))
-        if data.in_memory:
-            return rng.permutation(items)
-        shard_of = data.images[items // data.crops] // data.shard
-        shards = rng.permutation(np.unique(shard_of))
-        pools = [shards[i : i + self.mix] for i in range(0, len(shards), self.mix)]
-        return np.concatenate([rng.permutation(items[np.isin(shard_of, pool)]) for pool in pools])
-
-
-def loader(dataset: StoreDataset, batches: Sampler[list[int]], workers: int = 0) -> DataLoader[Any]:
-    """A loader of whole batches; worker processes pay only where the data do not lie in memory."""
-    return DataLoader(
-        dataset,
-        batch_sampler=batches,
-        num_workers=workers,
-        collate_fn=_as_it_is,
-        pin_memory=torch.cuda.is_available(),
-        persistent_workers=workers > 0,
-    )
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch
+def as_shown(values: Tensor) -> Tensor:
+    """Images as networks take them, (n, 3, r, r), seen without a copy; anything else as it is."""
+    if values.dim() == 4 and values.shape[-1] == 3 and values.dtype == torch.uint8:
+        return values.permute(0, 3, 1, 2)
+    return values
 
 
 @dataclass(frozen=True)

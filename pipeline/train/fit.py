@@ -26,9 +26,10 @@ from pipeline.networks.factory import ARCHITECTURES
 from pipeline.networks.fields import is_count
 from pipeline.progress import Listener, Silent
 from pipeline.train.batches import share_out, step_seed
-from pipeline.train.data import Augmentation, Batch, StoreDataset, loader
+from pipeline.train.data import Augmentation, Batch, StoreDataset
 from pipeline.train.history import History
 from pipeline.train.memory import explained
+from pipeline.train.pools import loader
 from pipeline.train.processes import Processes
 from pipeline.train.settings import Schedule
 from pipeline.train.validation import NotNumbersError
@@ -56,6 +57,9 @@ class Task(Protocol):
     arguments: dict[str, Any]  # of the network
     about: dict[str, Any]  # for the checkpoint
     data: StoreDataset
+
+    @property
+    def datasets(self) -> list[StoreDataset]: ...  # all that are read
 
     def build(self) -> nn.Module: ...
     def loss(self, network: nn.Module, batch: Batch) -> Tensor: ...

@@ -1,8 +1,7 @@
-"""What PyTorch says when a batch does not fit, as sentences that say what to do."""
+"""How much memory there is for samples; what PyTorch says when there is not enough, as sentences."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,10 +15,21 @@ CGROUPS = Path("/sys/fs/cgroup")
 LIMITS = (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes"))
 """Files of a container's limit and of what it uses, of cgroups 2 and 1."""
 
+GIVEN_BACK = ("inactive_file", "total_inactive_file")
+"""Lines of memory.stat, of cgroups 2 and 1: used memory that only caches files, and is free on demand."""
+
+POOL = 4096
+"""Items, one per image, that are shuffled together where samples come from disk; fewer in little memory."""
+
+POOLS_HELD = 2
+"""That which batches are drawn from, and the next, which is being read."""
+
 
 def free_memory(cgroups: Path = CGROUPS, of_process: Path = Path("/proc/self/cgroup")) -> int:
-    """Bytes that this machine has free, or fewer where a container may use less."""
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    """Bytes that programs of this machine can still have, or fewer where a container may use less."""
+    import psutil
+
+    free = int(psutil.virtual_memory().available)
     left = [_left(folder, *names) for folder in _groups(cgroups, of_process) for names in LIMITS]
     return min([free, *(size for size in left if size is not None)])
 
@@ -39,8 +49,33 @@ def _groups(cgroups: Path, of_process: Path) -> list[Path]:
 
 def _left(folder: Path, limit: str, used: str) -> int | None:
     with suppress(OSError, ValueError):  # "max": no limit
-        return max(0, int((folder / limit).read_text()) - int((folder / used).read_text()))
+        taken = int((folder / used).read_text()) - _given_back(folder)
+        return max(0, int((folder / limit).read_text()) - max(0, taken))
     return None
+
+
+def _given_back(folder: Path) -> int:
+    """Bytes of a group's files in memory that are not in use."""
+    with suppress(OSError, ValueError):
+        lines = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        return max((int(lines[name]) for name in GIVEN_BACK if name in lines), default=0)
+    return 0
+
+
+def fits(size: int, copies: int = 1, promised: int = 0) -> bool:
+    """Whether so many copies of `size` bytes may be held: half of the free memory is for samples.
+
+    Parameters
+    ----------
+    promised
+        Bytes of that half that are for other samples, which have not been read yet.
+    """
+    return size * copies < free_memory() // 2 - promised
+
+
+def pool_that_fits(item_bytes: int) -> int:
+    """Items of a pool: `POOL`, or as many as half of the free memory takes."""
+    return max(1, min(POOL, free_memory() // 2 // POOLS_HELD // max(item_bytes, 1)))
 
 
 @contextmanager

@@ -35,6 +35,7 @@ class Processes:
     rank: int = 0
     size: int = 1
     local_size: int = 1  # on this machine, where they share the memory
+    local: int = 0  # which of those on this machine
 
     @property
     def first(self) -> bool:
@@ -86,7 +87,7 @@ def started(device: str) -> Iterator[tuple[Processes, torch.device]]:
     if place.size == 1:
         yield Processes(), chosen
         return
-    joined = Processes(place.rank, place.size, place.local_size)
+    joined = Processes(place.rank, place.size, place.local_size, place.local)
     if distributed.is_initialized():  # whoever joined them first lets them go
         yield joined, chosen
         return

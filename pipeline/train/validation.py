@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from pipeline.stages.inputs import Inputs
 from pipeline.train.data import Batch, StoreDataset
 from pipeline.train.losses import cross_entropy
 from pipeline.train.processes import Processes
+from pipeline.train.truths import Truths
 from pipeline.workspace import stores
 
 SAMPLES_AT_ONCE = 2**18
@@ -75,6 +77,7 @@ def evaluate(
     device: torch.device,
     processes: Processes | None = None,
     region: Region = CENTRAL,
+    truths: Truths | None = None,
 ) -> Scores:
     """Score a base network over a split at full resolution.
 
@@ -94,6 +97,8 @@ def evaluate(
         Each scores its part of the images.
     region
         What of the images is measured.
+    truths
+        Its label maps, where they have been read before; else they are read.
 
     Raises
     ------
@@ -104,14 +109,15 @@ def evaluate(
     """
     among = processes or Processes()
     classes = found.dataset.classes
-    items = _items(data, region)[among.rank :: among.size]
+    truths = Truths(found, region, 0) if truths is None else truths
+    items = np.array_split(_items(data, region), among.size)[among.rank]  # so each shard is read by one
     matrix = ConfusionMatrix(classes.names, classes.targets)
     losses = np.zeros(2)
     network.eval()
     with ThreadPoolExecutor(cores()) as pool:
         for chosen, scores, phi, loss in _scored(network, data, items, device):
             frames = data.images[chosen[:, 0] // data.crops]
-            for part in pool.map(lambda i, s, p: _compare(found, int(i), s, p, region), frames, scores, phi):
+            for part in pool.map(partial(_compare, truths), frames, scores, phi):
                 matrix += part
             losses += loss
     matrix.counts = np.asarray(among.total(matrix.counts), np.int64)
@@ -155,16 +161,14 @@ def _shown(network: nn.Module, batch: Batch) -> Tensor:
 
 
 def _compare(
-    found: Inputs, index: int, scores: NDArray[np.float32], phi: NDArray[np.float32], region: Region
+    truths: Truths, index: np.intp, scores: NDArray[np.float32], phi: NDArray[np.float32]
 ) -> ConfusionMatrix:
     """One image: scores (k, C, r, r) and tensors (k, 2, h, w) of its crops against its label map."""
-    from pipeline.evaluation.upper_bound import load_truth
     from pipeline.geometry.interpolation import interpolate_labels
     from pipeline.geometry.tensors import resize
     from pipeline.inference.tiling import tiles
 
-    classes = found.dataset.classes
-    truth = load_truth(found.dataset, found.frames[index], region)
+    truth, classes = truths[int(index)], truths.found.dataset.classes
     labels, (height, width) = np.empty_like(truth), truth.shape
     for tile, of_crop, tensor in zip(tiles(height, width, len(scores)), scores, phi, strict=True):
         fine = resize(tensor.astype(np.float64), (scores.shape[-2], scores.shape[-1]))

@@ -44,6 +44,25 @@ def test_both_ways_agree_with_the_definition(labels: Map) -> None:
     assert np.array_equal(dense(find(labels), labels.shape), expected)
 
 
+@pytest.mark.parametrize("kind", [np.int8, np.uint16, ">i4", np.int64, np.uint64])
+def test_the_type_and_layout_of_train_ids_do_not_matter(kind: Any) -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 4, (17, 23)).repeat(3, axis=1)
+    labels[0, :5] = 100
+    expected = boundary_by_definition(labels.astype(np.uint8))
+    of_kind = labels.astype(kind)
+    assert np.array_equal(target_boundaries(of_kind, TARGETS), expected)
+    assert np.array_equal(target_boundaries(of_kind.T, TARGETS), expected.T)
+
+
+def test_ids_that_are_no_train_ids_are_other_classes_and_no_targets() -> None:
+    labels = np.array([[257, 1, 1, -3], [257, 257, 1, 70_000]])
+    assert target_boundaries(labels, [1]).tolist() == [
+        [False, True, True, False],
+        [False, False, True, False],
+    ]
+
+
 @given(raw_maps(longest=150))
 @settings(max_examples=100)
 def test_pixels_come_in_row_major_order_with_their_classes_and_flags(labels: Map) -> None:

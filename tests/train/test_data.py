@@ -18,16 +18,16 @@ from tests.stages.test_samples import run_samples
 
 torch = pytest.importorskip("torch")
 
+from pipeline.train.batches import ShardShuffle  # noqa: E402
 from pipeline.train.data import (  # noqa: E402
     Augmentation,
-    ShardShuffle,
     Source,
     StoreDataset,
     auxiliary,
     flip_batch,
-    loader,
     sampled,
 )
+from pipeline.train.pools import loader  # noqa: E402
 
 MakeBlobs = Callable[..., Path]
 
@@ -83,7 +83,7 @@ def test_auxiliary_data_join_two_stores(made: stores.SplitFolder) -> None:
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_epoch_sees_every_item_once(made: stores.SplitFolder, in_memory: bool, workers: int) -> None:
     data = StoreDataset(proposals(made), in_memory, kept_shards=2)
-    batches = ShardShuffle(data, 16, seed=1, mix=1)
+    batches = ShardShuffle(data, 16, seed=1, pool=20)
     seen = [batch["image"] for batch in loader(data, batches, workers)]
     assert [len(b) for b in seen] == [16] * 5 + [10]
     expected = data.__getitems__(range(len(data)))["image"]
@@ -116,7 +116,7 @@ def test_replicas_share_an_epoch_without_overlap(made: stores.SplitFolder) -> No
 
 def test_reading_from_disk_stays_within_few_shards(made: stores.SplitFolder) -> None:
     data = StoreDataset(proposals(made), in_memory=False)
-    batches = list(ShardShuffle(data, 8, mix=1))
+    batches = list(ShardShuffle(data, 8, pool=1))
     shards = [{int(data.images[i // data.crops]) // data.shard for i in batch} for batch in batches]
     assert max(map(len, shards)) <= 2
 

@@ -216,6 +216,36 @@ def test_the_seed_and_nothing_else_decides(space: stores.Workspace, tmp_path: Pa
     assert not same(found[0], found[2])
 
 
+def test_a_run_that_reads_from_disk_keeps_its_order_or_is_refused(
+    space: stores.Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.train.data.fits", lambda *_: False)
+    uniform = replace(TINY, networks=("base",), base=replace(TINY.base, sampler="uniform"), save_every=2)
+    command.run(space, None, uniform)
+    folder = run_folder(space, uniform, "base")
+    expected = weights(folder / "last.pt")
+    shutil.rmtree(folder)
+    with pytest.raises(Stop):
+        command.run(space, None, uniform, command.Hooks(listener=lambda: Interrupting(3)))
+    about = json.loads((folder / "settings.json").read_text())
+    assert (about["machine"]["in_memory"], about["machine"]["pool"]) == (False, 4096)
+    for changes, message in (
+        ({"pool": None}, "begun by an earlier version, which read samples from disk in another order"),
+        (
+            {"processes": 2},
+            r"begun by 2 processes, and the order.* depends on their number; now there are 1",
+        ),
+    ):
+        other = {**about, "machine": {**about["machine"], **changes}}
+        (folder / "settings.json").write_text(json.dumps(other))
+        with pytest.raises(AdaprepError, match=message) as error:
+            command.run(space, None, uniform)
+        assert "Use --overwrite to start it again, or --tag WORD to keep both." in str(error.value)
+    (folder / "settings.json").write_text(json.dumps(about))
+    command.run(space, None, replace(uniform, workers=1))
+    assert same(weights(folder / "last.pt"), expected)
+
+
 def test_a_complete_run_is_skipped_and_changed_settings_are_refused_by_name(space: stores.Workspace) -> None:
     request = replace(TINY, networks=("auxiliary",))
     command.run(space, None, request)

@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from pipeline.errors import AdaprepError  # noqa: E402
-from pipeline.train import data, memory  # noqa: E402
+from pipeline.train import memory  # noqa: E402
 
 
 def group(folder: Path, limit: str, used: int, names: tuple[str, str] = memory.LIMITS[0]) -> None:
@@ -37,10 +37,25 @@ def test_elsewhere_it_is_the_machines(tmp_path: Path, text: str) -> None:
     assert memory.free_memory(tmp_path / "none", tmp_path / "self") > 10**6
 
 
-def test_processes_of_a_machine_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data, "free_memory", lambda: 8000)
-    decided = [data.fits(size, sharing) for size, sharing in ((3999, 1), (4001, 1), (1999, 2), (2001, 2))]
+def test_files_that_a_container_caches_are_free(tmp_path: Path) -> None:
+    (tmp_path / "self").write_text("0::/a\n")
+    group(tmp_path / "a", "1000", 990)
+    (tmp_path / "a" / "memory.stat").write_text("anon 300\nactive_file 90\ninactive_file 600\n")
+    assert memory.free_memory(tmp_path, tmp_path / "self") == 610
+
+
+def test_copies_and_other_samples_share_half_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda: 8000)
+    decided = [memory.fits(size, copies) for size, copies in ((3999, 1), (4001, 1), (1999, 2), (2001, 2))]
     assert decided == [True, False, True, False]
+    assert [memory.fits(1000, promised=other) for other in (2999, 3001)] == [True, False]
+
+
+def test_two_pools_take_half_of_it_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda: 8000)
+    assert [memory.pool_that_fits(size) for size in (10, 3000)] == [200, 1]
+    monkeypatch.setattr(memory, "free_memory", lambda: 10**12)
+    assert memory.pool_that_fits(10) == memory.POOL
 
 
 def test_what_pytorch_says_of_memory_becomes_advice() -> None:

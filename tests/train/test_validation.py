@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from pipeline.datasets import registry
 from pipeline.errors import AdaprepError
+from pipeline.evaluation import upper_bound
 from pipeline.evaluation.upper_bound import load_truth
-from pipeline.geometry.crops import central_crop
+from pipeline.geometry.crops import CENTRAL, central_crop
 from pipeline.metrics import ConfusionMatrix
 from pipeline.samplers.proposal import Proposals
 from pipeline.samplers.uniform import Uniform
@@ -26,6 +28,7 @@ torch = pytest.importorskip("torch")
 from pipeline.inference.segmenter import AdaptiveSegmenter  # noqa: E402
 from pipeline.networks.factory import build  # noqa: E402
 from pipeline.train.data import StoreDataset, sampled  # noqa: E402
+from pipeline.train.truths import Truths  # noqa: E402
 from pipeline.train.validation import evaluate  # noqa: E402
 
 MakeBlobs = Callable[..., Path]
@@ -63,6 +66,28 @@ def test_uniform_samples_score_as_the_whole_segmenter_does(make_blobs: MakeBlobs
     assert scores.confusion.counts.sum() == sum(
         int((load_truth(found.dataset, frame) != 255).sum()) for frame in found.frames
     )
+
+
+def test_each_label_map_is_read_once_as_far_as_memory_goes(
+    make_blobs: MakeBlobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, data = sampled_split(make_blobs, tmp_path / "w", outputs.Sampled(12, Uniform()))
+    found = listing.load(folder)
+    read: list[str] = []
+
+    def counted(dataset: Any, frame: Any, *region: Any) -> Any:
+        read.append(frame.name)
+        return load_truth(dataset, frame, *region)
+
+    monkeypatch.setattr(upper_bound, "load_truth", counted)
+    counts = []
+    for room in (10**9, 0):
+        truths, base = Truths(found, CENTRAL, room), network()
+        for _ in range(3):
+            scores = evaluate(base, data, found, torch.device("cpu"), truths=truths)
+            counts.append((len(read), scores.confusion.counts))
+    assert [number for number, _ in counts] == [5, 5, 5, 10, 15, 20]
+    assert all(np.array_equal(matrix, counts[-1][1]) for _, matrix in counts)
 
 
 def test_of_three_crops_the_central_one_counts(make_blobs: MakeBlobs, tmp_path: Path) -> None:
