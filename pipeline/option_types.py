@@ -153,6 +153,18 @@ class Device(click.ParamType):  # type: ignore[type-arg]
         return str(value)
 
 
+class Adaptive(click.ParamType):  # type: ignore[type-arg]
+    """The least and the most of something: 2:8."""
+
+    name = "MIN:MAX"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        least, _, most = str(value).partition(":")
+        if not (least.isdecimal() and most.isdecimal() and 1 <= int(least) <= int(most)):
+            self.fail(f"{value!r}: give the least and the most processes, such as 1:8", param, ctx)
+        return str(value)
+
+
 HERE = "{} is an address of a store: this command takes a file or folder of this machine here"
 
 

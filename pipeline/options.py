@@ -6,7 +6,7 @@ import functools
 import os
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -18,6 +18,7 @@ from pipeline.errors import AdaprepError
 from pipeline.log import machine, talking
 from pipeline.names import split_names
 from pipeline.option_types import (
+    Adaptive,
     Device,
     Door,
     Grid,
@@ -237,6 +238,8 @@ def _type(entry: Entry) -> Any:
         return Picture()
     if kind is settings.Device:
         return Device()
+    if kind is settings.Adaptive:
+        return Adaptive()
     return PathType(about.elsewhere) if kind is Path else kind
 
 
@@ -263,15 +266,22 @@ def _names(targets: str | None) -> list[str] | None:
     return split_names(targets) if targets else None
 
 
-def open_scheduler(chosen: settings.Scheduling) -> Scheduler:
-    """Where the options say to run."""
-    from pipeline.stages.engine import Scheduler
+@contextmanager
+def open_scheduler(chosen: settings.Scheduling) -> Iterator[Scheduler]:
+    """Where the options say to run, with one connection for all that is run there."""
+    from pipeline.stages import engine
 
-    if sum(x is not None for x in (chosen.workers, chosen.threads, chosen.scheduler)) > 1:
-        raise click.UsageError("give only one of --workers, --threads and --scheduler")
-    where = Scheduler(chosen.workers, chosen.scheduler, chosen.threads)
+    if sum(x is not None for x in (chosen.workers, chosen.threads, chosen.scheduler, chosen.adaptive)) > 1:
+        raise click.UsageError("give only one of --workers, --threads, --adaptive and --scheduler")
+    workers, least = chosen.workers, None
+    if chosen.adaptive:
+        least, workers = map(int, chosen.adaptive.split(":"))
+    where = engine.Scheduler(workers, chosen.scheduler, chosen.threads, least, chosen.wait, chosen.report)
+    if chosen.report and not where.distributed:
+        raise click.UsageError("--performance-report is of --workers, --adaptive or --scheduler: give one")
     detail(f"runs on {where.describe()}")
-    return where
+    with engine.connected(where) as reached:
+        yield reached
 
 
 def files_of(dataset: Dataset, frames: Iterable[Frame]) -> Iterator[Path]:

@@ -31,6 +31,9 @@ Saved = Literal["labels", "overlay", "probabilities"]
 Device = NewType("Device", str)
 """Where networks run: `DEVICES` says how it is written."""
 
+Adaptive = NewType("Adaptive", str)
+"""The least and the most local processes, as MIN:MAX."""
+
 DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -333,7 +336,22 @@ class Scheduling:
 
     workers: int | None = setting(None, "Run in N local processes, not in threads.", low=1)
     threads: int | None = setting(None, "Threads. Default: one per core.", low=1)
+    adaptive: Adaptive | None = setting(
+        None, "Run in local processes, as many as there is work for.", metavar="MIN:MAX"
+    )
     scheduler: str | None = setting(None, "Run on a Dask cluster.", metavar="tcp://HOST:PORT")
+    wait: float = setting(
+        30.0,
+        "Seconds to wait for a first worker of the cluster, and for another once all are lost.",
+        above=0,
+        metavar="SECONDS",
+    )
+    report: Path | None = setting(
+        None,
+        "Write Dask's performance report: what each worker did when.",
+        flag="--performance-report",
+        metavar="FILE",
+    )
 
 
 @dataclass(frozen=True)

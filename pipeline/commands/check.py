@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline import options as opening
 from pipeline import settings
 from pipeline.commands.output import finish
 from pipeline.screen import print_json
 from pipeline.settings import setting
+
+if TYPE_CHECKING:
+    from pipeline.stages.engine import Scheduler
 
 
 @dataclass(frozen=True)
@@ -39,12 +43,16 @@ def command(options: Options) -> None:
 
 def run(options: Options) -> bool:
     """Print what was found; whether all is well."""
+    with opening.open_scheduler(options.scheduling) as where:
+        return _run(options, where)
+
+
+def _run(options: Options, where: Scheduler) -> bool:
     from pipeline.report import console
     from pipeline.stages import check as stage
     from pipeline.stages.duplicates import MAX_IMAGES
     from pipeline.stages.inputs import existing_splits
 
-    where = opening.open_scheduler(options.scheduling)
     data = opening.open_dataset(options.data, options.workspace)
     splits = existing_splits(data, options.splits)
     compare = len(splits) > 1 and sum(len(data.frames(split)) for split in splits) <= MAX_IMAGES

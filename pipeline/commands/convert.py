@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline import advice, settings
 from pipeline import options as opening
 from pipeline.commands.output import finish
 from pipeline.screen import say
 from pipeline.settings import setting
+
+if TYPE_CHECKING:
+    from pipeline.stages.engine import Scheduler
 
 
 @dataclass(frozen=True)
@@ -43,12 +47,16 @@ def command(options: Options) -> None:
 
 def run(options: Options) -> bool:
     """Convert the splits; whether every file could be used."""
+    with opening.open_scheduler(options.scheduling) as where:
+        return _run(options, where)
+
+
+def _run(options: Options, where: Scheduler) -> bool:
     from pipeline.marks import Writer
     from pipeline.report import console
     from pipeline.stages import convert as stage
     from pipeline.stages.inputs import existing_splits
 
-    where = opening.open_scheduler(options.scheduling)
     data = opening.open_dataset(options.data, options.workspace)
     writer, splits = Writer(force=options.force), existing_splits(data, options.splits)
     if not options.splits and (others := [split for split in data.splits if split not in splits]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline import options as opening
 from pipeline import settings
@@ -11,6 +12,9 @@ from pipeline.commands.output import finish
 from pipeline.samplers import registry
 from pipeline.samplers.base import Wanted
 from pipeline.settings import setting
+
+if TYPE_CHECKING:
+    from pipeline.stages.engine import Scheduler
 
 
 @dataclass(frozen=True)
@@ -61,12 +65,17 @@ def command(options: Options) -> None:
 
 def run(options: Options) -> bool:
     """Make or plan the stores; whether every file could be used."""
+    with opening.open_scheduler(options.scheduling) as where:
+        return _run(options, where)
+
+
+def _run(options: Options, where: Scheduler) -> bool:
     from pipeline.report import console
     from pipeline.stages import inputs as listing
     from pipeline.stages import samples as stage
     from pipeline.stages.outputs import choose
 
-    space, where = opening.open_workspace(options.workspace), opening.open_scheduler(options.scheduling)
+    space = opening.open_workspace(options.workspace)
     dataset = opening.in_workspace(space, options.dataset, options.root, not options.dry_run)
     mean = stage.training_mean(space, dataset)
     outputs = choose(

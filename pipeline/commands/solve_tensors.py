@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline import options as opening
 from pipeline import settings
 from pipeline.commands.output import State, finish, of_plan, together
+
+if TYPE_CHECKING:
+    from pipeline.stages.engine import Scheduler
 
 
 @dataclass(frozen=True)
@@ -46,10 +50,15 @@ def command(options: Options) -> None:
 
 def run(options: Options) -> bool:
     """Make or plan the stores; whether every image could be used."""
+    with opening.open_scheduler(options.scheduling) as where:
+        return _run(options, where)
+
+
+def _run(options: Options, where: Scheduler) -> bool:
     from pipeline.report import console
     from pipeline.stages import tensors as stage
 
-    space, where = opening.open_workspace(options.workspace), opening.open_scheduler(options.scheduling)
+    space = opening.open_workspace(options.workspace)
     ok = True
     dataset = opening.in_workspace(space, options.dataset)
     for folder in space.folders(dataset, options.splits):

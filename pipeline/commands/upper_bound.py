@@ -85,7 +85,6 @@ def run(options: Options) -> bool:
     from pipeline.metrics import registry
     from pipeline.report import bounds, console
 
-    where = opening.open_scheduler(options.scheduling)
     data, frames = opening.open_held(options.held, options.workspace)
     auxiliaries = [
         opening.weights(one, options.workspace, options.held.dataset) for one in options.auxiliaries
@@ -104,10 +103,11 @@ def run(options: Options) -> bool:
     beside = stage.Beside(predictors, passes, _fixed_warps(options, data.name))
     wanted = stage.settings(options.resolutions, options.grids, options.lambdas, beside)
     own = registry.opened(options.metrics, data.classes)
-    reports = [
-        stage.run(data, split, found[: options.limit], wanted, where, console.listener(), beside, own)
-        for split, found in frames.items()
-    ]
+    with opening.open_scheduler(options.scheduling) as where:
+        reports = [
+            stage.run(data, split, found[: options.limit], wanted, where, console.listener(), beside, own)
+            for split, found in frames.items()
+        ]
     if options.as_json:
         print_json([report.as_dict() for report in reports])
     else:

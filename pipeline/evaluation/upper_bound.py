@@ -20,7 +20,7 @@ from pipeline.evaluation import scoring
 from pipeline.evaluation.scoring import FRAMES_PER_TASK, MEASURED_AT, OwnMetrics, Score, score_labels, total
 from pipeline.geometry.crops import CENTRAL, Region, central_crop
 from pipeline.samplers.uniform import Uniform
-from pipeline.stages import engine
+from pipeline.stages import engine, fitness
 from pipeline.stages.engine import BlockResult, Failure
 from pipeline.stages.frame import read_instances, read_label_map
 from pipeline.workspace.stores import lambda_name
@@ -254,10 +254,10 @@ def score_frames(
     for index, frame in enumerate(frames, start):
         engine.check_stop()
         try:
-            with engine.one_image(frame.label):
-                scores.append(score_frame(dataset, frame, wanted, beside, own))
+            one = partial(score_frame, dataset, frame, wanted, beside, own)
+            scores.append(engine.try_image(frame.label, one))
         except FileError as error:
-            failures.append(Failure(index, frame.name, str(error)))
+            failures.append(engine.failed(index, frame.name, error))
     return BlockResult(start, start + len(frames), tuple(failures), total(scores))
 
 
@@ -285,6 +285,9 @@ def run(
         for i in range(0, len(frames), FRAMES_PER_TASK)
     ]
     title = f"upper bound of {dataset.name}/{split}"
-    summary = engine.run(tasks, scheduler or engine.Scheduler(), title, listener, len(frames))
+    site = fitness.Site(files=fitness.some_of([frame.label for frame in fitness.ends(frames)]))
+    where = scheduler or engine.Scheduler()
+    engine.check(where, site)
+    summary = engine.run(tasks, where, title, listener, len(frames), site=site)
     used = summary.images - len(summary.failures)
     return BoundReport(dataset, split, total(summary.values), used, summary.failures, summary.seconds)

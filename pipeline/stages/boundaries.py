@@ -16,7 +16,7 @@ import numpy as np
 
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
-from pipeline.stages import engine, relisting, sources
+from pipeline.stages import engine, fitness, relisting, sources
 from pipeline.stages import inputs as listing
 from pipeline.stages.engine import BlockResult, Failure
 from pipeline.stages.failures import FailureList
@@ -106,7 +106,7 @@ def _run_block(
                     found = _process(job, store, start + row, frame)
                     stamps[row] = sources.with_source(before, files, found.source)
             except FileError as error:
-                failures.append(Failure(start + row, frame.name, str(error)))
+                failures.append(engine.failed(start + row, frame.name, error))
                 block.put(row, {}, stores.FAILED)
                 continue
             names = ("packed", "size", "b", "has_boundary", "pixels", "source")
@@ -118,8 +118,7 @@ def _process(job: BoundaryJob, store: stores.Store, index: int, frame: Frame) ->
     """One label map. Raises FileError for whatever its file brings about."""
     if index in job.oversized:
         raise FileError(job.oversized[index])
-    with engine.one_image(frame.label):
-        found = process_frame(job.dataset, frame, job.grid, job.crops)
+    found = engine.try_image(frame.label, lambda: process_frame(job.dataset, frame, job.grid, job.crops))
     room = store["packed"].shape[2:]
     if any(n > most for n, most in zip(found.packed.shape[1:], room, strict=True)):
         raise FileError(
@@ -260,6 +259,9 @@ def run(
     images_per_task: int | None = None,
 ) -> engine.Summary:
     """Do what the plan says. Resumable at any moment; raises AdaprepError when it cannot go on at all."""
+    site = fitness.site(folder.workspace, folder.path, [f.label for f in fitness.ends(found.frames)])
+    if todo.todo:
+        engine.check(scheduler, site)
     with folder.lock():
         if todo.action == "overwrite":
             stores.remove(todo.path)
@@ -279,7 +281,7 @@ def run(
                 keep(result)
                 failed.add(result.failures)
 
-            summary = engine.run(tasks, scheduler, todo.title, listener, todo.images, note)
+            summary = engine.run(tasks, scheduler, todo.title, listener, todo.images, note, site)
         summary.skipped = todo.total - todo.images
         return summary
 

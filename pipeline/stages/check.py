@@ -17,7 +17,7 @@ from pipeline.datasets.base import UNKNOWN, VOID, Dataset, Frame
 from pipeline.datasets.files import exists
 from pipeline.errors import AdaprepError, FileError
 from pipeline.geometry.crops import CENTRAL, central_view, covering
-from pipeline.stages import duplicates, engine, photos
+from pipeline.stages import duplicates, engine, fitness, photos
 from pipeline.stages.boundaries import BoundaryOptions
 from pipeline.stages.engine import BlockResult, Failure
 from pipeline.stages.frame import fit_instances, misfit, read_instances, read_label_map
@@ -282,8 +282,7 @@ def check_frames(
     for index, frame in enumerate(frames, start):
         engine.check_stop()
         try:
-            with engine.one_image(frame.label):
-                result = check_frame(dataset, frame, decode, compare)
+            result = engine.try_image(frame.label, partial(check_frame, dataset, frame, decode, compare))
         except FileError as error:
             there = exists(frame.image), dataset.has_labels(frame)
             result = FrameCheck(frame.name, *there, problems=(str(error),))
@@ -343,7 +342,10 @@ def run(
         for i in range(0, len(frames), FRAMES_PER_TASK)
     ]
     title = f"checking {dataset.name}/{split}"
-    summary = engine.run(tasks, scheduler or engine.Scheduler(), title, listener, len(frames))
+    site = fitness.Site(files=fitness.some_of([frame.label for frame in fitness.ends(frames)]))
+    where = scheduler or engine.Scheduler()
+    engine.check(where, site)
+    summary = engine.run(tasks, where, title, listener, len(frames), site=site)
     notes = dataset.notes(split) + neighbours(dataset, split, frames)
     checked = [frame for value in summary.values for frame in value]
     notes += photos.sentences(dataset, [frame.photo for frame in checked])

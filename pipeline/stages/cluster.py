@@ -1,35 +1,34 @@
-"""Where a stage's tasks run in other processes: local workers, or a Dask cluster that is there already.
+"""A stage's tasks on workers: local processes, or those of a Dask cluster that is there already.
 
-What can go wrong with either is told in a sentence within seconds: no scheduler, no workers, workers
-without adaprep, workers that die, a scheduler that goes away.
+What can go wrong with either is told in a sentence within seconds: no workers, workers that have another
+adaprep or do not see the data, workers that die, a scheduler that goes away.
 """
 
 from __future__ import annotations
 
-import logging
-import os
 import queue
-import signal
 import sys
 import threading
 import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pipeline import doors
 from pipeline.errors import AdaprepError
-from pipeline.stages import engine
-from pipeline.stages.engine import BlockResult, Lost, Scheduler, Work
+from pipeline.screen import say
+from pipeline.stages import engine, fitness
+from pipeline.stages.engine import BlockResult, Lost, Scheduler, Site, Work
+from pipeline.stages.work import Unfit
+from pipeline.workspace import lease
 
-CONNECT = 5.0
-"""Seconds to reach a scheduler."""
+if TYPE_CHECKING:
+    from pipeline.stages.connection import Session
 
-WAIT = 30.0
-"""Seconds that a run waits for the first worker, and for another once all have left."""
+T = TypeVar("T")
+Ended = BlockResult | Lost | Unfit
 
 GRACE = 60.0
 """Seconds that a run which ends early waits for its tasks in flight."""
@@ -38,19 +37,24 @@ AHEAD, LEAST = 4, 16
 """Tasks that the scheduler holds for each thread, and at least: no worker waits for the client."""
 
 LOOK = 1.0
-"""Seconds between two looks at the cluster while nothing is finished."""
+"""Seconds between two looks at the cluster."""
 
-PROBE = "__import__('importlib').import_module('pipeline.workspace.stores').adaprep_version()"
+DEATHS = 4
+"""Workers that a block may cost before it is given up, as Dask counts."""
 
 
 def run(
-    name: str, work: Sequence[Work], scheduler: Scheduler, take: Callable[[BlockResult | Lost], None]
+    name: str, work: Sequence[Work], session: Session, take: Callable[[BlockResult | Lost], None]
 ) -> None:
     """Do all work on the workers. Raises AdaprepError when the cluster cannot do it."""
-    with _client(scheduler) as client:
-        cluster = Cluster(client, scheduler)
-        cluster.wait_for_workers()
-        cluster.check_adaprep()
+    cluster = session.cluster()
+    cluster.wait_for_workers()
+    site = work[0].site
+    if cluster.address:
+        cluster.check(site or Site())
+    with ExitStack() as stack:
+        if site and site.written:
+            stack.enter_context(lease.leading(site.written, name))
         killed: list[Killed] = []
         try:
             for result in cluster.results(work):
@@ -74,24 +78,22 @@ class Cluster:
 
     def __init__(self, client: Any, scheduler: Scheduler) -> None:
         self.client = client
-        self.address = scheduler.address
+        self.address, self.wait = scheduler.address, scheduler.wait
+        self.most = scheduler.workers or 0
         self.futures: dict[int, Any] = {}  # of the tasks that are with the scheduler, by their index
-        self.threads, self.counted = 0, -LOOK
+        self.bound: dict[int, frozenset[str]] = {}  # the workers that may do them, where not all may
+        self.threads: dict[str, int] = {}  # of each worker
         self.had_workers = False
+        self.unfit: dict[str, str] = {}  # workers that get no more tasks, and why
+        self.blind: dict[int, dict[str, str]] = {}  # blocks that workers saw no file of, by their index
+        self.deaths: Counter[int] = Counter()
+        self.fit: set[Site] = set()  # what all workers were found to see
+        self.looked = -LOOK
         self.alone_since: float | None = None
 
     @property
     def title(self) -> str:
         return f"the scheduler at {self.address}" if self.address else "the scheduler of the local workers"
-
-    def has_workers(self) -> bool:
-        """Whether any worker is there. Raises AdaprepError when the scheduler is gone."""
-        try:
-            if self.client.status == "running":
-                return bool(self.client.scheduler_info()["workers"])
-        except (OSError, RuntimeError) as error:
-            raise self.gone() from error
-        raise self.gone()
 
     def gone(self) -> AdaprepError:
         return AdaprepError(
@@ -99,64 +101,116 @@ class Cluster:
             f"start {'it' if self.address else 'the command'} again, then run the same command."
         )
 
+    def ask(self, question: Callable[[], T]) -> T:
+        """An answer of the scheduler. Raises AdaprepError where it is gone, or silent for `wait` seconds."""
+        answers: queue.Queue[Any] = queue.Queue()
+
+        def answer() -> None:
+            try:
+                answers.put((question(), None))
+            except BaseException as error:
+                answers.put((None, error))
+
+        threading.Thread(target=answer, daemon=True).start()
+        try:
+            value, error = answers.get(timeout=max(self.wait, LOOK))
+        except queue.Empty:
+            raise AdaprepError(
+                f"{self.title}, or one of its workers, has not answered for {self.wait:g} seconds. What was "
+                f"finished is kept: see what holds it up, then run the same command."
+            ) from None
+        if isinstance(error, OSError | RuntimeError | CancelledError):
+            raise self.gone() from error
+        if error is not None:
+            raise error
+        found: T = value
+        return found
+
     def look(self) -> None:
-        """Raise AdaprepError if the scheduler is gone, or has had no worker for WAIT seconds."""
-        if self.has_workers():
-            self.had_workers, self.alone_since = True, None
+        """Raise AdaprepError if the scheduler is gone, or has had no fit worker for `wait` seconds."""
+        if time.monotonic() - self.looked < LOOK:
             return
-        if self.alone_since is None:
+        if self.client.status != "running":
+            raise self.gone()
+        self.threads = self.ask(self.client.nthreads)
+        self.looked = time.monotonic()
+        if self.usable():
+            self.had_workers, self.alone_since = True, None
+        elif self.alone_since is None:
             self.alone_since = time.monotonic()
-            print(f"{self._alone()}; waiting {WAIT:g} seconds for one", file=sys.stderr, flush=True)
-        elif time.monotonic() - self.alone_since > WAIT:
-            raise AdaprepError(f"{self._alone()}. Nothing came within {WAIT:g} seconds.")
+            print(f"{self._alone()}; waiting {self.wait:g} seconds for one", file=sys.stderr, flush=True)
+        elif time.monotonic() - self.alone_since > self.wait:
+            raise AdaprepError(f"{self._alone()}. Nothing came within {self.wait:g} seconds.")
+
+    def usable(self) -> frozenset[str]:
+        """Workers that are there and may be given tasks."""
+        return frozenset(self.threads.keys() - self.unfit.keys())
 
     def _alone(self) -> str:
         if not self.address:
             return "no local worker could be started, or all of them ended"
-        now = "has lost all its workers" if self.had_workers else "has no workers yet"
+        if self.unfit.keys() & self.threads.keys():
+            now = "has no workers left that can do this work"
+        else:
+            now = "has lost all its workers" if self.had_workers else "has no workers yet"
         return f"{self.title} {now}: start some with: dask worker {self.address}"
 
     def wait_for_workers(self) -> None:
         """Wait for the first one. Raises AdaprepError when none comes."""
+        self.looked = -LOOK
         self.look()
         while self.alone_since is not None:
             time.sleep(LOOK / 2)
             self.look()
 
-    def check_adaprep(self) -> None:
-        """Raise AdaprepError unless scheduler and workers have the adaprep that this process has.
-
-        Asked by a built-in function: one of ours could not be unpickled where adaprep is missing.
-        """
-        from pipeline.workspace.stores import adaprep_version
-
-        if not self.address:
+    def check(self, site: Site) -> None:
+        """Raise AdaprepError unless all workers have this process's adaprep and Python and see the site."""
+        if site in self.fit:
             return
-        try:
-            answers = dict(self.client.run(eval, PROBE, {}, on_error="return"))
-        except (OSError, RuntimeError, CancelledError) as error:
-            raise self.gone() from error
-        try:
-            answers[self.title] = self.client.run_on_scheduler(eval, PROBE, {})
-        except (ImportError, AttributeError) as error:
-            answers[self.title] = error
-        except Exception:  # some schedulers run no code of others; then their own errors have to do
-            answers.pop(self.title, None)
-        for place, answer in answers.items():
-            who = place if place == self.title else f"the worker {place}"
-            if isinstance(answer, ImportError | AttributeError):  # another package of that name has others
-                raise self._cannot_import(who, answer)
-            if isinstance(answer, str) and answer != adaprep_version():
-                raise AdaprepError(
-                    f"{who} has adaprep {answer}, this process {adaprep_version()}: "
-                    f"install the same version on both and start it again."
-                )
+        self.wait_for_workers()
+        wanted = fitness.versions()
+        with fitness.probes(site.folders) as probes:
+            places = self._answers(fitness.WHERE)
+            lacking = self._answers(fitness.question(wanted, probes, site.files))
+        lacking |= self.ask(lambda: self._scheduler_lacks(fitness.question(wanted, {}, ())))
+        unfit = []
+        for address, answer in lacking.items():
+            place = places.get(address)
+            host, python = place if isinstance(place, tuple) else ("an unknown host", wanted.python)
+            reasons = self._reasons(answer) + (
+                wanted.differences(fitness.Versions(wanted.adaprep, wanted.code, python))
+                if isinstance(answer, Exception)
+                else []
+            )
+            who = address if address == self.title else f"the worker {address} on {host}"
+            unfit += [f"{who} {reason}" for reason in reasons]
+        if unfit:
+            raise AdaprepError(_refusal(unfit))
+        self.fit.add(site)
 
-    def _cannot_import(self, who: str, error: Exception) -> AdaprepError:
-        return AdaprepError(
-            f"{who} cannot import adaprep: {error}. Install adaprep in the Python environment that it runs "
-            f"in and start it again."
-        )
+    def _answers(self, expression: str) -> dict[str, Any]:
+        """What each worker answers, or the exception that it raised."""
+        return dict(self.ask(lambda: self.client.run(eval, expression, {}, on_error="return")))
+
+    def _scheduler_lacks(self, expression: str) -> dict[str, Any]:
+        """What the scheduler answers, which unpickles tasks too; nothing where it runs no code of others."""
+        try:
+            return {self.title: self.client.run_on_scheduler(eval, expression, {})}
+        except (ImportError, AttributeError) as error:
+            return {self.title: error}
+        except Exception:
+            return {}
+
+    @staticmethod
+    def _reasons(answer: Any) -> list[str]:
+        """What a worker lacks, by its answer to `fitness.question`."""
+        if isinstance(answer, ModuleNotFoundError) and (answer.name or "").startswith("pipeline."):
+            return ["has another version of adaprep than this command"]
+        if isinstance(answer, ImportError | AttributeError):  # another package of that name has others
+            return [f"cannot import adaprep: {answer}"]
+        if isinstance(answer, Exception):
+            return [f"did not answer: {engine.surprise(answer)}"]
+        return list(answer)
 
     def results(self, work: Sequence[Work]) -> Iterator[BlockResult | Lost]:
         """Do all of it, and give what comes of each as it ends. Raises AdaprepError for what ends the run.
@@ -164,53 +218,110 @@ class Cluster:
         A few tasks for each thread are with the scheduler at a time. What has ended is dropped at once: a
         worker that dies takes with it only what it had not finished.
         """
-        ended: queue.Queue[int] = queue.Queue()
-        waiting = iter(work)
-        self.futures = {}
-        while True:
-            for task in islice(waiting, max(0, self.window() - len(self.futures))):
-                future = self.client.submit(task, pure=False)
-                self.futures[task.index] = future
-                future.add_done_callback(lambda _, i=task.index: ended.put(i))
-            if not self.futures:
-                return
+        ended: queue.Queue[tuple[int, Any]] = queue.Queue()
+        known = {task.index: task for task in work}
+        waiting = deque(work)
+        self.futures, self.bound = {}, {}
+        while waiting or self.futures:
+            self.look()
+            self._fill(waiting, ended)
             try:
-                index = ended.get(timeout=LOOK)
+                index, future = ended.get(timeout=LOOK)
             except queue.Empty:
-                self.look()
+                for index in self._stranded():
+                    waiting.appendleft(known[index])
+                    if self.deaths[index] >= DEATHS:
+                        waiting.popleft()
+                        yield Killed(index, _killed("", DEATHS))
                 continue
-            result = self.outcome(index, self.futures[index])
-            del self.futures[index]
-            yield result
+            if self.futures.get(index) is not future:
+                continue  # of a try that was given up
+            result = self.outcome(index, future)
+            self._drop(index)
+            if isinstance(result, Unfit) or self._is_elsewhere(index, result):
+                if isinstance(result, Unfit):
+                    self._exclude(result.worker, f"on {result.host} {result.reason}")
+                waiting.appendleft(known[index])
+            else:
+                yield result
+
+    def _fill(self, waiting: deque[Work], ended: queue.Queue[tuple[int, Any]]) -> None:
+        """Give the scheduler as many tasks as it holds at a time, for the workers that may do them."""
+        usable = self.usable()
+        sighted = usable.difference(*self.blind.values())
+        while waiting and len(self.futures) < self.window() and usable:
+            task = waiting.popleft()
+            able = sighted or usable - self.blind.get(task.index, {}).keys() or usable
+            bound = able if able != self.threads.keys() else frozenset()
+            where = {"workers": sorted(bound), "allow_other_workers": False} if bound else {}
+            future = self.client.submit(task, pure=False, **where)
+            self.futures[task.index] = future
+            if bound:
+                self.bound[task.index] = bound
+            future.add_done_callback(lambda f, i=task.index: ended.put((i, f)))
 
     def window(self) -> int:
-        """How many tasks the scheduler holds at a time, by the threads that its workers had a moment ago."""
-        if time.monotonic() - self.counted > LOOK:
-            try:
-                self.threads = sum(self.client.nthreads().values())
-            except (OSError, RuntimeError) as error:
-                raise self.gone() from error
-            self.counted = time.monotonic()
-        return max(LEAST, AHEAD * self.threads)
+        """How many tasks the scheduler holds at a time."""
+        return max(LEAST, AHEAD * max(self.most, sum(self.threads.values())))
 
-    def outcome(self, index: int, future: Any) -> BlockResult | Lost:
+    def _drop(self, index: int) -> None:
+        self.futures.pop(index, None)
+        self.bound.pop(index, None)
+
+    def _stranded(self) -> list[int]:
+        """Give up the tasks that only workers may do which are not there any more; which they are."""
+        found = [i for i, bound in self.bound.items() if not bound & self.threads.keys()]
+        for index in found:
+            self.client.cancel([self.futures[index]])
+            self._drop(index)
+            self.deaths[index] += 1
+        return found
+
+    def _is_elsewhere(self, index: int, result: BlockResult | Lost) -> bool:
+        """Whether a block of which a worker saw no file is to be tried on another.
+
+        The worker gets no tasks meanwhile, and none any more once another sees them.
+        """
+        if not isinstance(result, BlockResult) or not result.worker:
+            return False
+        blind = self.blind.setdefault(index, {})
+        if result.unseen:
+            blind[result.worker] = result.failures[0].reason
+            if self.usable() - blind.keys():
+                return True
+        else:
+            for worker, reason in blind.items():
+                self._exclude(worker, f"could read no file of a block that another reads: {reason}")
+        del self.blind[index]
+        return False
+
+    def _exclude(self, worker: str, reason: str) -> None:
+        """Give a worker no more tasks, and say so."""
+        if worker not in self.unfit:
+            self.unfit[worker] = reason
+            say(f"the worker {worker} {reason}. It gets no more tasks, and others do its images.", err=True)
+
+    def outcome(self, index: int, future: Any) -> Ended:
         """What a future came to. Raises AdaprepError for what ends the run."""
         from distributed import KilledWorker
 
         while True:
             try:
-                result: BlockResult | Lost = future.result(timeout=10 * LOOK)
+                result: Ended = future.result(timeout=10 * LOOK)
                 return result
             except TimeoutError:
                 self.look()  # its worker died with the result: it is done again
             except CancelledError as error:
                 raise self.gone() from error
             except KilledWorker as error:
-                return Killed(index, _killed(error))
+                place = getattr(error.last_worker, "address", error.last_worker)
+                return Killed(index, _killed(f", last {place}", error.allowed_failures + 1))
             except AdaprepError:
                 raise
             except ImportError as error:
-                raise self._cannot_import("a worker", error) from error
+                raise AdaprepError(
+                    _refusal([f"a worker cannot import what the work needs: {error}"])
+                ) from error
             except Exception as error:
                 return Lost(index, engine.surprise(error))
 
@@ -230,82 +341,21 @@ class Cluster:
             stopping.join(GRACE)
 
 
-def _killed(error: Any) -> str:
-    worker = error.last_worker
-    place = getattr(worker, "address", worker)
+def _refusal(unfit: Sequence[str]) -> str:
+    """Why workers cannot do the work, one line each."""
+    lines = [f"  {line}" for line in unfit[: engine.LISTED]]
+    if len(unfit) > engine.LISTED:
+        lines.append(f"  ... and {len(unfit) - engine.LISTED} more")
     return (
-        f"the worker process died at work on them, {error.allowed_failures + 1} times, last {place}: killed, "
-        f"most likely for want of memory. Run fewer --workers at once, or give each more memory"
+        "the workers cannot do this work:\n" + "\n".join(lines) + "\n"
+        "Nothing was begun. Install adaprep in the Python environment that they run in, the same version "
+        "everywhere, and mount data and workspace under the same paths; or stop these workers. "
+        "Then run the same command again."
     )
 
 
-@contextmanager
-def _client(scheduler: Scheduler) -> Iterator[Any]:
-    from distributed import Client, LocalCluster
-    from distributed.utils import silence_logging_cmgr
-
-    with ExitStack() as stack:
-        stack.enter_context(silence_logging_cmgr(logging.CRITICAL + 1))
-        if scheduler.address:
-            try:
-                client = Client(scheduler.address, timeout=CONNECT, set_as_default=False)
-            except (OSError, TimeoutError, ValueError) as error:
-                raise AdaprepError(
-                    f"no Dask scheduler answers at {scheduler.address} ({error}). "
-                    f"Start one with: dask scheduler   and workers with: dask worker {scheduler.address}"
-                ) from error
-        else:
-            if doors.are_given():
-                stack.enter_context(doors.working_folder())  # the processes import from it what this one did
-            with _quiet_children():
-                local = stack.enter_context(_started(LocalCluster, scheduler.workers))
-            client = Client(local, set_as_default=False)
-        try:
-            yield client
-        finally:
-            with suppress(OSError, TimeoutError, RuntimeError):
-                client.close(timeout=2)
-
-
-def _started(kind: Any, workers: int | None) -> Any:
-    """That many local worker processes."""
-    import dask
-
-    # Dask has workers give memory back after every array, which takes as long as the work of a stage
-    spawning = dict(dask.config.get("distributed.nanny.pre-spawn-environ", {}))
-    spawning.pop("MALLOC_TRIM_THRESHOLD_", None)
-    quick = {
-        "distributed.nanny.pre-spawn-environ": spawning,
-        "distributed.worker.profile.enabled": False,
-    }
-    try:
-        with dask.config.set(quick):
-            return kind(
-                n_workers=workers,
-                threads_per_worker=1,
-                processes=True,
-                dashboard_address=None,
-                silence_logs=logging.CRITICAL,
-            )
-    except (OSError, RuntimeError, TimeoutError) as error:
-        raise AdaprepError(
-            f"cannot start {workers} worker processes ({error}): give a smaller number with --workers, "
-            f"or use threads"
-        ) from error
-
-
-@contextmanager
-def _quiet_children() -> Iterator[None]:
-    """Processes started here ignore Ctrl-C, which a terminal sends them too, and keep their logs quiet.
-
-    This process tells them when to end, and says what there is to say.
-    """
-    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _killed(last: str, times: int) -> str:
+    return (
+        f"the worker process died at work on them, {times} times{last}: killed, "
+        f"most likely for want of memory. Run fewer --workers at once, or give each more memory"
+    )

@@ -154,10 +154,9 @@ def _convert(dataset: Dataset, writer: Writer, start: int, jobs: Sequence[Conver
     for number, job in enumerate(jobs, start):
         engine.check_stop()
         try:
-            with engine.one_image(job.frame.label):
-                kept += not convert(dataset, job, writer)
+            kept += not engine.try_image(job.frame.label, partial(convert, dataset, job, writer))
         except FileError as error:
-            failures.append(Failure(number, job.frame.name, str(error)))
+            failures.append(engine.failed(number, job.frame.name, error))
     return BlockResult(start, start + len(jobs), tuple(failures), kept)
 
 

@@ -8,24 +8,34 @@ any more when `run` returns.
 from __future__ import annotations
 
 import os
-import socket
-import threading
 import time
-import traceback
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pipeline import advice
-from pipeline.errors import AdaprepError, FileError
-from pipeline.names import printable
+from pipeline.errors import AdaprepError
 from pipeline.progress import Listener as Listener
 from pipeline.progress import Silent as Silent
-from pipeline.storage import reading
+from pipeline.stages import fitness
+from pipeline.stages.fitness import Site as Site
+from pipeline.stages.work import BlockResult as BlockResult
+from pipeline.stages.work import Failure as Failure
+from pipeline.stages.work import Lost as Lost
+from pipeline.stages.work import Stopped as Stopped
+from pipeline.stages.work import Task as Task
+from pipeline.stages.work import Work as Work
+from pipeline.stages.work import at_work as at_work
+from pipeline.stages.work import check_stop as check_stop
+from pipeline.stages.work import failed as failed
+from pipeline.stages.work import forget as forget
+from pipeline.stages.work import one_image as one_image
+from pipeline.stages.work import stop as stop
+from pipeline.stages.work import surprise as surprise
+from pipeline.stages.work import try_image as try_image
 
 LISTED = 5
 """At most so many lost blocks are named in a message."""
@@ -34,44 +44,17 @@ NAMED = 8
 """A block of at most so many images is described by all their names."""
 
 
-LONGEST = 500
-"""Characters of a foreign exception's own words in a message."""
-
-
-class Stopped(Exception):
-    """A task noticed that its run is to end, and gave up its block unwritten."""
-
-
-@dataclass(frozen=True)
-class Failure:
-    """One input that could not be used."""
-
-    index: int
-    name: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class BlockResult:
-    """What a task tells the run about its block."""
-
-    start: int
-    stop: int
-    failures: tuple[Failure, ...] = ()
-    value: Any = None  # what the stage's own summary needs
-
-    @property
-    def count(self) -> int:
-        return self.stop - self.start
-
-
 @dataclass(frozen=True)
 class Scheduler:
     """Where tasks run: threads of this process unless `workers` or `address` is given."""
 
-    workers: int | None = None  # that many local processes
+    workers: int | None = None  # that many local processes; the most of them with `least`
     address: str | None = None  # of a running Dask scheduler
     threads: int | None = None  # of this process; default: one a core
+    least: int | None = None  # local processes that are kept where there is little to do
+    wait: float = 30.0  # seconds for the first worker to come, or another once all are lost
+    report: Path | None = None  # file for Dask's performance report
+    session: Any = field(default=None, compare=False, repr=False)  # the open connection to the workers
 
     @property
     def distributed(self) -> bool:
@@ -86,7 +69,8 @@ class Scheduler:
     def describe(self) -> str:
         if self.address:
             return f"Dask cluster at {self.address}"
-        return f"{self.workers} processes" if self.workers else f"{self.parallel} threads"
+        few = f"{self.least} to " if self.least else ""
+        return f"{few}{self.workers} processes" if self.workers else f"{self.parallel} threads"
 
 
 def cores() -> int:
@@ -112,9 +96,6 @@ class Summary:
         return not self.failures and not self.incomplete
 
 
-Task = Callable[[], BlockResult]
-
-
 @dataclass(frozen=True)
 class Block:
     """A task that knows which images it works on, so that a message can name them."""
@@ -133,95 +114,33 @@ def listed(names: Sequence[str]) -> str:
     return f"{len(names)} images from {names[0]} to {names[-1]}"
 
 
-@dataclass(frozen=True)
-class Lost:
-    """A block that could not be done, in place of its `BlockResult`."""
-
-    index: int  # of the task
-    reason: str
-
-
-_stopped: set[str] = set()  # runs that are to end early, as far as this process knows
-_at_work: Counter[str] = Counter()  # tasks of each run in this process
-_counting = threading.Lock()
-_here = threading.local()  # `run`: which run this thread works for
-
-
-@dataclass(frozen=True)
-class Work:
-    """One task as it travels to where it is done: keeps count, and turns surprises into a `Lost`."""
-
-    run: str
-    index: int
-    task: Task
-    told: bool  # whether messages name the process
-
-    def __call__(self) -> BlockResult | Lost:
-        _here.run = self.run
-        _count(self.run, 1)
-        try:
-            check_stop()
-            return self.task()
-        except FileError as error:
-            return Lost(self.index, str(error))
-        except (AdaprepError, Stopped):
-            raise
-        except Exception as error:
-            place = f" (on {socket.gethostname()}, process {os.getpid()})" if self.told else ""
-            return Lost(self.index, surprise(error) + place)
-        finally:
-            _count(self.run, -1)
-
-
-def _count(run: str, change: int) -> None:
-    with _counting:
-        _at_work[run] += change
-        if not _at_work[run]:
-            del _at_work[run]
-
-
-def at_work(run: str) -> int:
-    """How many tasks of a run this process works on."""
-    return _at_work[run]
-
-
-def stop(run: str) -> None:
-    """Tell the tasks of a run in this process to end at their next image."""
-    _stopped.add(run)
-
-
-def check_stop() -> None:
-    """Called by tasks between images. Raises Stopped once the run is to end."""
-    if getattr(_here, "run", None) in _stopped:
-        raise Stopped
-
-
-def surprise(error: BaseException) -> str:
-    """An exception that nobody foresaw, in a line: what it says, and where in the code it was raised."""
-    if isinstance(error, MemoryError):
-        return "memory ran out. Give the process more, or let fewer tasks run at once (--threads, --workers)"
-    where = traceback.extract_tb(error.__traceback__)[-1:]
-    line = "".join(f", raised in {Path(frame.filename).name}, line {frame.lineno}" for frame in where)
-    said = " ".join(printable(str(error)).split())
-    return f"{type(error).__name__}: {said[:LONGEST]}{line}"
-
-
 @contextmanager
-def one_image(path: Path) -> Iterator[None]:
-    """Whatever goes wrong with one image is that image's failure, foreseen or not.
+def connected(scheduler: Scheduler) -> Iterator[Scheduler]:
+    """Yield the scheduler with one connection, or one set of local processes, for all that runs on it.
+
+    It is opened when it is first needed. Raises AdaprepError where it cannot be.
+    """
+    if not scheduler.distributed or scheduler.session:
+        yield scheduler
+        return
+    from pipeline.stages import connection
+
+    with connection.Session(scheduler) as session:
+        yield replace(scheduler, session=session)
+
+
+def check(scheduler: Scheduler, site: Site) -> None:
+    """Before anything is written: ask every worker of a cluster whether it can do the work.
 
     Raises
     ------
-    FileError
-        In place of MemoryError and of any exception that is not ours.
+    AdaprepError
+        Names each worker that has another adaprep or Python, or does not see data or workspace; or no worker
+        can be reached.
     """
-    try:
-        with reading():
-            yield
-    except (AdaprepError, Stopped):
-        raise
-    except Exception as error:
-        raise FileError(f"{path}: {surprise(error)}") from error
+    if scheduler.address:
+        with connected(scheduler) as reached:
+            reached.session.cluster().check(site)
 
 
 def run(
@@ -231,6 +150,7 @@ def run(
     listener: Listener | None = None,
     total: int = 0,
     on_block: Callable[[BlockResult], None] | None = None,
+    site: Site | None = None,
 ) -> Summary:
     """Run every task and gather what they report, in block order.
 
@@ -242,6 +162,8 @@ def run(
         Images in all tasks together, for the progress line.
     on_block
         Called in this thread as each block is finished.
+    site
+        What the tasks read and write, for those on other machines.
 
     Raises
     ------
@@ -268,16 +190,18 @@ def run(
         listener.advanced(result.count, result.count, len(result.failures))
 
     name = uuid.uuid4().hex
-    work = [Work(name, index, task, scheduler.distributed) for index, task in enumerate(tasks)]
+    about = (scheduler.distributed, site, fitness.versions() if scheduler.address else None)
+    work = [Work(name, index, task, *about) for index, task in enumerate(tasks)]
     try:
         if scheduler.distributed and work:
             from pipeline.stages import cluster
 
-            cluster.run(name, work, scheduler, take)
+            with connected(scheduler) as reached:
+                cluster.run(name, work, reached.session, take)
         elif work:
             _threads(name, work, scheduler, take)
     finally:
-        _stopped.discard(name)
+        forget(name)
         listener.finished()
     if lost:
         raise _incomplete(title, tasks, lost, sum(len(r.failures) for r in results))

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from pipeline.datasets.base import VOID, Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
 from pipeline.samplers.base import Grid
-from pipeline.stages import engine, remembered
-from pipeline.stages.engine import BlockResult, Failure
+from pipeline.stages import engine, fitness, remembered
+from pipeline.stages.engine import BlockResult
 from pipeline.stages.inputs import Inputs
 from pipeline.stages.outputs import Output, Sampled, Stored, load_view
 from pipeline.stages.plan import Estimate, Plan, make_plan, stale_sources
@@ -66,7 +66,7 @@ def run_block(job: SampleJob, start: int, frames: Sequence[Frame], names: frozen
                     raise FileError(f"{frame.label}: its boundaries failed; see {job.status}")
                 made = _make(job, frame, outputs, {k: v[row] for k, v in proposals.items()})
             except FileError as error:
-                failures.append(Failure(start + row, frame.name, str(error)))
+                failures.append(engine.failed(start + row, frame.name, error))
                 for block in blocks:
                     block.put(row, {}, stores.FAILED)
                 continue
@@ -79,9 +79,12 @@ def _make(
     job: SampleJob, frame: Frame, outputs: Sequence[Output], proposals: Stored
 ) -> list[dict[str, NDArray[Any]]]:
     """The arrays of every output for one frame. Raises FileError for whatever its files bring about."""
-    with engine.one_image(frame.image):
+
+    def make() -> list[dict[str, NDArray[Any]]]:
         view = load_view(job.dataset, frame, job.crops, proposals)
         return [output.make(view) for output in outputs]
+
+    return engine.try_image(frame.image, make)
 
 
 def folder_of(folder: stores.SplitFolder) -> Path:
@@ -254,6 +257,9 @@ def run(
     check_room(folder, plans)
     if any(todo.images for todo in plans):
         remembered.check_files(found.dataset, found.frames)
+    site = fitness.site(folder.workspace, folder.path, [f.image for f in fitness.ends(found.frames)])
+    if any(todo.todo for todo in plans):
+        engine.check(scheduler, site)
     with folder.lock(), ExitStack() as stack:
         for todo in plans:
             stack.enter_context(todo.opened(scheduler.distributed))
@@ -266,7 +272,7 @@ def run(
             for (start, stop), names in wanted(outputs, plans).items()
         ]
         images = sum(stop - start for start, stop in wanted(outputs, plans))
-        summary = engine.run(tasks, scheduler, f"samples of {folder.title}", listener, images)
+        summary = engine.run(tasks, scheduler, f"samples of {folder.title}", listener, images, site=site)
     summary.skipped = len(found) - images
     return summary
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import AdaprepError
-from pipeline.stages import engine
+from pipeline.stages import engine, fitness
 from pipeline.stages.engine import BlockResult
 from pipeline.stages.frame import describe_crops
 from pipeline.stages.plan import Estimate, Plan, make_plan, stale_sources
@@ -188,6 +188,9 @@ def run(
     images_per_task: int | None = None,
 ) -> engine.Summary:
     """Do what the plan says; blocks whose boundaries are not finished yet are left and named in a note."""
+    site = fitness.site(folder.workspace, folder.path, ())
+    if todo.todo:
+        engine.check(scheduler, site)
     with folder.lock(), todo.opened(scheduler.distributed):
         source = stores.open_store(folder.boundaries, mode="r")
         status = np.zeros(todo.total, np.uint8)
@@ -196,7 +199,7 @@ def run(
         job = TensorJob(folder.boundaries.resolve(), todo.path.resolve(), float(todo.parameters["lambda"]))
         ready_plan = replace(todo, todo=tuple(ready))
         tasks = [_task(job, blocks) for blocks in ready_plan.tasks(images_per_task)]
-        summary = engine.run(tasks, scheduler, todo.title, listener, ready_plan.images)
+        summary = engine.run(tasks, scheduler, todo.title, listener, ready_plan.images, site=site)
     summary.skipped = todo.total - todo.images
     summary.incomplete = bool((status == stores.TODO).any())
     summary.notes = _notes(folder, source, summary)

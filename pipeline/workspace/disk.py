@@ -1,7 +1,7 @@
 """Files that appear whole or not at all, one writer a folder, and sentences for a disk that refuses.
 
-A file under way is called `NAME.PID.partial` until it is moved over its name. Zarr does the same with its
-chunks, with 32 hexadecimal digits. Only a process that is killed leaves one behind; whoever writes there next
+A file under way is called `NAME.DIGITS.partial` until it is moved over its name, with 32 hexadecimal digits;
+Zarr does the same with its chunks. Only a process that is killed leaves one behind; whoever writes there next
 deletes it. Nothing else is ever deleted but by `delete`, which looks at what it is about to delete.
 """
 
@@ -17,6 +17,7 @@ import socket
 import stat
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ def replacing(path: Path) -> Iterator[Path]:
             path.write_bytes(Path(folder, path.name).read_bytes())
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")  # others on other machines write, too
     try:
         yield partial
         os.replace(partial, path)

@@ -61,6 +61,13 @@ QUICK = {"CONTRIBUTING.md", "appendix-a.md", "choosing.md", "method.md"}
 
 ADDRESS = "tcp://head:8786"
 
+SRUN = """\
+#!/bin/sh
+while [ "${1#-}" != "$1" ]; do shift; done
+exec "$@"
+"""
+"""Stands in for Slurm's: runs its command once, here."""
+
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -125,7 +132,12 @@ def run_here(text: str) -> None:
 def run_in_shell(text: str, folder: Path, programs: Path) -> None:
     """Run a command or a script in bash, where adaprep and python are those of the miniature."""
     path = f"{programs}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(REPOSITORY)}
+    environment = {
+        **os.environ,
+        "PATH": path,
+        "PYTHONPATH": str(REPOSITORY),
+        "SLURM_JOB_ID": str(os.getpid()),
+    }
     result = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", text],
         cwd=folder, env=environment, capture_output=True, text=True, check=False,
@@ -189,6 +201,9 @@ class Reader:
             f'#!/bin/sh\nexec "{sys.executable}" -m tests.docs.miniature "$@"\n', encoding="utf-8"
         )
         script.chmod(0o755)
+        srun = folder / "srun"
+        srun.write_text(SRUN, encoding="utf-8")
+        srun.chmod(0o755)
         return folder
 
 

@@ -102,6 +102,12 @@ class World:
             assert outcome.code == 0, outcome.output
         return self
 
+    def prepare_split(self, split: str) -> World:
+        """Make the boundaries of one split, which must succeed."""
+        outcome = self.do("boundaries", "--split", split)
+        assert outcome.code == 0, outcome.output
+        return self
+
     def verify(self, *more: str) -> Outcome:
         return adaprep("verify", *more, "--workspace", str(self.space))
 
@@ -178,7 +184,7 @@ def start(arguments: Sequence[str], **options: Any) -> subprocess.Popen[str]:
     )
 
 
-def end(process: subprocess.Popen[str], seconds: float = 180) -> Outcome:
+def end(process: subprocess.Popen[str], seconds: float = 600) -> Outcome:
     output, _ = process.communicate(timeout=seconds)
     return Outcome(process.returncode, output)
 
@@ -202,7 +208,7 @@ def kill(process: subprocess.Popen[str]) -> bool:
     return process.returncode == -signal.SIGKILL
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 300) -> None:
     limit = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < limit, "what was waited for did not happen"

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import AdaprepError
-from pipeline.stages import cluster, engine
+from pipeline.stages import connection, engine
 from pipeline.stages.engine import Block, BlockResult, Scheduler
 from tests.faults.harness import (
     REPOSITORY,
@@ -117,7 +117,7 @@ def test_no_task_writes_after_the_run_has_ended(where: Scheduler, tmp_path: Path
 def test_no_scheduler_at_an_address_is_a_sentence_that_says_how_to_start_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(cluster, "CONNECT", 1.0)
+    monkeypatch.setattr(connection, "CONNECT", 1.0)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
@@ -155,15 +155,14 @@ def begin(world: World, address: str) -> subprocess.Popen[str]:
 
 
 def test_a_scheduler_without_workers_is_told_at_once_and_waited_for_a_stated_time(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     from distributed import LocalCluster
 
-    monkeypatch.setattr(cluster, "WAIT", 1.0)
     with LocalCluster(n_workers=0, processes=False, dashboard_address=None) as empty:
         address = empty.scheduler_address
         with pytest.raises(AdaprepError) as caught:
-            engine.run([fail_soon], Scheduler(address=address), "title")
+            engine.run([fail_soon], Scheduler(address=address, wait=1.0), "title")
     sentence = f"the scheduler at {address} has no workers yet: start some with: dask worker {address}"
     assert f"{sentence}; waiting 1 seconds for one" in capsys.readouterr().err
     assert str(caught.value) == f"{sentence}. Nothing came within 1 seconds."
