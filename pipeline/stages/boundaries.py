@@ -320,7 +320,11 @@ def _stamps_kept(folder: stores.SplitFolder, todo: Plan) -> Iterator[Callable[[B
         result.value.clear()  # results are kept to the end
 
     keep(todo.stamps)
-    yield take
+    try:
+        yield take
+    finally:
+        with suppress(AdaprepError):
+            kept.close()
 
 
 TRIED = 64

@@ -7,6 +7,7 @@ sizes at their ends.
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 import threading
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 
 from pipeline.datasets.base import Dataset, Frame, Row
 from pipeline.stages.input_list import escape, parse_lines, unescape
-from pipeline.storage import joined
+from pipeline.storage import is_address, joined
 from pipeline.workspace import stores
 
 STRIDE = 64
@@ -43,14 +44,21 @@ class Lines:
     marks
         Where the lines 0, `STRIDE`, 2 `STRIDE`, ... begin, and where the last ends.
     path
-        Of a file that other processes can open, too: an `inputs.tsv`, whose lines end in sizes.
+        Of a file that other processes can open, too.
+    has_sizes
+        Whether lines end in sizes, as those of an `inputs.tsv`.
     """
 
     def __init__(
-        self, file: IO[bytes], marks: NDArray[np.int64], count: int, path: Path | None = None
+        self,
+        file: IO[bytes],
+        marks: NDArray[np.int64],
+        count: int,
+        path: Path | None = None,
+        has_sizes: bool = False,
     ) -> None:
         self.file, self.marks, self.count, self.path = file, marks, count, path
-        self.has_sizes = path is not None
+        self.has_sizes = has_sizes
         self.lock = threading.Lock()
 
     def read(self, start: int, stop: int) -> list[str]:
@@ -227,7 +235,8 @@ def opened(path: Path, root: Path) -> tuple[FrameList, NDArray[np.int32]]:
     ValueError
         Says what is wrong, and in which line.
     """
-    file = open(path, "rb")  # noqa: SIM115  # open as long as the list is
+    stored = is_address(path)
+    file: IO[bytes] = io.BytesIO(path.read_bytes()) if stored else open(path, "rb")  # noqa: SIM115
     try:
         sizes, marks = array("i"), array("q")
         place = 0
@@ -245,5 +254,5 @@ def opened(path: Path, root: Path) -> tuple[FrameList, NDArray[np.int32]]:
         file.close()
         raise
     count = len(sizes) // 2
-    lines = Lines(file, np.array(marks, np.int64), count, path.absolute())
+    lines = Lines(file, np.array(marks, np.int64), count, None if stored else path.absolute(), True)
     return FrameList(lines, root, 0, count), np.array(sizes, np.int32).reshape(count, 2)

@@ -9,6 +9,7 @@ Stamps lie beside the stores, in the workspace's `.spare`; without them everythi
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import time
 import warnings
@@ -17,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +27,7 @@ from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import FileError
 from pipeline.stages.frame import source_of
 from pipeline.stages.frame_list import FrameList
-from pipeline.storage import StoredPath, listed_versions, reading
+from pipeline.storage import StoredPath, is_address, listed_versions, reading
 from pipeline.storage.archives import may_lead_into
 from pipeline.workspace import disk, stores
 
@@ -93,25 +95,33 @@ class KeptStamps:
     """The stamps of a split in their file, read and written in parts.
 
     Rows that are not there, or cannot be read, are zeros: whatever is wrong with the file, it is not needed.
+    An object store takes files whole: there they are in memory, and written by `close`.
     """
 
     def __init__(self, folder: stores.SplitFolder) -> None:
         self.path = folder.stamps
+        self.whole: Stamps | None = _of_store(self.path) if is_address(self.path) else None
         self.rows, self.begin = self._measured()
 
     def _measured(self) -> tuple[int, int]:
         """How many rows the file has, and where they begin."""
+        if self.whole is not None:
+            return len(self.whole), 0
         if self.path.is_symlink():  # what it leads to is not ours to write into
             return 0, 0
         with suppress(Exception), warnings.catch_warnings(action="ignore"):
             kept = np.load(self.path, allow_pickle=False, mmap_mode="r")
-            if kept.dtype == np.uint64 and kept.ndim == 2 and kept.shape[1] == COLUMNS:
+            if _are_stamps(kept):
                 return len(kept), int(kept.offset)
         return 0, 0
 
     def read(self, start: int, stop: int) -> Stamps:
         """(stop - start, 5) the rows of some images."""
         found = np.zeros((stop - start, COLUMNS), np.uint64)
+        if self.whole is not None:
+            part = self.whole[start:stop]
+            found[: len(part)] = part
+            return found
         with suppress(OSError), self.path.open("rb") as file:
             file.seek(self.begin + start * ROW)
             content = file.read(max(min(stop, self.rows) - start, 0) * ROW)
@@ -123,6 +133,13 @@ class KeptStamps:
         """Let the file have so many rows. Raises AdaprepError when the disk refuses."""
         if self.rows >= count:
             return
+        if self.whole is not None:
+            self.whole = self.read(0, count)
+        else:
+            self._lengthen(count)
+        self.rows, self.begin = self._measured()
+
+    def _lengthen(self, count: int) -> None:
         with disk.writing(self.path), disk.replacing(self.path) as partial:
             rows = np.lib.format.open_memmap(partial, "w+", np.dtype(np.uint64), (count, COLUMNS))
             for start in range(0, self.rows, PORTION):
@@ -130,13 +147,36 @@ class KeptStamps:
                 rows[start:stop] = self.read(start, stop)
             rows.flush()
             del rows
-        self.rows, self.begin = self._measured()
 
     def write(self, start: int, rows: Stamps) -> None:
         """Write the rows of some images that there is room for. Raises AdaprepError when the disk refuses."""
+        if self.whole is not None:
+            self.whole[start : start + len(rows)] = rows
+            return
         with disk.writing(self.path), self.path.open("r+b") as file:
             file.seek(self.begin + start * ROW)
             file.write(np.ascontiguousarray(rows).tobytes())
+
+    def close(self) -> None:
+        """Write what is in memory. Raises AdaprepError when the store refuses."""
+        if self.whole is not None:
+            content = io.BytesIO()
+            np.save(content, self.whole)
+            with disk.writing(self.path):
+                self.path.write_bytes(content.getvalue())
+
+
+def _are_stamps(kept: NDArray[Any]) -> bool:
+    return kept.dtype == np.uint64 and kept.ndim == 2 and kept.shape[1] == COLUMNS
+
+
+def _of_store(path: Path) -> Stamps:
+    """The rows of a file in an object store; none where it cannot be read."""
+    with suppress(Exception):
+        kept = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
+        if _are_stamps(kept):
+            return np.array(kept)
+    return np.zeros((0, COLUMNS), np.uint64)
 
 
 def changed(
