@@ -66,12 +66,12 @@ def splits(context: click.Context, begun: str) -> Iterable[str]:
 
 def images(context: click.Context, begun: str) -> Iterable[str]:
     """Names of the images that are listed in the workspace; the last part of them, where that is enough."""
-    from pipeline.stages.input_list import parse_list
+    from pipeline.stages.input_list import first_names
 
     wanted = context.params.get("split") or ()
     for folder in _folders(context):
         if not wanted or folder.split in wanted:
-            for name, *_ in parse_list(folder.inputs.read_bytes())[0]:
+            for name, *_ in first_names(folder.inputs):
                 yield name if name.startswith(begun) else name.rpartition("/")[2]
 
 

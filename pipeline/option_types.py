@@ -165,7 +165,7 @@ class Adaptive(click.ParamType):  # type: ignore[type-arg]
         return str(value)
 
 
-HERE = "{} is an address: give a file or folder of this machine"
+HERE = "{} is an address of a store: this command takes a file or folder of this machine here"
 
 
 def is_address(text: str) -> bool:
@@ -211,7 +211,7 @@ class PathType(click.Path):
 
         path = Path(str(super().convert(value, param, ctx)))
         if not self.elsewhere and is_address(str(path)):
-            self.fail(HERE.format(path), param, ctx)
+            self.fail(HERE.format(value), param, ctx)
         try:
             return storage.as_path(str(value)) if self.elsewhere else path
         except AdaprepError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -298,16 +298,16 @@ def open_workspace(path: Path) -> Workspace:
     Raises
     ------
     AdaprepError
-        It can be no folder: a part of its path is a file, or it is the address of an object store.
+        It can be no folder: a part of its path is a file. Or it lies in an archive, or in a bucket that
+        cannot be used.
     """
     from pipeline.workspace.stores import Workspace
 
     path = as_path(path)
     if is_address(path):
-        raise AdaprepError(
-            f"the workspace cannot be {path}: {path.parts[0][:-1]} is an object store, and workspaces are "
-            f"folders. Give a folder, such as one where the store is mounted."
-        )
+        path.is_dir()  # says what is wrong with bucket, endpoint or credentials before anything is done
+        detail(f"workspace: {path}")
+        return Workspace(path)
     if isinstance(path, StoredPath):
         raise AdaprepError(f"the workspace cannot be {path}: archives are only read. Choose a folder.")
     there = next((p for p in (path, *path.absolute().parents) if os.path.lexists(p)), path)
@@ -351,7 +351,7 @@ def weights(named: Path | None, workspace: Path, dataset: str | None = None) -> 
     return choosing.find(space, held if held in space.datasets() else None, str(named))
 
 
-def open_held(chosen: settings.Held, workspace: Path) -> tuple[Dataset, dict[str, list[Frame]]]:
+def open_held(chosen: settings.Held, workspace: Path) -> tuple[Dataset, dict[str, Sequence[Frame]]]:
     """A data set and its frames by split: the one named, or else the one that the workspace holds."""
     from pipeline.stages import chosen as named
 

@@ -315,7 +315,6 @@ WORKSPACE = Setting(
     DEFAULT_WORKSPACE,
     shown="./adaprep-workspace, or ADAPREP_WORKSPACE",
     environment="ADAPREP_WORKSPACE",
-    elsewhere=True,
 )
 
 

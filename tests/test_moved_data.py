@@ -292,10 +292,10 @@ def test_status_says_that_a_place_is_empty_and_that_a_name_is_not_held(
 def test_an_object_store_is_refused_in_a_sentence_and_no_folder_is_made(
     address: str, project: Path, run: Run, tmp_path: Path
 ) -> None:
-    result = run("boundaries", "--dataset", project / "data" / "blobs.yaml", "--workspace", address)
-    assert result.exit_code == 1
+    result = run("upper-bound", "--resolution", "8", "--workspace", address)
+    assert result.exit_code == 2
     said = " ".join(result.output.split())
-    assert f"the workspace cannot be {address}: {address[:2]} is an object store, and workspaces are" in said
+    assert f"{address} is an address of a store: this command takes a file or folder of this machine" in said
     assert not (tmp_path / address.split(":")[0]).exists()
     assert not list(tmp_path.glob("*:"))
 

@@ -16,6 +16,7 @@ trials() { # name, batch of the auxiliary networks, then what names the data set
         --batch-size "$batch" --validate-every 5)
     for seed in 0 1 2; do
         "${auxiliary[@]}" --seed "$seed" --precision bfloat16
+        "${auxiliary[@]}" --seed "$seed" --precision bfloat16 --aux-head solver
         "${auxiliary[@]}" --seed "$seed" --aux-encoder efficientnet-lite0
     done
     "${auxiliary[@]}" --aux-encoder efficientnet-lite0 --aux-resolution 64

@@ -29,7 +29,9 @@ class Options:
     block_size: int | None = settings.BLOCK_SIZE()
     overwrite: bool = settings.OVERWRITE()
     dry_run: bool = settings.DRY_RUN()
-    workspace: Path = settings.WORKSPACE()
+    workspace: Path = settings.WORKSPACE(
+        help="Folder that holds all results, here or s3://BUCKET/FOLDER.", elsewhere=True
+    )
 
 
 @opening.command("boundaries", Options)
@@ -57,7 +59,7 @@ def run(options: Options) -> bool:
 def _run(options: Options, where: Scheduler) -> bool:
     from pipeline.report import console
     from pipeline.stages import boundaries as stage
-    from pipeline.stages.inputs import existing_splits
+    from pipeline.stages.inputs import listed_splits
 
     data = opening.open_dataset(options.data, options.workspace)
     space, shape = (
@@ -65,9 +67,9 @@ def _run(options: Options, where: Scheduler) -> bool:
         stage.BoundaryOptions(options.grid, options.crops),
     )
     ok = True
-    for split in existing_splits(data, options.splits):
+    for split, frames in listed_splits(data, options.splits).items():
         folder = space.folder(data.name, split)
-        found, todo = stage.prepare(folder, data, split, shape, options.overwrite, options.limit)
+        found, todo = stage.prepare(folder, data, split, shape, options.overwrite, options.limit, frames)
         if options.dry_run:
             console.print_plan(todo, where, options.block_size, stage.estimate(found, todo, where))
             continue
@@ -80,7 +82,7 @@ def _run(options: Options, where: Scheduler) -> bool:
 def state(options: Options) -> State:
     """What is there of the stores. Raises AdaprepError where they were made otherwise."""
     from pipeline.stages import boundaries as stage
-    from pipeline.stages.inputs import existing_splits
+    from pipeline.stages.inputs import listed_splits
 
     data = opening.open_dataset(options.data, options.workspace)
     space, shape = (
@@ -88,7 +90,9 @@ def state(options: Options) -> State:
         stage.BoundaryOptions(options.grid, options.crops),
     )
     states: set[State] = set()
-    for split in existing_splits(data, options.splits):
-        _, todo = stage.prepare(space.folder(data.name, split), data, split, shape, limit=options.limit)
+    for split, frames in listed_splits(data, options.splits).items():
+        _, todo = stage.prepare(
+            space.folder(data.name, split), data, split, shape, limit=options.limit, frames=frames
+        )
         states.add("begun" if todo.relisted else of_plan(todo.images, todo.action))
     return together(states)

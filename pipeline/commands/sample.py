@@ -46,7 +46,9 @@ class Options:
     scheduling: settings.Scheduling = settings.group(settings.Scheduling)
     overwrite: bool = settings.OVERWRITE()
     dry_run: bool = settings.DRY_RUN()
-    workspace: Path = settings.WORKSPACE()
+    workspace: Path = settings.WORKSPACE(
+        help="Folder that holds all results, here or s3://BUCKET/FOLDER.", elsewhere=True
+    )
 
 
 @opening.command("sample", Options)

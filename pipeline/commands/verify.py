@@ -24,7 +24,9 @@ class Options:
     seed: int = setting(0, "Seed of the random sample.")
     repair: bool = setting(False, "Read every chunk; mark blocks with a damaged one as not done.")
     as_json: bool = settings.JSON()
-    workspace: Path = settings.WORKSPACE()
+    workspace: Path = settings.WORKSPACE(
+        help="Folder that holds all results, here or s3://BUCKET/FOLDER.", elsewhere=True
+    )
 
 
 @opening.command("verify", Options)

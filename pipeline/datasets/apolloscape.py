@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.datasets.base import VOID, ClassTable, Dataset, Frame, LabelClass, Moment
+from pipeline.datasets.base import VOID, ClassTable, Dataset, Frame, LabelClass, Moment, Row
 from pipeline.datasets.files import exists, find_keys
 from pipeline.datasets.limits import short
 from pipeline.datasets.lists import line_error, names_file, read_lines
+from pipeline.datasets.ordering import ordered
 from pipeline.errors import AdaprepError
 
 COLOR, LABEL = "ColorImage", "Label"
@@ -91,10 +92,14 @@ class ApolloScape(Dataset):
     table = _class_table()
 
     def frames(self, split: str) -> list[Frame]:
+        return [Frame(row.name, *(self.root / path for path in row[1:])) for row in self.rows(split)]
+
+    def rows(self, split: str) -> Iterator[Row]:
         self.check_split(split)
         lists = self._lists()
-        frames = self._listed(split, lists) if lists else self._lying_there(split)
-        return sorted(frames, key=lambda frame: frame.name)
+        rows = self._listed(split, lists) if lists else self._lying_there(split)
+        for text in ordered("\0".join(row) for row in rows):
+            yield Row(*text.split("\0"))
 
     def moment(self, frame: Frame) -> Moment | None:
         """By the folders ``ROAD/RECORD/CAMERA`` and a name such as ``170927_064448178_Camera_6``."""
@@ -153,16 +158,17 @@ class ApolloScape(Dataset):
     def _list_files(self) -> list[Path]:
         return sorted(self.root.glob("*.lst")) + sorted(self.root.glob("*/*.lst"))
 
-    def _listed(self, split: str, lists: dict[str, dict[str, Path]]) -> list[Frame]:
+    def _listed(self, split: str, lists: dict[str, dict[str, Path]]) -> Iterator[Row]:
         if split not in lists:
             raise AdaprepError(
                 f"{self.name}: no list road*_{split}.lst in {self.root} or a folder in it; "
                 f"there are lists for: {', '.join(sorted(lists))}"
             )
-        return [frame for path in lists[split].values() for frame in self._read_list(path)]
+        for path in lists[split].values():
+            yield from self._read_list(path)
 
-    def _read_list(self, path: Path) -> list[Frame]:
-        """Frames of one list: `image<TAB>label` a line, relative to the root."""
+    def _read_list(self, path: Path) -> list[Row]:
+        """Rows of one list: `image<TAB>label` a line, relative to the root."""
         rows = []
         for number, line in read_lines(path):
             row = [field.strip(" ").lstrip("/") for field in line.split("\t")][:2]
@@ -173,7 +179,7 @@ class ApolloScape(Dataset):
                 raise line_error(path, number, f"{short(row[-1])} is no path of a label map")
             rows.append(row)
         arrange = self._arrangement(rows)
-        return [self._frame(*map(arrange, row[:2])) for row in rows]
+        return [_row(*map(arrange, row[:2])) for row in rows]
 
     def _arrangement(self, rows: list[list[str]]) -> Callable[[str], str]:
         """How to turn listed paths into paths on this disk, as the first line tells."""
@@ -182,14 +188,6 @@ class ApolloScape(Dataset):
                 if any((self.root / arrange(path)).parent.is_dir() for path in row[:2]):
                     return arrange
         return _as_it_is
-
-    def _frame(self, image: str, label: str | None = None) -> Frame:
-        """The frame of an image path relative to the root, and of its label map's if that is known."""
-        parts = image.removesuffix(IMAGE_END).split("/")
-        label = label or "/".join(LABEL if part == COLOR else part for part in parts) + LABEL_END
-        instance = label.removesuffix(LABEL_END) + INSTANCE_END
-        name = "/".join(part for part in parts if part != COLOR)
-        return Frame(name, *(self.root / path for path in (image, label, instance)))
 
     def _roads(self) -> list[str]:
         """The roads that lie there, `_seg` only if there are no others."""
@@ -201,7 +199,7 @@ class ApolloScape(Dataset):
         held_out = [r for r in roads if r.startswith(HELD_OUT)] if len(roads) > 1 else []
         return {"train": [r for r in roads if r not in held_out], "val": held_out}.get(split, [])
 
-    def _lying_there(self, split: str) -> list[Frame]:
+    def _lying_there(self, split: str) -> list[Row]:
         there = self._roads()
         roads = self._split_roads(split, there)
         if there and not roads:
@@ -210,8 +208,8 @@ class ApolloScape(Dataset):
                 f"{self.root}, and without lists road 4 is for validation if there are other roads, and all "
                 f"the rest for training; there are: {', '.join(there)}"
             )
-        frames = [frame for road in roads for frame in self._road_frames(road)]
-        if not frames:
+        rows = [row for road in roads for row in self._road_rows(road)]
+        if not rows:
             raise self.nothing_found(
                 [
                     f"{self.root}/road*_ins_{split}.lst",
@@ -221,16 +219,30 @@ class ApolloScape(Dataset):
                     f"{self.root}/{COLOR}/road*_ins/Record*/Camera */*{IMAGE_END}",
                 ]
             )
-        return frames
+        return rows
 
-    def _road_frames(self, road: str) -> list[Frame]:
+    def _road_rows(self, road: str) -> list[Row]:
         for color, label in ((f"{road}/{COLOR}", f"{road}/{LABEL}"), (f"{COLOR}/{road}", f"{LABEL}/{road}")):
             images = find_keys(self.root / color, (IMAGE_END,))
             labels = find_keys(self.root / label, (LABEL_END,))
             if images or labels:
                 keys = images.keys() | labels.keys()
-                return [self._frame(f"{color}/{key}{IMAGE_END}") for key in keys]
+                return [_row(f"{color}/{key}{IMAGE_END}") for key in keys]
         return []
+
+
+def _row(image: str, label: str | None = None) -> Row:
+    """The row of an image path relative to the root, and of its label map's if that is known."""
+    parts = image.removesuffix(IMAGE_END).split("/")
+    label = label or "/".join(LABEL if part == COLOR else part for part in parts) + LABEL_END
+    instance = label.removesuffix(LABEL_END) + INSTANCE_END
+    name = "/".join(part for part in parts if part != COLOR)
+    return Row(name, *map(_normal, (image, label, instance)))
+
+
+def _normal(path: str) -> str:
+    """A relative path as `Path` writes it."""
+    return path if "//" not in path and "./" not in path else str(PurePosixPath(path))
 
 
 def _annotated(roads: Iterable[str]) -> list[str]:

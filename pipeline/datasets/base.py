@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,6 +137,15 @@ class Frame:
     instance: Path | None = None
 
 
+class Row(NamedTuple):
+    """A frame as texts: paths relative to the data set's root where they lie in it, "" for no instances."""
+
+    name: str
+    image: str
+    label: str
+    instance: str
+
+
 @dataclass(frozen=True, order=True)
 class Moment:
     """When and where a frame was filmed, in a data set that is made of videos."""
@@ -192,6 +202,23 @@ class Dataset(ABC):
         AdaprepError
             Unknown split, or nothing found: says which folders and patterns were looked for.
         """
+
+    def rows(self, split: str) -> Iterator[Row]:
+        """The same frames as texts; data sets that can be large make them without a list of all frames.
+
+        Raises
+        ------
+        AdaprepError
+            As `frames`.
+        """
+        root = str(self.root) + os.sep
+        for frame in self.frames(split):
+            paths = (frame.image, frame.label, frame.instance or "")
+            yield Row(frame.name, *(str(path).removeprefix(root) for path in paths))
+
+    def label_is_one_file(self) -> bool:
+        """Whether `label_files` are the frame's `label` alone, so that nobody needs to ask of each frame."""
+        return type(self).label_files is Dataset.label_files
 
     def label_files(self, frame: Frame) -> tuple[Path, ...]:
         """The files that the label map is made of; some may be absent."""

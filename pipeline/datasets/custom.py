@@ -5,6 +5,7 @@ from __future__ import annotations
 import colorsys
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -12,12 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.datasets.base import Dataset, Frame, Moment
+from pipeline.datasets.base import Dataset, Frame, Moment, Row
 from pipeline.datasets.files import exists
+from pipeline.datasets.formats.base import LabelFormat
 from pipeline.datasets.limits import short
 from pipeline.datasets.lists import line_error, names_file, read_lines
 from pipeline.datasets.missing import MissingFolder, no_place, with_hint
-from pipeline.datasets.pairs import IMAGES, Pairing, suffix_hint, what_is_there
+from pipeline.datasets.pairs import IMAGES, Pairing, pairs, suffix_hint, what_is_there
 from pipeline.datasets.splitting import Division
 from pipeline.datasets.stems import choose_stems
 from pipeline.errors import AdaprepError, FileError
@@ -136,6 +138,34 @@ class Custom(Dataset):
         parts = source.division.split_of([frame.name for frame in frames])
         return [frame for frame in frames if parts.get(frame.name) in source.taken]
 
+    def rows(self, split: str) -> Iterator[Row]:
+        self.check_split(split)
+        source = self.sources[split]
+        plain = isinstance(source, Folders) and not (source.stems or source.skip_unpaired)
+        if not plain or type(self.format).frames is not LabelFormat.frames:
+            yield from super().rows(split)
+        elif isinstance(source, Folders):
+            yield from self._found(source, split)
+
+    def _found(self, source: Folders, split: str) -> Iterator[Row]:
+        """The rows of two folders whose files are paired by name, made as they are found."""
+        self._check_folders(source, split)
+        folders, root = source.under(self.root), str(self.root) + os.sep
+        images, labels, instances = (
+            str(folder / "x")[:-1].removeprefix(root) if folder else ""
+            for folder in (folders.images, folders.labels, folders.instances)
+        )
+        paired, there = False, False
+        for pair in pairs(folders, self.format.endings):
+            there = True
+            if pair.whole and not paired:
+                frame = Frame(pair.key, folders.images / pair.image, folders.labels / pair.label)
+                paired = self._is_paired(frame)
+            instance = instances + pair.instance if folders.instances else ""
+            yield Row(pair.key, images + pair.image, labels + pair.label, instance)
+        if not (there and paired):
+            self._listed(source, split)  # which says what is wrong
+
     def moment(self, frame: Frame) -> Moment | None:
         """By `together` of splits that are made here, and the last number in the frame's name."""
         numbers = re.findall(r"\d+", PurePosixPath(frame.name).name)
@@ -211,6 +241,9 @@ class Custom(Dataset):
             raise AdaprepError(
                 printable(f"{self.name}/{split}: no image has a label map of the same name. {hint}")
             )
+
+    def label_is_one_file(self) -> bool:
+        return type(self.format).files is LabelFormat.files
 
     def label_files(self, frame: Frame) -> tuple[Path, ...]:
         return self.format.files(frame)

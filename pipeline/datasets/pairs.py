@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pipeline.datasets.base import Frame
-from pipeline.datasets.files import exists, find_keys, walk
+from pipeline.datasets.files import exists, walk
+from pipeline.datasets.ordering import ordered
+from pipeline.errors import AdaprepError
 
 IMAGES: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 IMAGES += (".ppm", ".pgm", ".pnm", ".gif", ".jp2", ".j2k", ".avif", ".jpe", ".jfif", ".tga", ".pcx", ".sgi")
@@ -23,6 +26,8 @@ OTHERS += (".pdf", ".npy", ".npz", ".mat")
 """Endings of pictures and arrays that are not read: taken where there is nothing else, so that reading them
 says what they are."""
 
+ALL = frozenset((*IMAGES, *OTHERS))
+
 
 @dataclass(frozen=True)
 class Pairing:
@@ -34,6 +39,16 @@ class Pairing:
     image_suffix: str = ""
     label_suffix: str = ""
     instance_suffix: str = ""
+
+
+class Pair(NamedTuple):
+    """The files of one frame, relative to their folders, and which of them are there."""
+
+    key: str
+    image: str
+    label: str
+    instance: str
+    whole: bool  # both image and label map are there
 
 
 def pair_folders(
@@ -68,42 +83,138 @@ def pair_folders(
     AdaprepError
         Two images, or two label maps, would belong to the same frame.
     """
-    image_ends, label_ends = endings(image_suffix, IMAGES), endings(label_suffix, label_endings)
-    mask_ends = endings(instance_suffix, LABELS)
-    found, drawn = find_keys(images, image_ends, True), find_keys(labels, label_ends, True)
-    masks = find_keys(instances, mask_ends, True) if instances else {}
-    for folder, others in ((labels, drawn), (instances, masks)):
-        if folder and images in (folder, *folder.parents):
-            taken = {folder / name for name in others.values()}
-            found = {key: name for key, name in found.items() if images / name not in taken}
-    _add_unreadable(found, images, image_suffix, drawn, {*drawn.values()} if images == labels else set())
-    _add_unreadable(drawn, labels, label_suffix, found, {*found.values()} if images == labels else set())
-    usual = Counter(name[len(key) :] for key, name in found.items()).most_common(1)
-    image_end = usual[0][0] if usual else image_ends[0]
+    folders = Pairing(images, labels, instances, image_suffix, label_suffix, instance_suffix)
     return [
         Frame(
-            key,
-            images / found.get(key, key + image_end),
-            labels / drawn.get(key, key + label_ends[0]),
-            instances / masks.get(key, key + mask_ends[0]) if instances else None,
+            pair.key,
+            images / pair.image,
+            labels / pair.label,
+            instances / pair.instance if instances else None,
         )
-        for key in sorted(found.keys() | drawn.keys())
+        for pair in pairs(folders, label_endings)
     ]
 
 
-def _add_unreadable(
-    files: dict[str, str], folder: Path, suffix: str, others: dict[str, str], taken: set[str]
-) -> None:
-    """Where a frame lacks a file, take one of its name with an ending that is not read, if there is one."""
-    missing = others.keys() - files.keys()
-    if not missing or suffix.lower().endswith((*IMAGES, *OTHERS)):
-        return
-    for name in sorted(walk(folder)):
-        stem, ending = os.path.splitext(name)
-        key = stem.removesuffix(suffix)
-        known = ending.lower() in (*IMAGES, *OTHERS) and stem.endswith(suffix)
-        if known and key in missing and name not in taken:
-            files.setdefault(key, name)
+def pairs(folders: Pairing, label_endings: tuple[str, ...] = LABELS) -> Iterator[Pair]:
+    """What `pair_folders` makes frames of, in order; however many there are, few are in memory at a time.
+
+    Raises
+    ------
+    AdaprepError
+        As `pair_folders`.
+    """
+    image = Searched(folders.images, folders.image_suffix, IMAGES)
+    label = Searched(folders.labels, folders.label_suffix, label_endings)
+    others = [label]
+    if folders.instances:
+        others.append(Searched(folders.instances, folders.instance_suffix, LABELS))
+    image.leave_out(others)
+    if label.folder == image.folder:
+        label.unreadable_but = image
+    for key, ends in _together([image, *others]):
+        picture = ends[0] or image.unreadable_of(key, bool(ends[1]))
+        drawn = ends[1] or label.unreadable_of(key, bool(ends[0]))
+        if picture or drawn:
+            mask = key + (ends[2] or others[1].first_end) if len(others) > 1 else ""
+            whole = bool(picture and drawn)
+            yield Pair(key, key + (picture or image.usual_end), key + (drawn or label.first_end), mask, whole)
+
+
+class Searched:
+    """A folder, searched once for files whose names end in a suffix and one of some extensions."""
+
+    def __init__(self, folder: Path, suffix: str, extensions: tuple[str, ...]) -> None:
+        ends = endings(suffix, extensions)
+        self.folder, self.suffix, self.first_end = folder, suffix, ends[0]
+        self.stem = ends[0].rpartition(".")[0]
+        self.extensions = frozenset("." + end.rpartition(".")[2].lower() for end in ends)
+        self.left_out: list[tuple[str, Searched]] = []
+        self.unreadable_but: Searched | None = None  # whose files are not unreadable ones of this
+        self.unreadable: dict[str, str] = {}  # key to ending: pictures of kinds that are not read
+        self.counts: Counter[str] = Counter()
+        self.first_of: dict[str, str] = {}  # ending to the first key that has it
+        self.keeps_unreadable = not suffix.lower().endswith((*IMAGES, *OTHERS))
+
+    def leave_out(self, others: Sequence[Searched]) -> None:
+        """Leave the files of other searches out that are made in this folder, or below it."""
+        for other in others:
+            if self.folder in (other.folder, *other.folder.parents):
+                below = other.folder.relative_to(self.folder).as_posix()
+                self.left_out.append(("" if below == "." else f"{below}/", other))
+
+    def key_of(self, name: str) -> str | None:
+        """What is left of a name without suffix and extension; None where it has others."""
+        dot = name.rfind(".")
+        if dot < 0 or name[dot:].lower() not in self.extensions or not name.endswith(self.stem, 0, dot):
+            return None
+        return name[: dot - len(self.stem)]
+
+    def found(self) -> Iterator[tuple[str, str]]:
+        """Key and ending of every file that there is, in order of the keys.
+
+        Raises
+        ------
+        AdaprepError
+            Two files have the same key.
+        """
+        before: tuple[str, str] | None = None
+        for text in ordered(self._texts()):
+            key, _, end = text.partition("\0")
+            if before and before[0] == key:
+                raise AdaprepError(
+                    f"two files of the same name in {self.folder}: {key}{before[1]} and {key}{end}. "
+                    f"Which of them belongs to the frame {key!r} cannot be told: remove one."
+                )
+            before = key, end
+            yield before
+
+    def _texts(self) -> Iterator[str]:
+        """Key, NUL (which no name holds), ending: texts that sort as the keys do."""
+        for name in walk(self.folder):
+            key = self.key_of(name)
+            if any(name.startswith(at) and o.key_of(name[len(at) :]) is not None for at, o in self.left_out):
+                continue
+            if key is None:
+                self._note_unreadable(name)
+                continue
+            end = name[len(key) :]
+            self.counts[end] += 1
+            self.first_of[end] = min(self.first_of.get(end, key), key)
+            yield f"{key}\0{end}"
+
+    def _note_unreadable(self, name: str) -> None:
+        stem, extension = os.path.splitext(name)
+        if not self.keeps_unreadable or extension.lower() not in ALL or not stem.endswith(self.suffix):
+            return
+        if self.unreadable_but is None or self.unreadable_but.key_of(name) is None:
+            key = stem.removesuffix(self.suffix)
+            end = name[len(key) :]
+            self.unreadable[key] = min(self.unreadable.get(key, end), end)
+
+    def unreadable_of(self, key: str, wanted: bool) -> str | None:
+        """The ending of a picture of a kind that is not read, if one is wanted and there is one."""
+        return self.unreadable.get(key) if wanted else None
+
+    @property
+    def usual_end(self) -> str:
+        """The ending that most of the files have; to be asked once all have been found."""
+        return min(self.counts, key=lambda e: (-self.counts[e], self.first_of[e]), default=self.first_end)
+
+
+def _together(searches: Sequence[Searched]) -> Iterator[tuple[str, list[str | None]]]:
+    """Every key that the first or the second search has found, in order, with its ending in each search."""
+    streams = [search.found() for search in searches]
+    heads = [next(stream, None) for stream in streams]
+    while waiting := [head[0] for head in heads[:2] if head]:
+        key = min(waiting)
+        ends: list[str | None] = []
+        for place, stream in enumerate(streams):
+            head = heads[place]
+            while head and head[0] < key:
+                head = next(stream, None)
+            ends.append(head[1] if head and head[0] == key else None)
+            heads[place] = next(stream, None) if head and head[0] == key else head
+        yield key, ends
 
 
 def suffix_hint(frames: Iterable[Frame], images: Path, labels: Path) -> str:

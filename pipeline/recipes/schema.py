@@ -34,7 +34,7 @@ from pipeline.recipes.recipe import Bounds, Generate, Overrides, Recipe
 from pipeline.recipes.trainings import MOST, AuxiliarySection, BaseSection, read_trainings, taken
 from pipeline.settings import DEFAULT_WORKSPACE, Device, Precision
 from pipeline.stages import chosen as named
-from pipeline.storage import is_dir
+from pipeline.storage import StoredPath, is_dir
 from pipeline.train.settings import Auxiliary, Base, Request
 from pipeline.workspace.stores import Workspace
 
@@ -291,6 +291,8 @@ def _word(node: YamlNode) -> str:
 def _workspace(node: YamlNode) -> Path:
     """A folder, or one that can be made."""
     path = node.file_path()
+    if isinstance(path, StoredPath):
+        node.fail(f"must be a folder of this machine, and {path} is none")
     there = next((p for p in (path, *path.parents) if os.path.lexists(p)), Path())
     if not os.path.isdir(there):
         node.fail(f"must be a folder, and {there} is none")

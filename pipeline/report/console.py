@@ -23,6 +23,7 @@ from pipeline.progress import listener as listener
 from pipeline.report.columns import print_table
 from pipeline.screen import say
 from pipeline.units import human_bytes, human_seconds
+from pipeline.workspace import disk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,7 +106,12 @@ def print_plan(plan: Plan, scheduler: Scheduler, block_size: int | None, estimat
     if plan.images:
         out.print(f"  time    about {human_seconds(estimate.seconds)}")
         out.print(f"  memory  about {human_bytes(estimate.memory)}")
-        out.print(f"  disk    about {human_bytes(estimate.disk)}, {human_bytes(estimate.free)} free")
+        out.print(f"  disk    about {human_bytes(estimate.disk)}, {_free(estimate.free)}")
+
+
+def _free(count: int) -> str:
+    """What is left of a disk, in words."""
+    return "in an object store" if count >= disk.ENDLESS else f"{human_bytes(count)} free"
 
 
 def print_sample_plans(plans: Sequence[Plan], scheduler: Scheduler, estimate: Estimate) -> None:
@@ -116,7 +122,7 @@ def print_sample_plans(plans: Sequence[Plan], scheduler: Scheduler, estimate: Es
         out.print(f"{plan.title}: {plan.images} of {plan.total} images to do ({why})", soft_wrap=True)
     out.print(f"  time    about {human_seconds(estimate.seconds)} on {scheduler.describe()}")
     out.print(f"  memory  about {human_bytes(estimate.memory)}")
-    out.print(f"  disk    about {human_bytes(estimate.disk)}, {human_bytes(estimate.free)} free")
+    out.print(f"  disk    about {human_bytes(estimate.disk)}, {_free(estimate.free)}")
 
 
 def print_datasets(rows: Sequence[dict[str, Any]]) -> None:

@@ -16,11 +16,12 @@ import numpy as np
 
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
-from pipeline.stages import engine, fitness, relisting, sources
+from pipeline.stages import engine, fitness, frame_list, relisting, sources
 from pipeline.stages import inputs as listing
 from pipeline.stages.engine import BlockResult, Failure
 from pipeline.stages.failures import FailureList
 from pipeline.stages.frame import FrameBoundaries, process_frame
+from pipeline.stages.frame_list import FrameList
 from pipeline.stages.inputs import Inputs
 from pipeline.stages.plan import Estimate, Plan, make_plan
 from pipeline.storage import reading
@@ -75,20 +76,19 @@ class BoundaryJob:
     oversized: Mapping[int, str] = field(default_factory=dict)  # what to say of images there is no room for
 
 
-def run_blocks(job: BoundaryJob, blocks: Sequence[tuple[int, int]], frames: Sequence[Frame]) -> BlockResult:
-    """One task: the given blocks, whose frames follow each other in `frames`."""
+def run_blocks(
+    job: BoundaryJob, blocks: Sequence[tuple[int, int]], frames: Sequence[Sequence[Frame]]
+) -> BlockResult:
+    """One task: the given blocks, each with its frames."""
     store = stores.open_in_task(job.path)
     failures: list[Failure] = []
-    first = blocks[0][0]
     stamps = []
-    position = 0
-    for start, stop in blocks:
-        part = frames[position : position + stop - start]
-        position += len(part)
+    for (start, _), part in zip(blocks, frames, strict=True):
         failed, rows = _run_block(job, store, start, part)
         failures += failed
         stamps.append((start, rows))
-    return BlockResult(first, first + position, tuple(failures), stamps)
+    first = blocks[0][0]
+    return BlockResult(first, first + sum(map(len, frames)), tuple(failures), stamps)
 
 
 def _run_block(
@@ -153,11 +153,12 @@ def prepare(
     options: BoundaryOptions,
     overwrite: bool = False,
     limit: int | None = None,
+    frames: FrameList | None = None,
 ) -> tuple[Inputs, Plan]:
     """List one split and plan what is left to do on it; nothing is written.
 
-    With a `limit` below what the store holds already, the store's own list is kept and only its first
-    blocks are looked at.
+    `frames` are all of the split's, where they have been listed. With a `limit` below what the store holds
+    already, the store's own list is kept and only its first blocks are looked at.
 
     Raises
     ------
@@ -166,9 +167,9 @@ def prepare(
     """
     store = _stored(folder, overwrite)
     known = None if overwrite else _known(folder, dataset, store)
-    found = listing.list_inputs(dataset, split, limit, known)
+    found = listing.list_inputs(dataset, split, limit, known, frames=frames)
     if store and known is None and len(found) < store.count:
-        whole = listing.list_inputs(dataset, split)
+        whole = listing.list_inputs(dataset, split, frames=frames)
         known = whole.first(store.count) if whole.begins_as(store.inputs) else None
     todo = plan(folder, found, options, known, overwrite)
     if known is not None and len(found) < todo.total:
@@ -215,14 +216,14 @@ def plan(
     specs = arrays(found.largest, crops, options.grid, len(dataset.classes.targets))
     height, columns = specs["packed"].shape[1:]
     difference, stale, relisted = None, None, False
-    stamps = np.zeros((len(found), sources.COLUMNS), np.uint64)
+    stamps: Sequence[tuple[int, sources.Stamps]] = ()
     if store := _stored(folder, overwrite):
         difference = _list_difference(store, found, known)
         relisted = difference is not None and relisting.same_files(folder, dataset, found, store)
         if difference is None or relisted:
             difference = None
-            stamps = sources.load(folder, max(len(found), store.count))
-            stale = sources.changed(store, dataset, found.frames, stamps, engine.cores())
+            kept = sources.KeptStamps(folder)
+            stale, stamps = sources.changed(store, dataset, found.frames, kept, engine.cores())
     todo = make_plan(
         f"boundaries of {folder.title}",
         folder.boundaries,
@@ -241,7 +242,7 @@ def plan(
 def _list_difference(store: stores.Store, found: Inputs, known: Inputs | None) -> str | None:
     """None when the list begins as the store's, or is the beginning of it; else a sentence."""
     if known is not None:
-        return listing.prefix_difference(known.lines, found.lines)
+        return listing.prefix_difference(known, found)
     if found.begins_as(store.inputs):
         return None
     return (
@@ -274,6 +275,8 @@ def run(
             _stamps_kept(folder, todo) as keep,
             FailureList(folder, "boundaries") as failed,
         ):
+            if scheduler.distributed:
+                found = found.kept_in(folder)
             job = _job(folder, found, todo, store)
             tasks = [_task(job, blocks, found) for blocks in todo.tasks(images_per_task)]
 
@@ -296,42 +299,39 @@ def _job(folder: stores.SplitFolder, found: Inputs, todo: Plan, store: stores.St
 
 
 def _task(job: BoundaryJob, blocks: Sequence[tuple[int, int]], found: Inputs) -> engine.Block:
-    frames = [frame for start, stop in blocks for frame in found.frames[start:stop]]
-    return engine.Block(partial(run_blocks, job, blocks, frames), engine.listed([f.name for f in frames]))
-
-
-KEEP_EVERY = 30.0
-"""Seconds between two writings of the stamps: what a killed run loses is fingerprinted again."""
+    parts = [found.frames[start:stop] for start, stop in blocks]
+    names = [name for part in parts for name in frame_list.names(part)]
+    return engine.Block(partial(run_blocks, job, blocks, parts), engine.listed(names))
 
 
 @contextmanager
 def _stamps_kept(folder: stores.SplitFolder, todo: Plan) -> Iterator[Callable[[BlockResult], None]]:
-    """Yield what takes the stamps of a finished task; they are kept now and then, and at the end."""
-    stamps = np.zeros((todo.total, sources.COLUMNS), np.uint64)
-    if todo.stamps is not None:
-        stamps[: len(todo.stamps)] = todo.stamps[: todo.total]
-    kept = time.monotonic()
+    """Yield what keeps the stamps of a finished task."""
+    kept = sources.KeptStamps(folder)
 
-    def keep(result: BlockResult) -> None:
-        nonlocal kept
-        for start, rows in result.value:
-            stamps[start : start + len(rows)] = rows
-        if time.monotonic() - kept > KEEP_EVERY:
-            kept = time.monotonic()
-            sources.save(folder, stamps)
-
-    try:
-        yield keep
-    finally:
+    def keep(rows: Sequence[tuple[int, sources.Stamps]]) -> None:
         with suppress(AdaprepError):  # a full disk is told by what filled it; nothing depends on stamps
-            sources.save(folder, stamps)
+            kept.make_room(todo.total)
+            for start, part in rows:
+                kept.write(start, part)
+
+    def take(result: BlockResult) -> None:
+        keep(result.value)
+        result.value.clear()  # results are kept to the end
+
+    keep(todo.stamps)
+    try:
+        yield take
+    finally:
+        with suppress(AdaprepError):
+            kept.close()
 
 
 TRIED = 64
 """Images that an estimate is made from, at most."""
 
-FRAME_BYTES = 2000
-"""Memory for one more image in the list: its paths, and its share of the graph."""
+FRAME_BYTES = 100
+"""Memory for one more image: its size, its status, and its share of the tasks."""
 
 
 def estimate(found: Inputs, todo: Plan, scheduler: engine.Scheduler) -> Estimate:
@@ -350,7 +350,7 @@ def estimate(found: Inputs, todo: Plan, scheduler: engine.Scheduler) -> Estimate
             job = BoundaryJob(found.dataset, trial, grid, int(todo.parameters["crops"]))
             _warm_up(job, frames)
             begun = time.perf_counter()
-            run_blocks(job, [(0, images)], frames)
+            run_blocks(job, [(0, images)], [frames])
             seconds, size = time.perf_counter() - begun, disk.bytes_below(trial) - empty
     packed = int(np.prod(todo.arrays["packed"].shape))
     height, width = found.largest

@@ -20,6 +20,7 @@ from pipeline.datasets.yaml_nodes import did_you_mean
 from pipeline.errors import AdaprepError
 from pipeline.names import printable
 from pipeline.stages import inputs, remembered
+from pipeline.stages.frame_list import listed as list_frames
 from pipeline.storage import is_dir
 from pipeline.workspace.stores import SplitFolder, Workspace
 
@@ -175,7 +176,7 @@ def frames_of(
     splits: Sequence[str],
     root: Path | None = None,
     targets: Sequence[str] | None = None,
-) -> tuple[Dataset, dict[str, list[Frame]]]:
+) -> tuple[Dataset, dict[str, Sequence[Frame]]]:
     """The data set that is meant, or the only one that the workspace holds, and its frames by split.
 
     Of a name that the workspace holds: its list of images, and the data set's own of splits that it lacks.
@@ -194,7 +195,8 @@ def frames_of(
     if meant.folders and meant.source and remembered.is_gone(meant.folders[0]):
         with suppress(AdaprepError):  # of other classes: looked at, but not the workspace's
             remembered.move(space, meant.name, meant.source, root)
-    return data, {split: data.frames(split) for split in inputs.existing_splits(data, splits)}
+    found = inputs.listed_splits(data, splits)
+    return data, {split: frames or list_frames(data, split) for split, frames in found.items()}
 
 
 def _held_frames(
@@ -203,12 +205,12 @@ def _held_frames(
     splits: Sequence[str],
     root: Path | None,
     targets: Sequence[str] | None,
-) -> tuple[Dataset, dict[str, list[Frame]]]:
+) -> tuple[Dataset, dict[str, Sequence[Frame]]]:
     folders = {folder.split: folder for folder in space.folders(name)}
     listed_here = [folders[split] for split in splits or folders if split in folders]
     data = remembered.open_dataset((listed_here or list(folders.values()))[0], root)
     if targets is not None:
         data.classes = data.classes.with_targets(targets)
-    frames = {folder.split: list(inputs.read_list(folder, data).frames) for folder in listed_here}
+    frames = {folder.split: inputs.read_list(folder, data).frames for folder in listed_here}
     remembered.check_files(data, [frame for part in frames.values() for frame in part[:1]])
-    return data, {split: frames.get(split) or data.frames(split) for split in splits or folders}
+    return data, {split: frames.get(split) or list_frames(data, split) for split in splits or folders}

@@ -7,17 +7,24 @@ names stand as they are.
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 COLUMNS = ("name", "image", "label", "instance", "height", "width")
 MAX_SIDE = 2**31 - 1
+PORTION = 4096
+"""Lines whose sizes are turned into text at once."""
 
 PLAIN = re.compile(r"[^\0\t\n\r\\\ud800-\udfff]*")
 CODE = r"x(?:00|09|0a|0d|5c|[89a-f][0-9a-f])|ud[89a-f][0-9a-f]{2}"
@@ -47,10 +54,19 @@ def _character(match: re.Match[str]) -> str:
     return chr(code + 0xDC00 if match[1][0] == "x" and code >= 0x80 else code)
 
 
-def format_list(lines: Sequence[str], sizes: NDArray[np.int32]) -> str:
+def format_list(lines: Iterable[str], sizes: NDArray[np.int32]) -> str:
     """The content of inputs.tsv."""
-    rows = [f"{line}\t{h}\t{w}" for line, (h, w) in zip(lines, sizes.tolist(), strict=True)]
-    return "\n".join(["\t".join(COLUMNS), *rows]) + "\n"
+    return "".join(formatted(lines, sizes))
+
+
+def formatted(lines: Iterable[str], sizes: NDArray[np.int32]) -> Iterator[str]:
+    """The lines of inputs.tsv, with what ends them, one after the other."""
+    yield "\t".join(COLUMNS) + "\n"
+    source = iter(lines)
+    for start in range(0, len(sizes), PORTION):
+        rows = sizes[start : start + PORTION].tolist()
+        for line, (height, width) in zip(islice(source, len(rows)), rows, strict=True):
+            yield f"{line}\t{height}\t{width}\n"
 
 
 def parse_list(content: bytes) -> tuple[list[tuple[str, str, str, str]], NDArray[np.int32]]:
@@ -61,29 +77,60 @@ def parse_list(content: bytes) -> tuple[list[tuple[str, str, str, str]], NDArray
     ValueError
         Says what is wrong, and in which line.
     """
-    text = content.decode("utf-8")
-    if not text.endswith("\n"):
-        raise ValueError("it is cut short" if text else "it is empty")
-    lines = [line.removesuffix("\r") for line in text[:-1].split("\n")]
-    if tuple(lines[0].split("\t")) != COLUMNS:
+    names, sizes = [], []
+    for _, fields, size in islice(parse_lines(io.BytesIO(content)), 1, None):
+        name, image, label, instance = map(unescape, fields)
+        names.append((name, image, label, instance))
+        sizes.append(size)
+    return names, np.array(sizes, np.int32).reshape(-1, 2)
+
+
+def first_names(path: Path, count: int | None = None) -> list[tuple[str, str, str, str]]:
+    """`parse_list` of the first lines of a file, or all, without their sizes. Raises OSError, too."""
+    with path.open("rb") as file:
+        rows = islice(parse_lines(file), 1, None if count is None else count + 1)
+        return [(*map(unescape, fields),) for _, fields, _ in rows]  # type: ignore[misc]
+
+
+def parse_lines(file: IO[bytes]) -> Iterator[tuple[int, list[str], tuple[int, int]]]:
+    """Of the line that names the columns, then of each line: its bytes, four fields as they stand, and size.
+
+    Raises
+    ------
+    ValueError
+        As `parse_list`.
+    """
+    if not (length := file.seek(0, os.SEEK_END)):
+        raise ValueError("it is empty")
+    file.seek(length - 1)
+    if file.read(1) != b"\n":
+        raise ValueError("it is cut short")
+    file.seek(0)
+    head = file.readline()
+    if tuple(head.decode("utf-8").rstrip("\n").removesuffix("\r").split("\t")) != COLUMNS:
         raise ValueError(f"the first line does not name the columns {', '.join(COLUMNS)}")
-    names, sizes = [], np.zeros((len(lines) - 1, 2), np.int32)
-    for i, line in enumerate(lines[1:]):
+    yield len(head), [*COLUMNS[:4]], (0, 0)
+    for number, data in enumerate(file, 2):
+        line = data[:-1].decode("utf-8").removesuffix("\r")
         fields = line.split("\t")
         if len(fields) != len(COLUMNS):
-            raise ValueError(f"line {i + 2} has {len(fields)} columns, not {len(COLUMNS)}")
-        if not all(fields[:3]) or "\0" in line:
-            raise ValueError(f"line {i + 2} names no files")
-        sizes[i] = [_side(field, i + 2) for field in fields[4:]]
-        name, image, label, instance = map(unescape, fields[:4])
-        names.append((name, image, label, instance))
-    return names, sizes
+            raise ValueError(f"line {number} has {len(fields)} columns, not {len(COLUMNS)}")
+        if not (fields[0] and fields[1] and fields[2]) or "\0" in line:
+            raise ValueError(f"line {number} names no files")
+        yield len(data), fields[:4], (_side(fields[4], number), _side(fields[5], number))
 
 
 def _side(text: str, line: int) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 10 and int(text) <= MAX_SIDE):
+    if len(text) > 10 or (side := _pixels(text)) is None:
         raise ValueError(f"line {line}: {text[:20]!r} is not a number of pixels")
-    return int(text)
+    return side
+
+
+@lru_cache(maxsize=1024)  # a data set has few sizes
+def _pixels(text: str) -> int | None:
+    if text.isascii() and text.isdecimal() and int(text) <= MAX_SIDE:
+        return int(text)
+    return None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from pipeline.errors import AdaprepError, BusyError
 from pipeline.workspace import stores
+
+COMPARED = 2**16
+"""Images whose fingerprints are in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ class Plan:
     todo: tuple[tuple[int, int], ...]  # image ranges of unfinished blocks
     reasons: tuple[str, ...]
     action: str  # "create", "overwrite", "grow" or "resume"
-    stamps: NDArray[np.uint64] | None = field(default=None, compare=False)  # of the sources as looked at
+    # rows of `sources.KeptStamps`, each with its first image: of label files that were read for this plan
+    stamps: Sequence[tuple[int, NDArray[np.uint64]]] = field(default=(), compare=False)
     relisted: bool = False  # the list names other folders, and the stores take it up
 
     @property
@@ -191,5 +195,8 @@ def stale_sources(path: Path, source: stores.Store) -> NDArray[np.bool_]:
     """(n,) images done in the store at `path` whose boundaries were made again since, from another file."""
     store = stores.open_store(path, mode="r")
     count = min(store.count, source.count)
-    done = store.status()[:count] == stores.DONE
-    return np.asarray(done & (store["source"][:count] != source["source"][:count]).any(axis=1))
+    stale = store.status()[:count] == stores.DONE
+    for start in range(0, count, COMPARED):
+        part = slice(start, min(start + COMPARED, count))
+        stale[part] &= (store["source"][part] != source["source"][part]).any(axis=1)
+    return np.asarray(stale)

@@ -30,12 +30,14 @@ def same_files(folder: stores.SplitFolder, dataset: Dataset, found: Inputs, stor
         return False
     count = store.count
     before, now = listed.frames[:count], found.frames[:count]
-    if len(before) < count or len(now) < count or list(map(_names, before)) != list(map(_names, now)):
+    if len(before) < count or len(now) < count:
+        return False
+    if any(_names(old) != _names(new) for old, new in zip(before, now, strict=True)):
         return False
     if not all(dataset.has_labels(frame) and exists(frame.image) for frame in now):
         return False
-    stamps = sources.load(folder, count)
-    return not sources.changed(store, dataset, now, stamps, engine.cores()).any()
+    stale, _ = sources.changed(store, dataset, now, sources.KeptStamps(folder), engine.cores())
+    return not stale.any()
 
 
 def _names(frame: Frame) -> tuple[str, ...]:

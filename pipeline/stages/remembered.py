@@ -20,7 +20,7 @@ from pipeline import doors
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
 from pipeline.names import printable
-from pipeline.stages.input_list import StoredDescription, parse_description, parse_list
+from pipeline.stages.input_list import StoredDescription, first_names, parse_description
 from pipeline.storage import ADDRESS, as_path, exists, is_address, is_dir, joined
 from pipeline.workspace import disk, stores
 
@@ -282,7 +282,7 @@ def _check_classes(folder: stores.SplitFolder, moved: Custom) -> None:
 def _check_images(folder: stores.SplitFolder, moved: Dataset) -> None:
     """Raise AdaprepError where none of the first images lies there, or all label maps are others."""
     try:
-        names, _ = parse_list(folder.inputs.read_bytes())
+        names = first_names(folder.inputs, TRIED)
     except (OSError, ValueError):  # damaged: told by whoever reads it
         return
     frames = [
@@ -292,7 +292,7 @@ def _check_images(folder: stores.SplitFolder, moved: Dataset) -> None:
             joined(moved.root, label),
             joined(moved.root, instance) if instance else None,
         )
-        for name, image, label, instance in names[:TRIED]
+        for name, image, label, instance in names
     ]
     some = [path for frame in frames for path in (frame.image, frame.label)]
     if some and not any(map(exists, some)):

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pipeline.datasets.base import VOID, Dataset, Frame
 from pipeline.errors import AdaprepError, FileError
 from pipeline.samplers.base import Grid
-from pipeline.stages import engine, fitness, remembered
+from pipeline.stages import engine, fitness, frame_list, remembered
 from pipeline.stages.engine import BlockResult
 from pipeline.stages.inputs import Inputs
 from pipeline.stages.outputs import Output, Sampled, Stored, load_view
@@ -267,7 +267,7 @@ def run(
         tasks = [
             engine.Block(
                 partial(run_block, job, start, found.frames[start:stop], names),
-                engine.listed([frame.name for frame in found.frames[start:stop]]),
+                engine.listed(frame_list.names(found.frames[start:stop])),
             )
             for (start, stop), names in wanted(outputs, plans).items()
         ]

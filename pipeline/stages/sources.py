@@ -9,12 +9,16 @@ Stamps lie beside the stores, in the workspace's `.spare`; without them everythi
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +26,20 @@ from numpy.typing import NDArray
 from pipeline.datasets.base import Dataset, Frame
 from pipeline.errors import FileError
 from pipeline.stages.frame import source_of
-from pipeline.storage import StoredPath, listed_versions, reading
+from pipeline.stages.frame_list import FrameList
+from pipeline.storage import StoredPath, is_address, listed_versions, reading
+from pipeline.storage.archives import may_lead_into
 from pipeline.workspace import disk, stores
 
 Stamps = NDArray[np.uint64]
 """(N, 5): fingerprint (size, hash), time of modification and of change, inode. Zeros: none is known."""
 
 COLUMNS = 5
+ROW = 8 * COLUMNS
+UNKNOWN = (0, 0, 0)
+PORTION = 2**16
+"""Images that are looked at, and whose stamps are in memory, at once."""
+
 FINE, COARSE = 10**8, 21 * 10**8
 """Nanoseconds that a file must have been left alone for, since clocks of file systems tick: seldom, where
 their times are whole seconds."""
@@ -46,7 +57,7 @@ def stamp(*paths: Path) -> NDArray[np.uint64] | None:
     return np.frombuffer(digest, np.uint64).copy()
 
 
-def _stamp(path: Path) -> tuple[int, ...] | None:
+def _stamp(path: Path | str) -> tuple[int, ...] | None:
     """Times and inode of a file; empty where it is absent, None where they may not tell its next change."""
     if isinstance(path, StoredPath) and (version := _version(path)) is not None:
         return version
@@ -80,54 +91,143 @@ def with_source(
     return np.concatenate([source, before])
 
 
-def load(folder: stores.SplitFolder, count: int) -> Stamps:
-    """The stamps kept for the first `count` images of a split; zeros where there are none."""
-    found = np.zeros((count, COLUMNS), np.uint64)
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            kept = np.load(folder.stamps, allow_pickle=False, mmap_mode="r")
-        if kept.dtype == found.dtype and kept.ndim == 2 and kept.shape[1] == COLUMNS:
-            rows = min(count, len(kept))
-            found[:rows] = kept[:rows]
-    except Exception:  # whatever is wrong with it, it is not needed
-        found[:] = 0
-    return found
+class KeptStamps:
+    """The stamps of a split in their file, read and written in parts.
+
+    Rows that are not there, or cannot be read, are zeros: whatever is wrong with the file, it is not needed.
+    An object store takes files whole: there they are in memory, and written by `close`.
+    """
+
+    def __init__(self, folder: stores.SplitFolder) -> None:
+        self.path = folder.stamps
+        self.whole: Stamps | None = _of_store(self.path) if is_address(self.path) else None
+        self.rows, self.begin = self._measured()
+
+    def _measured(self) -> tuple[int, int]:
+        """How many rows the file has, and where they begin."""
+        if self.whole is not None:
+            return len(self.whole), 0
+        if self.path.is_symlink():  # what it leads to is not ours to write into
+            return 0, 0
+        with suppress(Exception), warnings.catch_warnings(action="ignore"):
+            kept = np.load(self.path, allow_pickle=False, mmap_mode="r")
+            if _are_stamps(kept):
+                return len(kept), int(kept.offset)
+        return 0, 0
+
+    def read(self, start: int, stop: int) -> Stamps:
+        """(stop - start, 5) the rows of some images."""
+        found = np.zeros((stop - start, COLUMNS), np.uint64)
+        if self.whole is not None:
+            part = self.whole[start:stop]
+            found[: len(part)] = part
+            return found
+        with suppress(OSError), self.path.open("rb") as file:
+            file.seek(self.begin + start * ROW)
+            content = file.read(max(min(stop, self.rows) - start, 0) * ROW)
+            kept = np.frombuffer(content, np.uint64, len(content) // ROW * COLUMNS)
+            found[: len(kept) // COLUMNS] = kept.reshape(-1, COLUMNS)
+        return found
+
+    def make_room(self, count: int) -> None:
+        """Let the file have so many rows. Raises AdaprepError when the disk refuses."""
+        if self.rows >= count:
+            return
+        if self.whole is not None:
+            self.whole = self.read(0, count)
+        else:
+            self._lengthen(count)
+        self.rows, self.begin = self._measured()
+
+    def _lengthen(self, count: int) -> None:
+        with disk.writing(self.path), disk.replacing(self.path) as partial:
+            rows = np.lib.format.open_memmap(partial, "w+", np.dtype(np.uint64), (count, COLUMNS))
+            for start in range(0, self.rows, PORTION):
+                stop = min(start + PORTION, self.rows)
+                rows[start:stop] = self.read(start, stop)
+            rows.flush()
+            del rows
+
+    def write(self, start: int, rows: Stamps) -> None:
+        """Write the rows of some images that there is room for. Raises AdaprepError when the disk refuses."""
+        if self.whole is not None:
+            self.whole[start : start + len(rows)] = rows
+            return
+        with disk.writing(self.path), self.path.open("r+b") as file:
+            file.seek(self.begin + start * ROW)
+            file.write(np.ascontiguousarray(rows).tobytes())
+
+    def close(self) -> None:
+        """Write what is in memory. Raises AdaprepError when the store refuses."""
+        if self.whole is not None:
+            content = io.BytesIO()
+            np.save(content, self.whole)
+            with disk.writing(self.path):
+                self.path.write_bytes(content.getvalue())
 
 
-def save(folder: stores.SplitFolder, stamps: Stamps) -> None:
-    """Keep stamps, whole or not at all. Raises AdaprepError when the disk refuses."""
-    with disk.writing(folder.stamps), disk.replacing(folder.stamps) as partial:
-        with partial.open("wb") as file:
-            np.save(file, stamps)
+def _are_stamps(kept: NDArray[Any]) -> bool:
+    return kept.dtype == np.uint64 and kept.ndim == 2 and kept.shape[1] == COLUMNS
+
+
+def _of_store(path: Path) -> Stamps:
+    """The rows of a file in an object store; none where it cannot be read."""
+    with suppress(Exception):
+        kept = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
+        if _are_stamps(kept):
+            return np.array(kept)
+    return np.zeros((0, COLUMNS), np.uint64)
 
 
 def changed(
-    store: stores.Store, dataset: Dataset, frames: Sequence[Frame], stamps: Stamps, threads: int = 4
-) -> NDArray[np.bool_]:
-    """(n,) done images whose label files are not what was read; `stamps` are brought up to date.
+    store: stores.Store, dataset: Dataset, frames: Sequence[Frame], kept: KeptStamps, threads: int = 4
+) -> tuple[NDArray[np.bool_], list[tuple[int, Stamps]]]:
+    """(n,) done images whose label files are not what was read; and stamps of files that were read again.
 
     Files that cannot be read count as unchanged: what was made of them stays valid.
     """
     count = min(len(frames), store.count)
-    known, done = store["source"][:count], store.status()[:count] == stores.DONE
-    result = np.zeros(count, bool)
-    unsure = []
-    indices = np.flatnonzero(done).tolist()
-    for i, now in zip(indices, _stamps([dataset.label_files(frames[i]) for i in indices]), strict=True):
-        if now is None or (np.concatenate([known[i], now]) != stamps[i]).any():
-            unsure.append(i)
+    done = store.status()[:count] == stores.DONE
+    result, fresh = np.zeros(count, bool), []
     with ThreadPoolExecutor(threads) as pool:
-        for i, row, source in pool.map(lambda i: (i, *_read(dataset, frames[i])), unsure):
-            stamps[i] = row
-            result[i] = source is not None and bool((source != known[i]).any())
-    return result
+        for start in range(0, count, PORTION):
+            stop = min(start + PORTION, count)
+            if not done[start:stop].any():
+                continue
+            known, rows = store["source"][start:stop], kept.read(start, stop)
+            now = stamps_of(dataset, frames[start:stop])
+            same = (np.concatenate([known, now], axis=1) == rows).all(axis=1) & now.any(axis=1)
+            unsure = np.flatnonzero(done[start:stop] & ~same).tolist()
+            some = [frames[start + i] for i in unsure]
+            for i, (row, source) in zip(unsure, pool.map(partial(_read, dataset), some), strict=True):
+                rows[i] = row
+                result[start + i] = source is not None and bool((source != known[i]).any())
+            if unsure:
+                fresh.append((start, rows))
+    return result, fresh
 
 
-def _stamps(every: Sequence[tuple[Path, ...]]) -> Iterator[NDArray[np.uint64] | None]:
-    """`stamp` of many label maps; in an object store, folders are listed, not each file asked about."""
-    with listed_versions(path for files in every for path in files):
-        for files in every:
-            yield stamp(*files)
+def stamps_of(dataset: Dataset, frames: Sequence[Frame]) -> NDArray[np.uint64]:
+    """(n, 3) `stamp` of each label map now; zeros where it gives none."""
+    every = _stamps_of_files(dataset.root, frames) if dataset.label_is_one_file() else None
+    if every is None:
+        files = [dataset.label_files(frame) for frame in frames]
+        with listed_versions(path for paths in files for path in paths):  # not asked about one by one
+            stamps = [stamp(*paths) for paths in files]
+        every = [UNKNOWN if found is None else tuple(found.tolist()) for found in stamps]
+    return np.array(every, np.uint64).reshape(-1, len(UNKNOWN))
+
+
+def _stamps_of_files(root: Path, frames: Sequence[Frame]) -> list[tuple[int, ...]] | None:
+    """The stamps of label files on this machine, without a path of each; None where some lie elsewhere."""
+    if isinstance(root, StoredPath) or not isinstance(frames, FrameList):
+        return None
+    labels = [row.label for row in frames.rows()]
+    every = "\n".join(labels)
+    if ":/" in every or may_lead_into(every):
+        return None
+    above = str(root) + os.sep
+    return [_stamp(text if os.path.isabs(text) else above + text) or UNKNOWN for text in labels]
 
 
 def _read(dataset: Dataset, frame: Frame) -> tuple[NDArray[np.uint64], NDArray[np.uint64] | None]:

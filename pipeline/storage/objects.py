@@ -15,7 +15,9 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
+from urllib.parse import quote
 
 from pipeline.names import printable
 from pipeline.storage import archives
@@ -123,6 +125,7 @@ class Bucket(FileTree):
                 f"{self.title}: the endpoint {printable(self.endpoint)!r} is no address such as "
                 f"https://HOST:PORT. Set AWS_ENDPOINT_URL."
             )
+        self.environment = environment
         self.store = _opened(self.title, environment, self.endpoint)
         self._listings: list[tuple[str, float, set[str]]] = []
         self._archives: dict[str, tuple[float, archives.Archive | None]] = {}
@@ -191,6 +194,45 @@ class Bucket(FileTree):
         answer = self.store.get(key, options=options or None)  # type: ignore[arg-type]
         return answer.meta, bytes(answer.bytes())
 
+    def put(self, key: str, data: bytes, only_new: bool = False, only_over: str = "") -> str | None:
+        """Write an object in one request, and give the tag of its version.
+
+        Parameters
+        ----------
+        only_new
+            Only where there is none of that key.
+        only_over
+            Only where the object is of the version with this tag.
+
+        Returns
+        -------
+        None where that condition does not hold; nothing is written.
+        """
+        options: dict[str, Any] = {"use_multipart": False}
+        if only_new:
+            options = {"mode": "create"}
+        elif only_over:
+            options = {"mode": {"e_tag": only_over}}
+        try:
+            answer = self._ask(key, lambda: self.store.put(key, data, **options))
+        except _ConditionError:
+            return None
+        except FileNotFoundError as error:
+            if only_over:
+                return None
+            raise StorageError(f"{self.title}: there is no such bucket. Make it, or name another.") from error
+        return answer["e_tag"] or ""
+
+    def remove(self, keys: Sequence[str]) -> None:
+        """Delete objects, in order where there are few; those that are not there are passed over."""
+        for key in keys:
+            with suppress(FileNotFoundError):
+                self._ask(key, lambda key=key: self.store.delete(key))  # type: ignore[misc]
+
+    def below(self, key: str) -> ObjectStore:
+        """A store of obstore whose keys begin below a key."""
+        return _opened(f"{self.title}/{quote(key)}", self.environment, self.endpoint)
+
     def archive(self, key: str) -> archives.Archive | None:
         """The archive that an object is; None where there is no such object. Raises StorageError."""
         with self._lock:
@@ -224,9 +266,10 @@ class Bucket(FileTree):
         except StorageError:
             raise
         except Exception as error:
-            raise self._problem(key, error) from error
+            raise self.problem(key, error) from error
 
-    def _problem(self, key: str, error: Exception) -> Exception:
+    def problem(self, key: str, error: Exception) -> Exception:
+        """What went wrong with a key, as `_ask` raises it."""
         text, where = str(error), f"{self.title}/{key}" if key else self.title
         at = f" at {self.endpoint}" if self.endpoint else ""
         if "NoSuchBucket" in text or "ContainerNotFound" in text:
@@ -235,6 +278,8 @@ class Bucket(FileTree):
             return _BeyondEndError()
         if isinstance(error, FileNotFoundError):
             return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), where)
+        if type(error).__name__ in ("AlreadyExistsError", "PreconditionError") and "PUT" in text:
+            return _ConditionError()
         if type(error).__name__ == "PreconditionError":
             return OSError(errno.EIO, "was replaced while it was read", where)
         code = (re.search(r"<Code>(\w+)</Code>", text) or ("", ""))[1]
@@ -263,6 +308,10 @@ class Bucket(FileTree):
         if isinstance(error, (ValueError, UnicodeError)):
             return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), where)
         return OSError(errno.EIO, f"the store answers: {code or _first_line(error)}", where)
+
+
+class _ConditionError(Exception):
+    """The condition of a write does not hold."""
 
 
 class _BeyondEndError(Exception):

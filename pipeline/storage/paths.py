@@ -113,6 +113,10 @@ class StoredPath(PosixPath):
         listed = _listed_version(tree, key)
         return tree.version(key) if listed is None else listed
 
+    def bucket(self, *below: str) -> tuple[objects.Bucket, str]:
+        """The bucket of an address, and the key of what lies below it there."""
+        return objects.bucket(self.parts[0][:-1], self.parts[1]), "/".join([*self.parts[2:], *below])
+
     def exists(self, **_: Any) -> bool:
         return self.info() is not None
 
@@ -176,6 +180,35 @@ class StoredPath(PosixPath):
                 return file.read(limit)
         tree, key = place
         return tree.read(key, limit)
+
+    def write_bytes(self, data: Any) -> int:
+        """Write an object in one request: whole, or not at all."""
+        if not self.is_remote:
+            raise OSError(errno.EROFS, "archives are only read", str(self))
+        bucket, key = self.bucket()
+        bucket.put(key, bytes(data))
+        return len(data)
+
+    def mkdir(self, *_: Any, **__: Any) -> None:
+        """Nothing: a folder of an object store is there with what lies in it."""
+        if not self.is_remote:
+            raise OSError(errno.EROFS, "archives are only read", str(self))
+
+    def rmdir(self) -> None:
+        self.mkdir()
+
+    def unlink(self, missing_ok: bool = False) -> None:
+        self.mkdir()
+        if not missing_ok and not self.is_file():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self))
+        bucket, key = self.bucket()
+        bucket.remove([key])
+
+    def below(self) -> dict[str, Info]:
+        """Every file below, by its relative path."""
+        place = self.place()
+        assert place is not None, f"{self} is a path of this machine"
+        return dict(place[0].walk(place[1]))
 
     def iterdir(self) -> Generator[StoredPath, None, None]:
         place = self.place()

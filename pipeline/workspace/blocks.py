@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import AdaprepError, DamagedError
 from pipeline.workspace import disk
+from pipeline.workspace.chunks import read_rows
 from pipeline.workspace.folders import repair_command
 from pipeline.workspace.layout import DIGEST, Layout, is_file_of_store
 
@@ -45,7 +46,8 @@ class StoredArray:
             A chunk is damaged, as after a power cut or a bad copy.
         """
         try:
-            return self.zarr[images]
+            values = read_rows(self.path, self.zarr, images)
+            return self.zarr[images] if values is None else values
         except (RuntimeError, ValueError, OSError) as error:
             raise AdaprepError(
                 f"{self.path} is damaged{_where(images)}: {error}. "

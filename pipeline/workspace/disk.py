@@ -15,15 +15,19 @@ import re
 import shutil
 import socket
 import stat
+import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import AdaprepError, BusyError
+from pipeline.storage import StoredPath, is_address, lexists
+from pipeline.workspace import leases, objects
 
 _UNWAITING = getattr(os, "O_NONBLOCK", 0)  # Windows has neither
 _UNFOLLOWED = _UNWAITING | getattr(os, "O_NOFOLLOW", 0)
@@ -31,8 +35,14 @@ _UNFOLLOWED = _UNWAITING | getattr(os, "O_NOFOLLOW", 0)
 MAX_JSON = 64 * 2**20
 """Bytes of a JSON file that is read: hundreds of times the largest that is written."""
 
-HOLDER = "process "
+COMPARED = 4096
+"""Lines of a file that are compared at once."""
+
+HOLDER = leases.HOLDER
 """Begins what `lock` writes into its file."""
+
+ENDLESS = 2**62
+"""Bytes that are left where nobody counts them."""
 
 PARTIAL = r"\.(\d+|[0-9a-f]{32})\.partial"
 """Ends the name of a file under way: ours, or one of Zarr's."""
@@ -65,6 +75,11 @@ def writing(what: Path | str) -> Iterator[None]:
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` to write to; it takes the name when the block ends well, else it goes."""
+    if is_address(path):  # an object appears whole by itself
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder, path.name)
+            path.write_bytes(Path(folder, path.name).read_bytes())
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")  # others on other machines write, too
     try:
@@ -76,8 +91,53 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a small file whole or not at all. Raises AdaprepError (see `writing`)."""
+    with writing(path):
+        if is_address(path):
+            path.write_bytes(text.encode())
+            return
+        with replacing(path) as partial:
+            partial.write_text(text, encoding="utf-8")
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Write a file whole or not at all, a line after the other; each brings what ends it.
+
+    Raises
+    ------
+    AdaprepError
+        See `writing`.
+    """
+    if is_address(path):
+        write_text(path, "".join(lines))
+        return
     with writing(path), replacing(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        with partial.open("w", encoding="utf-8", newline="") as file:
+            file.writelines(lines)
+
+
+def holds(path: Path, lines: Iterable[str]) -> bool:
+    """Whether a file is what `write_lines` would write. Raises OSError where it cannot be read."""
+    if is_address(path):
+        return path.read_bytes() == "".join(lines).encode()
+    source = iter(lines)
+    with path.open("rb") as file:
+        while part := "".join(islice(source, COMPARED)).encode():
+            if file.read(len(part)) != part:
+                return False
+        return not file.read(1)
+
+
+def same_content(first: Path, second: Path) -> bool:
+    """Whether two files hold the same bytes. Raises OSError where one cannot be read."""
+    if is_address(first):
+        return first.read_bytes() == second.read_bytes()
+    if first.stat().st_size != second.stat().st_size:
+        return False
+    with first.open("rb") as one, second.open("rb") as other:
+        while part := one.read(2**20):
+            if part != other.read(2**20):
+                return False
+    return True
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -116,8 +176,7 @@ def read_json(path: Path) -> dict[str, Any]:
         The file is absent, damaged, larger than `MAX_JSON` or no JSON object; with the path.
     """
     try:
-        with open(path, "rb", opener=_open_regular) as file:
-            data = file.read(MAX_JSON + 1)
+        data = _read_regular(path, MAX_JSON + 1)
         if len(data) > MAX_JSON:
             raise ValueError(f"larger than {MAX_JSON} bytes")
         content = json.loads(data.decode("utf-8"), parse_constant=lambda _: None)
@@ -126,6 +185,13 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise AdaprepError(f"{path} is damaged: not a JSON object. Delete it and run its command again.")
     return content
+
+
+def _read_regular(path: Path, count: int) -> bytes:
+    if isinstance(path, StoredPath):
+        return path.read_bytes(count)
+    with open(path, "rb", opener=_open_regular) as file:
+        return file.read(count)
 
 
 def _open_regular(name: str, flags: int) -> int:
@@ -142,6 +208,8 @@ def clear_partial(folder: Path, name: str, *names: str) -> None:
 
     To be called by the only writer of these files. Files of other names stay, whatever they end in.
     """
+    if is_address(folder):  # nothing is ever there by half
+        return
     ours = re.compile(f"({'|'.join(map(re.escape, (name, *names)))}){PARTIAL}")
     for path in folder.glob("*.partial"):
         if ours.fullmatch(path.name) and path.is_file():
@@ -156,6 +224,8 @@ def clear_partials_below(folder: Path, ours: Callable[[str], bool], within: Path
     ours
         Whether we make a file of this path, relative to `within`, with slashes.
     """
+    if is_address(folder):
+        return
     for place, _, files in os.walk(folder):
         for name in files:
             if name.endswith(".partial"):
@@ -181,10 +251,12 @@ def delete(path: Path, within: Path, ours: Callable[[str], bool] | None = None) 
     AdaprepError
         `path` leads out of `within`, or the folder is a link or holds what is not ours: nothing is deleted.
     """
-    if not os.path.lexists(path):
+    if not lexists(path):
         return
     check_deletable(path, within, ours)
-    if path.is_dir() and not path.is_symlink():
+    if isinstance(path, StoredPath):
+        objects.delete_below(path)
+    elif path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
@@ -208,6 +280,9 @@ def check_deletable(path: Path, within: Path, ours: Callable[[str], bool] | None
 
 def _files(folder: Path) -> Iterator[str]:
     """Everything below a folder that is not a folder itself, relative to it; links are not followed."""
+    if isinstance(folder, StoredPath):
+        yield from folder.below()
+        return
     for name, folders, files in os.walk(folder, onerror=_fail):
         place = Path(name)
         links = [f for f in folders if (place / f).is_symlink()]
@@ -232,6 +307,10 @@ def lock(folder: Path) -> Iterator[None]:
     """
     from filelock import lock_descriptor
 
+    if isinstance(folder, StoredPath):
+        with writing(folder), leases.lease(folder):
+            yield
+        return
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         handle = _open_lock(folder / ".lock")
@@ -259,6 +338,8 @@ def holder(folder: Path) -> str | None:
     """
     from filelock import lock_descriptor
 
+    if isinstance(folder, StoredPath):
+        return leases.holder(folder)
     try:
         handle = os.open(folder / ".lock", os.O_RDONLY | _UNFOLLOWED)
     except OSError:
@@ -322,6 +403,10 @@ class Used:
 
 def used(path: Path) -> Used:
     """What a folder holds; what is not there, or cannot be looked at, counts for nothing."""
+    if isinstance(path, StoredPath):
+        every = list(path.below().values())
+        size = sum(about.size for about in every)
+        return Used(len(every), size, size, max((about.modified for about in every), default=0.0))
     total = Used()
     with suppress(OSError):
         total.on_disk = _on_disk(os.stat(path))
@@ -351,6 +436,8 @@ def bytes_below(path: Path) -> int:
 
 
 def free_space(path: Path) -> int:
-    """Bytes left on the disk that a path, existing or not, lies or would lie on."""
+    """Bytes left on the disk that a path, existing or not, lies or would lie on; a store's are endless."""
+    if is_address(path):
+        return ENDLESS
     there = next(p for p in [path, *path.absolute().parents] if p.exists())
     return shutil.disk_usage(there).free

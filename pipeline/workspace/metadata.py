@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import AdaprepError
+from pipeline.storage import is_address
 from pipeline.workspace import disk
-from pipeline.workspace.layout import DIGEST, parse
+from pipeline.workspace.layout import DIGEST, ArraySpec, parse
+from pipeline.workspace.objects import zarr_place
 from pipeline.workspace.stores import (
     discard,
     kept_copy,
+    laid_out,
     lay_out,
     open_array,
     open_store,
@@ -40,6 +43,8 @@ def restore_metadata(path: Path) -> list[str]:
     about = own if copy is None or grown else copy
     if about is None or (specs := parse(about).arrays) is None:
         raise AdaprepError(f"{path}: what shaped this store is lost")
+    if is_address(path):
+        return _put_again(path, about, specs)
     fresh, mended = partial_of(path), []
     with disk.writing(path):
         discard(fresh)
@@ -52,6 +57,19 @@ def restore_metadata(path: Path) -> list[str]:
                 os.replace(fresh / name / "zarr.json", path / name / "zarr.json")
                 mended.append(name or "attributes")
         discard(fresh)
+    open_store(path)
+    return mended
+
+
+def _put_again(path: Path, about: Mapping[str, Any], specs: Mapping[str, ArraySpec]) -> list[str]:
+    """`restore_metadata` in an object store."""
+    fresh, mended = laid_out(specs, parse(about).layout, about), []
+    with disk.writing(path):
+        for name in ("", *specs):
+            if not _is_sound(path, name, about):
+                file = f"{name}/zarr.json" if name else "zarr.json"
+                (path / file).write_bytes(fresh[file])
+                mended.append(name or "attributes")
     open_store(path)
     return mended
 
@@ -71,7 +89,7 @@ def _is_sound(path: Path, name: str, about: Mapping[str, Any]) -> bool:
     import zarr
 
     try:
-        group = zarr.open_group(path, mode="r")
+        group = zarr.open_group(zarr_place(path), mode="r")
         if name in ("", DIGEST) and read_attributes(path / name / "zarr.json") != about:
             return False
         if name == DIGEST and kept_copy(path) is None:

@@ -20,13 +20,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import AdaprepError, DamagedError
 from pipeline.names import lambda_name
+from pipeline.storage import is_address, lexists
 from pipeline.workspace import disk
 from pipeline.workspace.blocks import DONE, FAILED, TODO, BlockWriter, Parameters, Store, StoredArray
 from pipeline.workspace.folders import RunFolder, SplitFolder, Workspace, repair_command, workspace_of
@@ -51,6 +54,7 @@ from pipeline.workspace.library import (
     library_error,
     versions,
 )
+from pipeline.workspace.objects import zarr_place
 
 __all__ = [
     "DONE",
@@ -80,9 +84,17 @@ __all__ = [
 ]
 
 
-def digest(lines: Sequence[str]) -> str:
-    """Fingerprint of a list of lines (SHA-256, hex)."""
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+HASHED = 4096
+"""Lines that are hashed at once."""
+
+
+def digest(lines: Iterable[str]) -> str:
+    """Fingerprint of a list of lines (SHA-256, hex), with a line feed between each two."""
+    value, source, between = hashlib.sha256(), iter(lines), ""
+    while part := "\n".join(islice(source, HASHED)):
+        value.update((between + part).encode())
+        between = "\n"
+    return value.hexdigest()
 
 
 def create(
@@ -108,16 +120,42 @@ def create(
         "inputs": dict(inputs),
         "arrays": {name: spec.describe() for name, spec in specs.items()},
     }
-    partial = partial_of(path)
     with disk.writing(path):
-        discard(partial)
-        partial.parent.mkdir(parents=True, exist_ok=True)
         try:
-            lay_out(partial, specs, layout, about)
+            if is_address(path):
+                _put_layout(path, specs, layout, about)
+            else:
+                _move_layout(path, specs, layout, about)
         except LIBRARY_ERRORS as error:
             raise library_error(path, error) from error
-        os.replace(partial, path)
     return open_store(path)
+
+
+def _move_layout(
+    path: Path, specs: Mapping[str, ArraySpec], layout: Layout, about: Mapping[str, Any]
+) -> None:
+    """Lay out beside, then move: a folder appears whole."""
+    partial = partial_of(path)
+    discard(partial)
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    lay_out(partial, specs, layout, about)
+    os.replace(partial, path)
+
+
+def _put_layout(path: Path, specs: Mapping[str, ArraySpec], layout: Layout, about: Mapping[str, Any]) -> None:
+    """Write the description of the group last: without it there is no store."""
+    discard(path)
+    for name, content in laid_out(specs, layout, about).items():
+        (path / name).write_bytes(content)
+
+
+def laid_out(specs: Mapping[str, ArraySpec], layout: Layout, about: Mapping[str, Any]) -> dict[str, bytes]:
+    """The files of an empty store by name, that of the group last."""
+    with tempfile.TemporaryDirectory() as folder:
+        lay_out(Path(folder, "store"), specs, layout, about)
+        files = [path for path in Path(folder, "store").rglob("*") if path.is_file()]
+        files.sort(key=lambda path: (-len(path.parts), path))
+        return {path.relative_to(Path(folder, "store")).as_posix(): path.read_bytes() for path in files}
 
 
 def partial_of(path: Path) -> Path:
@@ -228,7 +266,7 @@ def _open_arrays(path: Path, mode: str, about: About) -> tuple[Any, dict[str, An
         # chunks are written even if empty: looking whether they are costs more, and verify counts files.
         # Zarr's own pipeline asks the array, others ask the configuration as they are made.
         with zarr.config.set({"array.write_empty_chunks": True}):
-            group = zarr.open_group(path, mode=mode)  # type: ignore[arg-type]
+            group = zarr.open_group(zarr_place(path), mode=mode)  # type: ignore[arg-type]
             arrays = {name: open_array(path, group, name, about) for name in _names(path, about)}
     except AdaprepError:
         raise
@@ -291,9 +329,12 @@ def remove(path: Path) -> None:
     AdaprepError
         It is a link, is no store of adaprep, or holds what adaprep does not make: nothing is deleted.
     """
-    if os.path.lexists(path):
+    if lexists(path):
         with disk.writing(path):
             check_removable(path)
+            if is_address(path):
+                discard(path)
+                return
             doomed = partial_of(path)
             discard(doomed)
             os.replace(path, doomed)

@@ -202,13 +202,15 @@ def test_records_and_stamps_are_taken_or_left(count: int, tmp_path: Path) -> Non
     folder.path.mkdir(parents=True)
     record = folder.failures("boundaries")
     rows = {"failures": [{"index": 1, "name": "a", "reason": "b"}]}
-    sources.save(folder, np.ones((4, sources.COLUMNS), np.uint64))
+    kept = sources.KeptStamps(folder)
+    kept.make_room(4)
+    kept.write(0, np.ones((4, sources.COLUMNS), np.uint64))
     stamps = folder.stamps.read_bytes()
 
     def attempt(chance: random.Random) -> bool:
         record.write_text(json.dumps(spoil(chance, rows)))
         folder.stamps.write_bytes(mutate(chance, stamps))
-        assert sources.load(folder, 6).shape == (6, sources.COLUMNS)
+        assert sources.KeptStamps(folder).read(0, 6).shape == (6, sources.COLUMNS)
         return damage.is_record(record)
 
     assert {True, False} == set(outcomes(count // 10, attempt))

@@ -1,0 +1,139 @@
+"""Workspaces in a bucket: the same bytes as in a folder, by the same commands, with few requests."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.errors import BusyError
+from pipeline.workspace import disk, leases
+from tests.storage.conftest import Server
+from tests.storage.test_data import run, stores
+
+MakeBlobs = Callable[..., Path]
+
+
+def stored(workspace: Any) -> dict[str, str]:
+    """Objects of all stores with the hash of their bytes."""
+    bucket, key = workspace.bucket()
+    names = [name for name, _ in bucket.walk(key) if ".zarr/" in name]
+    return {name: hashlib.sha256(bucket.read(f"{key}/{name}")).hexdigest() for name in names}
+
+
+def all_stages(yaml: Path, workspace: object) -> None:
+    run("boundaries", "--dataset", yaml, "--workspace", workspace, "--threads", "1")
+    run("solve-tensors", "--workspace", workspace, "--threads", "1")
+    run("sample", "--resolution", "16", "--workspace", workspace, "--threads", "1")
+
+
+def test_bucket_holds_the_bytes_of_a_folder_for_few_requests(
+    make_blobs: MakeBlobs, tmp_path: Path, server: Server, bucket: Path
+) -> None:
+    yaml, workspace = make_blobs(train=40, val=8), bucket / "some where"
+    all_stages(yaml, tmp_path / "folder")
+    server.counts()
+    all_stages(yaml, workspace)
+    counts = server.counts()
+    assert stored(workspace) == stores(tmp_path / "folder")
+    assert counts["PUT"] <= 3 * 48 + 150
+    assert sum(counts[name] for name in ("GET", "HEAD", "LIST")) <= 6 * 48 + 600  # the rest per store
+
+    assert "40 of 40" in run("status", "--workspace", workspace).output
+    run("verify", "--workspace", workspace)
+    run("boundaries", "--workspace", workspace, "--dataset", "blobs")
+    assert stored(workspace) == stores(tmp_path / "folder")
+    assert not (tmp_path / "s3:").exists()
+    assert not Path("s3:").exists()
+
+
+def test_damaged_chunk_in_a_bucket_is_repaired(
+    make_blobs: MakeBlobs, tmp_path: Path, server: Server, bucket: Any
+) -> None:
+    yaml, workspace = make_blobs(), bucket / "workspace"
+    run("boundaries", "--dataset", yaml, "--workspace", workspace, "--threads", "1")
+    wanted = stored(workspace)
+    chunk = next(name for name in wanted if "/packed/" in name and not name.endswith("json"))
+    (workspace / chunk).write_bytes(b"damaged")
+    (workspace / "blobs/val/boundaries.zarr/zarr.json").write_bytes(b"{}")
+    (workspace / "blobs/val/inputs.tsv").write_bytes(b"")
+    run("verify", "--workspace", workspace, code=1)
+    run("verify", "--repair", "--workspace", workspace, code=1)
+    run("boundaries", "--dataset", yaml, "--workspace", workspace, "--threads", "1")
+    run("verify", "--workspace", workspace)
+    assert stored(workspace) == wanted
+
+
+def test_changed_and_added_images_are_done_alone(
+    make_blobs: MakeBlobs, tmp_path: Path, server: Server, bucket: Any
+) -> None:
+    yaml, workspace = make_blobs(train=12, val=2), bucket / "workspace"
+    run("boundaries", "--dataset", yaml, "--workspace", workspace, "--threads", "1")
+    for kind, end in (("images", "jpg"), ("labels", "png")):
+        folder = yaml.parent / kind / "train"
+        shutil.copy(folder / f"0001.{end}", folder / f"0099.{end}")
+    shutil.copy(yaml.parent / "labels/train/0003.png", yaml.parent / "labels/train/0002.png")
+    run("boundaries", "--dataset", yaml, "--workspace", workspace, "--threads", "1")
+    run("boundaries", "--dataset", yaml, "--workspace", tmp_path / "fresh", "--threads", "1")
+    assert stored(workspace) == stores(tmp_path / "fresh")
+    run("boundaries", "--dataset", yaml, "--workspace", workspace, "--grid", "4x4", "--overwrite")
+    run("boundaries", "--dataset", yaml, "--workspace", tmp_path / "fresh", "--grid", "4x4", "--overwrite")
+    assert stored(workspace) == stores(tmp_path / "fresh")
+
+
+def test_one_writer_at_a_time(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = bucket / "folder"
+    with disk.lock(folder):
+        assert "process" in str(disk.holder(folder))
+        with pytest.raises(BusyError, match="another adaprep run is writing to s3://"), disk.lock(folder):
+            raise AssertionError
+    assert disk.holder(folder) is None
+    with disk.lock(folder):
+        pass
+    # one left behind by a process that has ended on this machine, and one that nobody renews
+    ended = f"{leases.HOLDER}999999999 on {leases.socket.gethostname()}, since 2026"
+    (folder / ".lock").write_bytes(ended.encode())
+    with disk.lock(folder):
+        pass
+    (folder / ".lock").write_bytes(f"{leases.HOLDER}1 on elsewhere, since 2026".encode())
+    with pytest.raises(BusyError), disk.lock(folder):
+        raise AssertionError
+    monkeypatch.setattr(leases, "STALE", -1.0)
+    with disk.lock(folder):
+        assert "elsewhere" not in (folder / ".lock").read_text()
+
+
+def test_lock_is_renewed_while_it_is_held(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "RENEWED", 0.01)
+    with disk.lock(bucket / "folder"):
+        time.sleep(0.3)
+        assert disk.holder(bucket / "folder")
+    assert not (bucket / "folder" / ".lock").exists()
+
+
+def test_bucket_that_is_not_there_costs_nothing(
+    make_blobs: MakeBlobs, tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    yaml = make_blobs(train=2, val=1)
+    said = run("boundaries", "--dataset", yaml, "--workspace", "s3://no-such-bucket/ws", code=1)
+    assert "there is no such bucket at" in said.output
+    server.refuse()
+    said = run("status", "--workspace", "s3://no-such-bucket/ws", code=1)
+    assert "does not take these credentials" in said.output
+    assert [path.name for path in tmp_path.iterdir()] == ["blobs"]
+
+
+@pytest.mark.parametrize("command", [("train",), ("report",), ("evaluate", "a.pt")])
+def test_other_commands_refuse_a_bucket(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = run(*command, "--workspace", "s3://bucket/ws", code=2)
+    assert "s3://bucket/ws is an address of a store" in " ".join(said.output.split())
+    assert not list(tmp_path.iterdir())
