@@ -61,6 +61,9 @@ def of_system(error: BaseException) -> OSError | None:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
+    """An error and what brought it about, each once: chains may lead back into themselves."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         yield error
         error = error.__cause__

@@ -47,6 +47,8 @@ def values(entry: Entry, kind: Any = None) -> st.SearchStrategy[Any]:
         return st.dictionaries(WORDS, item, max_size=3)
     if kind is parameters.Device:
         return st.sampled_from(("auto", "cpu", "cuda", "cuda:1", "mps"))
+    if kind is parameters.Adaptive:
+        return st.tuples(st.integers(1, 9), st.integers(0, 9)).map(lambda few: f"{few[0]}:{sum(few)}")
     if kind is parameters.Picture:
         return WORDS.map(lambda word: Path(f"{word}.png"))
     return WORDS.map(Path) if kind is Path else WORDS

@@ -41,7 +41,7 @@ class Pairing:
     instance_suffix: str = ""
 
 
-class Pair(NamedTuple):
+class PairedFiles(NamedTuple):
     """The files of one frame, relative to their folders, and which of them are there."""
 
     key: str
@@ -95,7 +95,7 @@ def pair_folders(
     ]
 
 
-def pairs(folders: Pairing, label_endings: tuple[str, ...] = LABELS) -> Iterator[Pair]:
+def pairs(folders: Pairing, label_endings: tuple[str, ...] = LABELS) -> Iterator[PairedFiles]:
     """What `pair_folders` makes frames of, in order; however many there are, few are in memory at a time.
 
     Raises
@@ -117,7 +117,9 @@ def pairs(folders: Pairing, label_endings: tuple[str, ...] = LABELS) -> Iterator
         if picture or drawn:
             mask = key + (ends[2] or others[1].first_end) if len(others) > 1 else ""
             whole = bool(picture and drawn)
-            yield Pair(key, key + (picture or image.usual_end), key + (drawn or label.first_end), mask, whole)
+            yield PairedFiles(
+                key, key + (picture or image.usual_end), key + (drawn or label.first_end), mask, whole
+            )
 
 
 class Searched:
