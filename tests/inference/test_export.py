@@ -250,7 +250,7 @@ def solving(grid: tuple[int, int]) -> AuxiliaryNetwork:
 @pytest.mark.slow
 def test_a_solver_is_exported_as_plain_operations() -> None:
     pytest.importorskip("onnxscript")
-    network = solving((6, 5))
+    network = solving((8, 4))
     small = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 255
     program = stage._program(exportable.Predict(network), (small,), ("small",), 16)
     content = stage._onnx(program, ("small",), ("tensor",), {"made_by": "adaprep", "classes": []})
