@@ -34,6 +34,10 @@ PORTION = 64 * STRIDE
 """Lines that are read at once where all are read."""
 
 
+IN_MEMORY = 16 * 2**20
+"""Bytes of lines without sizes that are put into no file."""
+
+
 class Lines:
     """Lines of a file, by number.
 
@@ -214,7 +218,7 @@ def line_of(frame: Frame, root: Path) -> str:
 
 def of_lines(lines: Iterable[str], root: Path) -> FrameList:
     """A list of lines without sizes, put into a file without a name that goes with the list."""
-    file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the list is
+    file: Any = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115  # open as long as the list is
     marks, count, place = array("q"), 0, 0
     lines = iter(lines)
     while part := list(islice(lines, STRIDE)):
