@@ -80,7 +80,7 @@ def command(options: Options) -> None:
       adaprep evaluate --whole-image
       adaprep evaluate base.pt --auxiliary auxiliary.pt --baseline uniform.pt
       adaprep evaluate base.pt --auxiliary auxiliary.pt --proposals --limit 100 --json
-      adaprep evaluate base.pt --sampler previous --sampler twice --first small.pt --baseline uniform.pt
+      adaprep evaluate base.pt --sampler previous --sampler twice --first uniform.pt --baseline uniform.pt
     """
     finish(run(options))
 

@@ -66,7 +66,7 @@ def command(options: Options) -> None:
       adaprep predict street.jpg --checkpoint base-unet-auxiliary-32-seed0 -o predicted
       adaprep predict video1 video2 --checkpoint base.pt --save labels,overlay,probabilities -o predicted
       adaprep predict video1 video2 --sampler previous -o predicted
-      adaprep predict photos --checkpoint base.pt --sampler twice --first small.pt -o predicted
+      adaprep predict photos --checkpoint base.pt --sampler twice --first uniform.pt -o predicted
       adaprep predict "photos/*.jpg" --checkpoint uniform.pt -o predicted --device cuda
     """
     need_torch()

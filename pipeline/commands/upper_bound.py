@@ -73,7 +73,7 @@ def command(options: Options) -> None:
     Examples:
       adaprep upper-bound --dataset camvid --split val
       adaprep upper-bound --split val --lambda 0.3,1,3 --grid 8x8 --grid 16x16 --plot bound.png
-      adaprep upper-bound --split val --auxiliary auxiliary.pt --fixed-warp --first small.pt
+      adaprep upper-bound --split val --auxiliary auxiliary.pt --fixed-warp --first uniform.pt
     """
     finish(run(options))
 

@@ -128,8 +128,9 @@ class Searched:
     def __init__(self, folder: Path, suffix: str, extensions: tuple[str, ...]) -> None:
         ends = endings(suffix, extensions)
         self.folder, self.suffix, self.first_end = folder, suffix, ends[0]
-        self.stem = ends[0].rpartition(".")[0]
-        self.extensions = frozenset("." + end.rpartition(".")[2].lower() for end in ends)
+        self.stems: dict[str, list[str]] = {}  # by extension in lower case: what stands before it
+        for stem, _, extension in (end.rpartition(".") for end in ends):
+            self.stems.setdefault(f".{extension}".lower(), []).append(stem)
         self.left_out: list[tuple[str, Searched]] = []
         self.unreadable_but: Searched | None = None  # whose files are not unreadable ones of this
         self.unreadable: dict[str, str] = {}  # key to ending: pictures of kinds that are not read
@@ -147,9 +148,10 @@ class Searched:
     def key_of(self, name: str) -> str | None:
         """What is left of a name without suffix and extension; None where it has others."""
         dot = name.rfind(".")
-        if dot < 0 or name[dot:].lower() not in self.extensions or not name.endswith(self.stem, 0, dot):
-            return None
-        return name[: dot - len(self.stem)]
+        for stem in self.stems.get(name[dot:].lower(), ()) if dot >= 0 else ():
+            if name.endswith(stem, 0, dot):
+                return name[: dot - len(stem)]
+        return None
 
     def found(self) -> Iterator[tuple[str, str]]:
         """Key and ending of every file that there is, in order of the keys.

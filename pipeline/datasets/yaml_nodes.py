@@ -149,8 +149,9 @@ class YamlNode:
 
     def file_path(self) -> Path:
         """A path, with ~ written out."""
+        text = self.text()
         try:
-            return as_path(self.text()).expanduser()
+            return as_path(text).expanduser()
         except AdaprepError as error:
             self.fail(str(error))
         except RuntimeError:

@@ -12,19 +12,22 @@ images, and give up once it is another's.
 from __future__ import annotations
 
 import errno
+import importlib
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import BusyError
 from pipeline.screen import say
 from pipeline.workspace import disk
 
-if sys.platform != "win32":
-    import fcntl
+try:
+    fcntl: Any = importlib.import_module("fcntl")
+except ImportError:  # Windows, where processes end with the command that started them
+    fcntl = None
 
 NAME = ".tasks"
 
@@ -118,9 +121,15 @@ def _wait(handle: int, folder: Path) -> None:
         time.sleep(POLL)
 
 
+def _text(handle: int) -> bytes:
+    """What an open file says, from its beginning."""
+    os.lseek(handle, 0, os.SEEK_SET)
+    return os.read(handle, 100)
+
+
 def _locked(handle: int, shared: bool) -> bool:
     """Try to lock an open file; True where files cannot be locked."""
-    if sys.platform == "win32":  # where processes end with the command that started them
+    if fcntl is None:
         return True
     try:
         fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
@@ -145,7 +154,7 @@ def taking_part(folder: Path, run: str) -> Iterator[Callable[[], bool]]:
     try:
         while not _locked(handle, shared=True):
             time.sleep(POLL)
-        if os.pread(handle, 100, 0) != run.encode():
+        if _text(handle) != run.encode():
             raise Ended(f"{folder / NAME} names another run")
         yield lambda: _names(folder / NAME, run)
     finally:
