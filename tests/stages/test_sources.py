@@ -146,7 +146,7 @@ def test_what_verify_advises_of_a_changed_label_map_works_even_where_stamps_lie(
     as_bitmaps(yaml)
     folder, _ = run_all(tmp_path / "w", yaml)
     rewrite(label(yaml, 8).with_suffix(".bmp"))
-    monkeypatch.setattr(sources, "changed", lambda store, _, frames, *__: np.zeros(len(frames), bool))
+    monkeypatch.setattr(sources, "changed", lambda store, _, frames, *__: (np.zeros(len(frames), bool), []))
     assert prepare(tmp_path / "w", yaml)[2].todo == ()
     repaired = verify.run(folder, 1, repair=True)
     changed = next(f for f in repaired if f.what.startswith("label files are unchanged"))
