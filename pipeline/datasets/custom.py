@@ -252,7 +252,10 @@ class Custom(Dataset):
         try:
             return self.format.read(frame)
         except FileError as error:
-            raise with_hint(error, frame.label, self.format.endings) from error
+            hinted = with_hint(error, frame.label, self.format.endings)
+            if hinted is error:
+                raise  # itself: raised from itself it would forget what brought it about
+            raise hinted from error
 
     def decode_labels(self, data: bytes, frame: Frame) -> NDArray[np.uint8] | NDArray[np.uint16]:
         return self.format.decode(data, frame)

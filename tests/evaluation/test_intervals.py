@@ -16,7 +16,7 @@ from pipeline.evaluation.comparison import Pair
 from pipeline.evaluation.evaluations import Evaluations
 from pipeline.metrics import ConfusionMatrix
 from pipeline.report import evaluation
-from pipeline.report.page import compare, findings, tables
+from pipeline.report.page import compare, findings, gain_tables
 from pipeline.workspace import disk, results, stores
 from pipeline.workspace.per_image import PerImage
 from tests.report.test_page import add_run
@@ -233,6 +233,6 @@ def test_a_report_says_how_sure_a_difference_is(tmp_path: Path) -> None:
     assert reference.is_none("miou")
     text = findings.of_gains([reference], None)[0].text
     assert "makes no difference over all classes that can be told from chance" in text
-    cells = tables.gains([gain, reference]).rows
+    cells = gain_tables.gains([gain, reference]).rows
     assert any(cell.text == "none" and "4 sequences" in cell.note for cell in cells[1])
     assert not any(cell.text == "none" for cell in cells[0])

@@ -89,6 +89,7 @@ def test_every_command_has_the_same_figures(make_blobs: MakeBlobs, tmp_path: Pat
         "grid",
         "lambda",
         "auxiliary",
+        "fixed",
         *figures,
         "object_recall_by_size",
     ]
