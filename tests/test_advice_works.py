@@ -345,7 +345,7 @@ def test_a_data_set_that_there_is_not(yaml: Path, tmp_path: Path) -> None:
 
 
 @covers(
-    *("commands.init:command", "commands.init:_place", "commands.convert:run"),
+    *("commands.init:command", "commands.init:_place", "commands.convert:_run"),
     *("datasets.discovery.written:_lines", "datasets.discovery.archives:unpack"),
 )
 def test_describing_and_converting(
