@@ -23,7 +23,7 @@ from pipeline.progress import listener as listener
 from pipeline.report.columns import print_table
 from pipeline.screen import say
 from pipeline.units import human_bytes, human_seconds
-from pipeline.workspace import disk
+from pipeline.workspace import room
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,7 +111,7 @@ def print_plan(plan: Plan, scheduler: Scheduler, block_size: int | None, estimat
 
 def _free(count: int) -> str:
     """What is left of a disk, in words."""
-    return "in an object store" if count >= disk.ENDLESS else f"{human_bytes(count)} free"
+    return "in an object store" if count >= room.ENDLESS else f"{human_bytes(count)} free"
 
 
 def print_sample_plans(plans: Sequence[Plan], scheduler: Scheduler, estimate: Estimate) -> None:

@@ -25,7 +25,7 @@ from pipeline.stages.frame_list import FrameList
 from pipeline.stages.inputs import Inputs
 from pipeline.stages.plan import Estimate, Plan, make_plan
 from pipeline.storage import reading
-from pipeline.workspace import disk, stores
+from pipeline.workspace import room, stores
 
 
 @dataclass(frozen=True)
@@ -346,12 +346,12 @@ def estimate(found: Inputs, todo: Plan, scheduler: engine.Scheduler) -> Estimate
             trial = Path(folder) / "boundaries.zarr"
             inputs = {"count": images, "sha256": ""}
             stores.create(trial, todo.arrays, todo.parameters, todo.layout, inputs)
-            empty = disk.bytes_below(trial)
+            empty = room.bytes_below(trial)
             job = BoundaryJob(found.dataset, trial, grid, int(todo.parameters["crops"]))
             _warm_up(job, frames)
             begun = time.perf_counter()
             run_blocks(job, [(0, images)], [frames])
-            seconds, size = time.perf_counter() - begun, disk.bytes_below(trial) - empty
+            seconds, size = time.perf_counter() - begun, room.bytes_below(trial) - empty
     packed = int(np.prod(todo.arrays["packed"].shape))
     height, width = found.largest
     return Estimate(
@@ -360,7 +360,7 @@ def estimate(found: Inputs, todo: Plan, scheduler: engine.Scheduler) -> Estimate
         + FRAME_BYTES * len(found)
         + scheduler.parallel * (4 * height * width + 3 * todo.layout.shard * packed),
         size * todo.images // images,
-        disk.free_space(todo.path),
+        room.free_space(todo.path),
     )
 
 

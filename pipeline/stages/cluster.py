@@ -22,7 +22,7 @@ from pipeline.screen import say
 from pipeline.stages import engine, fitness
 from pipeline.stages.engine import BlockResult, Lost, Scheduler, Site, Work
 from pipeline.stages.work import Unfit
-from pipeline.workspace import lease
+from pipeline.workspace import task_locks
 
 if TYPE_CHECKING:
     from pipeline.stages.connection import Session
@@ -54,7 +54,7 @@ def run(
         cluster.check(site or Site())
     with ExitStack() as stack:
         if site and site.written:
-            stack.enter_context(lease.leading(site.written, name))
+            stack.enter_context(task_locks.leading(site.written, name))
         killed: list[Killed] = []
         try:
             for result in cluster.results(work):

@@ -26,7 +26,7 @@ from pipeline.stages.engine import BlockResult
 from pipeline.stages.inputs import Inputs
 from pipeline.stages.outputs import Output, Sampled, Stored, load_view
 from pipeline.stages.plan import Estimate, Plan, make_plan, stale_sources
-from pipeline.workspace import disk, stores
+from pipeline.workspace import room, stores
 
 
 @dataclass(frozen=True)
@@ -279,7 +279,7 @@ def run(
 
 def check_room(folder: stores.SplitFolder, plans: Sequence[Plan]) -> None:
     """Raise AdaprepError when the disk has not the room that the samples need, were they incompressible."""
-    needed, free = bytes_needed(plans), disk.free_space(folder.path)
+    needed, free = bytes_needed(plans), room.free_space(folder.path)
     if needed > free:
         raise AdaprepError(
             f"samples of {folder.title} need about {needed / 2**20:.0f} MiB, and the disk of "
@@ -355,5 +355,5 @@ def estimate(
         float(np.median(seconds or [0.0])) * images / scheduler.parallel,
         200 * 2**20 + scheduler.parallel * (24 * height * width + 3 * shards),
         bytes_needed(plans),
-        disk.free_space(folder.path),
+        room.free_space(folder.path),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import AdaprepError
-from pipeline.workspace import disk, records, stores
+from pipeline.workspace import records, room, stores
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ def of_store(folder: stores.SplitFolder, path: Path, stage: str) -> StoreStatus:
         len(status),
         done,
         failed,
-        disk.used(path).on_disk,
-        disk.used(path / "status").newest or time.time(),
+        room.used(path).on_disk,
+        room.used(path / "status").newest or time.time(),
         f"run adaprep {stage} again: {todo} images to do" if todo else "",
     )
 
@@ -71,7 +71,7 @@ def run(workspace: stores.Workspace, dataset: str | None = None) -> list[StoreSt
 
 
 def _unreadable(folder: stores.SplitFolder, path: Path, stage: str, problem: str) -> StoreStatus:
-    size = disk.used(path).on_disk if path.is_dir() else path.stat().st_size
+    size = room.used(path).on_disk if path.is_dir() else path.stat().st_size
     title = (folder.dataset, folder.split, stage, path.stem)
     return StoreStatus(*title, {}, 0, 0, 0, size, path.stat().st_mtime, problem, damaged=True)
 

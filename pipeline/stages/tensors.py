@@ -16,7 +16,7 @@ from pipeline.stages import engine, fitness
 from pipeline.stages.engine import BlockResult
 from pipeline.stages.frame import describe_crops
 from pipeline.stages.plan import Estimate, Plan, make_plan, stale_sources
-from pipeline.workspace import disk, stores
+from pipeline.workspace import room, stores
 
 
 @dataclass(frozen=True)
@@ -242,5 +242,5 @@ def estimate(folder: stores.SplitFolder, todo: Plan, scheduler: engine.Scheduler
         seconds * todo.images / scheduler.parallel,
         200 * 2**20 + scheduler.parallel * block,
         todo.images * tensor,
-        disk.free_space(todo.path),
+        room.free_space(todo.path),
     )

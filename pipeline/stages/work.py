@@ -20,7 +20,7 @@ from pipeline.names import printable
 from pipeline.stages import fitness
 from pipeline.stages.fitness import Site
 from pipeline.storage import reading
-from pipeline.workspace import lease
+from pipeline.workspace import task_locks
 
 T = TypeVar("T")
 
@@ -117,7 +117,7 @@ class Work:
                 return self._unfit(found)
             with self._taking_part() as _here.goes_on:
                 return self._named(passing.tried(self.task))
-        except lease.Ended as error:
+        except task_locks.Ended as error:
             return self._unfit([f"does not see the folder of this run: {error}"])
         except FileError as error:
             return Lost(self.index, str(error) + self._place())
@@ -134,9 +134,9 @@ class Work:
             _count(self.run, -1)
 
     def _taking_part(self) -> Any:
-        """Hold the lease of the folder that the task writes to, where it is in another process."""
+        """Hold the lock of tasks of the folder that the task writes to, where it is in another process."""
         if self.told and self.site and self.site.written:
-            return lease.taking_part(self.site.written, self.run)
+            return task_locks.taking_part(self.site.written, self.run)
         return nullcontext()
 
     def _named(self, result: BlockResult) -> BlockResult:

@@ -20,14 +20,13 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import AdaprepError, BusyError
 from pipeline.storage import StoredPath, is_address, lexists
-from pipeline.workspace import leases, objects
+from pipeline.workspace import object_locks, objects
 
 _UNWAITING = getattr(os, "O_NONBLOCK", 0)  # Windows has neither
 _UNFOLLOWED = _UNWAITING | getattr(os, "O_NOFOLLOW", 0)
@@ -38,11 +37,8 @@ MAX_JSON = 64 * 2**20
 COMPARED = 4096
 """Lines of a file that are compared at once."""
 
-HOLDER = leases.HOLDER
+HOLDER = object_locks.HOLDER
 """Begins what `lock` writes into its file."""
-
-ENDLESS = 2**62
-"""Bytes that are left where nobody counts them."""
 
 PARTIAL = r"\.(\d+|[0-9a-f]{32})\.partial"
 """Ends the name of a file under way: ours, or one of Zarr's."""
@@ -308,7 +304,7 @@ def lock(folder: Path) -> Iterator[None]:
     from filelock import lock_descriptor
 
     if isinstance(folder, StoredPath):
-        with writing(folder), leases.lease(folder):
+        with writing(folder), object_locks.lock(folder):
             yield
         return
     with writing(folder):
@@ -339,7 +335,7 @@ def holder(folder: Path) -> str | None:
     from filelock import lock_descriptor
 
     if isinstance(folder, StoredPath):
-        return leases.holder(folder)
+        return object_locks.holder(folder)
     try:
         handle = os.open(folder / ".lock", os.O_RDONLY | _UNFOLLOWED)
     except OSError:
@@ -389,55 +385,3 @@ def _no_lock(path: Path) -> str:
         f"{path} is not a lock of adaprep, as it should be (a link, a folder, or someone else's file): "
         f"it is left as it is. Move it away, or choose another --workspace."
     )
-
-
-@dataclass
-class Used:
-    """What a folder and all below it hold."""
-
-    files: int = 0
-    bytes: int = 0  # of the files' content
-    on_disk: int = 0  # bytes of the disk that are taken: whole blocks, and the folders themselves
-    newest: float = 0.0  # when a file was last changed, seconds since the epoch
-
-
-def used(path: Path) -> Used:
-    """What a folder holds; what is not there, or cannot be looked at, counts for nothing."""
-    if isinstance(path, StoredPath):
-        every = list(path.below().values())
-        size = sum(about.size for about in every)
-        return Used(len(every), size, size, max((about.modified for about in every), default=0.0))
-    total = Used()
-    with suppress(OSError):
-        total.on_disk = _on_disk(os.stat(path))
-        waiting = [str(path)]
-        while waiting:
-            with suppress(NotADirectoryError, FileNotFoundError), os.scandir(waiting.pop()) as entries:
-                for entry in entries:
-                    about = entry.stat(follow_symlinks=False)
-                    total.on_disk += _on_disk(about)
-                    if stat.S_ISDIR(about.st_mode):
-                        waiting.append(entry.path)
-                    else:
-                        total.files += 1
-                        total.bytes += about.st_size
-                        total.newest = max(total.newest, about.st_mtime)
-    return total
-
-
-def _on_disk(about: os.stat_result) -> int:
-    """Bytes that a file or folder takes; where the system does not say, those of its content."""
-    return int(getattr(about, "st_blocks", -(-about.st_size // 512)) * 512)
-
-
-def bytes_below(path: Path) -> int:
-    """Bytes of all files below a folder."""
-    return used(path).bytes
-
-
-def free_space(path: Path) -> int:
-    """Bytes left on the disk that a path, existing or not, lies or would lie on; a store's are endless."""
-    if is_address(path):
-        return ENDLESS
-    there = next(p for p in [path, *path.absolute().parents] if p.exists())
-    return shutil.disk_usage(there).free

@@ -21,7 +21,7 @@ from pipeline import advice
 from pipeline.errors import AdaprepError
 from pipeline.geometry.crops import CENTRAL, Region
 from pipeline.names import check_component, join_names, lambda_name
-from pipeline.workspace import disk, lease
+from pipeline.workspace import disk, task_locks
 
 MARKS = ("dataset.json", "inputs.tsv", "boundaries.zarr")
 """A folder that holds one of these is a split's."""
@@ -191,7 +191,7 @@ class SplitFolder:
             listed = [self.failures(stage).name for stage in STAGES]
             disk.clear_partial(self.path, self.inputs.name, self.description.name, *listed)
             disk.clear_partial(self.spare, self.inputs.name, self.description.name, self.stamps.name)
-            lease.clear(self.path)
+            task_locks.clear(self.path)
             yield
 
 

@@ -89,7 +89,7 @@ def _is_sound(path: Path, name: str, about: Mapping[str, Any]) -> bool:
     import zarr
 
     try:
-        group = zarr.open_group(zarr_place(path), mode="r")
+        group = zarr.open_group(zarr_place(path), mode="r", zarr_format=3)
         if name in ("", DIGEST) and read_attributes(path / name / "zarr.json") != about:
             return False
         if name == DIGEST and kept_copy(path) is None:

@@ -91,8 +91,8 @@ HASHED = 4096
 def digest(lines: Iterable[str]) -> str:
     """Fingerprint of a list of lines (SHA-256, hex), with a line feed between each two."""
     value, source, between = hashlib.sha256(), iter(lines), ""
-    while part := "\n".join(islice(source, HASHED)):
-        value.update((between + part).encode())
+    while part := list(islice(source, HASHED)):
+        value.update((between + "\n".join(part)).encode())
         between = "\n"
     return value.hexdigest()
 
@@ -266,7 +266,7 @@ def _open_arrays(path: Path, mode: str, about: About) -> tuple[Any, dict[str, An
         # chunks are written even if empty: looking whether they are costs more, and verify counts files.
         # Zarr's own pipeline asks the array, others ask the configuration as they are made.
         with zarr.config.set({"array.write_empty_chunks": True}):
-            group = zarr.open_group(zarr_place(path), mode=mode)  # type: ignore[arg-type]
+            group = zarr.open_group(zarr_place(path), mode=mode, zarr_format=3)  # type: ignore[arg-type]
             arrays = {name: open_array(path, group, name, about) for name in _names(path, about)}
     except AdaprepError:
         raise

@@ -319,7 +319,8 @@ def read_only(folder: Path) -> Iterator[None]:
         subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
         yield
     finally:
-        subprocess.run(["umount", "-l", folder], check=True)  # a list of images may still be open
+        # lazily: pytest keeps logged tracebacks, whose frames keep lists of images open
+        subprocess.run(["umount", "-l", folder], check=True)
 
 
 def children(pid: int) -> list[int]:

@@ -16,7 +16,7 @@ from pipeline.errors import AdaprepError, BusyError, FileError
 from pipeline.stages import engine, fitness
 from pipeline.stages.engine import BlockResult, Failure, Scheduler
 from pipeline.stages.fitness import Versions
-from pipeline.workspace import lease
+from pipeline.workspace import task_locks
 
 
 def test_another_version_other_code_and_another_python_are_differences() -> None:
@@ -55,15 +55,15 @@ def test_a_file_of_the_data_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_only_tasks_of_the_run_that_leads_take_part_and_hear_when_it_ends(tmp_path: Path) -> None:
-    with lease.leading(tmp_path, "one"):
-        with lease.taking_part(tmp_path, "one") as goes_on, lease.taking_part(tmp_path, "one"):
+    with task_locks.leading(tmp_path, "one"):
+        with task_locks.taking_part(tmp_path, "one") as goes_on, task_locks.taking_part(tmp_path, "one"):
             assert goes_on()
-            (tmp_path / lease.NAME).write_text("", encoding="utf-8")
+            (tmp_path / task_locks.NAME).write_text("", encoding="utf-8")
             assert not goes_on()
-        with pytest.raises(lease.Ended), lease.taking_part(tmp_path, "two"):
+        with pytest.raises(task_locks.Ended), task_locks.taking_part(tmp_path, "two"):
             pass
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(lease.Ended), lease.taking_part(tmp_path, "one"):
+    with pytest.raises(task_locks.Ended), task_locks.taking_part(tmp_path, "one"):
         pass
 
 
@@ -71,7 +71,7 @@ def test_a_run_ends_once_its_last_task_has(tmp_path: Path) -> None:
     begun, events = threading.Event(), []
 
     def task() -> None:
-        with lease.taking_part(tmp_path, "one") as goes_on:
+        with task_locks.taking_part(tmp_path, "one") as goes_on:
             begun.set()
             while goes_on():
                 threading.Event().wait(0.01)
@@ -79,7 +79,7 @@ def test_a_run_ends_once_its_last_task_has(tmp_path: Path) -> None:
             events.append("task")
 
     working = threading.Thread(target=task)
-    with lease.leading(tmp_path, "one"):
+    with task_locks.leading(tmp_path, "one"):
         working.start()
         begun.wait(10)
     events.append("run")
@@ -90,14 +90,14 @@ def test_a_run_ends_once_its_last_task_has(tmp_path: Path) -> None:
 def test_the_next_run_waits_for_tasks_of_one_that_was_killed_and_says_who_is_at_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease, "PATIENCE", 0.2)
-    (tmp_path / lease.NAME).write_text("killed", encoding="utf-8")
-    with lease.taking_part(tmp_path, "killed"):
+    monkeypatch.setattr(task_locks, "PATIENCE", 0.2)
+    (tmp_path / task_locks.NAME).write_text("killed", encoding="utf-8")
+    with task_locks.taking_part(tmp_path, "killed"):
         with pytest.raises(BusyError, match=f"still at work in {tmp_path}"):
-            lease.clear(tmp_path)
-        with pytest.raises(BusyError), lease.leading(tmp_path, "next"):
+            task_locks.clear(tmp_path)
+        with pytest.raises(BusyError), task_locks.leading(tmp_path, "next"):
             pass
-    lease.clear(tmp_path)
+    task_locks.clear(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

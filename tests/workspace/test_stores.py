@@ -17,7 +17,7 @@ import pytest
 from pipeline.errors import AdaprepError, BusyError
 from pipeline.stages import damage
 from pipeline.stages.plan import make_plan
-from pipeline.workspace import disk, library, stores
+from pipeline.workspace import disk, library, room, stores
 from pipeline.workspace.layout import BLOCKS
 from pipeline.workspace.metadata import restore_metadata
 from tests.conftest import tree
@@ -143,12 +143,12 @@ def test_what_a_folder_takes_of_the_disk_counts_whole_blocks_and_folders(tmp_pat
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "x").write_bytes(b"1")
     (tmp_path / "a" / "b" / "y").write_bytes(b"22")
-    found = disk.used(tmp_path)
+    found = room.used(tmp_path)
     assert (found.files, found.bytes) == (2, 3)
     assert found.on_disk >= found.bytes
     assert found.on_disk % 512 == 0
     assert found.newest == max(p.stat().st_mtime for p in tmp_path.rglob("*") if p.is_file())
-    assert disk.used(tmp_path / "absent") == disk.Used()
+    assert room.used(tmp_path / "absent") == room.Used()
 
 
 def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:

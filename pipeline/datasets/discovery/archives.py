@@ -14,7 +14,7 @@ from typing import IO, TypeVar
 from pipeline import advice
 from pipeline.errors import AdaprepError
 from pipeline.names import printable
-from pipeline.workspace import disk
+from pipeline.workspace import disk, room
 
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 """Of archives, in lower case."""
@@ -140,7 +140,7 @@ def _copy(source: IO[bytes], target: Path) -> None:
 
 
 def _check_room(path: Path, needed: int, folder: Path) -> None:
-    free = disk.free_space(folder)
+    free = room.free_space(folder)
     if needed > free:
         raise AdaprepError(
             f"{path} holds {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free to unpack it to"

@@ -27,7 +27,7 @@ differ by for a store to take their requests."""
 
 
 @contextmanager
-def lease(folder: StoredPath) -> Iterator[None]:
+def lock(folder: StoredPath) -> Iterator[None]:
     """Keep every other adaprep from writing to a folder meanwhile.
 
     Raises
