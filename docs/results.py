@@ -140,7 +140,7 @@ def conclusions(experiment: Mapping[str, Any]) -> list[str]:
                 where = "" if region["region"] == CENTRAL else ", whole images"
                 found.append(
                     f"**{experiment['name']}, {row['resolution']} px{where}, {row['samples']}**: "
-                    f"against the best baseline {', and '.join(parts)} ({seeds})."
+                    f"compared with the best baseline, {', and '.join(parts)} ({seeds})."
                 )
     return found
 
@@ -152,13 +152,13 @@ def said(kept: Sequence[Mapping[str, Any]], text: str) -> str:
 
 
 def verdict(gain: Mapping[str, Any], words: str) -> str:
-    """A difference in words: "+1.2 points on targets [+0.3, +2.0] (fixed warp, 32 px)"."""
+    """A difference in words: "+1.2 points on targets ([+0.3, +2.0], fixed warp, 32 px)"."""
     points = f"{100 * mean(gain['values']):+.1f}"
     around = brackets(gain)
-    base = f"against {gain['base']}"
+    where = f"{around}, {gain['base']}" if around else gain["base"]
     if is_none(gain):
-        return f"no difference {words} that can be told from chance ({points} {around} {base})"
-    return f"**{points} points** {words} ({around} {base})"
+        return f"no difference {words} that can be told from chance ({points} {where})"
+    return f"**{points} points** {words} ({where})"
 
 
 def mean(values: Sequence[float]) -> float:

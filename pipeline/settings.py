@@ -337,7 +337,7 @@ class Scheduling:
     workers: int | None = setting(None, "Run in N local processes, not in threads.", low=1)
     threads: int | None = setting(None, "Threads. Default: one per core.", low=1)
     adaptive: Adaptive | None = setting(
-        None, "Run in local processes, as many as there is work for.", metavar="MIN:MAX"
+        None, "Run in as many local processes as there is work for, from MIN to MAX.", metavar="MIN:MAX"
     )
     scheduler: str | None = setting(None, "Run on a Dask cluster.", metavar="tcp://HOST:PORT")
     wait: float = setting(
@@ -348,7 +348,7 @@ class Scheduling:
     )
     report: Path | None = setting(
         None,
-        "Write Dask's performance report: what each worker did when.",
+        "Write Dask's performance report: what each worker did, and when.",
         flag="--performance-report",
         metavar="FILE",
     )

@@ -39,7 +39,7 @@ class Options:
     factories: tuple[str, ...] = settings.FACTORIES()
     samplers: tuple[str, ...] = settings.RESAMPLED()
     first: Path | None = settings.FIRST(
-        help=settings.FIRST.help.format("--baseline, or BASE at half its side")
+        help=settings.FIRST.help.format("--baseline, or BASE at half its resolution")
     )
     whole_image: bool = setting(
         False, "Measure whole images, labelled as predict does, in place of their central squares."

@@ -40,7 +40,9 @@ class Options:
     force: bool = settings.FORCE()
     factories: tuple[str, ...] = settings.FACTORIES()
     samplers: tuple[str, ...] = settings.RESAMPLED()
-    first: str | None = settings.FIRST(help=settings.FIRST.help.format("the same network at half its side"))
+    first: str | None = settings.FIRST(
+        help=settings.FIRST.help.format("the same network at half its resolution")
+    )
     dataset: str | None = settings.DATASET(
         default=None, help="Data set that it was trained on: name or YAML file, if the workspace lacks it."
     )

@@ -43,13 +43,13 @@ class Options:
     )
     fixed_warp: bool = setting(
         False,
-        "Also the fixed warp of every grid and lambda: the mean of the training split's proposals, as "
-        "--sampler mean takes it.",
+        "Also measure the fixed warp of every grid and lambda (--sampler mean): the mean of the training "
+        "split's proposals.",
     )
     first: Path | None = setting(
         None,
-        "Base network of uniform samples: also what the boundaries of its labels keep, for every grid and "
-        "lambda, as --sampler twice of evaluate and predict samples. A run or a file.",
+        "Also measure two passes (--sampler twice of evaluate and predict), the first by this base network "
+        "of uniform samples: a run or a file.",
         metavar="RUN|FILE",
         completes="run",
     )

@@ -250,8 +250,8 @@ class Request:
     )
     finetune: Path | None = setting(
         None,
-        "Base network, a run or a file: train the auxiliary network that sampled for it further, with its "
-        "loss too.",
+        "Base network, a run or a file: continue training the auxiliary network that sampled for it, with "
+        "the base network's loss added.",
         completes="run",
     )
     whole_image: bool = setting(
