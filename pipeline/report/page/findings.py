@@ -12,6 +12,7 @@ from pipeline.report.page import paper, upper
 from pipeline.report.page.cells import signed
 from pipeline.report.page.compare import PARTNERS, ComparedSystem, Gain
 from pipeline.report.page.tables import paper_gains
+from pipeline.samplers.uniform import Uniform
 from pipeline.workspace.stores import lambda_name
 
 NOTHING = 0.05
@@ -246,9 +247,11 @@ def alone(systems: Sequence[ComparedSystem], gains: Sequence[Gain]) -> list[Page
 
 
 def without_partner(systems: Sequence[ComparedSystem], gains: Sequence[Gain]) -> list[ComparedSystem]:
-    """Adaptive and uniform systems that are in no gain."""
+    """Adaptive and uniform systems that are in no gain, nor beside an adaptive one of their place."""
     known = {id(s) for gain in gains for s in (gain.ours, gain.baseline)}
-    return [s for s in systems if id(s) not in known and s.role in PARTNERS]
+    compared = {gain.ours.key for gain in gains}
+    lone = [s for s in systems if id(s) not in known and s.role in PARTNERS]
+    return [s for s in lone if s.role != Uniform.role or s.key not in compared]
 
 
 def to_compare(system: ComparedSystem, dataset: str | None) -> tuple[str, str]:
