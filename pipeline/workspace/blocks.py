@@ -16,6 +16,7 @@ from pipeline.workspace import disk
 from pipeline.workspace.chunks import read_rows
 from pipeline.workspace.folders import repair_command
 from pipeline.workspace.layout import DIGEST, Layout, is_file_of_store
+from pipeline.workspace.objects import read_shards
 
 TODO, DONE, FAILED = 0, 1, 2
 """Codes of a store's `status` array, one an image."""
@@ -46,8 +47,10 @@ class StoredArray:
             A chunk is damaged, as after a power cut or a bad copy.
         """
         try:
-            values = read_rows(self.path, self.zarr, images)
-            return self.zarr[images] if values is None else values
+            for read in (read_rows, read_shards):
+                if (values := read(self.path, self.zarr, images)) is not None:
+                    return values
+            return self.zarr[images]
         except (RuntimeError, ValueError, OSError) as error:
             raise AdaprepError(
                 f"{self.path} is damaged{_where(images)}: {error}. "

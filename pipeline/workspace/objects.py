@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import functools
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import AdaprepError
 from pipeline.storage import StoredPath, is_address
 from pipeline.storage.objects import Bucket
+
+FEW = 4
+"""Images of a shard that are asked for one by one."""
 
 
 def zarr_place(path: Path) -> Any:
@@ -63,6 +74,57 @@ def _kind() -> Any:
                 raise self._problem(key, error) from error
 
     return SayingStore
+
+
+def read_shards(path: Path, array: Any, images: Any) -> NDArray[Any] | None:
+    """Some images of an array in an object store, a request per shard; None where that is for Zarr to read.
+
+    Zarr asks for each image by itself, one after the other, unless it is to read all that a shard has room
+    for. That is right for few of them.
+
+    Raises
+    ------
+    RuntimeError, ValueError, OSError
+        A shard is damaged.
+    """
+    if not is_address(path) or array.shards is None or not isinstance(images, slice):
+        return None
+    start, stop, step = images.indices(array.shape[0])
+    if step != 1 or stop - start < min(FEW, array.shards[0]):
+        return None
+    import zarr
+    from zarr.core.buffer import default_buffer_prototype
+    from zarr.storage import MemoryStore
+
+    rows, rest, prototype = array.shards[0], (0,) * (array.ndim - 1), default_buffer_prototype()
+    held = array.metadata.to_buffer_dict(prototype)
+    for number in range(start // rows, -(-stop // rows)):
+        key = array.metadata.encode_chunk_key((number, *rest))
+        with suppress(FileNotFoundError):
+            held[key] = prototype.buffer.from_bytes((path / key).read_bytes())
+    return np.asarray(zarr.open_array(MemoryStore(held), mode="r", zarr_format=3)[images])
+
+
+@contextmanager
+def replacing(path: StoredPath) -> Iterator[Path]:
+    """Yield a temporary file to write to, which becomes the object when the block ends well.
+
+    Raises
+    ------
+    AdaprepError
+        The disk of the temporary file is full.
+    """
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder, path.name)
+            path.write_file(Path(folder, path.name))
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise AdaprepError(
+            f"the disk of {tempfile.gettempdir()} is full, where {path} is put together: make room there, or "
+            f"set TMPDIR to another folder, and run the same command again."
+        ) from error
 
 
 def delete_below(path: StoredPath) -> None:
