@@ -33,9 +33,9 @@ MAX_BLOCK = 2**16
 
 _OURS = re.compile(
     rf"([A-Za-z_]\w*/)?zarr\.json|([A-Za-z_]\w*/)?zarr{disk.PARTIAL}"
-    rf"|[A-Za-z_]\w*/c((/\d+)+|(\.\d+)+)({disk.PARTIAL})?"
+    rf"|[A-Za-z_]\w*/c((/\d+)+({disk.PARTIAL})?|(\.\d+)+|(\.\d+)*{disk.PARTIAL})"
 )
-"""The files of a store."""
+"""The files of a store. While Zarr writes c.0.1, what follows the last point is its partial ending."""
 
 
 @dataclass(frozen=True)

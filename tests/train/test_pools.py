@@ -326,7 +326,7 @@ def test_a_run_that_goes_on_from_disk_ends_with_the_same_bits(path: Path, tmp_pa
     if size == 1:
         go_on(0, tmp_path, path, 1)
     else:
-        start_processes(go_on, (tmp_path, path, size), size, start_method="fork")
+        start_processes(go_on, (tmp_path, path, size), size, start_method="forkserver")
     for rank in range(size):
         (whole, last), (parts, last_of_parts) = torch.load(tmp_path / f"{rank}.pt")
         assert last == last_of_parts
