@@ -63,14 +63,21 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file with a line for each time that a part of an array is read, in whatever process."""
-    log, real = tmp_path / "reads", stores.StoredArray.__getitem__
+    log, real, crops = tmp_path / "reads", stores.StoredArray.__getitem__, stores.StoredArray.crops
 
     def logged(self: stores.StoredArray, images: Any) -> Any:
         with log.open("a") as file:
             file.write(f"{self.path.name} {images.start} {images.stop}\n")
         return real(self, images)
 
+    def logged_crops(self: stores.StoredArray, images: Any, places: Any) -> Any:
+        assert len(set((images // SHARD).tolist())) == 1, "of one shard at a time"
+        with log.open("a") as file:
+            file.write(f"{self.path.name} {images.min()} {images.max()}\n")
+        return crops(self, images, places)
+
     monkeypatch.setattr(stores.StoredArray, "__getitem__", logged)
+    monkeypatch.setattr(stores.StoredArray, "crops", logged_crops)
     return log
 
 
