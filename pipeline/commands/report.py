@@ -21,7 +21,10 @@ class Options:
     root: Path | None = settings.MOVED()
     split: str = setting("val", "Split that networks were evaluated on.")
     output: Path | None = setting(
-        None, "Folder. Default: WORKSPACE/DATASET/report.", short="-o", elsewhere=True
+        None,
+        "Folder, here or s3://BUCKET/FOLDER. Default: WORKSPACE/DATASET/report.",
+        short="-o",
+        elsewhere=True,
     )
     force: bool = settings.FORCE()
     factories: tuple[str, ...] = settings.FACTORIES()

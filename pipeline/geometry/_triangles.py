@@ -323,25 +323,39 @@ def draw_label_map(y: Array, x: Array, corners: Array, samples: Array, void: int
 
 
 @compiled
-def draw_scores(y: Array, x: Array, corners: Array, scores: Array, out: Array) -> None:
-    """Draw the interpolated scores: (vertices, classes) to (classes, height, width)."""
-    classes, height, width = out.shape
-    capacity = max(width, CAPACITY)
+def draw_scores(
+    y: Array, x: Array, corners: Array, scores: Array, ramp: Array, begin: int, end: int, out: Array
+) -> None:
+    """Draw the interpolated scores of the classes from `begin` to `end`.
+
+    From (vertices, classes) to (classes, height, width); ``ramp`` (width,) counts columns, in their type.
+    """
+    height = out.shape[1]
     where, along = np.empty((height, 3), np.int64), np.empty((height, 8))
-    weights, values = np.empty((3, capacity), scores.dtype), np.empty(capacity, scores.dtype)
-    w0, w1, w2 = weights[0], weights[1], weights[2]
     for triangle in corners:
         count = _spans(y, x, triangle, height, where, along)
-        span = 0
-        while span < count:
-            end, pixels = _weigh(where, along, span, count, weights)
-            for k in range(classes):
-                s0, s1, s2 = scores[triangle[0], k], scores[triangle[1], k], scores[triangle[2], k]
-                for i in range(pixels):
-                    p = np.uintp(i)
-                    values[p] = s0 * w0[p] + s1 * w1[p] + s2 * w2[p]
-                _copy(out[k], where, span, end, values)
-            span = end
+        _rise(where, along, count)
+        for k in range(begin, end):
+            s0, s1, s2 = scores[triangle[0], k], scores[triangle[1], k], scores[triangle[2], k]
+            for n in range(count):
+                line, first, length = out[k, where[n, 0]], where[n, 1], where[n, 2] - where[n, 1] + 1
+                here = scores.dtype.type(s0 * along[n, 2] + s1 * along[n, 3] + s2 * along[n, 4])
+                step = scores.dtype.type(s0 * along[n, 5] + s1 * along[n, 6] + s2 * along[n, 7])
+                for i in range(length):
+                    line[np.uintp(first + i)] = here + ramp[np.uintp(i)] * step
+
+
+@compiled
+def _rise(where: Array, along: Array, count: int) -> None:
+    """Turn the weights at both cut edges into those at the first pixel, and what a column adds to them."""
+    for n in range(count):
+        extent = along[n, 1] - along[n, 0]
+        scale = 1 / extent if extent > NARROW else 0.0  # narrower spans hold one pixel
+        share = _share(along[n, 0], along[n, 1], where[n, 1])
+        for k in range(2, 5):
+            step = along[n, k + 3] - along[n, k]
+            along[n, k] += share * step
+            along[n, k + 3] = step * scale
 
 
 @compiled

@@ -16,6 +16,7 @@ Interpolation commutes with flipping where no diagonals are equally long; equal 
 The loops release the GIL and hold no state: calls may run in threads.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -76,10 +77,43 @@ def interpolate(
         Shapes do not match or have a side below 2, scores are not finite, or the tensor breaks the
         constraints.
     """
-    values = _by_vertex(scores, phi)
-    grid = mesh(phi, size)
-    out = np.empty((len(scores), *grid.size), values.dtype)
-    _triangles.draw_scores(grid.y, grid.x, grid.drawn, values, out)
+    return draw_scores(_by_vertex(scores, phi), mesh(phi, size))
+
+
+def draw_scores(values: NDArray[np.floating[Any]], grid: Mesh, threads: int = 1) -> NDArray[np.floating[Any]]:
+    """`interpolate` on a mesh that is there already.
+
+    Parameters
+    ----------
+    values
+        (h * w, C) scores by vertex, float64 or float32. NaN is not looked for, and spreads.
+    threads
+        That share the classes among them.
+
+    Returns
+    -------
+    NDArray
+        (C, height, width), same dtype.
+
+    Raises
+    ------
+    ValueError
+        There are other numbers of scores and vertices.
+    """
+    if values.ndim != 2 or len(values) != len(grid.y):
+        raise ValueError(f"scores have shape {values.shape}, the mesh {len(grid.y)} vertices")
+    flat, ramp = np.ascontiguousarray(values), np.arange(grid.size[1]).astype(values.dtype)
+    out, corners = np.empty((flat.shape[1], *grid.size), flat.dtype), grid.drawn
+    edges = np.linspace(0, len(out), max(1, min(threads, len(out))) + 1).astype(int).tolist()
+
+    def draw(begin: int, end: int) -> None:
+        _triangles.draw_scores(grid.y, grid.x, corners, flat, ramp, begin, end, out)
+
+    if len(edges) == 2:
+        draw(*edges)
+        return out
+    with ThreadPoolExecutor(len(edges) - 1) as pool:
+        list(pool.map(draw, edges[:-1], edges[1:]))
     return out
 
 

@@ -1,8 +1,8 @@
 """Upsampling of `pipeline.geometry.interpolation` on batches of tensors, differentiable in the scores.
 
-Which triangle covers a pixel, and with what weights, does not depend on the scores. That search is an
-operator of its own, `adaprep::locate`, so that `torch.export` sees its output shapes and not its loops. It
-runs the compiled loops on the CPU and whole-array operations elsewhere; both find the same triangles.
+It is an operator of its own, `adaprep::interpolate`, so that `torch.export` sees its output's shape and not
+its loops. On the CPU triangles are drawn one after another, as there. Elsewhere, and for gradients, the
+triangle over each pixel is found first, which does not depend on the scores (`adaprep::locate`).
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.geometry._triangles import NARROW
-from pipeline.geometry.interpolation import locate, mesh
+from pipeline.geometry.interpolation import draw_scores, locate, mesh
 
 CHUNK = 1 << 21
 """Pixels, or triangle rows, that the search on a device handles at once."""
@@ -54,16 +54,55 @@ def interpolate(scores: Tensor, phi: Tensor, size: int | tuple[int, int]) -> Ten
         raise ValueError(f"scores are on {scores.device}, the sampling tensors on {phi.device}")
     if scores.dtype != torch.float64:
         scores = scores.float()
-    vertices, weights = _locate(phi.detach(), height, width, scores.dtype == torch.float64)
+    drawn: Tensor = _interpolate(scores, phi.detach(), height, width)
+    return drawn
+
+
+@torch.library.custom_op("adaprep::interpolate", mutates_args=())
+def _interpolate(scores: Tensor, phi: Tensor, height: int, width: int) -> Tensor:
+    """Scores (B, C, h, w) to (B, C, height, width): drawn on the CPU, gathered elsewhere."""
+    if scores.device.type != "cpu":
+        return _gathered(scores, phi, height, width)
+    values, threads = scores.detach().flatten(2).transpose(1, 2).numpy(), torch.get_num_threads()
+    meshes = [mesh(one, (height, width)) for one in phi.numpy()]
+    drawn = [draw_scores(one, grid, threads) for one, grid in zip(values, meshes, strict=True)]
+    return torch.from_numpy(drawn[0][None] if len(drawn) == 1 else np.stack(drawn))
+
+
+@_interpolate.register_fake
+def _(scores: Tensor, phi: Tensor, height: int, width: int) -> Tensor:
+    return scores.new_empty((*scores.shape[:2], height, width))
+
+
+def _gathered(scores: Tensor, phi: Tensor, height: int, width: int) -> Tensor:
+    """The same by whole-array operations."""
+    vertices, weights = _locate(phi, height, width, scores.dtype == torch.float64)
     flat = scores.flatten(2)
+    index = vertices.flatten(2).unsqueeze(2).expand(-1, -1, flat.shape[1], -1)
+    parts = [flat.gather(2, index[:, k]) * weights[:, k].flatten(1).unsqueeze(1) for k in range(3)]
+    total: Tensor = parts[0] + parts[1] + parts[2]
+    return total.reshape(*scores.shape[:2], height, width)
 
-    def weighed(k: int) -> Tensor:
-        index = vertices[:, k].flatten(1).unsqueeze(1).expand(-1, flat.shape[1], -1)
-        weight: Tensor = weights[:, k].flatten(1).unsqueeze(1)
-        return flat.gather(2, index) * weight
 
-    total: Tensor = weighed(0) + weighed(1) + weighed(2)
-    return total.reshape(*flat.shape[:2], height, width)
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    scores, phi, ctx.height, ctx.width = inputs
+    ctx.shape = scores.shape
+    ctx.save_for_backward(phi)
+
+
+def _spread(context: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+    """Gradient of the scores (B, C, h, w): that of each pixel, shared out to the corners of its triangle."""
+    (phi,) = context.saved_tensors
+    vertices, weights = _locate(phi, context.height, context.width, gradient.dtype == torch.float64)
+    flat, classes = gradient.flatten(2), gradient.shape[1]
+    total = gradient.new_zeros(context.shape).flatten(2)
+    for k in range(3):
+        index = vertices[:, k].flatten(1).unsqueeze(1).expand(-1, classes, -1)
+        total = total.scatter_add(2, index, flat * weights[:, k].flatten(1).unsqueeze(1))
+    return total.reshape(context.shape), None, None, None
+
+
+_interpolate.register_autograd(_spread, setup_context=_keep)
 
 
 @torch.library.custom_op("adaprep::locate", mutates_args=())

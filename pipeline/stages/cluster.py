@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -90,6 +90,7 @@ class Cluster:
         self.fit: set[Site] = set()  # what all workers were found to see
         self.looked = -LOOK
         self.alone_since: float | None = None
+        self.silent = False  # it has not answered, and is not waited for again
 
     @property
     def title(self) -> str:
@@ -115,6 +116,7 @@ class Cluster:
         try:
             value, error = answers.get(timeout=max(self.wait, LOOK))
         except queue.Empty:
+            self.silent = True
             raise AdaprepError(
                 f"{self.title}, or one of its workers, has not answered for {self.wait:g} seconds. What was "
                 f"finished is kept: see what holds it up, then run the same command."
@@ -164,7 +166,11 @@ class Cluster:
             self.look()
 
     def check(self, site: Site) -> None:
-        """Raise AdaprepError unless all workers have this process's adaprep and Python and see the site."""
+        """Have every worker see the site, and have this process's adaprep and Python.
+
+        Workers that came since the command began, and do not, get no tasks. Raises AdaprepError where a
+        command begins with such a worker, or goes on with no other.
+        """
         if site in self.fit:
             return
         self.wait_for_workers()
@@ -173,8 +179,10 @@ class Cluster:
             places = self._answers(fitness.WHERE)
             lacking = self._answers(fitness.question(wanted, probes, site.files))
         lacking |= self.ask(lambda: self._scheduler_lacks(fitness.question(wanted, {}, ())))
-        unfit = []
+        unfit: dict[str, list[str]] = {}
         for address, answer in lacking.items():
+            if address in self.unfit:
+                continue
             place = places.get(address)
             host, python = place if isinstance(place, tuple) else ("an unknown host", wanted.python)
             reasons = self._reasons(answer) + (
@@ -182,11 +190,22 @@ class Cluster:
                 if isinstance(answer, Exception)
                 else []
             )
-            who = address if address == self.title else f"the worker {address} on {host}"
-            unfit += [f"{who} {reason}" for reason in reasons]
-        if unfit:
-            raise AdaprepError(_refusal(unfit))
+            on = "" if address == self.title else f"on {host} "
+            if reasons:
+                unfit[address] = [f"{on}{reason}" for reason in reasons]
+        if unfit and not (self.fit and self.title not in unfit and self.usable() - unfit.keys()):
+            raise AdaprepError(_refusal(self._named(unfit), begun=bool(self.fit)))
+        for address, reasons in unfit.items():
+            self._exclude(address, "; ".join(reasons))
         self.fit.add(site)
+
+    def _named(self, unfit: Mapping[str, Sequence[str]]) -> list[str]:
+        """A line for each reason: who, and what of it."""
+        return [
+            f"{'' if address == self.title else 'the worker '}{address} {reason}"
+            for address, reasons in unfit.items()
+            for reason in reasons
+        ]
 
     def _answers(self, expression: str) -> dict[str, Any]:
         """What each worker answers, or the exception that it raised."""
@@ -320,13 +339,16 @@ class Cluster:
                 raise
             except ImportError as error:
                 raise AdaprepError(
-                    _refusal([f"a worker cannot import what the work needs: {error}"])
+                    _refusal([f"a worker cannot import what the work needs: {error}"], begun=True)
                 ) from error
             except Exception as error:
                 return Lost(index, engine.surprise(error))
 
     def stop(self, name: str) -> None:
-        """Tell the tasks in flight to end, and wait until they have, but no longer than GRACE seconds."""
+        """Tell the tasks in flight to end, and wait until they have, but no longer than GRACE seconds.
+
+        A scheduler that hangs passes nothing on: tasks see at the folder that they write to that it is over.
+        """
 
         def stop() -> None:
             with suppress(Exception):  # whatever ends the run is told; this is to be as clean as can be
@@ -335,22 +357,22 @@ class Cluster:
                 while sum(self.client.run(engine.at_work, name, on_error="ignore").values()):
                     time.sleep(0.05)
 
-        if self.client.status == "running":
+        if self.client.status == "running" and not self.silent:
             stopping = threading.Thread(target=stop, daemon=True)
             stopping.start()
             stopping.join(GRACE)
 
 
-def _refusal(unfit: Sequence[str]) -> str:
+def _refusal(unfit: Sequence[str], begun: bool) -> str:
     """Why workers cannot do the work, one line each."""
     lines = [f"  {line}" for line in unfit[: engine.LISTED]]
     if len(unfit) > engine.LISTED:
         lines.append(f"  ... and {len(unfit) - engine.LISTED} more")
     return (
         "the workers cannot do this work:\n" + "\n".join(lines) + "\n"
-        "Nothing was begun. Install adaprep in the Python environment that they run in, the same version "
-        "everywhere, and mount data and workspace under the same paths; or stop these workers. "
-        "Then run the same command again."
+        f"{'What was finished is kept' if begun else 'Nothing was begun'}. Install adaprep in the Python "
+        "environment that they run in, the same version everywhere, and mount data and workspace under the "
+        "same paths; or stop these workers. Then run the same command again."
     )
 
 

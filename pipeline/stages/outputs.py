@@ -64,8 +64,10 @@ class Sampled:
     def arrays(self, crops: int) -> dict[str, stores.ArraySpec]:
         r = self.resolution
         return {
-            "image": stores.ArraySpec((crops, r, r, 3), "uint8", chunk_per_image=True, doc="RGB"),
-            "label": stores.ArraySpec((crops, r, r), "uint8", 255, True, doc="train ids, 255 void"),
+            "image": stores.ArraySpec((crops, r, r, 3), "uint8", 0, True, "RGB", chunk_per_crop=True),
+            "label": stores.ArraySpec(
+                (crops, r, r), "uint8", 255, True, "train ids, 255 void", chunk_per_crop=True
+            ),
             "phi": stores.ArraySpec((crops, 2, *self.sampler.grid), "float32", doc="the tensor sampled with"),
         }
 

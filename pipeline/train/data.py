@@ -197,16 +197,7 @@ class StoreDataset(Dataset[Batch]):
     def read(self, items: NDArray[np.intp]) -> dict[str, Tensor]:
         """Items of one shard, read from disk; as they are stored, images (n, r, r, 3)."""
         images, crops = self.places(items)
-        first, last = int(images.min()), int(images.max())
-        begin = first - first % self.shard
-        if 2 * (last + 1 - first) < self.shard:  # the border of two processes: the other reads the rest
-            begin, stop = first, last + 1
-        else:
-            stop = begin + self.shard
-        return {
-            name: torch.from_numpy(np.asarray(self._array(name)[begin:stop])[images - begin, crops])
-            for name in self.sources
-        }
+        return {name: torch.from_numpy(self._array(name).crops(images, crops)) for name in self.sources}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_opened": {}, "_cache": OrderedDict(), "_process": -1}

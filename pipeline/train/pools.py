@@ -144,7 +144,7 @@ def _next(arriving: Iterator[Piece]) -> Piece:
 def _joined(parts: Sequence[Batch]) -> Batch:
     """One batch of its parts, in memory that a GPU copies from directly where there is one."""
     pinned = torch.cuda.is_available()
-    whole = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    whole = {name: torch.cat([part[name] for part in parts]) for name in parts[0]} if parts[1:] else parts[0]
     return {name: as_shown(values.pin_memory() if pinned else values) for name, values in whole.items()}
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,9 @@ from numpy.typing import NDArray
 
 from pipeline.errors import AdaprepError, DamagedError
 from pipeline.workspace import disk
-from pipeline.workspace.chunks import read_rows
+from pipeline.workspace.chunks import read_parts, read_rows, write_rows
 from pipeline.workspace.folders import repair_command
 from pipeline.workspace.layout import DIGEST, Layout, is_file_of_store
-from pipeline.workspace.objects import read_shards
 
 TODO, DONE, FAILED = 0, 1, 2
 """Codes of a store's `status` array, one an image."""
@@ -46,11 +46,21 @@ class StoredArray:
         AdaprepError
             A chunk is damaged, as after a power cut or a bad copy.
         """
+        with self._damage_told(images):
+            values = read_rows(self.path, self.zarr, images)
+            return self.zarr[images] if values is None else values
+
+    def crops(self, images: NDArray[np.intp], crops: NDArray[np.intp]) -> NDArray[Any]:
+        """(n, ...) one crop of each of some images (n,). Raises AdaprepError as for whole images."""
+        first, stop = (int(images.min()), int(images.max()) + 1) if len(images) else (0, 0)
+        with self._damage_told(slice(first, stop)):
+            values = read_parts(self.path, self.zarr, images, crops)
+            return self.zarr[first:stop][images - first, crops] if values is None else values
+
+    @contextmanager
+    def _damage_told(self, images: Any) -> Iterator[None]:
         try:
-            for read in (read_rows, read_shards):
-                if (values := read(self.path, self.zarr, images)) is not None:
-                    return values
-            return self.zarr[images]
+            yield
         except (RuntimeError, ValueError, OSError) as error:
             raise AdaprepError(
                 f"{self.path} is damaged{_where(images)}: {error}. "
@@ -138,10 +148,17 @@ class Store:
             raise ValueError(f"images {start} to {stop} are no whole block of {self.path}")
         with disk.writing(self.path):
             for name in sorted(values.keys() - {"status"}):
-                self.arrays[name][start:stop] = values[name]
+                self.write(name, start, values[name])
             if self.has_digests:
-                self.arrays[DIGEST][start:stop] = self.block_digest(start, values["status"])
-            self.arrays["status"][start:stop] = values["status"]
+                value = self.block_digest(start, values["status"])
+                self.write(DIGEST, start, np.full(stop - start, value, np.uint64))
+            self.write("status", start, values["status"])
+
+    def write(self, name: str, start: int, values: NDArray[Any]) -> None:
+        """Write whole chunks or shards of one array, of images from `start` on. Raises OSError."""
+        array = self.arrays[name]
+        if not write_rows(self.path / name, array, start, values):
+            array[start : start + len(values)] = values
 
     def clear_partials(self) -> None:
         """Delete the chunks that killed writers left half-written. To be called while nobody writes here."""
@@ -231,7 +248,7 @@ class BlockWriter:
         with disk.writing(self.store.path):
             for name, buffer in self.wide.items():
                 rows = stop - self.flushed
-                self.store.arrays[name][self.start + self.flushed : self.start + stop] = buffer[:rows]
+                self.store.write(name, self.start + self.flushed, buffer[:rows])
         self.flushed = stop
 
     def __enter__(self) -> BlockWriter:

@@ -1,7 +1,12 @@
-"""Reading the small arrays of a store chunk by chunk: Zarr takes ten times as long to begin with each."""
+"""Arrays of a store as files, read and written without Zarr, whose way to each chunk takes ten times as long.
+
+What is written is what Zarr would write, but for the order of chunks inside a shard, and Zarr reads it. An
+array that is packed otherwise than `stores.create` has it is left to Zarr.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -9,52 +14,208 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.storage import is_address
+from pipeline.workspace import disk, shards
+
+Numbers = NDArray[np.intp]
+
+FEW = 8
+"""So many images of a shard in an object store are read with all of it: a request takes as long as some MB."""
+
 
 def read_rows(folder: Path, array: Any, images: Any) -> NDArray[Any] | None:
     """Some images of an array as it lies in a folder; None where that is for Zarr to read.
 
-    It is Zarr's where chunks are gathered in shards, lie elsewhere than in files, or are not packed as
-    `stores.create` has them, and where other things than a range of images are asked for.
+    It is Zarr's where files are not packed as `stores.create` has them, where other things than a range of
+    images are asked for, and where few are wanted of a shard in an object store: it asks for each by itself.
 
     Raises
     ------
     RuntimeError, ValueError, OSError
-        A chunk is damaged.
+        A file is damaged.
     """
-    if not isinstance(images, slice) or images.step not in (None, 1) or not _is_plain(array):
+    if not isinstance(images, slice) or images.step not in (None, 1):
         return None
+    packing, numbers = Packing.of(folder, array), np.arange(*images.indices(array.shape[0]))
+    if packing is None or (packing.chunks and is_address(folder) and _is_little(numbers, packing)):
+        return None
+    return packing.read(numbers)
+
+
+def _is_little(numbers: Numbers, packing: Packing) -> bool:
+    """Whether images are few, and not all that is in their shards."""
+    if not 0 < len(numbers) < FEW:
+        return False
+    first, stop = int(numbers[0]), int(numbers[-1]) + 1
+    return first % packing.rows != 0 or (stop % packing.rows != 0 and stop != packing.array.shape[0])
+
+
+def read_parts(folder: Path, array: Any, images: Numbers, parts: Numbers) -> NDArray[Any] | None:
+    """One part of each of some images (n,), such as a crop: its number along the axis behind that of images.
+
+    None and errors as of `read_rows`.
+    """
+    packing = Packing.of(folder, array)
+    return None if packing is None else packing.read(images, parts)
+
+
+def write_rows(folder: Path, array: Any, start: int, values: NDArray[Any]) -> bool:
+    """Write images from `start` on, which begin a file and end one; whether this is not left to Zarr.
+
+    Raises
+    ------
+    OSError
+        The disk refuses.
+    """
+    packing = Packing.of(folder, array)
+    if packing is not None:
+        packing.write(start, values)
+    return packing is not None
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How an array lies in a folder: a file holds `rows` images, as one chunk or as a shard of chunks."""
+
+    folder: Path
+    array: Any
+    rows: int
+    chunks: int  # of each image in a shard, one or one per part; 0 where a file is one chunk
+    level: int
+    checksum: bool
+
+    @classmethod
+    def of(cls, folder: Path, array: Any) -> Packing | None:
+        """How an open Zarr array is packed; None where that is left to Zarr."""
+        import zarr
+
+        if not isinstance(array, zarr.Array):
+            return None
+        metadata: Any = array.metadata
+        codecs, shape, chunks = metadata.codecs, array.shape, 0
+        if array.shards is not None:
+            chunks = 1 if array.chunks == (1, *shape[1:]) else shape[1]
+            if not _is_sharded(codecs) or array.chunks not in ((1, *shape[1:]), (1, 1, *shape[2:])):
+                return None
+            codecs = codecs[0].codecs
+        file = array.shards or array.chunks
+        if file[1:] != shape[1:] or not _is_zstandard(codecs):
+            return None
+        return cls(folder, array, file[0], chunks, codecs[1].level, codecs[1].checksum)
+
+    def file(self, number: int) -> Path:
+        """Where the images from `number * rows` on lie."""
+        rest = repeat(0, self.array.ndim - 1)
+        return self.folder / str(self.array.metadata.encode_chunk_key((number, *rest)))
+
+    def write(self, start: int, values: NDArray[Any]) -> None:
+        """Write images from `start` on; behind the last of them comes the fill value."""
+        for first in range(0, len(values), self.rows):
+            path = self.file((start + first) // self.rows)
+            content = self._packed(values[first : first + self.rows])
+            if is_address(path):
+                path.write_bytes(content)
+            else:
+                with disk.replacing(path) as partial:
+                    partial.write_bytes(content)
+
+    def _packed(self, values: NDArray[Any]) -> bytes:
+        """The content of a file that begins with these images."""
+        from numcodecs.zstd import Zstd
+
+        pack, kind = Zstd(self.level, self.checksum).encode, self.array.dtype.newbyteorder("<")
+        if self.chunks:
+            cells = np.ascontiguousarray(values, kind).reshape(len(values) * self.chunks, -1)
+            return shards.joined([pack(cell) for cell in cells], self.rows * self.chunks)
+        whole = np.full((self.rows, *values.shape[1:]), self.array.fill_value, kind)
+        whole[: len(values)] = values
+        return bytes(pack(whole))
+
+    def read(self, images: Numbers, parts: Numbers | None = None) -> NDArray[Any]:
+        """Images (n,) in any order, whole or one part of each; errors as of `read_rows`."""
+        files = images // self.rows
+        if len(images) and (files == files[0]).all():
+            return self._read_file(int(files[0]), images, parts)
+        values = np.empty((len(images), *self.array.shape[1 if parts is None else 2 :]), self.array.dtype)
+        for number in np.unique(files).tolist():
+            here = np.flatnonzero(files == number)
+            values[here] = self._read_file(number, images[here], None if parts is None else parts[here])
+        return values
+
+    def _read_file(self, number: int, images: Numbers, parts: Numbers | None) -> NDArray[Any]:
+        """Images of one file."""
+        path, inside, count = self.file(number), images - number * self.rows, len(images)
+        shape = self.array.shape[1:]
+        try:
+            if self.chunks > 1 and parts is not None:
+                return self._cells(path, inside * self.chunks + parts).reshape(count, *shape[1:])
+            if self.chunks:
+                cells = inside[:, None] * self.chunks + np.arange(self.chunks)
+                whole, inside = self._cells(path, cells.ravel()).reshape(count, *shape), np.arange(count)
+            else:
+                whole = np.empty((self.rows, *shape), self.array.dtype.newbyteorder("<"))
+                _unpack(path.read_bytes(), whole)
+        except FileNotFoundError:
+            wanted = shape if parts is None else shape[1:]
+            return np.full((count, *wanted), self.array.fill_value, self.array.dtype)
+        wanted = whole[inside] if parts is None else whole[inside, parts]
+        return wanted.astype(self.array.dtype, copy=False)
+
+    def _cells(self, path: Path, numbers: Numbers) -> NDArray[Any]:
+        """Chunks of a shard."""
+        values = np.empty((len(numbers), *self.array.chunks), self.array.dtype.newbyteorder("<"))
+        found = shards.read(path, self.rows * self.chunks, numbers)
+        for content, place in zip(found, values, strict=True):
+            if content is None:
+                place[...] = self.array.fill_value
+            else:
+                _unpack(content, place)
+        return values.astype(self.array.dtype, copy=False)
+
+
+def _unpack(content: bytes, values: NDArray[Any]) -> None:
+    """Fill an array with the values of a chunk. Raises RuntimeError, ValueError."""
     from numcodecs.zstd import Zstd
 
-    start, stop, _ = images.indices(array.shape[0])
-    values = np.empty((max(stop - start, 0), *array.shape[1:]), array.dtype)
-    rows, rest = array.chunks[0], tuple(repeat(0, array.ndim - 1))
-    kind, shape = array.dtype.newbyteorder("<"), (rows, *array.shape[1:])
-    unpacked = Zstd().decode
-    for number in range(start // rows, -(-stop // rows) if stop > start else 0):
-        first = number * rows
-        part = slice(max(first, start) - first, min(first + rows, stop) - first)
-        place = slice(part.start + first - start, part.stop + first - start)
-        try:
-            content = (folder / array.metadata.encode_chunk_key((number, *rest))).read_bytes()
-        except FileNotFoundError:
-            values[place] = array.fill_value
-            continue
-        values[place] = np.frombuffer(unpacked(content), kind).reshape(shape)[part]
-    return values
+    if (size := _content_size(content)) != values.nbytes:
+        raise ValueError(f"a chunk holds {size} bytes, expected {values.nbytes}")
+    Zstd().decode(content, values)
 
 
-def _is_plain(array: Any) -> bool:
-    """Whether the chunks of an array are files: its values, packed by Zstandard, and nothing else."""
-    from zarr.codecs import BytesCodec, Endian, ZstdCodec
-    from zarr.storage import LocalStore
+def _content_size(content: bytes) -> int | None:
+    """How many bytes a frame of Zstandard says that it holds (RFC 8878, 3.1.1.1); None where it does not."""
+    if len(content) < 6:
+        return None
+    single, names = content[4] >> 5 & 1, (0, 1, 2, 4)[content[4] & 3]
+    width, begin = (single, 2, 4, 8)[content[4] >> 6], 6 - single + names
+    size = int.from_bytes(content[begin : begin + width], "little")
+    return (size + 256 if width == 2 else size) if width else None
 
-    if array.shards is not None or not isinstance(array.store, LocalStore):
+
+def _is_sharded(codecs: Any) -> bool:
+    """Whether shards are those that `shards` reads and writes."""
+    from zarr.codecs import Crc32cCodec, ShardingCodec
+    from zarr.codecs.sharding import ShardingCodecIndexLocation
+
+    if len(codecs) != 1 or not isinstance(codecs[0], ShardingCodec):
         return False
-    codecs = array.metadata.codecs
+    index = codecs[0].index_codecs
     return (
-        len(codecs) == 2
-        and isinstance(codecs[0], BytesCodec)
-        and codecs[0].endian in (None, Endian.little)
-        and isinstance(codecs[1], ZstdCodec)
-        and array.chunks[1:] == array.shape[1:]
+        codecs[0].index_location == ShardingCodecIndexLocation.end
+        and len(index) == 2
+        and _is_little(index[0])
+        and isinstance(index[1], Crc32cCodec)
     )
+
+
+def _is_zstandard(codecs: Any) -> bool:
+    """Whether a chunk is its values, packed by Zstandard, and nothing else."""
+    from zarr.codecs import ZstdCodec
+
+    return len(codecs) == 2 and _is_little(codecs[0]) and isinstance(codecs[1], ZstdCodec)
+
+
+def _is_little(codec: Any) -> bool:
+    from zarr.codecs import BytesCodec, Endian
+
+    return isinstance(codec, BytesCodec) and codec.endian in (None, Endian.little)

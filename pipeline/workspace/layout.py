@@ -33,9 +33,9 @@ MAX_BLOCK = 2**16
 
 _OURS = re.compile(
     rf"([A-Za-z_]\w*/)?zarr\.json|([A-Za-z_]\w*/)?zarr{disk.PARTIAL}"
-    rf"|[A-Za-z_]\w*/c((/\d+)+|(\.\d+)+)({disk.PARTIAL})?"
+    rf"|[A-Za-z_]\w*/c((/\d+)+({disk.PARTIAL})?|(\.\d+)+|(\.\d+)*{disk.PARTIAL})"
 )
-"""The files of a store."""
+"""The files of a store. While Zarr writes c.0.1, what follows the last point is its partial ending."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,13 @@ class ArraySpec:
     fill: float = 0
     chunk_per_image: bool = False  # one chunk an image, gathered into shards; else one chunk a block
     doc: str = ""
+    chunk_per_crop: bool = False  # of arrays in shards: one chunk per entry of the first axis of an image
+
+    def chunks(self, layout: Layout) -> tuple[int, ...]:
+        """The shape of a chunk."""
+        if self.chunk_per_crop:
+            return 1, 1, *self.shape[1:]
+        return (1 if self.chunk_per_image else layout.block), *self.shape
 
     def describe(self) -> dict[str, Any]:
         """Plain data for the attributes; NaN is null."""
@@ -55,6 +62,7 @@ class ArraySpec:
             "dtype": self.dtype,
             "fill": None if math.isnan(self.fill) else self.fill,
             "chunk_per_image": self.chunk_per_image,
+            **({"chunk_per_crop": True} if self.chunk_per_crop else {}),
             "doc": self.doc,
         }
 
@@ -66,6 +74,7 @@ class ArraySpec:
             and str(array.dtype) == self.dtype
             and (array.shards is not None) == self.chunk_per_image
             and tuple(array.shards or array.chunks) == (rows, *self.shape)
+            and tuple(array.chunks) == self.chunks(layout)
             and (array.fill_value == self.fill or (math.isnan(array.fill_value) and math.isnan(self.fill)))
         )
 
@@ -228,10 +237,13 @@ def _spec(name: str, content: Any) -> ArraySpec:
         raise ValueError(f"array {name}: {_short(spec.get('dtype'))} cannot be the type of its values")
     if not (fill is None or isinstance(fill, bool) or _is_number(fill)):
         raise ValueError(f"array {name}: {_short(fill)} cannot be a fill value")
-    if not isinstance(spec.get("chunk_per_image"), bool) or not isinstance(spec.get("doc"), str):
+    sharded, apart = spec.get("chunk_per_image"), spec.get("chunk_per_crop", False)
+    if not isinstance(sharded, bool) or not isinstance(apart, bool) or not isinstance(spec.get("doc"), str):
         raise ValueError(f"array {name}: its description is not complete")
+    if apart and not (sharded and shape):
+        raise ValueError(f"array {name}: it has no crops to be in chunks of their own")
     fill = math.nan if fill is None else fill
-    return ArraySpec(tuple(shape), spec["dtype"], fill, spec["chunk_per_image"], spec["doc"])
+    return ArraySpec(tuple(shape), spec["dtype"], fill, sharded, spec["doc"], apart)
 
 
 def _short(value: Any) -> str:

@@ -6,19 +6,13 @@ import errno
 import functools
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.errors import AdaprepError
 from pipeline.storage import StoredPath, is_address
 from pipeline.storage.objects import Bucket
-
-FEW = 4
-"""Images of a shard that are asked for one by one."""
 
 
 def zarr_place(path: Path) -> Any:
@@ -74,35 +68,6 @@ def _kind() -> Any:
                 raise self._problem(key, error) from error
 
     return SayingStore
-
-
-def read_shards(path: Path, array: Any, images: Any) -> NDArray[Any] | None:
-    """Some images of an array in an object store, a request per shard; None where that is for Zarr to read.
-
-    Zarr asks for each image by itself, one after the other, unless it is to read all that a shard has room
-    for. That is right for few of them.
-
-    Raises
-    ------
-    RuntimeError, ValueError, OSError
-        A shard is damaged.
-    """
-    if not is_address(path) or array.shards is None or not isinstance(images, slice):
-        return None
-    start, stop, step = images.indices(array.shape[0])
-    if step != 1 or stop - start < min(FEW, array.shards[0]):
-        return None
-    import zarr
-    from zarr.core.buffer import default_buffer_prototype
-    from zarr.storage import MemoryStore
-
-    rows, rest, prototype = array.shards[0], (0,) * (array.ndim - 1), default_buffer_prototype()
-    held = array.metadata.to_buffer_dict(prototype)
-    for number in range(start // rows, -(-stop // rows)):
-        key = array.metadata.encode_chunk_key((number, *rest))
-        with suppress(FileNotFoundError):
-            held[key] = prototype.buffer.from_bytes((path / key).read_bytes())
-    return np.asarray(zarr.open_array(MemoryStore(held), mode="r", zarr_format=3)[images])
 
 
 @contextmanager

@@ -177,7 +177,6 @@ def lay_out(folder: Path, specs: Mapping[str, ArraySpec], layout: Layout, about:
     group = zarr.create_group(folder, zarr_format=3)
     group.attrs["adaprep"] = dict(about)
     for name, spec in specs.items():
-        chunk = 1 if spec.chunk_per_image else layout.block
         attributes: dict[str, Any] = {"description": spec.doc}
         if name == DIGEST:
             attributes |= second_copy(about)
@@ -185,7 +184,7 @@ def lay_out(folder: Path, specs: Mapping[str, ArraySpec], layout: Layout, about:
             name,
             shape=(count, *spec.shape),
             dtype=spec.dtype,
-            chunks=(chunk, *spec.shape),
+            chunks=spec.chunks(layout),
             shards=(layout.shard, *spec.shape) if spec.chunk_per_image else None,
             compressors=ZstdCodec(level=3, checksum=True),
             fill_value=spec.fill,

@@ -266,10 +266,10 @@ def test_an_archive_is_not_unpacked_over_what_is_there(here: Path) -> None:
 
 
 def test_an_archive_larger_than_the_disk_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipeline.workspace import disk
+    from pipeline.workspace import room
 
     trees.archive(here, "data.zip")
-    monkeypatch.setattr(disk, "free_space", lambda _: 100)
+    monkeypatch.setattr(room, "free_space", lambda _: 100)
     assert "GiB are free" in refused("data.zip", "--extract-to", "out")
 
 

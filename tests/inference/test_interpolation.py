@@ -87,6 +87,19 @@ def test_exports_with_a_batch_of_any_size() -> None:
 def test_operator_keeps_the_rules_of_torch() -> None:
     phi = torch.from_numpy(np.stack([uniform(4, 4)] * 2))
     torch.library.opcheck(torch.ops.adaprep.locate.default, (phi, 8, 9, False))
+    scores = torch.rand(2, 3, 4, 4, dtype=torch.float64, requires_grad=True)
+    torch.library.opcheck(torch.ops.adaprep.interpolate.default, (scores, phi, 8, 9))
+
+
+def test_drawing_gives_what_gathering_gives() -> None:
+    rng = np.random.default_rng(5)
+    phi = torch.from_numpy(np.stack([tensor(rng, 7, 6, strength) for strength in (0, 0.3, 2)]))
+    scores = torch.from_numpy(rng.normal(size=(3, 5, 7, 6)))
+    scores[1, 2, 3, 4] = torch.nan
+    drawn, gathered = (f(scores, phi, 33, 29) for f in (batches._interpolate, batches._gathered))
+    torch.testing.assert_close(drawn, gathered, rtol=0, atol=1e-12, equal_nan=True)
+    assert drawn[1, 2].isnan().any()
+    assert not drawn[1, 2].isnan().all()
 
 
 def test_refuses_shapes_that_do_not_match() -> None:

@@ -232,7 +232,7 @@ def test_a_network_for_another_grid_or_other_classes_is_refused(
 def test_a_disk_without_room_is_seen_before_anything_is_written(
     folder: stores.SplitFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(samples.disk, "free_space", lambda _: 1000)
+    monkeypatch.setattr(samples.room, "free_space", lambda _: 1000)
     with pytest.raises(
         AdaprepError, match=r"need about \d+ MiB, and the disk of .* has 0 MiB left: make room"
     ):

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from pipeline.datasets.base import Frame
 from pipeline.errors import BusyError
+from pipeline.stages import frame_list
+from pipeline.stages.input_list import formatted
 from pipeline.workspace import disk, object_locks
 from tests.storage.conftest import Server
 from tests.storage.test_data import run, stores
@@ -84,6 +89,21 @@ def test_changed_and_added_images_are_done_alone(
     run("boundaries", "--dataset", yaml, "--workspace", workspace, "--grid", "4x4", "--overwrite")
     run("boundaries", "--dataset", yaml, "--workspace", tmp_path / "fresh", "--grid", "4x4", "--overwrite")
     assert stored(workspace) == stores(tmp_path / "fresh")
+
+
+def test_task_reads_its_lines_of_the_list_in_one_request(server: Server, bucket: Path) -> None:
+    path, root = bucket / "inputs.tsv", Path("/data")
+    frames = frame_list.of_frames(
+        (Frame(f"{i:04}", root / f"{i:04}.jpg", root / "l") for i in range(900)), root
+    )
+    path.write_bytes("".join(formatted(frames.lines(), np.ones((900, 2), np.int32))).encode())
+    kept, _ = frame_list.opened(path, root)
+    sent = pickle.dumps(kept[300:420])
+    server.counts()
+    assert list(pickle.loads(sent)) == list(frames[300:420])
+    counts = server.counts()
+    assert sum(counts[name] for name in ("GET", "HEAD", "LIST")) == 1
+    assert counts["sent"] < 10_000 < len(path.read_bytes())
 
 
 def test_one_writer_at_a_time(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:

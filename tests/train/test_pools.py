@@ -63,14 +63,21 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file with a line for each time that a part of an array is read, in whatever process."""
-    log, real = tmp_path / "reads", stores.StoredArray.__getitem__
+    log, real, crops = tmp_path / "reads", stores.StoredArray.__getitem__, stores.StoredArray.crops
 
     def logged(self: stores.StoredArray, images: Any) -> Any:
         with log.open("a") as file:
             file.write(f"{self.path.name} {images.start} {images.stop}\n")
         return real(self, images)
 
+    def logged_crops(self: stores.StoredArray, images: Any, places: Any) -> Any:
+        assert len(set((images // SHARD).tolist())) == 1, "of one shard at a time"
+        with log.open("a") as file:
+            file.write(f"{self.path.name} {images.min()} {images.max()}\n")
+        return crops(self, images, places)
+
     monkeypatch.setattr(stores.StoredArray, "__getitem__", logged)
+    monkeypatch.setattr(stores.StoredArray, "crops", logged_crops)
     return log
 
 
@@ -319,7 +326,7 @@ def test_a_run_that_goes_on_from_disk_ends_with_the_same_bits(path: Path, tmp_pa
     if size == 1:
         go_on(0, tmp_path, path, 1)
     else:
-        start_processes(go_on, (tmp_path, path, size), size, start_method="fork")
+        start_processes(go_on, (tmp_path, path, size), size, start_method="forkserver")
     for rank in range(size):
         (whole, last), (parts, last_of_parts) = torch.load(tmp_path / f"{rank}.pt")
         assert last == last_of_parts

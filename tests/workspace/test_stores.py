@@ -123,7 +123,7 @@ def test_what_killed_writers_left_goes_when_a_store_is_gone_on_with(
     before = tree(path)
     for file in (*store.files(0, 4), *store.files(4, 8)):
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.with_name(f"{file.name}.{'a' * 32}.partial").write_bytes(b"half")
+        file.with_suffix(f".{'a' * 32}.partial").write_bytes(b"half")  # as Zarr names what it writes
         file.with_name(f"{file.name}.notes.partial").write_bytes(b"somebody's own")
     make_plan("t", path, ARRAYS, {"grid": [8, 8]}, store.layout, store.inputs, False).open()
     left = {name for name in tree(path) if name not in before}
@@ -133,7 +133,7 @@ def test_what_killed_writers_left_goes_when_a_store_is_gone_on_with(
 
 def test_a_running_block_leaves_the_half_written_chunks_of_others_alone(tmp_path: Path) -> None:
     store = make_store(tmp_path / "s.zarr")
-    theirs = tmp_path / "s.zarr" / "value" / f"c.0.0.{'b' * 32}.partial"
+    theirs = tmp_path / "s.zarr" / "value" / f"c.0.{'b' * 32}.partial"
     theirs.write_bytes(b"half")
     fill(store, 0, 4)
     assert theirs.exists()
