@@ -20,7 +20,7 @@ from pipeline.workspace import disk, shards
 Numbers = NDArray[np.intp]
 
 FEW = 8
-"""So many images of a shard in an object store are read with all of it: a request takes as long as some MB."""
+"""So many images of a shard in an object store are read with all of it: a request costs as much as some MB."""
 
 
 def read_rows(folder: Path, array: Any, images: Any) -> NDArray[Any] | None:
@@ -37,12 +37,12 @@ def read_rows(folder: Path, array: Any, images: Any) -> NDArray[Any] | None:
     if not isinstance(images, slice) or images.step not in (None, 1):
         return None
     packing, numbers = Packing.of(folder, array), np.arange(*images.indices(array.shape[0]))
-    if packing is None or (packing.chunks and is_address(folder) and _is_little(numbers, packing)):
+    if packing is None or (packing.chunks and is_address(folder) and _are_few(numbers, packing)):
         return None
     return packing.read(numbers)
 
 
-def _is_little(numbers: Numbers, packing: Packing) -> bool:
+def _are_few(numbers: Numbers, packing: Packing) -> bool:
     """Whether images are few, and not all that is in their shards."""
     if not 0 < len(numbers) < FEW:
         return False
