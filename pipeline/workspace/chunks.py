@@ -20,7 +20,7 @@ from pipeline.workspace import disk, shards
 Numbers = NDArray[np.intp]
 
 FEW = 8
-"""So many images of a shard in an object store are read with all of it: a request costs as much as some MB."""
+"""Of so many images and more of a shard in an object store, the whole shard is read in one request."""
 
 
 def read_rows(folder: Path, array: Any, images: Any) -> NDArray[Any] | None:
