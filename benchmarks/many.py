@@ -1,14 +1,13 @@
 """How commands grow with the number of images: their processor time and memory, and what they leave on disk.
 
-    python -m benchmarks.many make FOLDER --images 1000000
+    python -m benchmarks.many make FOLDER --images 100000
     python -m benchmarks.many measure FOLDER --images 10000 --images 100000
-    python -m benchmarks.many fill FOLDER --images 1000000
-    python -m benchmarks.many measure FOLDER --images 1000000 --names --only "boundaries again" --only status
-    python -m benchmarks.many model
+    python -m benchmarks.many empty FOLDER --images 100000 --images 1000000
 
 The label maps are tiny, so that what is measured is what adaprep does per image beside its actual work: list,
 plan, compare, write down. They are many names of few files. Each command is a process of its own, on one
-thread, and is measured by what the system says of it when it has ended.
+thread, and is measured by what the system says of it when it has ended. `empty` leaves the work on images
+out: it lists them, plans, and looks at a store of them that is complete; `make --images 1000` is enough.
 """
 
 from __future__ import annotations
@@ -96,12 +95,12 @@ class ManyNames(Dataset):
         return {"images": str(self.images), "files": str(self.files)}
 
 
-def names(root: Path, images: str = "1000000", files: str = "10000") -> ManyNames:
+def names(root: Path | None, images: str = "1000000", files: str = "1000") -> ManyNames:
     """The data set for ``--dataset benchmarks.many:names``."""
-    return ManyNames(root, int(images), int(files))
+    return ManyNames(root or Path(), int(images), int(files))
 
 
-def fill_workspace(root: Path, workspace: Path, images: int) -> None:
+def fill_workspace(root: Path, workspace: Path, images: int, files: int) -> None:
     """Make the boundaries of many images in the time of few, since all label maps are the same.
 
     The first and the last block are computed; files of the others are names of the first one's. Everything
@@ -111,7 +110,7 @@ def fill_workspace(root: Path, workspace: Path, images: int) -> None:
     from pipeline.stages import boundaries, engine, sources
     from pipeline.workspace.stores import Workspace, open_store
 
-    data = registry.load("benchmarks.many:names", root, images=str(images))
+    data = registry.load("benchmarks.many:names", root, images=str(images), files=str(files))
     folder = Workspace(workspace).folder(data.name, "train")
     found, todo = boundaries.prepare(folder, data, "train", boundaries.BoundaryOptions(), True)
     ends = replace(todo, todo=(todo.todo[0], todo.todo[-1]))
@@ -138,21 +137,27 @@ class Cost:
     cpu_seconds: float
     seconds: float
     peak_mib: float
-    status: int
 
 
 def run(arguments: Sequence[str], workspace: Path, images: int, title: str) -> Cost:
     """Run one command as a process and measure it."""
-    program = [sys.executable, "-m", "adaprep", *arguments, "--workspace", str(workspace)]
+    return measured(["-m", "adaprep", *arguments, "--workspace", str(workspace)], images, title)
+
+
+def measured(arguments: Sequence[str], images: int, title: str) -> Cost:
+    """Run Python as a process and measure it."""
+    program = [sys.executable, *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
     begun = time.perf_counter()
     with open(os.devnull, "w") as nothing:
         process = subprocess.Popen(program, stdout=nothing, env=environment)
         _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise click.ClickException(f"{title} of {images} images ended with {process.returncode}")
     cpu = usage.ru_utime + usage.ru_stime
     seconds = time.perf_counter() - begun
-    return Cost(images, title, cpu, seconds, peak_mib(usage), process.returncode)
+    return Cost(images, title, cpu, seconds, peak_mib(usage))
 
 
 def peak_mib(usage: resource.struct_rusage) -> float:
@@ -160,12 +165,9 @@ def peak_mib(usage: resource.struct_rusage) -> float:
     return usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
 
 
-def commands(root: Path, images: int, only_names: bool) -> Iterator[tuple[str, list[str]]]:
+def commands(root: Path, images: int) -> Iterator[tuple[str, list[str]]]:
     """Titles and arguments, in the order in which they are run on a new workspace."""
-    if only_names:
-        data = ["--dataset", "benchmarks.many:names", "--root", str(root), "--set", f"images={images}"]
-    else:
-        data = ["--dataset", str(root / "many.yaml"), "--limit", str(images)]
+    data = ["--dataset", str(root / "many.yaml"), "--limit", str(images)]
     once = ["--threads", "1", "--quiet"]
     yield "boundaries", ["boundaries", *data, *once]
     yield "boundaries again", ["boundaries", *data, *once]
@@ -174,6 +176,37 @@ def commands(root: Path, images: int, only_names: bool) -> Iterator[tuple[str, l
     yield "status", ["status"]
     yield "verify", ["verify"]
     yield "check", ["check", *data, *once]
+
+
+LIST = """
+import sys
+from pathlib import Path
+from pipeline.datasets import registry
+from pipeline.stages import frame_list
+data = registry.load("benchmarks.many:names", Path(sys.argv[1]), images=sys.argv[2], files=sys.argv[3])
+assert len(frame_list.listed(data, "train")) == int(sys.argv[2])
+"""
+
+FILL = """
+import sys
+from pathlib import Path
+from benchmarks.many import fill_workspace
+fill_workspace(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+"""
+"""In a process of its own: the system counts the memory of a process that starts another as the other's."""
+
+
+def empty_costs(root: Path, images: int, files: int) -> Iterator[Cost]:
+    """What many images cost on which there is nothing to do."""
+    workspace, nowhere = root / f"names-{images}", root / "nowhere"
+    data = ["--dataset", "benchmarks.many:names", "--root", str(root), "--set", f"images={images}"]
+    data += ["--set", f"files={files}", "--threads", "1", "--quiet"]
+    yield measured(["-c", LIST, str(root), str(images), str(files)], images, "list")
+    yield run(["boundaries", *data, "--dry-run"], nowhere, images, "plan")
+    if not workspace.exists():
+        measured(["-c", FILL, str(root), str(workspace), str(images), str(files)], images, "fill")
+    yield run(["boundaries", *data], workspace, images, "resume")
+    yield run(["status"], workspace, images, "status")
 
 
 def on_disk(workspace: Path) -> dict[str, int]:
@@ -206,118 +239,28 @@ def make(root: Path, images: int) -> None:
 
 @main.command()
 @click.argument("root", metavar="FOLDER", type=click.Path(path_type=Path, exists=True))
-@click.option("--images", default=1_000_000, show_default=True)
-def fill(root: Path, images: int) -> None:
-    """Make a workspace as if `boundaries` had been run, in less time."""
-    fill_workspace(root, root / f"names-{images}", images)
-
-
-@main.command()
-@click.argument("root", metavar="FOLDER", type=click.Path(path_type=Path, exists=True))
 @click.option("--images", "counts", multiple=True, type=int, default=(10_000, 100_000), show_default=True)
 @click.option("--only", multiple=True, help="Only commands of these titles, on the workspace that is there.")
-@click.option("--names", "only_names", is_flag=True, help="On the workspace that `fill` made.")
-def measure(root: Path, counts: Sequence[int], only: Sequence[str], only_names: bool) -> None:
+def measure(root: Path, counts: Sequence[int], only: Sequence[str]) -> None:
     """Run the commands on new workspaces beside the data, and print one JSON object per line."""
     for images in counts:
-        workspace = root / f"{'names' if only_names else 'workspace'}-{images}"
-        for title, arguments in commands(root, images, only_names):
+        workspace = root / f"workspace-{images}"
+        for title, arguments in commands(root, images):
             if not only or title in only:
                 click.echo(json.dumps(asdict(run(arguments, workspace, images, title))))
         click.echo(json.dumps({"images": images, **on_disk(workspace)}))
 
 
-@dataclass(frozen=True)
-class Machine:
-    """What one image costs, as measured on full-size maps (docs/performance.md)."""
-
-    seconds: float  # of one core, from file to what is written
-    process_seconds: float  # the same where each core is a process of its own
-    serial: float  # share of the work of threads that does not run side by side
-    task_seconds: float = 0.01  # of the scheduler, one task after the other
-    listing_seconds: float = 20e-6  # of one core, to list an image and look at its files
-    bytes: int = 22_000  # on disk
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """`boundaries` of one data set on so many cores."""
-
-    images: int
-    cores: int
-    hours_threads: float
-    hours_processes: float
-    memory_gib: float  # of threads
-    tasks: int
-    reads: int  # requests to the storage of the data
-    writes: int  # files of the store
-    disk_gib: float
-
-
-def forecast(images: int, size: tuple[int, int], cores: int, machine: Machine) -> Forecast:
-    """Hours, memory, requests and disk of `boundaries`, by the layout that the store would have.
-
-    Parameters
-    ----------
-    size
-        (H, W) of a label map, pixels.
-    """
-    from pipeline.stages.boundaries import arrays
-    from pipeline.workspace.stores import Layout
-
-    specs = arrays(size, 5, (8, 8), 8)
-    packed = int(np.prod(specs["packed"].shape))
-    layout = Layout.choose(images, packed)
-    blocks, shards = -(-images // layout.block), -(-images // layout.shard)
-    listing = images * machine.listing_seconds
-    speedup = 1 / (machine.serial + (1 - machine.serial) / cores)
-    threads = listing + images * machine.seconds / speedup
-    processes = listing + max(images * machine.process_seconds / cores, blocks * machine.task_seconds)
-    per_thread = 4 * size[0] * size[1] + 3 * layout.shard * packed
-    return Forecast(
-        images,
-        cores,
-        threads / 3600,
-        processes / 3600,
-        (200 * 2**20 + 100 * images + cores * per_thread) / 2**30,
-        blocks,
-        3 * images,  # header and content of the label map, header of the image
-        shards + blocks * len(specs),  # of the packed maps; of the other arrays and the digests
-        images * machine.bytes / 2**30,
-    )
-
-
 @main.command()
-@click.option("--images", "counts", multiple=True, type=int, default=(113_000, 1_000_000, 10_000_000))
-@click.option("--height", default=2710, show_default=True)
-@click.option("--width", default=3384, show_default=True)
-@click.option("--cores", multiple=True, type=int, default=(1, 8, 64), show_default=True)
-@click.option("--seconds", default=0.022, show_default=True, help="Of one thread per image.")
-@click.option("--process-seconds", default=0.029, show_default=True, help="Of one worker process per image.")
-@click.option("--two-threads", default=1.67, show_default=True, help="Speed of two threads against one.")
-def model(
-    counts: Sequence[int],
-    height: int,
-    width: int,
-    cores: Sequence[int],
-    seconds: float,
-    process_seconds: float,
-    two_threads: float,
-) -> None:
-    """Foretell `boundaries` on full-size maps from what benchmarks.running measures, as a table."""
-    machine = Machine(seconds, process_seconds, 2 / two_threads - 1)
-    heads = ["images", "cores", "hours, threads", "hours, processes", "memory, GiB", "tasks", "reads"]
-    heads += ["files", "disk, GiB"]
-    click.echo("| " + " | ".join(heads) + " |")
-    click.echo("|" + "---|" * len(heads))
+@click.argument("root", metavar="FOLDER", type=click.Path(path_type=Path, exists=True))
+@click.option("--images", "counts", multiple=True, type=int, default=(100_000, 1_000_000), show_default=True)
+@click.option("--files", default=1000, show_default=True, help="Label maps that `make` has written.")
+def empty(root: Path, counts: Sequence[int], files: int) -> None:
+    """List many images, plan, and look at a store of them that is complete; one JSON object per line."""
     for images in counts:
-        for count in cores:
-            f = forecast(images, (height, width), count, machine)
-            row = (
-                f"{f.images:,}", f.cores, f"{f.hours_threads:.2f}", f"{f.hours_processes:.2f}",
-                f"{f.memory_gib:.1f}", f"{f.tasks:,}", f"{f.reads:,}", f"{f.writes:,}", f"{f.disk_gib:.1f}",
-            )  # fmt: skip
-            click.echo("| " + " | ".join(map(str, row)) + " |")
+        for cost in empty_costs(root, images, files):
+            click.echo(json.dumps(asdict(cost)))
+        click.echo(json.dumps({"images": images, **on_disk(root / f"names-{images}")}))
 
 
 if __name__ == "__main__":

@@ -51,14 +51,17 @@ def _run(options: Options, where: Scheduler) -> bool:
     from pipeline.report import console
     from pipeline.stages import check as stage
     from pipeline.stages.duplicates import MAX_IMAGES
-    from pipeline.stages.inputs import existing_splits
+    from pipeline.stages.frame_list import listed
+    from pipeline.stages.inputs import listed_splits
 
     data = opening.open_dataset(options.data, options.workspace)
-    splits = existing_splits(data, options.splits)
-    compare = len(splits) > 1 and sum(len(data.frames(split)) for split in splits) <= MAX_IMAGES
+    found = listed_splits(data, options.splits)
+    splits = {split: frames or listed(data, split) for split, frames in found.items()}
+    compare = len(splits) > 1 and sum(map(len, splits.values())) <= MAX_IMAGES
+    decode = options.decode_images
     reports = [
-        stage.run(data, split, options.limit, where, console.listener(), options.decode_images, compare)
-        for split in splits
+        stage.run(data, split, options.limit, where, console.listener(), decode, compare, frames)
+        for split, frames in splits.items()
     ]
     stage.compare_splits(reports)
     if options.as_json:

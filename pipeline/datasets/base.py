@@ -264,30 +264,47 @@ class Dataset(ABC):
         """
         from pipeline.datasets import readers
 
-        if self.images_are == "stored" or (tag := readers.orientation(frame.image)) == 1:
+        if self.images_are == "stored":
+            return False
+        try:
+            return self._follows(frame, *readers.size_and_orientation(frame.image))
+        except FileError:  # told where the file itself is read
+            return False
+
+    def _follows(self, frame: Frame, size: tuple[int, int], tag: int) -> bool:
+        """`is_shown` of an image of this size (H, W) as stored, and this orientation tag."""
+        if self.images_are == "stored" or tag == 1:
             return False
         if self.images_are == "shown":
             return True
         try:
-            height, width = readers.image_size(frame.image)
             labels = self.label_size(frame)
         except FileError:  # told where the file itself is read
             return self.shown_if_unclear
-        if tag < 5 or height == width:
+        if tag < 5 or size[0] == size[1]:
             return self.shown_if_unclear
-        return labels == (width, height)
+        return labels == size[::-1]
 
     def image_size(self, frame: Frame) -> tuple[int, int]:
         """(H, W) of the image as it is read, from its header. Raises FileError."""
         from pipeline.datasets import readers
 
-        return readers.shown_size(frame.image) if self.is_shown(frame) else readers.image_size(frame.image)
+        if self.images_are == "stored":
+            return readers.image_size(frame.image)
+        size, tag = readers.size_and_orientation(frame.image)
+        return size[::-1] if tag > 4 and self._follows(frame, size, tag) else size
 
     def read_image(self, frame: Frame) -> NDArray[np.uint8]:
         """(H, W, 3) RGB. Raises FileError."""
-        from pipeline.datasets import readers
+        from pipeline.datasets import pictures, readers
+        from pipeline.datasets.files import read_bytes
 
-        return readers.read_rgb(frame.image, self.is_shown(frame), self.image_range)
+        data = read_bytes(frame.image)
+        pixels = readers.decode_rgb(data, frame.image, self.image_range)
+        if self.images_are == "stored":
+            return pixels
+        tag, (height, width, _) = readers.orientation_of(data, frame.image), pixels.shape
+        return pictures.upright(pixels, tag) if self._follows(frame, (height, width), tag) else pixels
 
     def read_instances(self, frame: Frame) -> NDArray[np.int32] | None:
         """(H, W) 0 = no object, else a number unique within the image; None: no instance annotation."""

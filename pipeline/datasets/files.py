@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 from collections.abc import Iterator
@@ -125,6 +126,8 @@ def _is_stored(path: Path) -> TypeGuard[StoredPath]:
 
 def length(file: BinaryIO) -> int:
     """Bytes of an open file."""
+    if isinstance(file, io.BytesIO):
+        return file.getbuffer().nbytes
     return file.length if isinstance(file, StoredFile) else os.fstat(file.fileno()).st_size
 
 

@@ -7,6 +7,7 @@ becomes of which format, mode and depth stands in docs/datasets.md.
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -152,8 +153,18 @@ def image_size(path: Path) -> tuple[int, int]:
 
 def shown_size(path: Path) -> tuple[int, int]:
     """`image_size` as viewers show it: turned as its orientation tag says. Raises FileError."""
-    height, width = image_size(path)
-    return (width, height) if orientation(path) > 4 else (height, width)
+    size, tag = size_and_orientation(path)
+    return size[::-1] if tag > 4 else size
+
+
+def size_and_orientation(path: Path) -> tuple[tuple[int, int], int]:
+    """`image_size` and `orientation` of a file that is opened once. Raises FileError."""
+    with open_file(path) as file:
+        kind, head = _begin(file, path)
+        if kind == "TIFF":
+            tags = _tiff_tags(file, path)
+            return (tags.height, tags.width), tags.orientation
+        return _header_size(kind, head, file, path), _orientation(kind, file, path)
 
 
 def _header_size(kind: str, head: bytes, file: BinaryIO, path: Path) -> tuple[int, int]:
@@ -178,8 +189,9 @@ def _header_size(kind: str, head: bytes, file: BinaryIO, path: Path) -> tuple[in
 
 def read_rgb(path: Path, shown: bool = False, scale: pictures.Scale | None = None) -> NDArray[np.uint8]:
     """`decode_rgb` of a file; `shown`: turned as its orientation tag says. Raises FileError."""
-    pixels = decode_rgb(read_bytes(path), path, scale)
-    return pictures.upright(pixels, orientation(path)) if shown else pixels
+    data = read_bytes(path)
+    pixels = decode_rgb(data, path, scale)
+    return pictures.upright(pixels, orientation_of(data, path)) if shown else pixels
 
 
 def decode_rgb(data: bytes, path: Path, scale: pictures.Scale | None = None) -> NDArray[np.uint8]:
@@ -280,15 +292,29 @@ def orientation(path: Path) -> int:
     """How viewers turn a picture (1 to 8), by its TIFF tag or EXIF data; 1 (not at all) where unknown."""
     try:
         with open_file(path) as file:
-            kind, _ = _begin(file, path)
-            if kind == "TIFF":
-                return _tiff_tags(file, path).orientation
-            if kind not in ("JPEG", "WEBP", "AVIF"):
-                return 1
-            file.seek(0)
-            with pictures.opened(file, kind, path) as image:
-                tag = int(image.getexif().get(0x0112, 1))
-                return tag if 1 <= tag <= 8 else 1
+            return _orientation(_begin(file, path)[0], file, path)
+    except FileError:
+        return 1
+
+
+def orientation_of(data: bytes, path: Path) -> int:
+    """`orientation` of a file that is in memory; `path` is for the errors."""
+    try:
+        return _orientation(_kind(data, path), io.BytesIO(data), path)
+    except FileError:
+        return 1
+
+
+def _orientation(kind: str, file: BinaryIO, path: Path) -> int:
+    try:
+        if kind == "TIFF":
+            return _tiff_tags(file, path).orientation
+        if kind not in ("JPEG", "WEBP", "AVIF"):
+            return 1
+        file.seek(0)
+        with pictures.opened(file, kind, path) as image:
+            tag = int(image.getexif().get(0x0112, 1))
+            return tag if 1 <= tag <= 8 else 1
     except (FileError, TypeError, ValueError):
         return 1
 

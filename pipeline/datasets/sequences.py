@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from pipeline.datasets.base import Dataset, Frame, Moment
 
@@ -32,28 +33,37 @@ def clips(dataset: Dataset, frames: Sequence[Frame]) -> list[list[int]] | None:
     return [[place for _, place in sorted(found[clip])] for clip in sorted(found)]
 
 
-def near(dataset: Dataset, frames: Sequence[Frame], others: Sequence[Frame]) -> list[Near]:
-    """The frames with one of the others within `Dataset.near` in their sequence, each with the nearest."""
-    by_sequence: dict[str, list[tuple[int, Frame]]] = {}
-    for other in others:
+def near(dataset: Dataset, frames: Iterable[Frame], others: Sequence[Sequence[Frame]]) -> Iterator[Near]:
+    """The frames with one of the others within `Dataset.near` in their sequence, each with the nearest.
+
+    Of the others, which come in several lists, numbers and places are in memory, no frames.
+    """
+    found: dict[str, list[tuple[int, int]]] = {}
+    for place, other in enumerate(chain.from_iterable(others)):
         if moment := dataset.moment(other):
-            by_sequence.setdefault(moment.sequence, []).append((moment.number, other))
-    ordered = {name: sorted(there, key=lambda pair: pair[0]) for name, there in by_sequence.items()}
-    numbers = {name: [number for number, _ in there] for name, there in ordered.items()}
-    found = []
+            found.setdefault(moment.sequence, []).append((moment.number, place))
+    for there in found.values():
+        there.sort()
     for frame in frames:
         moment = dataset.moment(frame)
-        if moment is None or moment.sequence not in ordered:
+        if moment is None or moment.sequence not in found:
             continue
-        nearest = _nearest(moment, numbers[moment.sequence])
-        number, other = ordered[moment.sequence][nearest]
+        number, place = _nearest(moment, found[moment.sequence])
         if (apart := abs(number - moment.number)) <= dataset.near:
-            found.append((frame, other, apart))
-    return found
+            yield frame, _frame_at(others, place), apart
 
 
-def _nearest(moment: Moment, numbers: Sequence[int]) -> int:
-    """Place of the number that is nearest to a frame's."""
-    after = bisect_left(numbers, moment.number)
-    around = [place for place in (after - 1, after) if 0 <= place < len(numbers)]
-    return min(around, key=lambda place: abs(numbers[place] - moment.number))
+def _nearest(moment: Moment, there: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """The number that is nearest to a frame's, and its place."""
+    after = bisect_left(there, (moment.number, -1))
+    around = [there[i] for i in (after - 1, after) if 0 <= i < len(there)]
+    return min(around, key=lambda pair: abs(pair[0] - moment.number))
+
+
+def _frame_at(lists: Sequence[Sequence[Frame]], place: int) -> Frame:
+    """The frame at a place of lists one after the other."""
+    for frames in lists:
+        if place < len(frames):
+            return frames[place]
+        place -= len(frames)
+    raise IndexError(place)

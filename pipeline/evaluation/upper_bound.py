@@ -23,6 +23,7 @@ from pipeline.samplers.uniform import Uniform
 from pipeline.stages import engine, fitness
 from pipeline.stages.engine import BlockResult, Failure
 from pipeline.stages.frame import read_instances, read_label_map
+from pipeline.stages.frame_list import FrameList
 from pipeline.workspace.stores import lambda_name
 
 if TYPE_CHECKING:
@@ -275,6 +276,8 @@ def run(
 
     `own` are metrics of the user's, beside adaprep's.
     """
+    if isinstance(frames, FrameList):
+        frames = frames.carried()  # workers need not see the workspace
     tasks = [
         engine.Block(
             partial(

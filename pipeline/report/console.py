@@ -28,7 +28,7 @@ from pipeline.workspace import room
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipeline.stages.check import CheckReport
+    from pipeline.stages.checked import CheckReport
     from pipeline.stages.damage import Finding
     from pipeline.stages.engine import Failure, Scheduler, Summary
     from pipeline.stages.plan import Estimate, Plan
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 LISTED = 20
 """At most so many failures are printed; the rest are counted."""
+
+NAMED = 5
+"""Images that are named of many."""
 
 HALF = 0.5
 """Share of the pixels inside the central squares, below which `check` warns whatever the classes."""
@@ -136,7 +139,7 @@ def print_datasets(rows: Sequence[dict[str, Any]]) -> None:
 
 def print_check(report: CheckReport) -> None:
     """The pre-flight as a table."""
-    facts = report.as_dict()
+    facts = report.as_dict(named=NAMED + 1)
     out = console()
     sizes = ", ".join(f"{size} ({n})" for size, n in list(facts["sizes"].items())[:6])
     more = f" and {len(facts['sizes']) - 6} more" if len(facts["sizes"]) > 6 else ""
@@ -161,11 +164,11 @@ def print_check(report: CheckReport) -> None:
         cells = (str(row["id"]), row["name"], train, kind, f"{row['pixels']:,}", share, inside)
         table.add_row(*map(_cell, (*cells, row["images"])), style=style)
     print_table(out, table, keys=2)
-    _print_region(out, facts)
+    _print_region(out, facts, len(report.totals.uncovered))
     out.print(f"  target classes cover {100 * facts['target_share']:.2f} % of the pixels")
-    none = facts["without_target"]
-    named = f": {', '.join(none[:5])}{' ...' if len(none) > 5 else ''}" if none else ""
-    out.print(f"  {len(none)} images without any target pixel{named}", soft_wrap=True)
+    count = len(report.totals.without_target)
+    named = f": {_first_of(facts['without_target'])}" if count else ""
+    out.print(f"  {count} images without any target pixel{named}", soft_wrap=True)
     if facts["classes_never_seen"]:
         out.print(f"  never seen: {', '.join(facts['classes_never_seen'])}", soft_wrap=True)
     for note in report.notes:
@@ -175,7 +178,12 @@ def print_check(report: CheckReport) -> None:
         out.print("nothing wrong found", style="green")
 
 
-def _print_region(out: Console, facts: Mapping[str, Any]) -> None:
+def _first_of(names: Sequence[str]) -> str:
+    """The first few of some names."""
+    return f"{', '.join(names[:NAMED])}{' ...' if len(names) > NAMED else ''}"
+
+
+def _print_region(out: Console, facts: Mapping[str, Any], uncovered: int) -> None:
     """What of the images is measured, and who loses by it."""
     out.print(
         f"  central squares, which evaluate measures: {100 * facts['central_share']:.1f} % of the pixels",
@@ -190,11 +198,10 @@ def _print_region(out: Console, facts: Mapping[str, Any]) -> None:
         out.print(
             f"  warning: they hold less than half of the pixels. {instead}", style="yellow", soft_wrap=True
         )
-    if facts["uncovered"]:
-        count, some = len(facts["uncovered"]), ", ".join(facts["uncovered"][:5])
+    if uncovered:
         out.print(
-            f"  warning: {count} images are too long for the crops of training to cover them "
-            f"({some}{' ...' if count > 5 else ''}): {training}",
+            f"  warning: {uncovered} images are too long for the crops of training to cover them "
+            f"({_first_of(facts['uncovered'])}): {training}",
             style="yellow",
             soft_wrap=True,
         )

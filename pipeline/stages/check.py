@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,180 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets import sequences
-from pipeline.datasets.base import UNKNOWN, VOID, Dataset, Frame
+from pipeline.datasets.base import UNKNOWN, Dataset, Frame
 from pipeline.datasets.files import exists
 from pipeline.errors import AdaprepError, FileError
-from pipeline.geometry.crops import CENTRAL, central_view, covering
-from pipeline.stages import duplicates, engine, fitness, photos
-from pipeline.stages.boundaries import BoundaryOptions
+from pipeline.geometry.crops import central_view
+from pipeline.stages import duplicates, engine, fitness, frame_list, photos
+from pipeline.stages.checked import CheckReport, FrameCheck, InOrder, Totals, crops_of, target_ids
 from pipeline.stages.engine import BlockResult, Failure
 from pipeline.stages.frame import fit_instances, misfit, read_instances, read_label_map
+from pipeline.stages.frame_list import FrameList
 
 FRAMES_PER_TASK = 8
 
-MAX_DOUBTS = 10
-"""Doubtful objects that are named of a split."""
-
-LOST = 0.5
-"""A class loses much in the central squares if these hold a smaller share of it than this, times their share
-of all pixels."""
-
-
-@dataclass(frozen=True)
-class FrameCheck:
-    """What one pair of files holds."""
-
-    name: str
-    image: bool  # the image is there
-    label: bool
-    size: tuple[int, int] | None = None  # of the label map, pixels (H, W)
-    kind: str = ""  # modes and data type, such as "RGB image, L labels (uint8)"
-    counts: dict[int, int] = field(default_factory=dict)  # pixels of each raw id
-    central: dict[int, int] = field(default_factory=dict)  # the same inside the central square
-    problems: tuple[str, ...] = ()
-    doubts: tuple[str, ...] = ()  # what may be wrong with a label map that can be read
-    photo: photos.PhotoFacts = field(default_factory=photos.PhotoFacts)
-    small: NDArray[np.uint8] | None = None  # the image in few pixels, where images are compared
-
-
-@dataclass
-class CheckReport:
-    """All of a split, added up."""
-
-    dataset: Dataset
-    split: str
-    frames: list[FrameCheck]
-    failures: list[Failure]
-    notes: list[str]
-
-    @property
-    def ok(self) -> bool:
-        return not self.failures
-
-    @property
-    def pairs(self) -> int:
-        return sum(f.image and f.label for f in self.frames)
-
-    @property
-    def counts(self) -> Counter[int]:
-        """Pixels of each raw id, over all frames."""
-        return _sum(frame.counts for frame in self.frames)
-
-    @property
-    def central(self) -> Counter[int]:
-        """The same inside the central squares."""
-        return _sum(frame.central for frame in self.frames)
-
-    @property
-    def central_share(self) -> float:
-        """Share of all pixels that lie inside the central squares."""
-        return sum(self.central.values()) / max(sum(self.counts.values()), 1)
-
-    def kept(self) -> dict[str, float]:
-        """Share of the pixels of each class that occurs, by name, that lies inside the central squares."""
-        table = self.dataset.classes
-        counts, inside = (_by_train_id(c, table.lut) for c in (self.counts, self.central))
-        return {table.names[i]: inside[i] / counts[i] for i in sorted(counts)}
-
-    def lost(self) -> dict[str, float]:
-        """Those of `kept` that lose much more than the image does: below half the share of all pixels."""
-        return {name: share for name, share in self.kept().items() if share < LOST * self.central_share}
-
-    def uncovered(self) -> list[str]:
-        """Names of the frames that are so long that the crops for training do not cover them."""
-        crops = BoundaryOptions().crop_count(self.dataset, self.split)
-        sizes = ((frame.name, frame.size) for frame in self.frames if frame.size and min(frame.size) > 1)
-        return [name for name, size in sizes if crops > 1 and covering(*size) > crops]
-
-    def without_target(self) -> list[str]:
-        """Names of the frames that hold no pixel of any target class."""
-        ids = self._target_ids()
-        return [f.name for f in self.frames if f.counts and not ids & f.counts.keys()]
-
-    def images(self) -> dict[Path, NDArray[np.uint8] | None]:
-        """The images that are there, each with itself in few pixels if it was made."""
-        paths = {frame.name: frame.image for frame in self.dataset.frames(self.split)}
-        return {paths[f.name]: f.small for f in self.frames if f.image and f.name in paths}
-
-    def unseen_targets(self) -> list[str]:
-        """A sentence where target classes occur in no label map."""
-        counts, table = self.counts, self.dataset.classes.train_classes
-        unseen = [c.name for c in table if c.target and not self._seen(c.train_id, counts)]
-        if not unseen or not counts:
-            return []
-        what = "target class" if len(unseen) == 1 else "target classes"
-        verb = "occurs" if len(unseen) == 1 else "occur"
-        return [f"{what} {', '.join(unseen)} {verb} in none of the label maps of {self.split} that were read"]
-
-    def _target_ids(self) -> set[int]:
-        return {c.id for c in self.dataset.classes.classes if c.target and c.train_id != VOID}
-
-    def rows(self) -> list[dict[str, Any]]:
-        """One row an id that occurs, known to the class table or not: share of all pixels, frames."""
-        counts, central = self.counts, self.central
-        total = max(sum(counts.values()), 1)
-        table = {c.id: c for c in self.dataset.classes.classes}
-        seen = Counter(i for f in self.frames for i in f.counts)
-        return [
-            {
-                "id": i,
-                "name": table[i].name if i in table else "(unknown)",
-                "train_id": table[i].train_id if i in table else None,
-                "target": table[i].target if i in table else False,
-                "pixels": counts[i],
-                "share": counts[i] / total,
-                "central_pixels": central[i],
-                "central_share": central[i] / counts[i],
-                "images": seen[i],
-            }
-            for i in sorted(counts)
-        ]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data for --json."""
-        counts = self.counts
-        total = sum(counts.values())
-        unseen = [c.name for c in self.dataset.classes.train_classes if not self._seen(c.train_id, counts)]
-        return {
-            "dataset": self.dataset.name,
-            "split": self.split,
-            "ok": self.ok,
-            "frames": len(self.frames),
-            "pairs": self.pairs,
-            "images_missing": sum(not f.image for f in self.frames),
-            "labels_missing": sum(not f.label for f in self.frames),
-            "sizes": {f"{h}x{w}": n for (h, w), n in Counter(f.size for f in self.frames if f.size).items()},
-            "modes": dict(Counter(f.kind for f in self.frames if f.kind)),
-            "classes": self.rows(),
-            "classes_never_seen": unseen,
-            "target_share": sum(counts[i] for i in self._target_ids()) / total if total else 0.0,
-            "region": CENTRAL,
-            "central_share": self.central_share,
-            "lost": self.lost(),
-            "uncovered": self.uncovered(),
-            "without_target": self.without_target(),
-            "problems": [{"name": f.name, "reason": f.reason} for f in self.failures],
-            "notes": self.notes,
-        }
-
-    def _seen(self, train_id: int, counts: Counter[int]) -> bool:
-        return any(counts[c.id] for c in self.dataset.classes.classes if c.train_id == train_id)
-
-
-def _sum(every: Iterable[Mapping[int, int]]) -> Counter[int]:
-    total: Counter[int] = Counter()
-    for counts in every:
-        total.update(counts)
-    return total
-
-
-def _by_train_id(counts: Mapping[int, int], lut: NDArray[np.uint8]) -> Counter[int]:
-    """Pixels of each train id of those of each raw id; without void and unknown ids."""
-    total: Counter[int] = Counter()
-    for raw, pixels in counts.items():
-        if lut[raw] not in (VOID, UNKNOWN):
-            total[int(lut[raw])] += pixels
-    return total
+MAX_TASKS = 4096
+"""Tasks of a split, so that they take no more memory the more images it has."""
 
 
 def histogram(labels: NDArray[Any], rows: int = 128) -> dict[int, int]:
@@ -274,21 +113,31 @@ def _image_size(dataset: Dataset, frame: Frame, decode: bool) -> tuple[int, int]
     return height, width
 
 
-def check_frames(
-    dataset: Dataset, start: int, frames: Sequence[Frame], decode: bool, compare: bool = False
-) -> BlockResult:
+@dataclass(frozen=True)
+class CheckJob:
+    """What the tasks of a run share."""
+
+    dataset: Dataset
+    decode: bool
+    compare: bool
+    crops: int
+    targets: frozenset[int]
+
+
+def check_frames(job: CheckJob, start: int, frames: Sequence[Frame]) -> BlockResult:
     """One task."""
-    found, failures = [], []
+    totals, failures = Totals(), list[Failure]()
     for index, frame in enumerate(frames, start):
         engine.check_stop()
         try:
-            result = engine.try_image(frame.label, partial(check_frame, dataset, frame, decode, compare))
+            one = partial(check_frame, job.dataset, frame, job.decode, job.compare)
+            result = engine.try_image(frame.label, one)
         except FileError as error:
-            there = exists(frame.image), dataset.has_labels(frame)
+            there = exists(frame.image), job.dataset.has_labels(frame)
             result = FrameCheck(frame.name, *there, problems=(str(error),))
-        found.append(result)
+        totals.take(index, result, job.targets, job.crops)
         failures += [Failure(index, frame.name, problem) for problem in result.problems]
-    return BlockResult(start, start + len(frames), tuple(failures), found)
+    return BlockResult(start, start + len(frames), tuple(failures), [totals])
 
 
 def neighbours(dataset: Dataset, split: str, frames: Sequence[Frame]) -> list[str]:
@@ -296,15 +145,18 @@ def neighbours(dataset: Dataset, split: str, frames: Sequence[Frame]) -> list[st
     if split in dataset.training_splits or not any(map(dataset.moment, frames)):
         return []
     try:
-        trained = [frame for part in dataset.training_splits for frame in dataset.frames(part)]
+        trained = [frame_list.listed(dataset, part) for part in dataset.training_splits]
     except AdaprepError:
         return []
-    found = sequences.near(dataset, frames, trained)
-    if not found:
+    count, nearest = 0, None
+    for pair in sequences.near(dataset, frames, trained):
+        count += 1
+        nearest = pair if nearest is None or pair[2] < nearest[2] else nearest
+    if nearest is None:
         return []
-    frame, other, apart = min(found, key=lambda pair: pair[2])
+    frame, other, apart = nearest
     return [
-        f"{len(found)} of {len(frames)} images of {split} were filmed next to an image that is trained on: "
+        f"{count} of {len(frames)} images of {split} were filmed next to an image that is trained on: "
         f"{frame.name} is {apart} from {other.name} by number. Figures on them say little about other "
         f"places: hold whole sequences out."
     ]
@@ -318,6 +170,7 @@ def run(
     listener: engine.Listener | None = None,
     decode: bool = False,
     compare: bool = False,
+    frames: FrameList | None = None,
 ) -> CheckReport:
     """Check a split.
 
@@ -327,38 +180,33 @@ def run(
         Images are decoded whole, not just their headers.
     compare
         Images are made small, for `compare_splits`.
+    frames
+        All of the split's, where they have been listed.
 
     Raises
     ------
     AdaprepError
         There is no such split.
     """
-    frames = dataset.frames(split)[:limit]
+    frames = frame_list.listed(dataset, split, limit) if frames is None else frames.first(limit)
+    job = CheckJob(dataset, decode, compare, crops_of(dataset, split), target_ids(dataset))
+    size = max(FRAMES_PER_TASK, -(-len(frames) // MAX_TASKS))
+    parts = ((start, frames[start : start + size]) for start in range(0, len(frames), size))
     tasks = [
-        engine.Block(
-            partial(check_frames, dataset, i, frames[i : i + FRAMES_PER_TASK], decode, compare),
-            engine.listed([frame.name for frame in frames[i : i + FRAMES_PER_TASK]]),
-        )
-        for i in range(0, len(frames), FRAMES_PER_TASK)
+        engine.Block(partial(check_frames, job, start, part), engine.listed(part.names()))
+        for start, part in parts
     ]
     title = f"checking {dataset.name}/{split}"
     site = fitness.Site(files=fitness.some_of([frame.label for frame in fitness.ends(frames)]))
     where = scheduler or engine.Scheduler()
     engine.check(where, site)
-    summary = engine.run(tasks, where, title, listener, len(frames), site=site)
+    totals = Totals()
+    summary = engine.run(tasks, where, title, listener, len(frames), InOrder(totals).take, site)
     notes = dataset.notes(split) + neighbours(dataset, split, frames)
-    checked = [frame for value in summary.values for frame in value]
-    notes += photos.sentences(dataset, [frame.photo for frame in checked])
-    notes += _doubtful(checked)
-    report = CheckReport(dataset, split, checked, summary.failures, notes)
-    return replace(report, notes=notes + report.unseen_targets())
-
-
-def _doubtful(checked: Sequence[FrameCheck]) -> list[str]:
-    doubts = [doubt for frame in checked for doubt in frame.doubts]
-    if len(doubts) > MAX_DOUBTS:
-        doubts[MAX_DOUBTS:] = [f"... and {len(doubts) - MAX_DOUBTS} more such objects"]
-    return doubts
+    report = CheckReport(dataset, split, frames, totals, summary.failures, notes)
+    notes += photos.sentences(dataset, totals.photos)
+    notes += report.doubtful() + report.unseen_targets()
+    return report
 
 
 def compare_splits(reports: Sequence[CheckReport]) -> list[str]:
@@ -367,17 +215,24 @@ def compare_splits(reports: Sequence[CheckReport]) -> list[str]:
     said = []
     for report in reports:
         for trained in training if report not in training else []:
-            ours, theirs = report.images(), trained.images()
-            pairs = duplicates.same_files([*ours], [*theirs])
-            known = {pair.image for pair in pairs}
-            pairs += duplicates.look_alikes(_small(ours, known), _small(theirs, set()))
-            notes = duplicates.sentences(report.split, trained.split, pairs, len(ours))
+            notes = _compared(report, trained)
             report.notes.extend(notes)
             said += notes
     return said
 
 
-def _small(
-    images: Mapping[Path, NDArray[np.uint8] | None], without: set[Path]
-) -> dict[Path, NDArray[np.uint8]]:
-    return {path: small for path, small in images.items() if small is not None and path not in without}
+def _compared(report: CheckReport, trained: CheckReport) -> list[str]:
+    """What to say of the images of a split that stand in one that is trained on."""
+    ours, theirs = report.images(), trained.images()
+    same, known = duplicates.Found(), set[int]()
+    for place, other in duplicates.same_files(ours, theirs):
+        same.add(ours[place], theirs[other])
+        if place in report.totals.small:
+            known.add(place)
+    alike = duplicates.Found()
+    small = [
+        {i: s for i, s in r.totals.small.items() if r is trained or i not in known} for r in (report, trained)
+    ]
+    for place, other in duplicates.look_alikes(*small):
+        alike.add(ours[place], theirs[other])
+    return duplicates.sentences(report.split, trained.split, same, alike, report.image_count)

@@ -90,6 +90,7 @@ class Cluster:
         self.fit: set[Site] = set()  # what all workers were found to see
         self.looked = -LOOK
         self.alone_since: float | None = None
+        self.silent = False  # it has not answered, and is not waited for again
 
     @property
     def title(self) -> str:
@@ -115,6 +116,7 @@ class Cluster:
         try:
             value, error = answers.get(timeout=max(self.wait, LOOK))
         except queue.Empty:
+            self.silent = True
             raise AdaprepError(
                 f"{self.title}, or one of its workers, has not answered for {self.wait:g} seconds. What was "
                 f"finished is kept: see what holds it up, then run the same command."
@@ -343,7 +345,10 @@ class Cluster:
                 return Lost(index, engine.surprise(error))
 
     def stop(self, name: str) -> None:
-        """Tell the tasks in flight to end, and wait until they have, but no longer than GRACE seconds."""
+        """Tell the tasks in flight to end, and wait until they have, but no longer than GRACE seconds.
+
+        A scheduler that hangs passes nothing on: tasks see at the folder that they write to that it is over.
+        """
 
         def stop() -> None:
             with suppress(Exception):  # whatever ends the run is told; this is to be as clean as can be
@@ -352,7 +357,7 @@ class Cluster:
                 while sum(self.client.run(engine.at_work, name, on_error="ignore").values()):
                     time.sleep(0.05)
 
-        if self.client.status == "running":
+        if self.client.status == "running" and not self.silent:
             stopping = threading.Thread(target=stop, daemon=True)
             stopping.start()
             stopping.join(GRACE)

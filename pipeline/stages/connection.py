@@ -112,6 +112,8 @@ def _started(scheduler: Scheduler) -> Any:
                 threads_per_worker=1,
                 processes=True,
                 dashboard_address=None,
+                # it serves pages in any case: at a port that is free, not at one that another may have
+                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
                 silence_logs=logging.CRITICAL,
             )
             if scheduler.least and scheduler.workers:

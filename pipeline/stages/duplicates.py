@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from pipeline.datasets import pictures, readers
 from pipeline.datasets.files import open_file, read_bytes
 from pipeline.errors import FileError
+
+T = TypeVar("T")
 
 SIDE = 16
 """Pixels along a side of the small gray picture by which images are compared."""
@@ -30,14 +32,23 @@ LUMA = np.array([0.299, 0.587, 0.114])
 """Shares of red, green and blue in the gray of a JPEG."""
 ROWS = 512
 
+DIGEST = 16
+"""Bytes of the hash by which files are compared."""
 
-@dataclass(frozen=True)
-class ImagePair:
-    """An image of a split and the one of another that it is like."""
+UNKNOWN, KNOWN, UNREADABLE = 0, 1, 2
+"""What is known of a file's hash."""
 
-    image: Path
-    other: Path
-    same_file: bool
+
+@dataclass
+class Found:
+    """How many images of a split are like one of another, and the first pair."""
+
+    count: int = 0
+    first: tuple[Path, Path] | None = None
+
+    def add(self, image: Path, other: Path) -> None:
+        self.count += 1
+        self.first = self.first or (image, other)
 
 
 def small_picture(path: Path) -> NDArray[np.uint8] | None:
@@ -64,54 +75,60 @@ def _reduced(gray: NDArray[np.uint8] | NDArray[np.float64]) -> NDArray[np.uint8]
     return np.asarray(np.rint(means), np.uint8)
 
 
-def same_files(images: Sequence[Path], others: Sequence[Path]) -> list[ImagePair]:
-    """Images whose bytes are those of one of the others, each with the first of them."""
-    by_size: dict[int, list[Path]] = {}
-    for other in others:
-        by_size.setdefault(_bytes_of(other), []).append(other)
-    digests: dict[Path, bytes | None] = {}
-    found = []
-    for image in images:
-        candidates = by_size.get(_bytes_of(image), [])
-        mine = _digest(image, digests) if candidates and _bytes_of(image) > 0 else None
-        same = (other for other in candidates if mine and _digest(other, digests) == mine)
-        found += [ImagePair(image, other, same_file=True) for other in islice(same, 1)]
-    return found
+def same_files(images: Iterable[Path], others: Sequence[Path]) -> Iterator[tuple[int, int]]:
+    """Places of the images whose bytes are those of one of the others, each with the place of the first.
+
+    A few numbers are in memory for each of the others.
+    """
+    sizes = np.fromiter(map(_bytes_of, others), np.int64, len(others))
+    order = np.argsort(sizes, kind="stable")
+    ordered = sizes[order]
+    digests = np.zeros((len(others), DIGEST), np.uint8)
+    known = np.zeros(len(others), np.uint8)
+    for place, image in enumerate(images):
+        if (size := _bytes_of(image)) <= 0:
+            continue
+        candidates = order[np.searchsorted(ordered, size) : np.searchsorted(ordered, size, "right")]
+        mine = _digest(image) if len(candidates) else None
+        if mine is None:
+            continue
+        for other in candidates[known[candidates] == UNKNOWN]:
+            digest = _digest(others[int(other)])
+            known[other] = UNREADABLE if digest is None else KNOWN
+            digests[other] = 0 if digest is None else digest
+        same = candidates[(known[candidates] == KNOWN) & (digests[candidates] == mine).all(axis=1)]
+        if len(same):
+            yield place, int(same[0])
 
 
 def look_alikes(
-    images: Mapping[Path, NDArray[np.uint8]], others: Mapping[Path, NDArray[np.uint8]]
-) -> list[ImagePair]:
+    images: Mapping[T, NDArray[np.uint8]], others: Mapping[T, NDArray[np.uint8]]
+) -> list[tuple[T, T]]:
     """Images whose small picture is within `ALIKE` of that of one of the others, each with the nearest."""
     if not images or not others:
         return []
     names, there = list(images), list(others)
-    theirs = np.stack([others[path].ravel() for path in there]).astype(np.float32)
+    theirs = np.stack([others[name].ravel() for name in there]).astype(np.float32)
     squares = (theirs**2).sum(axis=1)
     found = []
     for start in range(0, len(names), ROWS):
-        mine = np.stack([images[path].ravel() for path in names[start : start + ROWS]]).astype(np.float32)
+        mine = np.stack([images[name].ravel() for name in names[start : start + ROWS]]).astype(np.float32)
         distances = (mine**2).sum(axis=1)[:, None] + squares - 2 * mine @ theirs.T
         nearest = distances.argmin(axis=1)
         near = distances[np.arange(len(mine)), nearest] <= SIDE**2 * ALIKE**2
-        found += [
-            ImagePair(names[start + i], there[nearest[i]], same_file=False)
-            for i in np.flatnonzero(near).tolist()
-        ]
+        found += [(names[start + i], there[nearest[i]]) for i in np.flatnonzero(near).tolist()]
     return found
 
 
-def sentences(split: str, trained: str, pairs: Sequence[ImagePair], count: int) -> list[str]:
-    """What to say of a split some of whose images stand in the one that is trained on."""
-    said = []
-    for same, what in ((True, "are the same files as images of"), (False, "look the same as images of")):
-        if chosen := [pair for pair in pairs if pair.same_file == same]:
-            first = chosen[0]
-            said.append(
-                f"{len(chosen)} of {count} images of {split} {what} {trained}, such as {first.image} and "
-                f"{first.other}: figures on them say little about other images"
-            )
-    return said
+def sentences(split: str, trained: str, same: Found, alike: Found, count: int) -> list[str]:
+    """What to say of a split of `count` images some of which stand in the one that is trained on."""
+    kinds = ((same, "are the same files as images of"), (alike, "look the same as images of"))
+    return [
+        f"{found.count} of {count} images of {split} {what} {trained}, such as {found.first[0]} and "
+        f"{found.first[1]}: figures on them say little about other images"
+        for found, what in kinds
+        if found.first
+    ]
 
 
 def _bytes_of(path: Path) -> int:
@@ -121,14 +138,13 @@ def _bytes_of(path: Path) -> int:
         return -1
 
 
-def _digest(path: Path, known: dict[Path, bytes | None]) -> bytes | None:
-    if path not in known:
-        try:
-            digest = hashlib.blake2b(digest_size=16)
-            with open_file(path) as file:
-                while piece := file.read(PIECE):
-                    digest.update(piece)
-            known[path] = digest.digest()
-        except (FileError, OSError):
-            known[path] = None
-    return known[path]
+def _digest(path: Path) -> NDArray[np.uint8] | None:
+    """(DIGEST,) hash of a file's content; None where it cannot be read."""
+    digest = hashlib.blake2b(digest_size=DIGEST)
+    try:
+        with open_file(path) as file:
+            while piece := file.read(PIECE):
+                digest.update(piece)
+    except (FileError, OSError):
+        return None
+    return np.frombuffer(digest.digest(), np.uint8)

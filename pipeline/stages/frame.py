@@ -79,7 +79,13 @@ def process_frame(dataset: Dataset, frame: Frame, grid: tuple[int, int], crops: 
     FileError
         The label map (or its image's header) cannot be read, their sizes differ, an id is unknown.
     """
-    found = read_label_map(dataset, frame)
+    return process_label_map(read_label_map(dataset, frame), dataset, frame, grid, crops)
+
+
+def process_label_map(
+    found: LabelMap, dataset: Dataset, frame: Frame, grid: tuple[int, int], crops: int
+) -> FrameBoundaries:
+    """`process_frame` of a label map that has been read. Raises FileError."""
     _check_image(dataset, frame, found.ids.shape)
     return find(found.ids, dataset, frame, grid, crops, found.source)
 

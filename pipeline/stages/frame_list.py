@@ -7,13 +7,16 @@ sizes at their ends.
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import io
 import os
 import tempfile
 import threading
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -24,7 +27,7 @@ from numpy.typing import NDArray
 
 from pipeline.datasets.base import Dataset, Frame, Row
 from pipeline.stages.input_list import escape, parse_lines, unescape
-from pipeline.storage import is_address, joined
+from pipeline.storage import as_path, is_address, joined, read_part
 from pipeline.workspace import stores
 
 STRIDE = 64
@@ -48,7 +51,7 @@ class Lines:
     marks
         Where the lines 0, `STRIDE`, 2 `STRIDE`, ... begin, and where the last ends.
     path
-        Of a file that other processes can open, too.
+        Of a file that other processes can read, too.
     has_sizes
         Whether lines end in sizes, as those of an `inputs.tsv`.
     """
@@ -76,16 +79,20 @@ class Lines:
         lines = content.decode("utf-8").split("\n")
         return [line.removesuffix("\r") for line in lines[start - first * STRIDE : stop - first * STRIDE]]
 
-    def place(self, start: int, stop: int) -> tuple[str, int, int, int] | None:
-        """Where the lines [start, stop) are in a file: path, bytes from and to, lines to skip there."""
+    def place(self, start: int, stop: int) -> Place | None:
+        """Where other processes find the lines [start, stop); None where they do not."""
         if self.path is None:
             return None
         first, last = start // STRIDE, -(-stop // STRIDE)
-        return str(self.path), int(self.marks[first]), int(self.marks[last]), start - first * STRIDE
+        begin, end = int(self.marks[first]), int(self.marks[last])
+        with self.lock:
+            self.file.seek(begin)
+            digest = _digest(self.file.read(end - begin))
+        return Place(str(self.path), begin, end, start - first * STRIDE, stop - start, digest)
 
 
 class KeptLines:
-    """A few lines in memory, as they have come to a task."""
+    """A few lines in memory."""
 
     has_sizes = False
 
@@ -99,11 +106,51 @@ class KeptLines:
         return None
 
 
+@dataclass(frozen=True)
+class Place:
+    """Some lines of an `inputs.tsv`, as a task takes them along."""
+
+    path: str
+    begin: int  # bytes
+    end: int
+    skipped: int  # lines between `begin` and the first that is meant
+    count: int
+    digest: bytes  # of the bytes between
+
+
+class PlacedLines:
+    """Lines of a file that another process has open, read when they are first asked for."""
+
+    has_sizes = True
+
+    def __init__(self, place: Place) -> None:
+        self.at, self.count = place, place.count
+
+    @cached_property
+    def lines(self) -> list[str]:
+        at = self.at
+        content = read_part(as_path(at.path), at.begin, at.end)
+        if _digest(content) != at.digest:  # a network disk may show the file as it was before
+            raise OSError(errno.ESTALE, "is not the list that this run has", at.path)
+        lines = content.decode("utf-8").split("\n")[at.skipped : at.skipped + at.count]
+        return [line.removesuffix("\r") for line in lines]
+
+    def read(self, start: int, stop: int) -> Sequence[str]:
+        return self.lines[start:stop]
+
+    def place(self, start: int, stop: int) -> Place:
+        return replace(self.at, skipped=self.at.skipped + start, count=stop - start)
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=8).digest()
+
+
 @dataclass(frozen=True, eq=False)
 class FrameList(Sequence[Frame]):
     """Frames, made of their lines each time they are asked for; slices are lists of the same kind."""
 
-    source: Lines | KeptLines
+    source: Lines | KeptLines | PlacedLines
     root: Path  # that paths are relative to
     start: int
     stop: int
@@ -131,7 +178,15 @@ class FrameList(Sequence[Frame]):
         place = self.source.place(self.start, self.stop)
         if place is None:
             return _of_lines, ([*self.lines()], self.root)
-        return _of_place, (place, len(self), self.root)
+        return _of_place, (place, self.root)
+
+    def carried(self) -> FrameList:
+        """The same, whose lines travel themselves: to where the file that holds them is not seen."""
+        if not isinstance(self.source, Lines):
+            return self
+        source = copy(self.source)
+        source.path = None
+        return replace(self, source=source)
 
     def first(self, count: int | None) -> FrameList:
         """The first so many frames; all for None."""
@@ -183,13 +238,9 @@ def _of_lines(lines: Sequence[str], root: Path) -> FrameList:
     return FrameList(KeptLines(lines), root, 0, len(lines))
 
 
-def _of_place(place: tuple[str, int, int, int], count: int, root: Path) -> FrameList:
-    """A part of a list that another process has open. Raises OSError where the file is not seen here."""
-    path, begin, end, skipped = place
-    with open(path, "rb") as file:
-        file.seek(begin)
-        lines = file.read(end - begin).decode("utf-8").split("\n")[skipped : skipped + count]
-    return _of_lines([line.rsplit("\t", 2)[0] for line in lines], root)
+def _of_place(place: Place, root: Path) -> FrameList:
+    """A part of a list that another process has open."""
+    return FrameList(PlacedLines(place), root, 0, place.count)
 
 
 def listed(dataset: Dataset, split: str, limit: int | None = None) -> FrameList:
@@ -258,5 +309,5 @@ def opened(path: Path, root: Path) -> tuple[FrameList, NDArray[np.int32]]:
         file.close()
         raise
     count = len(sizes) // 2
-    lines = Lines(file, np.array(marks, np.int64), count, None if stored else path.absolute(), True)
+    lines = Lines(file, np.array(marks, np.int64), count, path.absolute(), True)
     return FrameList(lines, root, 0, count), np.array(sizes, np.int32).reshape(count, 2)

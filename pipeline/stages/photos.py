@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.datasets import readers
@@ -34,29 +33,56 @@ def facts_of(dataset: Dataset, frame: Frame, labels: tuple[int, ...]) -> PhotoFa
     return PhotoFacts(orientation, dataset.is_shown(frame), clear, deep)
 
 
-def sentences(dataset: Dataset, facts: Sequence[PhotoFacts]) -> list[str]:
+@dataclass(frozen=True)
+class PhotoCounts:
+    """How many images are so."""
+
+    turned: int = 0  # by viewers
+    shown: int = 0  # of these, read so
+    clear: int = 0  # of these, with a label map that fits only one way
+    fitting: int = 0  # of the clear ones, read as shown
+    deep: int = 0
+
+    @classmethod
+    def of(cls, facts: PhotoFacts) -> PhotoCounts:
+        """Of one image."""
+        if facts.orientation == 1:
+            return cls(deep=int(facts.deep))
+        shown, clear = facts.shown, facts.clear
+        return cls(1, int(shown), int(clear), int(shown and clear), int(facts.deep))
+
+    def __add__(self, other: PhotoCounts) -> PhotoCounts:
+        return PhotoCounts(
+            self.turned + other.turned,
+            self.shown + other.shown,
+            self.clear + other.clear,
+            self.fitting + other.fitting,
+            self.deep + other.deep,
+        )
+
+
+def sentences(dataset: Dataset, counts: PhotoCounts) -> list[str]:
     """What to say of all images of a split."""
-    return [*_about_turned(dataset, [f for f in facts if f.orientation > 1]), *_about_deep(dataset, facts)]
+    return [*_about_turned(dataset, counts), *_about_deep(dataset, counts.deep)]
 
 
-def _about_turned(dataset: Dataset, turned: Sequence[PhotoFacts]) -> list[str]:
-    if not turned:
+def _about_turned(dataset: Dataset, counts: PhotoCounts) -> list[str]:
+    if not counts.turned:
         return []
-    shown, clear = sum(f.shown for f in turned), [f for f in turned if f.clear]
     said = (
-        f"{_count(len(turned))} turned by viewers (EXIF orientation): {shown} read as shown, "
-        f"{len(turned) - shown} as stored (images_are: {dataset.images_are})"
+        f"{_count(counts.turned)} turned by viewers (EXIF orientation): {counts.shown} read as shown, "
+        f"{counts.turned - counts.shown} as stored (images_are: {dataset.images_are})"
     )
     if dataset.images_are == "auto":
-        fitting = sum(f.shown for f in clear)
-        said += f"; by their size, {fitting} label maps lie as shown and {len(clear) - fitting} as stored"
-        if unclear := len(turned) - len(clear):
+        stored = counts.clear - counts.fitting
+        said += f"; by their size, {counts.fitting} label maps lie as shown and {stored} as stored"
+        if unclear := counts.turned - counts.clear:
             said += f"; {unclear} fit either way: look at them, and set images_are if they lie wrong"
     return [said]
 
 
-def _about_deep(dataset: Dataset, facts: Sequence[PhotoFacts]) -> list[str]:
-    if not (deep := sum(f.deep for f in facts)):
+def _about_deep(dataset: Dataset, deep: int) -> list[str]:
+    if not deep:
         return []
     if dataset.image_range is None:
         how = "the whole range, 0 to 65535 where the file states no other, becomes 0 to 255"

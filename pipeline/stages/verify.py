@@ -22,7 +22,7 @@ from pipeline.samplers import registry
 from pipeline.stages import damage, engine, remembered
 from pipeline.stages import inputs as listing
 from pipeline.stages.damage import Finding
-from pipeline.stages.frame import FrameBoundaries, process_frame, source_of
+from pipeline.stages.frame import FrameBoundaries, LabelMap, fingerprint, process_label_map
 from pipeline.workspace import disk, stores
 
 PHI_ROUNDING = 1e-6
@@ -230,19 +230,20 @@ def _boundaries(
     grid = (int(store["b"].shape[-2]), int(store["b"].shape[-1]))
     crops = int(store["b"].shape[1])
     sources, command = store["source"][: store.count], files.commands[store.path]
+    wanted = frozenset(chosen)
     for i in done if files.repair else chosen:
         frame = found.frames[i]
         unchanged.checked += 1
         try:
-            if (source_of(found.dataset, frame) != sources[i]).any():
+            data = found.dataset.label_bytes(frame)
+            if (fingerprint(data) != sources[i]).any():
                 unchanged.problems.append(f"{frame.label} has changed; run: {command}")
                 _redo(files, store, i, unchanged)
                 continue
-            if i not in chosen:
+            if i not in wanted:
                 continue
-            made = process_frame(found.dataset, frame, grid, crops)
-            if (made.source != sources[i]).any():
-                raise FileError(f"{frame.label} has changed meanwhile; run: {command}")
+            labels = LabelMap(found.dataset.decode_labels(data, frame), sources[i])
+            made = process_label_map(labels, found.dataset, frame, grid, crops)
         except Exception as error:
             known = isinstance(error, FileError)
             unchanged.problems.append(str(error) if known else f"{frame.label}: {engine.surprise(error)}")
@@ -255,7 +256,7 @@ def _boundaries(
             _redo(files, store, i, again)
             continue
         plain.checked += crops
-        plain.problems += _plain_problems(found, i, store["b"][i], store["pixels"][i])
+        plain.problems += _plain_problems(found, i, labels.ids, store["b"][i], store["pixels"][i])
     return [unchanged, again, plain]
 
 
@@ -268,12 +269,16 @@ def _is_same(store: stores.Store, index: int, made: FrameBoundaries) -> bool:
 
 
 def _plain_problems(
-    found: listing.Inputs, index: int, b: NDArray[np.float64], pixels: NDArray[np.int32]
+    found: listing.Inputs,
+    index: int,
+    labels: NDArray[Any],
+    b: NDArray[np.float64],
+    pixels: NDArray[np.int32],
 ) -> list[str]:
     from pipeline.geometry.crops import offsets
 
     frame, classes = found.frames[index], found.dataset.classes
-    train = classes.lut[found.dataset.read_labels(frame)]
+    train = classes.lut[labels]
     side = min(train.shape)
     problems = []
     for k, (top, left) in enumerate(offsets(train.shape[0], train.shape[1], len(b))):

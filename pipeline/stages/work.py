@@ -124,9 +124,13 @@ class Work:
         except Stopped:
             raise
         except AdaprepError as error:
-            if self.wanted and self.site and (found := fitness.lost_sight(self.site)):
+            if found := self._lost_sight():
                 return self._unfit(found)
             raise AdaprepError(f"{error}{self._place()}") from error
+        except OSError as error:
+            if found := self._lost_sight():
+                return self._unfit(found)
+            return Lost(self.index, surprise(error) + self._place())
         except Exception as error:
             return Lost(self.index, surprise(error) + self._place())
         finally:
@@ -146,6 +150,10 @@ class Work:
         place = self._place()
         failures = tuple(replace(f, reason=f.reason + place) for f in result.failures)
         return replace(result, failures=failures, worker=_address())
+
+    def _lost_sight(self) -> list[str]:
+        """What of the site a cluster's worker does not see any more."""
+        return fitness.lost_sight(self.site) if self.wanted and self.site else []
 
     def _unfit(self, reasons: Sequence[str]) -> Unfit:
         return Unfit(self.index, "; ".join(reasons), _address(), socket.gethostname())

@@ -26,6 +26,7 @@ __all__ = [
     "joined",
     "lexists",
     "listed_versions",
+    "read_part",
     "reading",
 ]
 
@@ -53,3 +54,14 @@ def is_dir(path: Path) -> bool:
 def is_file(path: Path) -> bool:
     """As `os.path.isfile`. Raises StorageError as `exists` does."""
     return path.is_file() if isinstance(path, StoredPath) else os.path.isfile(path)
+
+
+def read_part(path: Path, start: int, stop: int) -> bytes:
+    """The bytes [start, stop) of a file, in one request where it is in an object store. Raises OSError."""
+    place = path.place() if isinstance(path, StoredPath) else None
+    if place is not None:
+        tree, key = place
+        return tree.fetch(key, start, stop, None)[1]
+    with open(path, "rb") as file:
+        file.seek(start)
+        return file.read(stop - start)

@@ -116,7 +116,9 @@ def test_genuine_sequences() -> None:
     assert [len(apart.frames(split)) for split in ("train", "val")] == [367, 101]
     every = {frame.name for split in ("train", "val") for frame in usual.frames(split)}
     assert every == {frame.name for split in ("train", "val") for frame in apart.frames(split)}
-    near = {d.name: len(sequences.near(d, d.frames("val"), d.frames("train"))) for d in (usual, apart)}
+    near = {
+        d.name: len(list(sequences.near(d, d.frames("val"), [d.frames("train")]))) for d in (usual, apart)
+    }
     assert near["camvid"] == 101
     assert near["camvid-by-sequence"] == 0
     (note,) = check.neighbours(usual, "val", usual.frames("val"))

@@ -60,9 +60,8 @@ def test_clips_are_in_order_of_time(tmp_path: Path) -> None:
 def test_frames_are_near_in_their_own_sequence_alone(tmp_path: Path) -> None:
     dataset = CamVid(tmp_path)
     trained = [frame(name) for name in ("a_100", "a_1000", "b_600")]
-    found = sequences.near(
-        dataset, [frame(name) for name in ("a_650", "a_701", "a_380", "c_100", "x")], trained
-    )
+    frames = [frame(name) for name in ("a_650", "a_701", "a_380", "c_100", "x")]
+    found = list(sequences.near(dataset, frames, [trained[:2], [], trained[2:]]))
     assert [(one.name, other.name, apart) for one, other, apart in found] == [
         ("a_701", "a_1000", 299),
         ("a_380", "a_100", 280),

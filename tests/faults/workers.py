@@ -30,7 +30,7 @@ sys.meta_path.insert(0, Blocker())
 class Cluster:
     """A scheduler and its workers; whatever of them is left is killed in the end."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, variables: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -38,7 +38,8 @@ class Cluster:
         self.address = f"tcp://127.0.0.1:{self.port}"
         self.processes: list[subprocess.Popen[bytes]] = []
         where = ("--host", "127.0.0.1", "--port", str(self.port))
-        self.scheduler = self._start([sys.executable, "-m", "dask", "scheduler", *where, "--no-dashboard"])
+        command = [sys.executable, "-m", "dask", "scheduler", *where, "--no-dashboard"]
+        self.scheduler = self._start(command, variables=variables)
         wait_until(self._accepts)
 
     def _accepts(self) -> bool:
@@ -106,11 +107,11 @@ class Cluster:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Cluster]:
-    """A cluster without workers yet, whose processes work in `folder`."""
+def running(folder: Path, variables: Mapping[str, str] | None = None) -> Iterator[Cluster]:
+    """A cluster without workers yet, whose processes work in `folder`; the variables are the scheduler's."""
     folder.mkdir(exist_ok=True)
     with ExitStack() as stack:
-        cluster = Cluster(folder)
+        cluster = Cluster(folder, variables)
         stack.callback(cluster.end)
         yield cluster
 

@@ -92,7 +92,7 @@ def test_images_that_cannot_be_read_are_left_to_the_check_itself(tmp_path: Path)
         (tmp_path / f"i/{split}/b.png").write_bytes(b"")
         label(tmp_path, split, "b")
     assert duplicates.small_picture(tmp_path / "i/val/b.png") is None
-    assert duplicates.same_files([tmp_path / "none"], [tmp_path / "nothing"]) == []
+    assert list(duplicates.same_files([tmp_path / "none"], [tmp_path / "nothing"])) == []
     assert compared(tmp_path) == []
 
 
@@ -156,7 +156,7 @@ def test_formats_that_are_no_pictures_are_named_by_their_format(tmp_path: Path) 
         "labels_are: coco\nbackground: ground\ntargets: [car]\nsplits: {train: {images: i, labels: l.json}}\n"
     )
     report = check.run(Custom(describe(tmp_path, CLASSES + text)), "train")
-    assert report.frames[0].kind == "RGB image, coco labels (uint8)"
+    assert report.totals.kinds == {"RGB image, coco labels (uint8)": 1}
     assert (report.ok, report.pairs) == (True, 1)
     assert report.notes == [
         f"{tmp_path}/l.json/a: object 1 crosses itself: what it goes around twice is left out".replace(

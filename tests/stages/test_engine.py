@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,7 +50,19 @@ def break_down(start: int) -> BlockResult:
     return BlockResult(start, start + 2)
 
 
+@pytest.fixture
+def taken_port() -> Iterator[None]:
+    """Somebody, us or another, listens where Dask's dashboard would."""
+    with socket.socket() as other:
+        with suppress(OSError):
+            other.bind(("", 8787))
+            other.listen()
+        yield
+
+
 @EVERYWHERE
+@pytest.mark.filterwarnings("error")
+@pytest.mark.usefixtures("taken_port")
 def test_results_come_in_block_order_whatever_order_they_end_in(where: Scheduler) -> None:
     recorder = Recorder()
     summary = engine.run([partial(work, i) for i in (0, 2, 4)], where, "title", recorder, 6)

@@ -99,6 +99,30 @@ def test_a_list_that_is_saved_is_read_as_it_was_and_travels_as_a_place_in_its_fi
     assert list(pickle.loads(sent)) == frames[len(frames) // 3 :]
 
 
+def test_a_task_reads_its_lines_when_it_needs_them_and_refuses_those_of_another_list(scratch: Path) -> None:
+    path = scratch / "moved" / "inputs.tsv"
+    path.parent.mkdir()
+    found = frame_list.of_frames(frames_of([f"{i:03}" for i in range(200)]), ROOT)
+    sizes = np.ones((200, 2), np.int32)
+    disk.write_lines(path, formatted(found.lines(), sizes))
+    kept, _ = frame_list.opened(path, ROOT)
+    sent = pickle.dumps(kept[70:140])
+    again = pickle.dumps(pickle.loads(sent)[10:20])
+    disk.write_lines(path, formatted(frame_list.of_frames(list(found)[::-1], ROOT).lines(), sizes))
+    part = pickle.loads(sent)
+    assert len(part) == 70  # nothing is read until then
+    with pytest.raises(OSError, match="is not the list that this run has"):
+        list(part)
+    disk.write_lines(path, formatted(found.lines(), sizes))
+    assert list(part) == list(found[70:140])
+    assert list(pickle.loads(again)) == list(found[80:90])
+    carried = pickle.dumps(kept[70:140].carried())
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        list(pickle.loads(sent))
+    assert list(pickle.loads(carried)) == list(found[70:140])
+
+
 def peak(count: int, folder: SplitFolder) -> int:
     """Bytes at most, while a list is made, saved and compared."""
     tracemalloc.start()
