@@ -114,7 +114,7 @@ def latencies(resolution: int, side: int, rounds: int, device: Any) -> dict[str,
             ("adaptive, 64 features", AuxiliaryNetwork(32, features=64)),
         )
     }
-    wanted = {
+    wanted: dict[str, Callable[[Any], Any]] = {
         "labels": lambda system: system.labels(image).cpu(),
         "scores": lambda system: system(image)[..., -1, -1].cpu(),  # which waits for all of them
     }
