@@ -109,7 +109,7 @@ def lacking(wanted: tuple[str, str, str], probes: Mapping[str, str], files: Sequ
     """What this process lacks, each the end of a sentence that begins with its name."""
     found = Versions(*wanted).differences(versions())
     for path, content in probes.items():
-        if problem := _unseen(Path(path), content):
+        if problem := _unseen(storage.as_path(path), content):
             found.append(problem)
     return found + _unseen_files([storage.as_path(path) for path in files])
 
@@ -127,13 +127,17 @@ def _unseen(probe: Path, content: str) -> str:
     """What is wrong with how this process sees the folder of a probe file; "" if nothing is."""
     folder = probe.parent
     try:
-        if os.stat(probe).st_size != len(content) or probe.read_text(encoding="utf-8") != content:
+        if probe.stat().st_size != len(content) or probe.read_bytes() != content.encode():
             return f"sees something else at {folder} than this command"
     except FileNotFoundError:
         other = "another folder" if folder.is_dir() else "nothing"
         return f"does not see {folder} as this command does: it has {other} there"
     except OSError as error:
         return f"cannot read {folder}: {error.strerror}"
+    except AdaprepError as error:  # no credentials, no endpoint
+        return f"cannot read {folder}: {error}"
+    if storage.is_address(folder):
+        return ""
     return "" if os.access(folder, os.W_OK | os.X_OK) else f"may not write to {folder}"
 
 
@@ -151,15 +155,16 @@ def probes(folders: Sequence[Path]) -> Iterator[dict[str, str]]:
     try:
         for folder in dict.fromkeys(path.resolve() for path in folders):
             with disk.writing(folder):
-                made += [path for path in (folder, *folder.parents) if not path.exists()]
-                folder.mkdir(parents=True, exist_ok=True)
+                if not storage.is_address(folder):
+                    made += [path for path in (folder, *folder.parents) if not path.exists()]
+                    folder.mkdir(parents=True, exist_ok=True)
                 probe = folder / f".probe-{name}"
                 written[str(probe)] = f"{name} of {socket.gethostname()}"
-                probe.write_text(written[str(probe)], encoding="utf-8")
+                probe.write_bytes(written[str(probe)].encode())
         yield written
     finally:
         for path in written:
-            Path(path).unlink(missing_ok=True)
+            storage.as_path(path).unlink(missing_ok=True)
         for folder in made:
             with suppress(OSError):
                 folder.rmdir()

@@ -5,8 +5,8 @@ outlive it: it was killed, or lost the connection to them. So each of them holds
 that folder while it is at work, and the file says which run's tasks may begin. Who comes next waits until
 nobody holds it any more: two runs never write at the same time, nor does a task once its command has ended.
 
-Where a file system has no locks that hold across machines, the token alone remains: tasks look at it between
-images, and give up once it is another's.
+Where a file system has no locks that hold across machines, and in a bucket, the token alone remains: tasks
+look at it between images, and give up once it is another's.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import BusyError
+from pipeline.errors import AdaprepError, BusyError
 from pipeline.screen import say
+from pipeline.storage import StoredPath
 from pipeline.workspace import disk
 
 try:
@@ -35,6 +36,9 @@ PATIENCE = 30.0
 """Seconds that a run waits for the tasks of an earlier one, and for its own as it ends."""
 
 POLL = 0.05
+
+ASKED = 30.0
+"""Seconds between two requests of a task to a bucket for the token."""
 
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
@@ -58,6 +62,10 @@ def leading(folder: Path, run: str) -> Iterator[None]:
         Tasks of an earlier run are still at work.
     """
     path = folder / NAME
+    if isinstance(path, StoredPath):
+        with _leading_in_bucket(path, run):
+            yield
+        return
     with disk.writing(path):
         handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
     try:
@@ -71,8 +79,23 @@ def leading(folder: Path, run: str) -> Iterator[None]:
         _end(folder)
 
 
+@contextmanager
+def _leading_in_bucket(path: StoredPath, run: str) -> Iterator[None]:
+    with disk.writing(path):
+        path.write_bytes(run.encode())
+    try:
+        yield
+    finally:
+        with suppress(OSError, AdaprepError):
+            path.unlink(missing_ok=True)
+
+
 def clear(folder: Path) -> None:
     """Wait for tasks that an earlier run left at work in a folder. Raises BusyError where they do not end."""
+    if isinstance(folder, StoredPath):
+        with disk.writing(folder):
+            (folder / NAME).unlink(missing_ok=True)
+        return
     try:
         handle = os.open(folder / NAME, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
     except OSError:
@@ -147,6 +170,11 @@ def taking_part(folder: Path, run: str) -> Iterator[Callable[[], bool]]:
     Ended
         They may not, or the folder is not there.
     """
+    if isinstance(folder, StoredPath):
+        if not _names(folder / NAME, run):
+            raise Ended(f"{folder / NAME} names no run, or another")
+        yield _Asking(folder / NAME, run)
+        return
     try:
         handle = os.open(folder / NAME, os.O_RDONLY)
     except OSError as error:
@@ -161,10 +189,23 @@ def taking_part(folder: Path, run: str) -> Iterator[Callable[[], bool]]:
         os.close(handle)
 
 
+class _Asking:
+    """Tells whether a token in a bucket is still a run's, by few requests."""
+
+    def __init__(self, path: Path, run: str) -> None:
+        self.path, self.run, self.asked = path, run, time.monotonic()
+
+    def __call__(self) -> bool:
+        if time.monotonic() - self.asked < ASKED:
+            return True
+        self.asked = time.monotonic()
+        return _names(self.path, self.run)
+
+
 def _names(path: Path, run: str) -> bool:
     try:
         return path.read_bytes() == run.encode()
     except FileNotFoundError:
         return False
-    except OSError:  # of a network disk, which passes
+    except OSError:  # of a network, which passes
         return True

@@ -17,7 +17,7 @@ from pipeline.datasets.base import Frame
 from pipeline.errors import BusyError
 from pipeline.stages import frame_list
 from pipeline.stages.input_list import formatted
-from pipeline.workspace import disk, object_locks
+from pipeline.workspace import disk, object_locks, task_locks
 from tests.storage.conftest import Server
 from tests.storage.test_data import run, stores
 
@@ -89,6 +89,36 @@ def test_changed_and_added_images_are_done_alone(
     run("boundaries", "--dataset", yaml, "--workspace", workspace, "--grid", "4x4", "--overwrite")
     run("boundaries", "--dataset", yaml, "--workspace", tmp_path / "fresh", "--grid", "4x4", "--overwrite")
     assert stored(workspace) == stores(tmp_path / "fresh")
+
+
+def test_workers_write_the_same_bytes_to_a_bucket(
+    make_blobs: MakeBlobs, tmp_path: Path, server: Server, bucket: Any
+) -> None:
+    from distributed import LocalCluster
+
+    yaml, workspace = make_blobs(train=12, val=1), bucket / "workspace"
+    data = ("boundaries", "--dataset", yaml, "--split", "train")
+    run(*data, "--workspace", tmp_path / "folder", "--threads", "1")
+    run("solve-tensors", "--workspace", tmp_path / "folder", "--threads", "1")
+    with LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster:
+        run(*data, "--workspace", workspace, "--scheduler", cluster.scheduler_address)
+        run("solve-tensors", "--workspace", workspace, "--scheduler", cluster.scheduler_address)
+    assert stored(workspace) == stores(tmp_path / "folder")
+    assert not [path for path in workspace.below() if ".tasks" in path or ".probe" in path or ".lock" in path]
+
+
+def test_tasks_of_a_run_that_is_over_do_not_begin_in_a_bucket(
+    bucket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task_locks, "ASKED", 0.0)
+    with task_locks.leading(bucket, "one"), task_locks.taking_part(bucket, "one") as goes_on:
+        assert goes_on()
+        with task_locks.leading(bucket, "two"):
+            assert not goes_on()
+            with pytest.raises(task_locks.Ended, match="names no run, or another"):
+                task_locks.taking_part(bucket, "one").__enter__()
+    with pytest.raises(task_locks.Ended), task_locks.taking_part(bucket, "one"):
+        raise AssertionError
 
 
 def test_task_reads_its_lines_of_the_list_in_one_request(server: Server, bucket: Path) -> None:
