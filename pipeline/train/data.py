@@ -47,7 +47,7 @@ class StoreDataset(Dataset[Batch]):
     Items are numbered image by image, crop by crop; images that failed are left out. With all arrays in
     memory an item costs a copy; otherwise shards are read whole: for training in the order of
     `pipeline.train.batches.ShardShuffle`, each once per epoch; for `__getitems__` the last few are kept.
-    Safe with worker processes: stores are opened in the process that reads them.
+    Safe with worker processes: stores are opened in the process that reads them. `read` is safe in threads.
 
     Parameters
     ----------
@@ -220,11 +220,14 @@ class StoreDataset(Dataset[Batch]):
         return block
 
     def _array(self, name: str) -> stores.StoredArray:
-        if self._process != os.getpid():  # a worker: what was opened before the fork is not used
-            self._process, self._cache, self._arrays = os.getpid(), OrderedDict(), {}
-        if name not in self._arrays:
-            source = self.sources[name]
-            self._arrays[name] = stores.open_store(source.store, mode="r")[source.array]
+        """One of the arrays, opened in the process that reads it; threads may ask at once."""
+        if self._process != os.getpid():
+            opened = {
+                path: stores.open_store(path, mode="r") for path in {s.store for s in self.sources.values()}
+            }
+            self._cache = OrderedDict()
+            self._arrays = {name: opened[s.store][s.array] for name, s in self.sources.items()}
+            self._process = os.getpid()
         return self._arrays[name]
 
 
