@@ -11,7 +11,16 @@ import os
 from pathlib import Path
 
 from pipeline.storage.errors import StorageError
-from pipeline.storage.paths import ADDRESS, StoredPath, as_path, joined, listed_versions
+from pipeline.storage.paths import (
+    ADDRESS,
+    StoredPath,
+    as_path,
+    file_path,
+    folders_in,
+    holding,
+    joined,
+    listed_versions,
+)
 from pipeline.storage.tree import reading
 
 __all__ = [
@@ -20,6 +29,9 @@ __all__ = [
     "StoredPath",
     "as_path",
     "exists",
+    "file_path",
+    "folders_in",
+    "holding",
     "is_address",
     "is_dir",
     "is_file",

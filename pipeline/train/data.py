@@ -101,7 +101,7 @@ class StoreDataset(Dataset[Batch]):
         self._loaded: dict[str, NDArray[Any]] = {}
         self._process = -1
         self._cache: OrderedDict[tuple[str, int], NDArray[Any]] = OrderedDict()
-        self._arrays: dict[str, stores.StoredArray] = {}
+        self._opened: dict[Path, stores.Store] = {}
 
     @property
     def held(self) -> int:
@@ -194,7 +194,7 @@ class StoreDataset(Dataset[Batch]):
         return {name: torch.from_numpy(self._array(name).crops(images, crops)) for name in self.sources}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_arrays": {}, "_cache": OrderedDict(), "_process": -1}
+        return {**self.__dict__, "_opened": {}, "_cache": OrderedDict(), "_process": -1}
 
     def _gather(self, name: str, images: NDArray[np.intp], crops: NDArray[np.intp]) -> NDArray[Any]:
         if self.in_memory and not self._loaded:
@@ -222,13 +222,11 @@ class StoreDataset(Dataset[Batch]):
     def _array(self, name: str) -> stores.StoredArray:
         """One of the arrays, opened in the process that reads it; threads may ask at once."""
         if self._process != os.getpid():
-            opened = {
-                path: stores.open_store(path, mode="r") for path in {s.store for s in self.sources.values()}
-            }
-            self._cache = OrderedDict()
-            self._arrays = {name: opened[s.store][s.array] for name, s in self.sources.items()}
-            self._process = os.getpid()
-        return self._arrays[name]
+            paths = {source.store for source in self.sources.values()}
+            self._opened = {path: stores.open_store(path, mode="r") for path in paths}
+            self._cache, self._process = OrderedDict(), os.getpid()
+        source = self.sources[name]
+        return self._opened[source.store][source.array]
 
 
 def _too_large(size: int) -> AdaprepError:
