@@ -4,7 +4,8 @@
 
 The data path of a step is reading a batch from sampled stores, moving it to the device and augmenting it; the
 rest is the network's forward and backward pass and the optimiser. Latency is the time that
-`AdaptiveSegmenter.labels` takes for one image, adaptive beside uniform sampling with the same base network.
+`AdaptiveSegmenter` takes for one image to its labels (`labels`) and to the scores of every pixel (`forward`),
+adaptive beside uniform sampling with the same base network. The same on a GPU: `--device cuda`.
 """
 
 from __future__ import annotations
@@ -93,8 +94,8 @@ def _stores(root: Path, resolution: int) -> tuple[Any, Any]:
     return folder, wanted[0]
 
 
-def latencies(resolution: int, side: int, rounds: int, device: Any) -> dict[str, float]:
-    """Seconds from one image (3, side, side) to its labels, 22 classes."""
+def latencies(resolution: int, side: int, rounds: int, device: Any) -> dict[str, dict[str, float]]:
+    """Seconds from one image (3, side, side) to its labels and its scores, 22 classes."""
     import torch
 
     from pipeline.inference.segmenter import AdaptiveSegmenter
@@ -113,13 +114,22 @@ def latencies(resolution: int, side: int, rounds: int, device: Any) -> dict[str,
             ("adaptive, 64 features", AuxiliaryNetwork(32, features=64)),
         )
     }
-    taken: dict[str, list[float]] = {name: [] for name in systems}
+    wanted: dict[str, Callable[[Any], Any]] = {
+        "labels": lambda system: system.labels(image).cpu(),
+        "scores": lambda system: system(image)[..., -1, -1].cpu(),  # which waits for all of them
+    }
+    taken: dict[str, dict[str, list[float]]] = {kind: {name: [] for name in systems} for kind in wanted}
     for _ in range(rounds + 1):  # in turn, so that a noisy moment meets all of them
-        for name, system in systems.items():
-            begun = time.perf_counter()
-            system.labels(image).cpu()
-            taken[name].append(time.perf_counter() - begun)
-    return {name: statistics.median(seconds[1:]) for name, seconds in taken.items()}
+        for kind, work in wanted.items():
+            for name, system in systems.items():
+                begun = time.perf_counter()
+                with torch.no_grad():
+                    work(system)
+                taken[kind][name].append(time.perf_counter() - begun)
+    return {
+        kind: {name: statistics.median(seconds[1:]) for name, seconds in of_kind.items()}
+        for kind, of_kind in taken.items()
+    }
 
 
 @click.command()
@@ -153,11 +163,12 @@ def main(
     share = step["data"] / (step["data"] + step["rest"])
     click.echo(f"step at {resolution} x {resolution}, batch {batch}, on {name}, base U-Net:")
     click.echo(f"  data path {1000 * step['data']:.1f} ms, network {1000 * step['rest']:.1f} ms: {share:.1%}")
-    click.echo(f"one image of {side} x {side} to labels:")
-    for sampled, systems in latency.items():
-        for system, seconds in systems.items():
-            ratio = seconds / systems["uniform"]
-            click.echo(f"  {sampled:3} {system:24} {1000 * seconds:8.1f} ms  {ratio:.2f} x uniform")
+    for sampled, kinds in latency.items():
+        for kind, systems in kinds.items():
+            click.echo(f"one image of {side} x {side} to {kind}, sampled at {sampled} x {sampled}:")
+            for system, seconds in systems.items():
+                ratio = seconds / systems["uniform"]
+                click.echo(f"  {system:24} {1000 * seconds:8.1f} ms  {ratio:.2f} x uniform")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import AdaprepError, DamagedError
 from pipeline.workspace import disk
-from pipeline.workspace.chunks import read_parts, read_rows, write_rows
+from pipeline.workspace.chunks import Packing, read_parts, read_rows, write_rows
 from pipeline.workspace.folders import repair_command
 from pipeline.workspace.layout import DIGEST, Layout, is_file_of_store
 
@@ -206,20 +206,19 @@ class Store:
 class BlockWriter:
     """Gathers one block image by image and writes it: wide arrays a shard at a time, the others at the end.
 
-    Memory is that of one shard, however many images a block holds. Used as a context manager; a block left by
-    an exception stays unwritten, that is, to do.
+    Memory is that of one shard, packed, however many images a block holds. Used as a context manager; a block
+    left by an exception stays unwritten, that is, to do.
     """
 
     def __init__(self, store: Store, start: int, count: int) -> None:
         self.store, self.start, self.count = store, start, count
         self.values: dict[str, NDArray[Any]] = {}
-        self.wide: dict[str, NDArray[Any]] = {}
+        self.wide: dict[str, _Shard] = {}
         for name, array in store.arrays.items():
             if name == DIGEST:
                 continue
             if array.shards:
-                rows = min(store.layout.shard, count)
-                self.wide[name] = np.empty((rows, *array.shape[1:]), array.dtype)
+                self.wide[name] = _Shard(store, name, Packing.of(store.path / name, array))
             else:
                 self.values[name] = np.full((count, *array.shape[1:]), array.fill_value, array.dtype)
         self.flushed = 0
@@ -232,12 +231,8 @@ class BlockWriter:
         AdaprepError
             A shard is full and cannot be written.
         """
-        for name, buffer in self.wide.items():
-            place = buffer[row - self.flushed]
-            if name not in values or values[name].shape != place.shape:
-                place[...] = self.store.arrays[name].fill_value
-            if name in values:
-                place[tuple(slice(n) for n in values[name].shape)] = values[name]
+        for name, shard in self.wide.items():
+            shard.add(values.get(name))
         for name in values.keys() - self.wide.keys():
             self.values[name][row] = values[name]
         self.values["status"][row] = status
@@ -246,9 +241,8 @@ class BlockWriter:
 
     def _flush(self, stop: int) -> None:
         with disk.writing(self.store.path):
-            for name, buffer in self.wide.items():
-                rows = stop - self.flushed
-                self.store.write(name, self.start + self.flushed, buffer[:rows])
+            for shard in self.wide.values():
+                shard.write(self.start + self.flushed)
         self.flushed = stop
 
     def __enter__(self) -> BlockWriter:
@@ -257,3 +251,36 @@ class BlockWriter:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self.store.write_block(self.start, self.values)
+
+
+@dataclass
+class _Shard:
+    """The images of a shard, packed one by one as they come; as they are where Zarr packs them."""
+
+    store: Store
+    name: str
+    packing: Packing | None
+    packed: list[bytes] = field(default_factory=list)
+    images: list[NDArray[Any]] = field(default_factory=list)
+
+    def add(self, values: NDArray[Any] | None) -> None:
+        """Take an image, all or part of it; None for the fill value."""
+        array = self.store.arrays[self.name]
+        if values is not None and values.shape == array.shape[1:]:
+            whole = values
+        else:
+            whole = np.full(array.shape[1:], array.fill_value, array.dtype)
+            if values is not None:
+                whole[tuple(slice(n) for n in values.shape)] = values
+        if self.packing is None:
+            self.images.append(np.array(whole))
+        else:
+            self.packed += self.packing.packed(whole[None])
+
+    def write(self, start: int) -> None:
+        """Write the shard, of images from `start` on, and begin another. Raises OSError."""
+        if self.packing is None:
+            self.store.write(self.name, start, np.stack(self.images))
+        else:
+            self.packing.write_packed(start, self.packed)
+        self.packed, self.images = [], []

@@ -6,6 +6,7 @@ array that is packed otherwise than `stores.create` has it is left to Zarr.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
@@ -19,12 +20,15 @@ from pipeline.workspace import disk, shards
 
 Numbers = NDArray[np.intp]
 
+FEW = 8
+"""Of so many images and more of a shard in an object store, the whole shard is read in one request."""
+
 
 def read_rows(folder: Path, array: Any, images: Any) -> NDArray[Any] | None:
     """Some images of an array as it lies in a folder; None where that is for Zarr to read.
 
     It is Zarr's where files are not packed as `stores.create` has them, where other things than a range of
-    images are asked for, and where little of a shard is wanted of an object store.
+    images are asked for, and where few are wanted of a shard in an object store: it asks for each by itself.
 
     Raises
     ------
@@ -34,9 +38,17 @@ def read_rows(folder: Path, array: Any, images: Any) -> NDArray[Any] | None:
     if not isinstance(images, slice) or images.step not in (None, 1):
         return None
     packing, numbers = Packing.of(folder, array), np.arange(*images.indices(array.shape[0]))
-    if packing is None or (packing.chunks and is_address(folder) and 2 * len(numbers) < packing.rows):
+    if packing is None or (packing.chunks and is_address(folder) and _are_few(numbers, packing)):
         return None
     return packing.read(numbers)
+
+
+def _are_few(numbers: Numbers, packing: Packing) -> bool:
+    """Whether images are few, and not all that is in their shards."""
+    if not 0 < len(numbers) < FEW:
+        return False
+    first, stop = int(numbers[0]), int(numbers[-1]) + 1
+    return first % packing.rows != 0 or (stop % packing.rows != 0 and stop != packing.array.shape[0])
 
 
 def read_parts(folder: Path, array: Any, images: Numbers, parts: Numbers) -> NDArray[Any] | None:
@@ -99,26 +111,46 @@ class Packing:
 
     def write(self, start: int, values: NDArray[Any]) -> None:
         """Write images from `start` on; behind the last of them comes the fill value."""
+        if self.chunks:
+            self.write_packed(start, self.packed(values))
+            return
         for first in range(0, len(values), self.rows):
-            path = self.file((start + first) // self.rows)
-            content = self._packed(values[first : first + self.rows])
-            if is_address(path):
-                path.write_bytes(content)
-            else:
-                with disk.replacing(path) as partial:
-                    partial.write_bytes(content)
+            part = values[first : first + self.rows]
+            whole = np.full((self.rows, *part.shape[1:]), self.array.fill_value, self._kind)
+            whole[: len(part)] = part
+            self._put((start + first) // self.rows, self._pack(whole))
 
-    def _packed(self, values: NDArray[Any]) -> bytes:
-        """The content of a file that begins with these images."""
+    def packed(self, values: NDArray[Any]) -> list[bytes]:
+        """The chunks of a shard that hold some images (n, ...)."""
+        cells = np.ascontiguousarray(values, self._kind).reshape(len(values) * self.chunks, -1)
+        return [self._pack(cell) for cell in cells]
+
+    def write_packed(self, start: int, chunks: Sequence[bytes]) -> None:
+        """Write the chunks of images from `start` on, which begin a shard."""
+        room = self.rows * self.chunks
+        for first in range(0, len(chunks), room):
+            number = (start + first // self.chunks) // self.rows
+            self._put(number, shards.joined(chunks[first : first + room], room))
+
+    @property
+    def _kind(self) -> np.dtype[Any]:
+        """The type of values as they are written."""
+        kind: np.dtype[Any] = self.array.dtype.newbyteorder("<")
+        return kind
+
+    def _pack(self, values: NDArray[Any]) -> bytes:
         from numcodecs.zstd import Zstd
 
-        pack, kind = Zstd(self.level, self.checksum).encode, self.array.dtype.newbyteorder("<")
-        if self.chunks:
-            cells = np.ascontiguousarray(values, kind).reshape(len(values) * self.chunks, -1)
-            return shards.joined([pack(cell) for cell in cells], self.rows * self.chunks)
-        whole = np.full((self.rows, *values.shape[1:]), self.array.fill_value, kind)
-        whole[: len(values)] = values
-        return bytes(pack(whole))
+        return bytes(Zstd(self.level, self.checksum).encode(values))
+
+    def _put(self, number: int, content: bytes) -> None:
+        """Write a file, whole or not at all."""
+        path = self.file(number)
+        if is_address(path):
+            path.write_bytes(content)
+        else:
+            with disk.replacing(path) as partial:
+                partial.write_bytes(content)
 
     def read(self, images: Numbers, parts: Numbers | None = None) -> NDArray[Any]:
         """Images (n,) in any order, whole or one part of each; errors as of `read_rows`."""
@@ -142,7 +174,7 @@ class Packing:
                 cells = inside[:, None] * self.chunks + np.arange(self.chunks)
                 whole, inside = self._cells(path, cells.ravel()).reshape(count, *shape), np.arange(count)
             else:
-                whole = np.empty((self.rows, *shape), self.array.dtype.newbyteorder("<"))
+                whole = np.empty((self.rows, *shape), self._kind)
                 _unpack(path.read_bytes(), whole)
         except FileNotFoundError:
             wanted = shape if parts is None else shape[1:]
@@ -152,7 +184,7 @@ class Packing:
 
     def _cells(self, path: Path, numbers: Numbers) -> NDArray[Any]:
         """Chunks of a shard."""
-        values = np.empty((len(numbers), *self.array.chunks), self.array.dtype.newbyteorder("<"))
+        values = np.empty((len(numbers), *self.array.chunks), self._kind)
         found = shards.read(path, self.rows * self.chunks, numbers)
         for content, place in zip(found, values, strict=True):
             if content is None:
