@@ -46,22 +46,21 @@ class Line:
 class Machine:
     """What one image, one task and one line of the list cost, as measured."""
 
-    seconds: float  # of one thread, from file to what is written
-    process_seconds: float  # of one worker process
-    serial: float  # share of the work of threads that does not run side by side
+    seconds: float  # of one worker, from file to what is written
+    efficiency: float  # of each of several workers on one machine
     task_seconds: float  # of the scheduler, one task after the other
+    worker_mib: float  # memory
     planning: Line  # seconds before the first task, on one core
     memory: Line  # MiB of the command itself
 
     @classmethod
     def of(cls, measured: dict[str, Any]) -> Machine:
-        kinds = {one["kind"]: one for one in measured["scaling"]}
-        gain = kinds["threads"]["two_against_one"] / kinds["threads"]["machine"] * 2
+        worker = next(one for one in measured["scaling"] if one["kind"] == "cluster workers")
         return cls(
-            1 / kinds["threads"]["images_per_second"],
-            1 / kinds["cluster workers"]["images_per_second"],
-            max(2 / gain - 1, 0.0),
-            kinds["cluster workers"]["task_ms"] / 1000,
+            1 / worker["images_per_second"],
+            min(worker["two_against_one"] / 2, 1.0),
+            worker["task_ms"] / 1000,
+            worker["peak_mib"],
             Line.through(_of(measured, "plan"), "cpu_seconds"),
             Line.through(_of(measured, "resume"), "peak_mib"),
         )
@@ -69,13 +68,12 @@ class Machine:
 
 @dataclass(frozen=True)
 class Forecast:
-    """`boundaries` of one data set on so many cores."""
+    """`boundaries` of one data set on so many cores, a worker on each."""
 
     images: int
     cores: int
-    hours_threads: float
-    hours_workers: float
-    memory_gib: float  # of threads
+    hours: float
+    memory_gib: float
     tasks: int
     reads: int  # requests to the storage of the data
     writes: int  # files of the store
@@ -94,20 +92,15 @@ def forecast(images: int, size: tuple[int, int], cores: int, machine: Machine) -
     from pipeline.workspace.stores import Layout
 
     specs = arrays(size, CROPS, GRID, TARGETS)
-    packed = int(np.prod(specs["packed"].shape))
-    layout = Layout.choose(images, packed)
+    layout = Layout.choose(images, int(np.prod(specs["packed"].shape)))
     blocks, shards = -(-images // layout.block), -(-images // layout.shard)
-    planning = machine.planning.at(images)
-    speedup = 1 / (machine.serial + (1 - machine.serial) / cores)
-    threads = planning + images * machine.seconds / speedup
-    workers = planning + max(images * machine.process_seconds / cores, blocks * machine.task_seconds)
-    per_thread = (4 * size[0] * size[1] + 3 * layout.shard * packed) / 2**20
+    side_by_side = cores * (machine.efficiency if cores > 1 else 1.0)
+    seconds = max(images * machine.seconds / side_by_side, blocks * machine.task_seconds)
     return Forecast(
         images,
         cores,
-        threads / 3600,
-        workers / 3600,
-        (machine.memory.at(images) + cores * per_thread) / 1024,
+        (machine.planning.at(images) + seconds) / 3600,
+        (machine.memory.at(images) + cores * machine.worker_mib) / 1024,
         blocks,
         3 * images,  # header and content of the label map, header of the image
         shards + blocks * len(specs),  # of the packed maps; of the other arrays and the digests
@@ -140,15 +133,15 @@ def forecast_table(
     measured: dict[str, Any], counts: Sequence[int], cores: Sequence[int], size: tuple[int, int]
 ) -> str:
     """One line per number of images and of cores."""
-    heads = ["images", "cores", "hours, threads", "hours, workers", "memory, GiB", "tasks", "reads", "files"]
-    lines = ["| " + " | ".join([*heads, "disk, GiB"]) + " |", "|" + "---|" * (len(heads) + 1)]
+    heads = ["images", "cores", "hours", "memory, GiB", "tasks", "reads", "files written", "disk, GiB"]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     machine = Machine.of(measured)
     for images in counts:
         for count in cores:
             f = forecast(images, size, count, machine)
             row = (
-                f"{f.images:,}", str(f.cores), f"{f.hours_threads:.2f}", f"{f.hours_workers:.2f}",
-                f"{f.memory_gib:.1f}", f"{f.tasks:,}", f"{f.reads:,}", f"{f.writes:,}", f"{f.disk_gib:.1f}",
+                f"{f.images:,}", str(f.cores), f"{f.hours:.2f}", f"{f.memory_gib:.1f}", f"{f.tasks:,}",
+                f"{f.reads:,}", f"{f.writes:,}", f"{f.disk_gib:.1f}",
             )  # fmt: skip
             lines.append("| " + " | ".join(row) + " |")
     return "\n".join(lines)

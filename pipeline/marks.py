@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import AdaprepError
 from pipeline.names import printable
-from pipeline.storage import StoredPath, archives
+from pipeline.storage import StoredPath, archives, is_address
 from pipeline.workspace import disk
 
 if TYPE_CHECKING:
     from PIL.PngImagePlugin import PngInfo
+
+    from pipeline.storage.tree import Info
 
 MARK = "adaprep"
 
@@ -77,7 +79,7 @@ def is_ours(path: Path) -> bool:
     """Whether a file bears the mark; False for all that cannot be read or is no file."""
     kind = path.suffix.lower()
     try:
-        if not stat.S_ISREG(os.lstat(path).st_mode):
+        if not _is_regular(path):
             return False
         if pattern := _WRITTEN.get(kind):
             return pattern.search(_ends(path)) is not None
@@ -90,10 +92,15 @@ def is_ours(path: Path) -> bool:
     return False
 
 
+def _is_regular(path: Path) -> bool:
+    """Whether a path is that of a file: no link to one, no folder, no device."""
+    return path.is_file() if is_address(path) else stat.S_ISREG(os.lstat(path).st_mode)
+
+
 def _ends(path: Path) -> bytes:
     with path.open("rb") as file:
         head = file.read(HEAD)
-        file.seek(max(len(head), os.fstat(file.fileno()).st_size - HEAD))
+        file.seek(max(len(head), file.seek(0, os.SEEK_END) - HEAD))
         return head + file.read(HEAD)
 
 
@@ -101,7 +108,11 @@ def _software(path: Path) -> str | None:
     """What the picture says of the program that wrote it; None where it is damaged or says nothing."""
     from PIL import Image
 
-    with suppress(Exception), Image.open(path, formats=("PNG", "JPEG", "TIFF")) as image:
+    with (
+        suppress(Exception),
+        path.open("rb") as file,
+        Image.open(file, formats=("PNG", "JPEG", "TIFF")) as image,
+    ):
         said = image.info.get("Software") or image.info.get("comment")
         if said is None and image.format == "TIFF":
             said = image.tag_v2.get(SOFTWARE)  # type: ignore[attr-defined]
@@ -115,7 +126,7 @@ def _software_of_arrays(path: Path) -> str | None:
 
     import numpy as np
 
-    with suppress(Exception), zipfile.ZipFile(path) as arrays:
+    with suppress(Exception), path.open("rb") as file, zipfile.ZipFile(file) as arrays:
         if arrays.getinfo("software.npy").file_size < HEAD:
             with arrays.open("software.npy") as member:
                 said = np.lib.format.read_array(member, allow_pickle=False)
@@ -137,11 +148,12 @@ class Writer:
     def __init__(self, inputs: Iterable[Path | None] = (), force: bool = False) -> None:
         self.inputs = [path for path in inputs if path is not None]
         self.force = force
+        self._listed: dict[Path, dict[str, Info | None]] = {}  # folders of object stores
 
     @cached_property
-    def _inputs(self) -> set[tuple[int, int]]:
-        """Device and number of every input that is there."""
-        return {number for path in self.inputs if (number := _number(path)) is not None}
+    def _inputs(self) -> set[Identity]:
+        """Every input that is there."""
+        return {identity for path in self.inputs if (identity := _identity(path)) is not None}
 
     def check(self, path: Path, ours: bool | None = None) -> None:
         """Refuse a file before any work is done for it.
@@ -157,23 +169,34 @@ class Writer:
             It is an input, was not made by adaprep, is no file, or cannot be written.
         """
         check_place(path)
-        if not os.path.lexists(path):
+        if (mode := self._mode(path)) is None:
             return
-        try:
-            found = path.stat()
-        except OSError:  # a link to nothing: the link would be replaced, which is the user's
-            found = os.lstat(path)
-        if stat.S_ISDIR(found.st_mode):
+        if stat.S_ISDIR(mode):
             raise AdaprepError(f"cannot write {path}: that is a folder. Give the name of a file.")
-        if (found.st_dev, found.st_ino) in self._inputs:
+        if _identity(path) in self._inputs:
             raise AdaprepError(f"{path} is read by this command and not written over: choose another name.")
-        if not stat.S_ISREG(found.st_mode) and not stat.S_ISLNK(found.st_mode):
+        if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
             raise AdaprepError(f"cannot write {path}: it is a device or a pipe, not a file.")
         if not (self.force or (is_ours(path) if ours is None else ours and not path.is_symlink())):
             raise AdaprepError(
                 f"{path} is there already, and adaprep did not make it: choose another name, or replace it "
                 f"with --force."
             )
+
+    def _mode(self, path: Path) -> int | None:
+        """What is at a path, as the system says it; None where nothing is."""
+        if isinstance(path, StoredPath):
+            if path.parent not in self._listed:
+                self._listed[path.parent] = path.parent.entries()
+            if (about := self._listed[path.parent].get(path.name)) is None:
+                return None
+            return stat.S_IFDIR if about.is_folder else stat.S_IFREG
+        if not os.path.lexists(path):
+            return None
+        try:
+            return path.stat().st_mode
+        except OSError:  # a link to nothing: the link would be replaced, which is the user's
+            return os.lstat(path).st_mode
 
     @contextmanager
     def replacing(self, path: Path, ours: bool | None = None) -> Iterator[Path]:
@@ -196,6 +219,10 @@ class Writer:
 
 def check_place(path: Path) -> None:
     """Raise AdaprepError where no file can be at this path: its folder is a file, or may not be written."""
+    if isinstance(path, StoredPath):
+        if not path.is_remote:
+            raise AdaprepError(f"cannot write {path}: archives are only read. Give another folder to -o.")
+        return
     try:
         parent = next(p for p in path.absolute().parents if os.path.lexists(p))
         exists = parent.is_dir()
@@ -211,8 +238,14 @@ def check_place(path: Path) -> None:
         raise AdaprepError(f"cannot write {path}: the name is too long. Choose a shorter one.")
 
 
-def _number(source: Path) -> tuple[int, int] | None:
-    """Device and number of a file, by which it is known under every name; None where there is none here."""
+Identity = tuple[int, int] | str
+"""Of a file, by which it is known under every name: device and number, or its address in an object store."""
+
+
+def _identity(source: Path) -> Identity | None:
+    """What a file is known by; None where there is none."""
+    if is_address(source):
+        return str(source)
     if isinstance(source, StoredPath):
         if (archive := archives.holder(str(source))) is None:
             return None

@@ -200,10 +200,12 @@ class PathType(click.Path):
     ----------
     elsewhere
         Whether that is allowed.
+    folders
+        Whether it may be a folder.
     """
 
-    def __init__(self, elsewhere: bool) -> None:
-        super().__init__(path_type=Path)
+    def __init__(self, elsewhere: bool, folders: bool = True) -> None:
+        super().__init__(path_type=Path, dir_okay=folders)
         self.elsewhere = elsewhere
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:

@@ -114,7 +114,7 @@ def talk_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say how much is printed, and where else."""
     made = click.option(
         "--log-file",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=PathType(elsewhere=False, folders=False),
         metavar="FILE",
         help="Also write all messages to FILE, with times.",
     )(function)

@@ -300,6 +300,7 @@ FIRST = Setting(
     flag="--first",
     metavar="RUN|FILE",
     completes="run",
+    elsewhere=True,
 )
 METRICS = Setting(
     "package.module:factory of a metric of your own, measured beside adaprep's. May be given several times.",
@@ -311,10 +312,11 @@ FORCE = Setting("Replace files that adaprep did not make, but for those it reads
 JSON = Setting("Print JSON instead of a table.", False, flag="--json")
 BLOCK_SIZE = Setting("Images per task, rounded up to whole blocks of the store.", None, low=1)
 WORKSPACE = Setting(
-    "Folder that holds all results.",
+    "Folder that holds all results, here or s3://BUCKET/FOLDER.",
     DEFAULT_WORKSPACE,
     shown="./adaprep-workspace, or ADAPREP_WORKSPACE",
     environment="ADAPREP_WORKSPACE",
+    elsewhere=True,
 )
 
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,8 +40,22 @@ class Server:
         self.ask(f"/{name}", method="PUT")
         return as_path(f"s3://{name}")
 
+    def reader(self) -> dict[str, str]:
+        """The environment of somebody who may only read, once `refuse` has been called."""
+        import boto3
+
+        known = {"aws_access_key_id": "key", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
+        users = boto3.client("iam", endpoint_url=self.endpoint, **known)
+        name = f"reader-{uuid.uuid4().hex}"
+        users.create_user(UserName=name)
+        may = {"Effect": "Allow", "Action": ["s3:Get*", "s3:List*"], "Resource": "*"}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [may]})
+        users.put_user_policy(UserName=name, PolicyName="read", PolicyDocument=policy)
+        key = users.create_access_key(UserName=name)["AccessKey"]
+        return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+
     def refuse(self, from_now: float = 0) -> None:
-        """Check every request's credentials from now on, none of which the server knows; inf: no more."""
+        """Check every request's credentials from now on: the server knows those of `reader`. inf: no more."""
         self.ask("/moto-api/reset-auth", str(from_now).encode(), "POST")
 
 

@@ -31,7 +31,7 @@ class Options:
     plot: settings.Picture | None = setting(None, "Draw error against samples.")
     force: bool = settings.FORCE()
     as_json: bool = settings.JSON()
-    workspace: Path = settings.WORKSPACE(help="Folder that is asked for data sets that it holds.")
+    workspace: Path = settings.WORKSPACE(help="Workspace that is asked for data sets that it holds.")
 
 
 @opening.command("boundary-error", Options)

@@ -26,7 +26,7 @@ class Options:
     scheduling: settings.Scheduling = settings.group(settings.Scheduling)
     decode_images: bool = setting(False, "Decode images whole, not just their headers.")
     as_json: bool = settings.JSON()
-    workspace: Path = settings.WORKSPACE(help="Folder that is asked for data sets that it holds.")
+    workspace: Path = settings.WORKSPACE(help="Workspace that is asked for data sets that it holds.")
 
 
 @opening.command("check", Options)

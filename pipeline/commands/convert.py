@@ -26,7 +26,7 @@ class Options:
     limit: int | None = settings.LIMIT()
     force: bool = settings.FORCE()
     scheduling: settings.Scheduling = settings.group(settings.Scheduling)
-    workspace: Path = settings.WORKSPACE(help="Folder that is asked for data sets that it holds.")
+    workspace: Path = settings.WORKSPACE(help="Workspace that is asked for data sets that it holds.")
 
 
 @opening.command("convert", Options)

@@ -26,14 +26,18 @@ if TYPE_CHECKING:
 class Options:
     """Options of `adaprep evaluate`."""
 
-    base: Path | None = setting(None, argument=True, metavar="[BASE]", completes="run")
+    base: Path | None = setting(None, argument=True, metavar="[BASE]", completes="run", elsewhere=True)
     auxiliary: Path | None = setting(
         None,
         "Network that says where BASE is sampled: a run or a file. Default: the one it was trained with.",
         completes="run",
+        elsewhere=True,
     )
     baseline: Path | None = setting(
-        None, "Base network of uniform samples to compare with: a run or a file.", completes="run"
+        None,
+        "Base network of uniform samples to compare with: a run or a file.",
+        completes="run",
+        elsewhere=True,
     )
     proposals: bool = setting(False, "Sample with the ground truth's own proposals: a reference.")
     factories: tuple[str, ...] = settings.FACTORIES()

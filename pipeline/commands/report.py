@@ -20,7 +20,12 @@ class Options:
     dataset: str | None = settings.HELD()
     root: Path | None = settings.MOVED()
     split: str = setting("val", "Split that networks were evaluated on.")
-    output: Path | None = setting(None, "Folder. Default: WORKSPACE/DATASET/report.", short="-o")
+    output: Path | None = setting(
+        None,
+        "Folder, here or s3://BUCKET/FOLDER. Default: WORKSPACE/DATASET/report.",
+        short="-o",
+        elsewhere=True,
+    )
     force: bool = settings.FORCE()
     factories: tuple[str, ...] = settings.FACTORIES()
     samplers: tuple[str, ...] = settings.SAMPLERS()

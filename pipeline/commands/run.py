@@ -25,7 +25,8 @@ class Options:
         default=None, help="Number format of forward passes; overrides the recipe."
     )
     workspace: Path | None = settings.WORKSPACE(
-        default=None, help="Folder that holds all results; overrides the recipe."
+        default=None,
+        help="Folder that holds all results, here or s3://BUCKET/FOLDER; overrides the recipe.",
     )
     jobs: int = setting(
         1,

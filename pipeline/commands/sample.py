@@ -46,9 +46,7 @@ class Options:
     scheduling: settings.Scheduling = settings.group(settings.Scheduling)
     overwrite: bool = settings.OVERWRITE()
     dry_run: bool = settings.DRY_RUN()
-    workspace: Path = settings.WORKSPACE(
-        help="Folder that holds all results, here or s3://BUCKET/FOLDER.", elsewhere=True
-    )
+    workspace: Path = settings.WORKSPACE()
 
 
 @opening.command("sample", Options)

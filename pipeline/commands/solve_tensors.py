@@ -29,9 +29,7 @@ class Options:
     block_size: int | None = settings.BLOCK_SIZE()
     overwrite: bool = settings.OVERWRITE()
     dry_run: bool = settings.DRY_RUN()
-    workspace: Path = settings.WORKSPACE(
-        help="Folder that holds all results, here or s3://BUCKET/FOLDER.", elsewhere=True
-    )
+    workspace: Path = settings.WORKSPACE()
 
 
 @opening.command("solve-tensors", Options)

@@ -19,9 +19,7 @@ class Options:
     dataset: str | None = settings.HELD(help="Only this data set.")
     failures: bool = setting(False, "List every file that failed, with its reason.")
     as_json: bool = settings.JSON()
-    workspace: Path = settings.WORKSPACE(
-        help="Folder that holds all results, here or s3://BUCKET/FOLDER.", elsewhere=True
-    )
+    workspace: Path = settings.WORKSPACE()
 
 
 @opening.command("status", Options)

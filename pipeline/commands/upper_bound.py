@@ -40,6 +40,7 @@ class Options:
         "Auxiliary network, a run or a file: also what its tensors keep. May be given several times.",
         flag="--auxiliary",
         completes="run",
+        elsewhere=True,
     )
     fixed_warp: bool = setting(
         False,
@@ -52,6 +53,7 @@ class Options:
         "of uniform samples: a run or a file.",
         metavar="RUN|FILE",
         completes="run",
+        elsewhere=True,
     )
     metrics: tuple[str, ...] = settings.METRICS()
     plot: settings.Picture | None = setting(None, "Draw mIoU against resolution.")

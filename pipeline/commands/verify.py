@@ -24,9 +24,7 @@ class Options:
     seed: int = setting(0, "Seed of the random sample.")
     repair: bool = setting(False, "Read every chunk; mark blocks with a damaged one as not done.")
     as_json: bool = settings.JSON()
-    workspace: Path = settings.WORKSPACE(
-        help="Folder that holds all results, here or s3://BUCKET/FOLDER.", elsewhere=True
-    )
+    workspace: Path = settings.WORKSPACE()
 
 
 @opening.command("verify", Options)

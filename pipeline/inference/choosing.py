@@ -16,6 +16,7 @@ from pipeline.names import printable
 from pipeline.networks import checkpoint
 from pipeline.networks.checkpoint import Checkpoint
 from pipeline.samplers import registry
+from pipeline.storage import file_path
 from pipeline.workspace import results, stores
 from pipeline.workspace.stores import RunFolder
 
@@ -82,7 +83,7 @@ def find(space: stores.Workspace, dataset: str | None, named: str) -> Path:
     AdaprepError
         Nothing is called so, or runs of several data sets are.
     """
-    path = Path(named)
+    path = file_path(named)
     if path.is_dir() and RunFolder(path).best.is_file():
         return RunFolder(path).best
     runs = {f"{name}/{run.name}": run for name, run in _runs(space, dataset)}

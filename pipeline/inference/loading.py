@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
-from pathlib import Path
 
 import torch
 
@@ -12,6 +11,7 @@ from pipeline.errors import AdaprepError
 from pipeline.inference.segmenter import AdaptiveSegmenter
 from pipeline.inference.systems import load_base, open_system
 from pipeline.networks import checkpoint
+from pipeline.storage import file_path
 
 
 def load(
@@ -44,9 +44,9 @@ def load(
     AdaprepError
         A file is no such checkpoint, or the two do not belong together.
     """
-    found, place = load_base(Path(base)), torch.device(device)
+    found, place = load_base(file_path(base)), torch.device(device)
     system, _ = open_system(
-        found, Path(auxiliary) if auxiliary is not None else None, place, factories=factories
+        found, file_path(auxiliary) if auxiliary is not None else None, place, factories=factories
     )
     if auxiliary is None:
         tensor = system.sampler.fixed

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from pipeline.errors import AdaprepError
 from pipeline.names import printable
 from pipeline.networks import archive, fields, plain
+from pipeline.storage import file_path
 from pipeline.workspace import disk
 
 FORMAT = "adaprep checkpoint"
@@ -251,7 +252,7 @@ def save(
         "about": dict(about),
         "training": dict(training or {}),
     }
-    _write(Path(path), content)
+    _write(file_path(path), content)
 
 
 def load(
@@ -264,7 +265,7 @@ def load(
     Parameters
     ----------
     path
-        File written by `save`.
+        File written by `save`; also an address in an object store.
     kind
         What it has to be; anything when left out.
     device
@@ -276,7 +277,7 @@ def load(
         There is no such file; it is damaged, not one of ours, or newer than this version; it is of another
         kind.
     """
-    path = Path(path)
+    path = file_path(path)
     content, storages = _read(path)
     if content["version"] > VERSION:
         raise AdaprepError(

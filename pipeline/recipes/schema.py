@@ -34,7 +34,7 @@ from pipeline.recipes.recipe import Bounds, Generate, Overrides, Recipe
 from pipeline.recipes.trainings import MOST, AuxiliarySection, BaseSection, read_trainings, taken
 from pipeline.settings import DEFAULT_WORKSPACE, Device, Precision
 from pipeline.stages import chosen as named
-from pipeline.storage import StoredPath, is_dir
+from pipeline.storage import StoredPath, is_address, is_dir
 from pipeline.train.settings import Auxiliary, Base, Request
 from pipeline.workspace.stores import Workspace
 
@@ -179,12 +179,7 @@ def _open(said: RecipeFile, chosen: Overrides, mistakes: Mistakes) -> _Opened | 
     elif not dataset.classes.targets and said.usable("targets"):
         problem = f"{dataset.name} has no target classes: name some, as targets: [CLASS, ...]"
         mistakes.note(node.mistake(problem))
-    if (
-        len(mistakes.noted) == before
-        and not generated
-        and said.root is None
-        and not os.path.isdir(dataset.root)
-    ):
+    if len(mistakes.noted) == before and not generated and said.root is None and not is_dir(dataset.root):
         problem = (
             f"the data set is in {dataset.root}, which is no folder. Give its folder with --root FOLDER."
         )
@@ -289,10 +284,12 @@ def _word(node: YamlNode) -> str:
 
 
 def _workspace(node: YamlNode) -> Path:
-    """A folder, or one that can be made."""
+    """A folder, or one that can be made; or an address in an object store, which is not asked here."""
     path = node.file_path()
+    if is_address(path):
+        return path
     if isinstance(path, StoredPath):
-        node.fail(f"must be a folder of this machine, and {path} is none")
+        node.fail(f"must be a folder, and archives are only read: {path}")
     there = next((p for p in (path, *path.parents) if os.path.lexists(p)), Path())
     if not os.path.isdir(there):
         node.fail(f"must be a folder, and {there} is none")

@@ -111,7 +111,7 @@ def open_or_mend(path: Path, repair: bool, command: str) -> tuple[stores.Store |
     if not path.exists():
         return None, [f"there is no store {path}; run: {command}"]
     try:
-        store = stores.open_store(path, mode="r")
+        store = stores.open_store(path, mode="r", fresh=True)
         return (store, []) if _copies_agree(store) else _mend(path, repair, command, "is not what it was")
     except DamagedError as error:
         return _mend(path, repair, command, str(error).rsplit(". Run", 1)[0])
@@ -128,7 +128,7 @@ def _mend(path: Path, repair: bool, command: str, problem: str) -> tuple[stores.
         return None, [f"{problem}; run: {repair_command(path)}   and then what it says"]
     try:
         mended = restore_metadata(path)
-        return stores.open_store(path, mode="r"), [f"{path}: mended: {', '.join(mended)}. Verify once more"]
+        return stores.open_store(path, "r", True), [f"{path}: mended: {', '.join(mended)}. Verify once more"]
     except AdaprepError as error:
         return None, [f"{problem}; {error}. Run: {command} --overwrite"]
 

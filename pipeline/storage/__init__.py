@@ -11,7 +11,16 @@ import os
 from pathlib import Path
 
 from pipeline.storage.errors import StorageError
-from pipeline.storage.paths import ADDRESS, StoredPath, as_path, joined, listed_versions
+from pipeline.storage.paths import (
+    ADDRESS,
+    StoredPath,
+    as_path,
+    file_path,
+    folders_in,
+    holding,
+    joined,
+    listed_versions,
+)
 from pipeline.storage.tree import reading
 
 __all__ = [
@@ -20,6 +29,9 @@ __all__ = [
     "StoredPath",
     "as_path",
     "exists",
+    "file_path",
+    "folders_in",
+    "holding",
     "is_address",
     "is_dir",
     "is_file",
@@ -28,12 +40,21 @@ __all__ = [
     "listed_versions",
     "read_part",
     "reading",
+    "start_method",
 ]
 
 
 def is_address(path: Path) -> bool:
     """Whether a path is one of an object store."""
     return isinstance(path, StoredPath) and path.is_remote
+
+
+def start_method(path: Path) -> str | None:
+    """How a process that reads there is started, as `multiprocessing` calls it; None: as usual.
+
+    The threads that ask an object store are not there in a process that was forked: it would wait for ever.
+    """
+    return "spawn" if is_address(path) else None
 
 
 def exists(path: Path) -> bool:

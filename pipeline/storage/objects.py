@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote
 
@@ -39,6 +40,17 @@ AHEAD = 512 * 2**10
 RETRIES = 3
 WITHIN = 30.0
 """Seconds in which a request is tried again where the store is busy or the line breaks."""
+
+PIECE = 32 * 2**20
+"""Bytes of one request: a larger file is read, and written, in several, so that none takes long."""
+
+CONTENT_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".csv": "text/csv; charset=utf-8",
+    ".json": "application/json",
+    ".png": "image/png",
+}
+"""What browsers are told of objects, by suffix."""
 
 RECENT = 10.0
 """Seconds for which an archive in a bucket is taken for unchanged, and a listing for what is there."""
@@ -141,6 +153,16 @@ class Bucket(FileTree):
                 pass
         return FOLDER if self.is_folder(key) else None
 
+    def is_file(self, key: str) -> bool:
+        try:
+            if is_reading():
+                return bool(key) and bool(self.head(key))
+            return bool(key) and bool(self._ask(key, lambda: self.store.head(key)))
+        except FileNotFoundError:
+            return False
+        except PermissionError:  # as some stores answer where there is nothing
+            return super().is_file(key)
+
     def is_folder(self, key: str) -> bool:
         first = self._ask(key, lambda: next(iter(self.store.list(key or None, chunk_size=1)), None))
         return bool(first) or not key
@@ -178,9 +200,18 @@ class Bucket(FileTree):
         return None
 
     def fetch(self, key: str, start: int, stop: int | None, info: Info | None) -> tuple[Info, bytes]:
-        options: dict[str, Any] = {"range": (start, stop)} if stop is not None else {}
-        if stop is None and start:
-            options = {"range": {"offset": start}}
+        pieces, at = list[bytes](), start
+        while True:
+            until = at + PIECE if stop is None else min(stop, at + PIECE)
+            info, piece = self._piece(key, at, until, info)
+            pieces.append(piece)
+            at += len(piece)
+            if not piece or at < until or at >= (info.size if stop is None else min(stop, info.size)):
+                return info, pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _piece(self, key: str, start: int, stop: int, info: Info | None) -> tuple[Info, bytes]:
+        """As `fetch`, in one request."""
+        options: dict[str, Any] = {"range": (start, stop)}
         if info is not None and info.tag:
             options["if_match"] = info.tag
         try:
@@ -191,7 +222,7 @@ class Bucket(FileTree):
         return _info(found), data
 
     def _got(self, key: str, options: dict[str, Any]) -> tuple[Any, bytes]:
-        answer = self.store.get(key, options=options or None)  # type: ignore[arg-type]
+        answer = self.store.get(key, options=options)  # type: ignore[arg-type]
         return answer.meta, bytes(answer.bytes())
 
     def put(self, key: str, data: bytes, only_new: bool = False, only_over: str = "") -> str | None:
@@ -208,7 +239,7 @@ class Bucket(FileTree):
         -------
         None where that condition does not hold; nothing is written.
         """
-        options: dict[str, Any] = {"use_multipart": False}
+        options: dict[str, Any] = {"use_multipart": False, **_attributes(key)}
         if only_new:
             options = {"mode": "create"}
         elif only_over:
@@ -220,8 +251,22 @@ class Bucket(FileTree):
         except FileNotFoundError as error:
             if only_over:
                 return None
-            raise StorageError(f"{self.title}: there is no such bucket. Make it, or name another.") from error
+            raise self._no_bucket() from error
         return answer["e_tag"] or ""
+
+    def put_file(self, key: str, file: Path) -> None:
+        """Write a file of this machine as an object, which is there once all of it is."""
+        if file.stat().st_size <= PIECE:
+            self.put(key, file.read_bytes())
+            return
+        options: dict[str, Any] = {"use_multipart": True, "chunk_size": PIECE, "max_concurrency": 4}
+        try:
+            self._ask(key, lambda: self.store.put(key, file, **options, **_attributes(key)))
+        except FileNotFoundError as error:
+            raise self._no_bucket() from error
+
+    def _no_bucket(self) -> StorageError:
+        return StorageError(f"{self.title}: there is no such bucket. Make it, or name another.")
 
     def remove(self, keys: Sequence[str]) -> None:
         """Delete objects, in order where there are few; those that are not there are passed over."""
@@ -325,6 +370,12 @@ def _how_to_sign(title: str) -> str:
             "read."
         )
     return "Set those of the store in the environment."
+
+
+def _attributes(key: str) -> dict[str, Any]:
+    """What is put with an object: its type, where browsers need that."""
+    kind = CONTENT_TYPES.get(os.path.splitext(key)[1])
+    return {"attributes": {"Content-Type": kind}} if kind else {}
 
 
 def _first_line(error: Exception) -> str:

@@ -51,6 +51,11 @@ def as_path(text: str | os.PathLike[str]) -> Path:
     return StoredPath(said) if archives.holder(said) else Path(said)
 
 
+def file_path(text: str | os.PathLike[str]) -> Path:
+    """As `as_path`, but that an archive is a file like any other: of a file that commands read as a whole."""
+    return as_path(text) if ADDRESS.match(os.fspath(text)) else Path(text)
+
+
 def joined(folder: Path, text: str) -> Path:
     """A path relative to a folder, unless it is absolute or an address itself."""
     if ADDRESS.match(text) or os.path.isabs(text):
@@ -127,6 +132,8 @@ class StoredPath(PosixPath):
         return about is not None and about.is_folder
 
     def is_file(self, **_: Any) -> bool:
+        if (place := self.place()) is not None:
+            return place[0].is_file(place[1])
         about = self.info()
         return about is not None and not about.is_folder
 
@@ -189,6 +196,17 @@ class StoredPath(PosixPath):
         bucket.put(key, bytes(data))
         return len(data)
 
+    def read_text(self, encoding: str | None = None, errors: str | None = None, *_: Any) -> str:
+        data = self.read_bytes()
+        return io.TextIOWrapper(io.BytesIO(data), encoding or "utf-8", errors).read()
+
+    def write_file(self, file: Path) -> None:
+        """Write an object of a file of this machine: whole, or not at all."""
+        if not self.is_remote:
+            raise OSError(errno.EROFS, "archives are only read", str(self))
+        bucket, key = self.bucket()
+        bucket.put_file(key, file)
+
     def mkdir(self, *_: Any, **__: Any) -> None:
         """Nothing: a folder of an object store is there with what lies in it."""
         if not self.is_remote:
@@ -211,23 +229,49 @@ class StoredPath(PosixPath):
         return dict(place[0].walk(place[1]))
 
     def iterdir(self) -> Generator[StoredPath, None, None]:
-        place = self.place()
-        names = os.listdir(super().__str__()) if place is None else place[0].entries(place[1])
-        yield from [self / name for name in names]
+        yield from [self / name for name in self.entries()]
+
+    def entries(self) -> dict[str, Info | None]:
+        """What lies right in this folder, by name, with what is known of it; nothing where there is none."""
+        if (place := self.place()) is not None:
+            return dict(place[0].entries(place[1]))
+        return dict.fromkeys(os.listdir(super().__str__()))
 
     def glob(self, pattern: str, **_: Any) -> Generator[StoredPath, None, None]:
         """Paths below that fit a pattern; `*`, `?` and `[...]` stand in one component each."""
+        *above, last = pattern.split("/")
         found = [self]
-        for part in pattern.split("/"):
-            found = [child for folder in found for child in folder._children(part)]
-        yield from found
+        for part in above:
+            found = [child for folder in found for child in folder._children(part, may_be_files=False)]
+        for folder in found:
+            yield from folder._children(last)
 
-    def _children(self, pattern: str) -> list[StoredPath]:
+    def _children(self, pattern: str, may_be_files: bool = True) -> list[StoredPath]:
         if not re.search(r"[*?\[]", pattern):
             return [self / pattern] if (self / pattern).exists() else []
-        if not self.is_dir():
+        if self.place() is None and not self.is_dir():
             return []
-        return [child for child in self.iterdir() if fnmatch.fnmatchcase(child.name, pattern)]
+        return [
+            self / name
+            for name, about in self.entries().items()
+            if fnmatch.fnmatchcase(name, pattern) and (may_be_files or about is None or about.is_folder)
+        ]
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """The folders right in a folder, sorted; none where there is no such folder."""
+    if isinstance(folder, StoredPath) and folder.place() is not None:
+        known = folder.entries().items()
+        return sorted(folder / name for name, about in known if about is not None and about.is_folder)
+    return [path for path in sorted(folder.glob("*")) if path.is_dir()]
+
+
+def holding(folder: Path, pattern: str, names: Iterable[str]) -> list[Path]:
+    """The folders that fit a pattern below a folder and hold something of one of these names, sorted."""
+    if isinstance(folder, StoredPath):
+        below = folder.glob(pattern)
+        return sorted(path for path in below if not path.entries().keys().isdisjoint(names))
+    return sorted({path.parent for name in names for path in folder.glob(f"{pattern}/{name}")})
 
 
 FEW = 4

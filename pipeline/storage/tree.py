@@ -60,6 +60,11 @@ class FileTree(ABC):
         about = self.info(key)
         return about is not None and about.is_folder
 
+    def is_file(self, key: str) -> bool:
+        """Whether there is a file of that key."""
+        about = self.info(key)
+        return about is not None and not about.is_folder
+
     @abstractmethod
     def version(self, key: str) -> tuple[int, ...]:
         """`Info.version` of a file; () where there is none."""

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from pipeline import storage
 from pipeline.errors import AdaprepError
 from pipeline.train import environment, shared
 from pipeline.train.memory import fits, free_memory, pool_that_fits
@@ -101,7 +102,12 @@ class StoreDataset(Dataset[Batch]):
         self._loaded: dict[str, NDArray[Any]] = {}
         self._process = -1
         self._cache: OrderedDict[tuple[str, int], NDArray[Any]] = OrderedDict()
-        self._arrays: dict[str, stores.StoredArray] = {}
+        self._opened: dict[Path, stores.Store] = {}
+
+    @property
+    def start_method(self) -> str | None:
+        """How processes that read items are started: see `storage.start_method`."""
+        return storage.start_method(self.folder.path)
 
     @property
     def held(self) -> int:
@@ -194,7 +200,7 @@ class StoreDataset(Dataset[Batch]):
         return {name: torch.from_numpy(self._array(name).crops(images, crops)) for name in self.sources}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_arrays": {}, "_cache": OrderedDict(), "_process": -1}
+        return {**self.__dict__, "_opened": {}, "_cache": OrderedDict(), "_process": -1}
 
     def _gather(self, name: str, images: NDArray[np.intp], crops: NDArray[np.intp]) -> NDArray[Any]:
         if self.in_memory and not self._loaded:
@@ -221,11 +227,11 @@ class StoreDataset(Dataset[Batch]):
 
     def _array(self, name: str) -> stores.StoredArray:
         if self._process != os.getpid():  # a worker: what was opened before the fork is not used
-            self._process, self._cache, self._arrays = os.getpid(), OrderedDict(), {}
-        if name not in self._arrays:
-            source = self.sources[name]
-            self._arrays[name] = stores.open_store(source.store, mode="r")[source.array]
-        return self._arrays[name]
+            self._process, self._cache, self._opened = os.getpid(), OrderedDict(), {}
+        source = self.sources[name]
+        if source.store not in self._opened:
+            self._opened[source.store] = stores.open_store(source.store, mode="r")
+        return self._opened[source.store][source.array]
 
 
 def _too_large(size: int) -> AdaprepError:

@@ -14,6 +14,7 @@ from typing import Any
 from pipeline.errors import AdaprepError
 from pipeline.names import printable
 from pipeline.workspace import disk, results
+from pipeline.workspace.mirror import Mirror
 
 FIRST = ("epoch", "step", "rate", "loss")
 LAST = ("images_per_second", "seconds")
@@ -39,17 +40,25 @@ class History:
         self.columns = (*FIRST, *figures, *LAST)
         kept = self._kept(epoch)
         disk.write_text(self.path, self._lines([dict(zip(self.columns, self.columns, strict=True)), *kept]))
-        self._board = _board(folder, step)
+        self._mirror = Mirror(folder)
+        self._board = _board(self._mirror.path, step)
 
     def add(self, values: Mapping[str, float]) -> None:
         """One epoch: a value for `FIRST` and `LAST`, and the figures there are."""
         row = {name: _cell(name, values[name]) if name in values else "" for name in self.columns}
-        with disk.writing(self.path), self.path.open("a", encoding="utf-8", newline="") as file:
-            file.write(self._lines([row]))
-        self._tell(lambda board: _add(board, values))
+        disk.append(self.path, self._lines([row]))
+        self._tell(lambda board: self._add(board, values))
+
+    def _add(self, board: Any, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            if name not in ("epoch", "step", "seconds"):
+                board.add_scalar(name, value, int(values["step"]))
+        board.flush()
+        self._mirror.put()
 
     def close(self) -> None:
         self._tell(lambda board: board.close())
+        self._tell(lambda board: self._mirror.close())
 
     def _kept(self, epoch: int) -> list[dict[str, str]]:
         """Rows of the epochs that are done; what is damaged is left out: last.pt has what counts."""
@@ -79,13 +88,6 @@ class History:
 
 def _cell(name: str, value: float) -> str:
     return str(int(value)) if name in ("epoch", "step") else f"{value:.6g}"
-
-
-def _add(board: Any, values: Mapping[str, float]) -> None:
-    for name, value in values.items():
-        if name not in ("epoch", "step", "seconds"):
-            board.add_scalar(name, value, int(values["step"]))
-    board.flush()
 
 
 def _board(folder: Path, step: int) -> Any:

@@ -60,6 +60,7 @@ class PoolLoader:
             num_workers=workers,
             collate_fn=_as_it_is,
             persistent_workers=workers > 0,
+            multiprocessing_context=dataset.start_method if workers else None,
         )
         self.buffers: tuple[Batch, Batch] = ({}, {})
 

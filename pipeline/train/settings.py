@@ -259,13 +259,17 @@ class Request:
         metavar="KEY=NUMBER",
     )
     checkpoint: Path | None = setting(
-        None, "Auxiliary network to sample with, trained before: a run or a file.", completes="run"
+        None,
+        "Auxiliary network to sample with, trained before: a run or a file.",
+        completes="run",
+        elsewhere=True,
     )
     finetune: Path | None = setting(
         None,
         "Base network, a run or a file: continue training the auxiliary network that sampled for it, with "
         "the base network's loss added.",
         completes="run",
+        elsewhere=True,
     )
     whole_image: bool = setting(
         False, "Train on crops that cover every image, and validate base networks on whole images."

@@ -20,12 +20,15 @@ from pipeline.workspace import disk, shards
 
 Numbers = NDArray[np.intp]
 
+FEW = 8
+"""Of so many images and more of a shard in an object store, the whole shard is read in one request."""
+
 
 def read_rows(folder: Path, array: Any, images: Any) -> NDArray[Any] | None:
     """Some images of an array as it lies in a folder; None where that is for Zarr to read.
 
     It is Zarr's where files are not packed as `stores.create` has them, where other things than a range of
-    images are asked for, and where little of a shard is wanted of an object store.
+    images are asked for, and where few are wanted of a shard in an object store: it asks for each by itself.
 
     Raises
     ------
@@ -35,9 +38,17 @@ def read_rows(folder: Path, array: Any, images: Any) -> NDArray[Any] | None:
     if not isinstance(images, slice) or images.step not in (None, 1):
         return None
     packing, numbers = Packing.of(folder, array), np.arange(*images.indices(array.shape[0]))
-    if packing is None or (packing.chunks and is_address(folder) and 2 * len(numbers) < packing.rows):
+    if packing is None or (packing.chunks and is_address(folder) and _are_few(numbers, packing)):
         return None
     return packing.read(numbers)
+
+
+def _are_few(numbers: Numbers, packing: Packing) -> bool:
+    """Whether images are few, and not all that is in their shards."""
+    if not 0 < len(numbers) < FEW:
+        return False
+    first, stop = int(numbers[0]), int(numbers[-1]) + 1
+    return first % packing.rows != 0 or (stop % packing.rows != 0 and stop != packing.array.shape[0])
 
 
 def read_parts(folder: Path, array: Any, images: Numbers, parts: Numbers) -> NDArray[Any] | None:

@@ -15,7 +15,6 @@ import re
 import shutil
 import socket
 import stat
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -71,10 +70,9 @@ def writing(what: Path | str) -> Iterator[None]:
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` to write to; it takes the name when the block ends well, else it goes."""
-    if is_address(path):  # an object appears whole by itself
-        with tempfile.TemporaryDirectory() as folder:
-            yield Path(folder, path.name)
-            path.write_bytes(Path(folder, path.name).read_bytes())
+    if isinstance(path, StoredPath):
+        with objects.replacing(path) as local:
+            yield local
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")  # others on other machines write, too
@@ -109,6 +107,19 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
     with writing(path), replacing(path) as partial:
         with partial.open("w", encoding="utf-8", newline="") as file:
             file.writelines(lines)
+
+
+def append(path: Path, text: str) -> None:
+    """Add to the end of a file; an object is written again whole. Raises AdaprepError (see `writing`)."""
+    with writing(path):
+        if is_address(path):
+            before = b""
+            with suppress(FileNotFoundError):
+                before = path.read_bytes()
+            path.write_bytes(before + text.encode())
+            return
+        with path.open("a", encoding="utf-8", newline="") as file:
+            file.write(text)
 
 
 def holds(path: Path, lines: Iterable[str]) -> bool:

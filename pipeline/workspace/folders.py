@@ -21,6 +21,7 @@ from pipeline import advice
 from pipeline.errors import AdaprepError
 from pipeline.geometry.crops import CENTRAL, Region
 from pipeline.names import check_component, join_names, lambda_name
+from pipeline.storage import folders_in, holding
 from pipeline.workspace import disk, task_locks
 
 MARKS = ("dataset.json", "inputs.tsv", "boundaries.zarr")
@@ -264,7 +265,7 @@ class Workspace:
 
     def runs(self, dataset: str) -> list[RunFolder]:
         """The folders where runs lie, be they whole or not, sorted by name."""
-        return [RunFolder(path) for path in sorted(self.runs_folder(dataset).glob("*")) if path.is_dir()]
+        return [RunFolder(path) for path in folders_in(self.runs_folder(dataset))]
 
     def run(self, dataset: str, name: str) -> RunFolder:
         """One run, there or not. Raises AdaprepError where one of the names can be no folder's."""
@@ -288,8 +289,8 @@ class Workspace:
     def described(self, dataset: str | None = None) -> list[SplitFolder]:
         """The splits that say which data set they are of, of one or of all, sorted by path."""
         place = self.path if dataset is None else self.dataset_folder(dataset)
-        marks = place.glob("*/*/dataset.json" if dataset is None else "*/dataset.json")
-        return [SplitFolder(path.parent) for path in sorted(marks)]
+        pattern = "*/*" if dataset is None else "*"
+        return [SplitFolder(path) for path in holding(place, pattern, ["dataset.json"])]
 
     def datasets(self) -> list[str]:
         """Names of the data sets that a split is described of, sorted."""
@@ -301,8 +302,7 @@ class Workspace:
 
     def splits(self) -> list[SplitFolder]:
         """All splits that hold something, be it damaged, sorted by path."""
-        marked = {path.parent for mark in MARKS for path in self.path.glob(f"*/*/{mark}")}
-        return [SplitFolder(path) for path in sorted(marked)]
+        return [SplitFolder(path) for path in holding(self.path, "*/*", MARKS)]
 
     def folders(self, dataset: str | None = None, splits: Sequence[str] = ()) -> list[SplitFolder]:
         """The splits that hold something, of one data set (when the workspace holds only one, of that).

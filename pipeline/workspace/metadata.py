@@ -57,7 +57,7 @@ def restore_metadata(path: Path) -> list[str]:
                 os.replace(fresh / name / "zarr.json", path / name / "zarr.json")
                 mended.append(name or "attributes")
         discard(fresh)
-    open_store(path)
+    open_store(path, fresh=True)
     return mended
 
 
@@ -70,7 +70,7 @@ def _put_again(path: Path, about: Mapping[str, Any], specs: Mapping[str, ArraySp
                 file = f"{name}/zarr.json" if name else "zarr.json"
                 (path / file).write_bytes(fresh[file])
                 mended.append(name or "attributes")
-    open_store(path)
+    open_store(path, fresh=True)
     return mended
 
 

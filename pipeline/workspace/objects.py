@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import functools
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import AdaprepError
 from pipeline.storage import StoredPath, is_address
 from pipeline.storage.objects import Bucket
 
@@ -63,6 +68,28 @@ def _kind() -> Any:
                 raise self._problem(key, error) from error
 
     return SayingStore
+
+
+@contextmanager
+def replacing(path: StoredPath) -> Iterator[Path]:
+    """Yield a temporary file to write to, which becomes the object when the block ends well.
+
+    Raises
+    ------
+    AdaprepError
+        The disk of the temporary file is full.
+    """
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder, path.name)
+            path.write_file(Path(folder, path.name))
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise AdaprepError(
+            f"the disk of {tempfile.gettempdir()} is full, where {path} is put together: make room there, or "
+            f"set TMPDIR to another folder, and run the same command again."
+        ) from error
 
 
 def delete_below(path: StoredPath) -> None:

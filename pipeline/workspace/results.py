@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -203,14 +204,15 @@ def parse_history(path: Path) -> tuple[list[dict[str, str]], int]:
     AdaprepError
         The file cannot be read at all.
     """
-    if not path.exists():
-        return [], 0
     try:
-        if not path.is_file() or path.stat().st_size > disk.MAX_JSON:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode) or about.st_size > disk.MAX_JSON:
             raise ValueError("not a file of the usual size")
         text = path.read_text(encoding="utf-8", errors="replace")
         reader = csv.DictReader(io.StringIO(text, newline=""))
         every = list(reader)
+    except (FileNotFoundError, NotADirectoryError):
+        return [], 0
     except (OSError, ValueError, csv.Error) as error:
         raise AdaprepError(f"cannot read {path}: {error}. Delete it: the run goes on without it.") from error
     if "epoch" not in (reader.fieldnames or ()):

@@ -29,7 +29,7 @@ from typing import Any
 
 from pipeline.errors import AdaprepError, DamagedError
 from pipeline.names import lambda_name
-from pipeline.storage import is_address, lexists
+from pipeline.storage import StoredPath, is_address, lexists
 from pipeline.workspace import disk
 from pipeline.workspace.blocks import DONE, FAILED, TODO, BlockWriter, Parameters, Store, StoredArray
 from pipeline.workspace.folders import RunFolder, SplitFolder, Workspace, repair_command, workspace_of
@@ -209,27 +209,40 @@ def kept_copy(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def open_store(path: Path, mode: str = "r+") -> Store:
-    """Open a store that is there.
+def open_store(path: Path, mode: str = "r+", fresh: bool = False) -> Store:
+    """Open a store that is there; `fresh`: read all that describes it, even if it was opened before.
 
     Raises
     ------
     AdaprepError
         Not there, not ours, damaged, or written by a newer version; or Zarr itself does not work.
     """
-    if not path.exists():
-        raise AdaprepError(f"there is no store {path}")
     try:
-        about = parse(read_attributes(path / "zarr.json"))
+        content = (path / "zarr.json").read_bytes()
+        about = parse(attributes_in(content, path))
     except NewerFormatError as error:
         raise AdaprepError(
             f"{path} was written by a newer adaprep ({error}); this one, {adaprep_version()}, "
             f"reads formats up to {FORMAT}. Upgrade adaprep, or choose another --workspace."
         ) from error
     except (OSError, ValueError, RecursionError) as error:
+        if not path.exists():
+            raise AdaprepError(f"there is no store {path}") from None
         raise DamagedError(
             f"{path} is not a store of adaprep, or it is damaged ({_reason(error)}). {_advice(path)}"
         ) from error
+    if isinstance(path, StoredPath) and not fresh:
+        return _open_once(path, mode, path.bucket()[0], content)
+    return _opened(path, mode, about)
+
+
+@lru_cache(maxsize=64)
+def _open_once(path: Path, mode: str, bucket: object, content: bytes) -> Store:
+    """A store in a bucket with these attributes: its arrays cost a request each."""
+    return _opened(path, mode, parse(attributes_in(content, path)))
+
+
+def _opened(path: Path, mode: str, about: About) -> Store:
     group, arrays = _open_arrays(path, mode, about)
     return Store(path, group, arrays, Parameters(about.parameters, path), about.layout, about.inputs)
 
@@ -242,10 +255,15 @@ def read_attributes(metadata: Path) -> Any:
     OSError, ValueError
         It cannot be read, or holds none.
     """
+    return attributes_in(metadata.read_bytes(), metadata)
+
+
+def attributes_in(content: bytes, place: Path) -> Any:
+    """As `read_attributes`, of what was read at a place. Raises ValueError."""
     try:
-        return json.loads(metadata.read_bytes())["attributes"]["adaprep"]
+        return json.loads(content)["attributes"]["adaprep"]
     except (LookupError, TypeError) as error:
-        raise ValueError(f"{metadata} holds no attributes of adaprep") from error
+        raise ValueError(f"{place} holds no attributes of adaprep") from error
 
 
 def _advice(path: Path) -> str:
@@ -374,4 +392,4 @@ def grow(store: Store, inputs: Mapping[str, Any]) -> Store:
         if store.has_digests:
             store.arrays[DIGEST].attrs.update(second_copy(about))
         store.group.attrs["adaprep"] = about
-    return open_store(store.path)
+    return open_store(store.path, fresh=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from benchmarks import forecast, scaling
 from cli import main
 
 PAGE = Path(__file__).parents[2] / "docs" / "scaling.md"
@@ -78,3 +80,24 @@ def test_the_jobs_of_dask_jobqueue_start_workers_as_adaprep_needs_them(
         assert "--nworkers 8" in script
     finally:
         made[0].close()
+
+
+def test_tables_are_what_the_benchmarks_make_of_what_was_measured() -> None:
+    measured = json.loads(PAGE.with_suffix(".json").read_text(encoding="utf-8"))
+    page = PAGE.read_text(encoding="utf-8")
+    assert scaling.table([scaling.Scaling(**kind) for kind in measured["scaling"]]) in page
+    assert forecast.growth_table(measured, 10_000_000) in page
+    assert forecast.forecast_table(measured, (113_000, 10_000_000), (1, 8, 64), (2710, 3384)) in page
+
+
+def test_ten_million_images_need_no_more_tasks_and_workers_halve_the_hours() -> None:
+    measured = json.loads(PAGE.with_suffix(".json").read_text(encoding="utf-8"))
+    machine = forecast.Machine.of(measured)
+    few, many = (forecast.forecast(n, (2710, 3384), 1, machine) for n in (10_000, 10_000_000))
+    assert many.tasks <= 4096
+    assert (many.reads, many.disk_gib) == (1000 * few.reads, pytest.approx(1000 * few.disk_gib))
+    both = forecast.forecast(10_000_000, (2710, 3384), 2, machine)
+    assert many.hours / 2 < both.hours < many.hours
+    slow = forecast.Machine(1e-9, 1.0, machine.task_seconds, 0.0, forecast.Line(0, 0), forecast.Line(0, 0))
+    alone = forecast.forecast(10_000_000, (2710, 3384), 64, slow)  # the scheduler is what it waits for
+    assert alone.hours == pytest.approx(alone.tasks * machine.task_seconds / 3600)

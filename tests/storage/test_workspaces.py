@@ -177,13 +177,3 @@ def test_bucket_that_is_not_there_costs_nothing(
     said = run("status", "--workspace", "s3://no-such-bucket/ws", code=1)
     assert "does not take these credentials" in said.output
     assert [path.name for path in tmp_path.iterdir()] == ["blobs"]
-
-
-@pytest.mark.parametrize("command", [("train",), ("report",), ("evaluate", "a.pt")])
-def test_other_commands_refuse_a_bucket(
-    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    said = run(*command, "--workspace", "s3://bucket/ws", code=2)
-    assert "s3://bucket/ws is an address of a store" in " ".join(said.output.split())
-    assert not list(tmp_path.iterdir())

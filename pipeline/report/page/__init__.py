@@ -14,6 +14,7 @@ from pipeline import marks
 from pipeline.errors import AdaprepError
 from pipeline.marks import Writer
 from pipeline.names import printable
+from pipeline.storage import is_dir, lexists
 from pipeline.workspace import results, stores
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def check_folder(folder: Path, writer: Writer) -> bool:
     AdaprepError
         It can be no folder, or holds a page that is not ours.
     """
-    if os.path.lexists(folder) and not folder.is_dir():
+    if lexists(folder) and not is_dir(folder):
         raise AdaprepError(f"the report cannot be written to {folder}: that is a file. Give a folder to -o.")
     ours = marks.is_our_folder(folder)
     writer.check(folder / PAGE, ours or None)

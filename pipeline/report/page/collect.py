@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from pipeline.errors import AdaprepError, FileError
 from pipeline.geometry.crops import CENTRAL, WHOLE, Region
 from pipeline.samplers import registry
 from pipeline.stages import inputs as listing
+from pipeline.storage import lexists
 from pipeline.workspace import results, stores
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Facts:
         """What commands need to find the data set: nothing where the workspace holds no other."""
         return f" --dataset {shlex.quote(self.named)}" if self.named else ""
 
-    @property
+    @cached_property
     def named(self) -> str | None:
         """The data set as commands name it; None where the workspace holds no other."""
         return self.dataset.name if len(self.space.datasets()) > 1 else None
@@ -266,7 +266,7 @@ def _runs(space: stores.Workspace, dataset: str, damaged: list[str]) -> list[Run
     found = []
     for folder in space.runs(dataset):
         try:
-            if os.path.lexists(folder.settings_file):
+            if lexists(folder.settings_file):
                 found.append(_run(folder, damaged))
             elif folder.is_over() or folder.last.exists():
                 damaged.append(
