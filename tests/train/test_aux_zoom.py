@@ -67,8 +67,11 @@ def test_a_base_network_is_trained_on_what_it_samples_and_evaluated_with_it(spac
     assert (recorded["zoom"], recorded["mirrored"]) == (1.0, True)
     words = list(map(str, _auxiliary(recorded)))
     assert words[-3:] == ["--aux-zoom", "1.0", "--aux-mirrored"]
-    status, output = cli("evaluate", space, "--device", "cpu")
-    assert status == 0, output
+    base = run_folder(space, BOTH, "base")
+    assert checkpoint.load(base / "best.pt").about["auxiliary"] == found.identity
+    factory = ("--architecture", BOTH.base.architecture)
+    code, said = cli(space.path, "evaluate", base / "best.pt", *factory)
+    assert code == 0, said
 
 
 def test_runs_without_either_are_recorded_as_before(space: stores.Workspace) -> None:
