@@ -40,21 +40,12 @@ __all__ = [
     "listed_versions",
     "read_part",
     "reading",
-    "start_method",
 ]
 
 
 def is_address(path: Path) -> bool:
     """Whether a path is one of an object store."""
     return isinstance(path, StoredPath) and path.is_remote
-
-
-def start_method(path: Path) -> str | None:
-    """How a process that reads there is started, as `multiprocessing` calls it; None: as usual.
-
-    The threads that ask an object store are not there in a process that was forked: it would wait for ever.
-    """
-    return "spawn" if is_address(path) else None
 
 
 def exists(path: Path) -> bool:

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from pipeline import storage
 from pipeline.errors import AdaprepError
 from pipeline.train import environment, shared
 from pipeline.train.memory import fits, free_memory, pool_that_fits
@@ -48,7 +47,7 @@ class StoreDataset(Dataset[Batch]):
     Items are numbered image by image, crop by crop; images that failed are left out. With all arrays in
     memory an item costs a copy; otherwise shards are read whole: for training in the order of
     `pipeline.train.batches.ShardShuffle`, each once per epoch; for `__getitems__` the last few are kept.
-    Safe with worker processes: stores are opened in the process that reads them.
+    Safe with worker processes: stores are opened in the process that reads them. `read` is safe in threads.
 
     Parameters
     ----------
@@ -103,11 +102,6 @@ class StoreDataset(Dataset[Batch]):
         self._process = -1
         self._cache: OrderedDict[tuple[str, int], NDArray[Any]] = OrderedDict()
         self._opened: dict[Path, stores.Store] = {}
-
-    @property
-    def start_method(self) -> str | None:
-        """How processes that read items are started: see `storage.start_method`."""
-        return storage.start_method(self.folder.path)
 
     @property
     def held(self) -> int:
@@ -226,11 +220,12 @@ class StoreDataset(Dataset[Batch]):
         return block
 
     def _array(self, name: str) -> stores.StoredArray:
-        if self._process != os.getpid():  # a worker: what was opened before the fork is not used
-            self._process, self._cache, self._opened = os.getpid(), OrderedDict(), {}
+        """One of the arrays, opened in the process that reads it; threads may ask at once."""
+        if self._process != os.getpid():
+            paths = {source.store for source in self.sources.values()}
+            self._opened = {path: stores.open_store(path, mode="r") for path in paths}
+            self._cache, self._process = OrderedDict(), os.getpid()
         source = self.sources[name]
-        if source.store not in self._opened:
-            self._opened[source.store] = stores.open_store(source.store, mode="r")
         return self._opened[source.store][source.array]
 
 

@@ -88,7 +88,7 @@ class Where:
 
     device: torch.device
     processes: Processes = field(default_factory=Processes)
-    workers: int = 0  # processes that read samples
+    workers: int = 0  # threads that read samples
     save_every: int = 500  # steps
     bfloat16: bool = False  # in the forward pass; losses, weights and their updates stay in float32
 

@@ -1,24 +1,25 @@
-"""Batches from disk: each shard is read once, here or by a worker, into a pool that they are drawn from."""
+"""Batches from disk: each shard is read once, here or by a thread, into a pool that they are drawn from."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Sampler
 
-from pipeline.errors import AdaprepError
 from pipeline.train.batches import PoolPlan, ShardShuffle
 from pipeline.train.data import Batch, StoreDataset, as_shown
 
-Piece = dict[str, Tensor] | AdaprepError
-"""Items of one shard, or why they cannot be read: a sentence does not survive being raised in a worker."""
+AHEAD = 2
+"""Shards that each thread may have read, or be reading, before they are asked for."""
 
 
 def loader(dataset: StoreDataset, batches: Sampler[list[int]], workers: int = 0) -> Iterable[Batch]:
@@ -29,7 +30,7 @@ def loader(dataset: StoreDataset, batches: Sampler[list[int]], workers: int = 0)
     batches
         A `ShardShuffle` where the data do not lie in memory.
     workers
-        Processes that read shards; none are needed where the data lie in memory.
+        Threads that read shards; none are needed where the data lie in memory.
     """
     if not dataset.in_memory and isinstance(batches, ShardShuffle):
         return PoolLoader(dataset, batches, workers)
@@ -47,21 +48,11 @@ class PoolLoader:
     order
         Its epoch and start are those of the next pass.
     workers
-        Processes that read shards; 0: this one does, between batches.
+        Threads that read shards, most of the time without Python's lock; 0: this one does, between batches.
     """
 
     def __init__(self, dataset: StoreDataset, order: ShardShuffle, workers: int = 0) -> None:
-        self.order = order
-        self.pieces: list[NDArray[np.intp]] = []  # of a pass, in the order of reading
-        self.reading: DataLoader[Any] = DataLoader(
-            _Pieces(dataset),
-            batch_size=None,
-            sampler=self.pieces,
-            num_workers=workers,
-            collate_fn=_as_it_is,
-            persistent_workers=workers > 0,
-            multiprocessing_context=dataset.start_method if workers else None,
-        )
+        self.dataset, self.order, self.workers = dataset, order, workers
         self.buffers: tuple[Batch, Batch] = ({}, {})
 
     def __iter__(self) -> Iterator[Batch]:
@@ -69,8 +60,15 @@ class PoolLoader:
         position = self.order.start * size
         end = min(len(self.order) * size, len(plan.drawn))
         pools = _pools(plan, position, end, self.buffers)
-        self.pieces[:] = [piece for pool in pools for piece in plan.pieces(pool.begin, pool.stop)]
-        arriving: Iterator[Piece] = iter(self.reading) if pools else iter(())
+        pieces = [piece for pool in pools for piece in plan.pieces(pool.begin, pool.stop)]
+        with closing(self._read(pieces)) as arriving:
+            yield from self._drawn(plan, pools, position, end, arriving)
+
+    def _drawn(
+        self, plan: PoolPlan, pools: Sequence[_Pool], position: int, end: int, arriving: Iterator[Batch]
+    ) -> Iterator[Batch]:
+        """Batches of the items [position, end) of a pass, while the items of its pools arrive."""
+        size = self.order.batch_size
         parts: list[Batch] = []
         for number, pool in enumerate(pools):
             pool.fill(arriving, pool.size)
@@ -83,6 +81,23 @@ class PoolLoader:
                 if position % size == 0 or position == end:
                     yield _joined(parts)
                     parts.clear()
+
+    def _read(self, pieces: Sequence[NDArray[np.intp]]) -> Generator[Batch, None, None]:
+        """The items of one shard after another. Raises AdaprepError where they cannot be read."""
+        if not self.workers:
+            yield from map(self.dataset.read, pieces)
+            return
+        threads = ThreadPoolExecutor(self.workers, "adaprep-reading")
+        waiting: deque[Future[Batch]] = deque()
+        try:
+            for piece in pieces:
+                waiting.append(threads.submit(self.dataset.read, piece))
+                if len(waiting) > AHEAD * self.workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            threads.shutdown(cancel_futures=True)
 
     def __len__(self) -> int:
         return len(self.order)
@@ -102,13 +117,10 @@ class _Pool:
     def size(self) -> int:
         return self.stop - self.begin
 
-    def fill(self, arriving: Iterator[Piece], until: int) -> None:
+    def fill(self, arriving: Iterator[Batch], until: int) -> None:
         """Take pieces until so many items are there. Raises AdaprepError when they cannot be read."""
         while self.filled < until:
-            piece = _next(arriving)
-            if isinstance(piece, AdaprepError):
-                raise piece
-            before = self.filled
+            piece, before = next(arriving), self.filled
             for name, values in piece.items():
                 if name not in self.buffer or len(self.buffer[name]) < self.size:
                     self.buffer[name] = values.new_empty((self.room, *values.shape[1:]))
@@ -128,37 +140,11 @@ def _pools(plan: PoolPlan, begin: int, end: int, buffers: tuple[Batch, Batch]) -
     return [_Pool(a, b, room, buffers[i % 2]) for i, (a, b) in enumerate(edges)]
 
 
-def _next(arriving: Iterator[Piece]) -> Piece:
-    try:
-        return next(arriving)
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        said = str(error).splitlines()[0][:200]
-        raise AdaprepError(
-            f"a process that reads samples has ended, perhaps for lack of memory: give fewer --workers, or "
-            f"none. ({said})"
-        ) from error
-
-
 def _joined(parts: Sequence[Batch]) -> Batch:
     """One batch of its parts, in memory that a GPU copies from directly where there is one."""
     pinned = torch.cuda.is_available()
     whole = {name: torch.cat([part[name] for part in parts]) for name in parts[0]} if parts[1:] else parts[0]
     return {name: as_shown(values.pin_memory() if pinned else values) for name, values in whole.items()}
-
-
-class _Pieces(Dataset[Piece]):
-    """What workers read: the items of one shard at a time."""
-
-    def __init__(self, dataset: StoreDataset) -> None:
-        self.dataset = dataset
-
-    def __getitem__(self, items: NDArray[np.intp]) -> Piece:
-        try:
-            return self.dataset.read(items)
-        except AdaprepError as error:
-            return AdaprepError(str(error))
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -279,7 +279,7 @@ class Request:
     val_split: str = setting("val", "Split to validate on, if the workspace holds it.")
     device: Device = DEVICE()
     precision: Precision = PRECISION()
-    workers: int = setting(0, "Processes that read samples, where these do not fit in memory.", low=0)
+    workers: int = setting(0, "Threads that read samples, where these do not fit in memory.", low=0)
     save_every: int = setting(500, "Steps between checkpoints.", low=1)
     overwrite: bool = OVERWRITE(help="Start a run again that was made with other settings.")
 

@@ -92,6 +92,8 @@ def test_bucket_holds_what_a_folder_does(
     asked, printed = everything(yaml, workspace, server)
     assert f"report: {workspace}/blobs/report/index.html" in printed
     assert not list(tmp_path.glob("s3*"))
+    page = bucket.bucket()[0].store.get("some where/blobs/report/index.html")
+    assert page.attributes["Content-Type"] == "text/html; charset=utf-8"
 
     there, wanted = objects_of(workspace), tree(folder)
     assert {name for name in there if "events" not in name} == {

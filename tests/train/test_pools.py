@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -62,7 +63,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file with a line for each time that a part of an array is read, in whatever process."""
+    """A file with a line for each time that a part of an array is read, in whatever process and thread."""
     log, real, crops = tmp_path / "reads", stores.StoredArray.__getitem__, stores.StoredArray.crops
 
     def logged(self: stores.StoredArray, images: Any) -> Any:
@@ -203,17 +204,17 @@ def test_a_damaged_shard_is_told_in_the_sentence_it_is_told_without_workers(tmp_
     assert told[0] == told[1]
 
 
-class Killed(StoreDataset):
-    """Whose workers end without a word."""
+def test_threads_end_with_a_pass_that_is_given_up(path: Path) -> None:
+    data = StoreDataset(sampled(path), in_memory=False)
 
-    def read(self, items: Any) -> Any:
-        os._exit(9)
+    def reading() -> list[str]:
+        return [thread.name for thread in threading.enumerate() if thread.name.startswith("adaprep-reading")]
 
-
-def test_a_worker_that_ends_is_a_sentence(path: Path) -> None:
-    data = Killed(sampled(path), in_memory=False)
-    with pytest.raises(AdaprepError, match="a process that reads samples has ended.*fewer --workers"):
-        list(loader(data, CropShuffle(data, 7), 1))
+    batches = iter(loader(data, CropShuffle(data, 2, pool=13), 2))
+    next(batches)
+    assert reading()
+    del batches
+    assert not reading()
 
 
 def meet(rank: int, folder: Path, size: int) -> None:
