@@ -25,12 +25,17 @@ from pipeline.workspace import results, stores
 HERE = Path(__file__).parent
 KEPT, PAGE = HERE / "trials.json", HERE / "trials.md"
 FIGURES = ("miou", "target_miou")
-SEED = re.compile(r"-seed[0-9]+$")
+SEED = re.compile(r"-seed[0-9]+(?=$|-)")
 
 WORDS = {
     "auxiliary-32-lambda0.5-features64": "auxiliary network, plain encoder, 64 features, 32 px",
     "auxiliary-32-lambda0.5-features64-efficientnet-lite0": "the same with EfficientNet-Lite0, ImageNet weights",
     "auxiliary-64-lambda0.5-features64-efficientnet-lite0": "the same at 64 px",
+    "auxiliary-32-lambda0.5-features64-efficientnet-lite0-zoom1-mirrored": "EfficientNet-Lite0 at 32 px, zoomed squares, mirrored",
+    "auxiliary-64-lambda0.5-features64-efficientnet-lite0-zoom1-mirrored": "the same at 64 px, zoomed squares, mirrored",
+    "auxiliary-32-lambda0.5-features64-efficientnet-lite0-mirrored-turn": "EfficientNet-Lite0 at 32 px, turned images, mirrored",
+    "auxiliary-64-lambda0.5-features64-efficientnet-lite0-mirrored-turn": "the same at 64 px, turned images, mirrored",
+    "auxiliary-32-lambda0.5-features64-efficientnet-lite0-zoom1-mirrored-turn": "at 32 px, turned images and zoomed squares, mirrored",
     "auxiliary-32-lambda0.5-features64-solver": "plain encoder, the solver as last layer, 32 px",
 }
 """What runs are, by their names without the seed."""
@@ -256,7 +261,11 @@ def option_cell(row: Mapping[str, Any] | None, plain: Mapping[str, Any]) -> str:
 
 STREETS, DRONE = "camvid-by-sequence", "drone"
 TRUTH, WARP = "8x8, lambda 0.5", "fixed warp 8x8, lambda 1"
-PLAIN, LITE, LARGER, SOLVER = WORDS
+PLAIN = "auxiliary-32-lambda0.5-features64"
+LITE, SOLVER = f"{PLAIN}-efficientnet-lite0", f"{PLAIN}-solver"
+LARGER = LITE.replace("-32-", "-64-")
+MORE = {STREETS: f"{LITE}-zoom1-mirrored", DRONE: f"{LITE}-mirrored-turn"}
+"""What few images are made more by."""
 
 
 def findings(kept: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:

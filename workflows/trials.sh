@@ -6,9 +6,9 @@ cd "$(dirname "$0")/.."
 camvid=$1 drone=$2 folder=${3:-adaprep-trials}
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 
-trials() { # name, batch of the auxiliary networks, then what names the data set
-    local name=$1 batch=$2 seed
-    shift 2
+trials() { # name, batch of the auxiliary networks, what few images are made more by, then what names the data set
+    local name=$1 batch=$2 more=$3 seed
+    shift 3
     export ADAPREP_WORKSPACE=$folder/$name
     adaprep boundaries "$@"
     adaprep solve-tensors --lambda 0.5,1
@@ -18,8 +18,10 @@ trials() { # name, batch of the auxiliary networks, then what names the data set
         "${auxiliary[@]}" --seed "$seed" --precision bfloat16
         "${auxiliary[@]}" --seed "$seed" --precision bfloat16 --aux-head solver
         "${auxiliary[@]}" --seed "$seed" --aux-encoder efficientnet-lite0
+        "${auxiliary[@]}" --seed "$seed" --aux-encoder efficientnet-lite0 --aux-mirrored $more
     done
     "${auxiliary[@]}" --aux-encoder efficientnet-lite0 --aux-resolution 64
+    "${auxiliary[@]}" --aux-encoder efficientnet-lite0 --aux-resolution 64 --aux-mirrored $more
     adaprep train --network base --architecture efficientnet-lite0 --sampler uniform --resolution 32 --learning-rate 1e-3 \
         --epochs 60 --batch-size 12 --validate-every 3
     adaprep upper-bound --split val --resolution 32,64,128 --lambda 0.5,1 --fixed-warp --json \
@@ -28,6 +30,6 @@ trials() { # name, batch of the auxiliary networks, then what names the data set
 }
 
 mkdir -p "$folder"
-trials camvid-by-sequence 45 --dataset camvid-by-sequence --root "$camvid"
-trials drone 32 --dataset workflows/data/drone.yaml --root "$drone"
+trials camvid-by-sequence 45 "--aux-zoom 1" --dataset camvid-by-sequence --root "$camvid"
+trials drone 32 "--augment turn=0.75 --tag turn" --dataset workflows/data/drone.yaml --root "$drone"
 python docs/trials.py camvid-by-sequence="$folder/camvid-by-sequence.json" drone="$folder/drone.json"
