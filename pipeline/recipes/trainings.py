@@ -20,7 +20,7 @@ from pipeline.errors import AdaprepError
 from pipeline.samplers import registry
 from pipeline.settings import DEVICES, Device, Entry, Setting, entries
 from pipeline.train import class_weights
-from pipeline.train.settings import PREFIXES, WEIGHTS, Auxiliary, Base, Request
+from pipeline.train.settings import PREFIXES, PROBABILITIES, WEIGHTS, Auxiliary, Base, Request
 
 MOST = 10**9
 """No number in a recipe is larger."""
@@ -57,7 +57,6 @@ NETWORKS = ("unet", "pspnet", "deeplabv3plus", "efficientnet-lite0")
 AUGMENTATIONS = ("flip", "brightness", "contrast", "salt_and_pepper", "zoom", "turn")
 """As in `pipeline.train`, where they can only be read with PyTorch."""
 
-PROBABILITIES = ("flip", "salt_and_pepper", "turn")
 MAX_STRENGTH = 100.0
 
 NAMING = (

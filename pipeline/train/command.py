@@ -15,6 +15,7 @@ from pipeline.names import printable
 from pipeline.networks.factory import ARCHITECTURES, try_out, weights_of
 from pipeline.networks.fields import is_count
 from pipeline.progress import Listener, Silent
+from pipeline.samplers.uniform import Uniform
 from pipeline.stages.engine import Summary
 from pipeline.train import class_weights, environment, losses, prepare
 from pipeline.train.data import Augmentation
@@ -24,7 +25,7 @@ from pipeline.train.memory import explained
 from pipeline.train.parts import AuxiliaryPart, BasePart, NetworkPart
 from pipeline.train.prepare import Sampling, Splits
 from pipeline.train.processes import choose_device, started
-from pipeline.train.settings import Auxiliary, Precision, Request, Schedule
+from pipeline.train.settings import PROBABILITIES, Auxiliary, Precision, Request, Schedule
 from pipeline.workspace import stores
 from pipeline.workspace.runs import Result, Run, State
 
@@ -139,6 +140,12 @@ def check(request: Request) -> None:
     known = Augmentation.__dataclass_fields__
     if unknown := sorted(set(request.augmentation) - set(known)):
         raise AdaprepError(f"no augmentation is called {unknown[0]!r}; there are: {', '.join(known)}")
+    for name in PROBABILITIES:
+        if (strength := request.augmentation.get(name, 0.0)) > 1:
+            raise AdaprepError(f"--augment {name}={strength:g}: a probability is at most 1")
+    (rows, columns), turned = request.auxiliary.grid, bool(request.augmentation.get("turn"))
+    if turned and rows != columns and request.base.kind.role != Uniform.role:
+        raise AdaprepError(f"--augment turn needs a square grid, and this one is {rows}x{columns}")
     if min(request.base.resolution, request.auxiliary.resolution) < 2:
         raise AdaprepError("the least resolution is 2")
     rates = (request.weight_decay, request.auxiliary.lam, request.base.lam, request.rate or 1.0)

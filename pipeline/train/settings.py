@@ -78,6 +78,9 @@ WEIGHTS = ("imagenet", "none")
 BASE_LOSSES = ("cross-entropy", "boundary")
 """Of the base network, likewise."""
 
+PROBABILITIES = ("flip", "salt_and_pepper", "turn")
+"""Strengths of augmentation that are at most 1."""
+
 VALIDATIONS = 50
 """About how often a run is validated, where that is less than once an epoch."""
 

@@ -168,6 +168,8 @@ def test_tensor_channels_and_area_weights_are_trained_with_and_evaluated(space: 
         ({"area_weight": 1.5}, {}, "--area-weight 1.5 must be a power from 0 to 1"),
         ({"tensor_channels": True, "architecture": "pspnet"}, {}, "--tensor-channels is for unet"),
         ({"loss": "no_such:loss"}, {}, "there is no module no_such"),
+        ({}, {"turn": 1.5}, "--augment turn=1.5: a probability is at most 1"),
+        ({}, {"flip": 2.0}, "--augment flip=2: a probability is at most 1"),
         ({"area_weight": 0.5}, {"zoom": 1.0}, "leave out --tensor-channels and --area-weight, or zoom"),
     ],
 )
@@ -178,6 +180,12 @@ def test_what_a_base_network_cannot_be_trained_with_is_refused(
     request = replace(TINY, networks=("base",), base=chosen, augmentation=augmentation)
     with pytest.raises(AdaprepError, match=said):
         command.plan(space, None, request)
+
+
+def test_a_grid_that_is_not_square_is_not_turned(space: stores.Workspace) -> None:
+    auxiliary = replace(TINY.auxiliary, grid=(4, 6))
+    with pytest.raises(AdaprepError, match="needs a square grid, and this one is 4x6"):
+        command.plan(space, None, replace(TINY, auxiliary=auxiliary, augmentation={"turn": 0.5}))
 
 
 def test_the_auxiliary_network_is_not_zoomed(space: stores.Workspace) -> None:
