@@ -57,7 +57,7 @@ def problem(title: str, endpoint: str | None, key: str, error: Exception) -> Exc
     if type(error).__name__ == "PreconditionError":
         return OSError(errno.EIO, "was replaced while it was read", where)
     code = (re.search(r"<Code>(\w+)</Code>", text) or ("", ""))[1]
-    if any(mark in text for mark in NO_CREDENTIALS) and not code:
+    if not code and any(mark in _without_names(text, title, key) for mark in NO_CREDENTIALS):
         return StorageError(
             f"{title}: there are no credentials. {_how_to_sign(title)} Files of ~/.aws are not read."
         )
@@ -80,6 +80,12 @@ def problem(title: str, endpoint: str | None, key: str, error: Exception) -> Exc
     if isinstance(error, (ValueError, UnicodeError)):
         return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), where)
     return OSError(errno.EIO, f"the store answers: {code or first_line(error)}", where)
+
+
+def _without_names(text: str, title: str, key: str) -> str:
+    """What a store answers, without the names that it repeats."""
+    name = re.escape(title.partition("://")[2])
+    return re.sub(rf"https?://\S*{name}\S*", "", text).replace(key or title, "")
 
 
 def no_bucket(title: str, at: str = "") -> StorageError:
