@@ -17,6 +17,7 @@ from pipeline.datasets.base import Frame
 from pipeline.errors import AdaprepError, BusyError
 from pipeline.stages import frame_list
 from pipeline.stages.input_list import formatted
+from pipeline.storage import objects
 from pipeline.workspace import disk, object_locks, task_locks
 from tests.storage.conftest import Server
 from tests.storage.test_data import run, stores
@@ -180,6 +181,22 @@ def test_who_has_lost_its_lock_writes_no_more(bucket: Any, monkeypatch: pytest.M
         disk.write_text(bucket / "elsewhere", "other folders are")
     assert (folder / ".lock").read_bytes() == other
     assert (folder / "file").read_text() == "before"
+
+
+def test_lock_is_held_although_the_answer_was_lost(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    put, lost = objects.Bucket.put, []
+
+    def put_and_lose(self: Any, key: str, data: bytes, **options: Any) -> str | None:
+        tag = put(self, key, data, **options)
+        lost.append(key)
+        return None if len(lost) == 1 else tag  # as it is where the same request is sent again
+
+    monkeypatch.setattr(objects.Bucket, "put", put_and_lose)
+    with disk.lock(bucket / "folder"):
+        with pytest.raises(BusyError), disk.lock(bucket / "folder"):
+            raise AssertionError
+    assert lost[0] == "folder/.lock"
+    assert not (bucket / "folder" / ".lock").exists()
 
 
 def test_bucket_that_is_not_there_costs_nothing(
