@@ -17,6 +17,7 @@ from pipeline.workspace import results, stores
 from pipeline.workspace.per_image import PerImage
 
 SPLIT = "val"
+MACHINE = ("device", "precision")
 
 
 def read(name: str, space: stores.Workspace, files: Sequence[str] = ()) -> dict[str, Any]:
@@ -31,15 +32,18 @@ def read(name: str, space: stores.Workspace, files: Sequence[str] = ()) -> dict[
     trainings = results.trainings(runs)
     regions: list[dict[str, Any]] = []
     feedback = None
+    shown: set[str] = set()
     for region in REGIONS:
         groups = judged(comparison.groups(results.evaluations(space, name, SPLIT, region=region), trainings))
         if groups and region == CENTRAL:
             feedback = read_feedback(files, groups)
         if groups:
             regions.append(read_region(groups))
+            shown |= {str(one["run"]) for group in groups for one in group.evaluations}
     if not regions:
         raise SystemExit(f"{space}: no evaluation of {name}/{SPLIT}. Run adaprep evaluate first.")
-    machine = results.about_run(next(run for run in runs if run.name.startswith("base-")))["machine"]
+    machines = [results.about_run(run)["machine"] for run in runs if run.name in shown]
+    machine = {key: " and ".join(sorted({str(one[key]) for one in machines})) for key in MACHINE}
     return {"name": name, "machine": machine, "regions": regions, "feedback": feedback}
 
 

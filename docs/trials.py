@@ -4,6 +4,7 @@ The bounds come from workspaces in which the auxiliary networks of workflows/tri
 
 adaprep upper-bound --split val --resolution 32,64,128 --lambda 0.5,1 --fixed-warp --first RUN --auxiliary RUN ... --json > bound.json
 python docs/trials.py camvid-by-sequence=bound.json drone=bound.json     # keeps the figures in trials.json
+python docs/trials.py camvid-by-sequence=WORKSPACE drone=WORKSPACE       # of the recipes *-trials.yaml: base networks
 python docs/trials.py                                                    # writes the page from it again
 """
 
@@ -16,7 +17,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.evaluation import comparison
 from pipeline.evaluation.comparison import Spread
+from pipeline.samplers import registry
+from pipeline.workspace import results, stores
 
 HERE = Path(__file__).parent
 KEPT, PAGE = HERE / "trials.json", HERE / "trials.md"
@@ -47,7 +51,9 @@ seeds. `bash workflows/trials.sh CAMVID DRONE` trains what is in the tables and 
 
 {findings}
 
-{candidates}
+{networks}
+
+{others}
 
 {older}
 """
@@ -73,20 +79,40 @@ What follows from these bounds, before any base network is trained:
 - **The higher the resolution, the less is to be had** from the samples' places: predictions gain {best_streets} and {best_drone}
   on uniform samples."""
 
-CANDIDATES = """\
-## Candidates that need trained base networks
+NETWORKS = """\
+## Base networks
 
-Each is an option of `adaprep train` or `evaluate` with tests of its own, off by default. `workflows/*-trials.yaml` train one seed of
-each at 32 and 64 px, beside what it changes. They need a GPU and have not been run to the end: whether any of these helps is not known.
+Each option of `adaprep train` below has tests of its own and is off by default. U-Net, 32 x 32 samples, {trained}; `adaprep
+run workflows/*-trials.yaml` trains them, here at 32 px alone. mIoU over all classes / over targets, at the full resolution of
+the central squares of val, mean over seeds and standard deviation where there are several; in brackets the difference in
+points to the same samples without the option. One seed that is not beyond the spread of the first row says nothing. The
+epoch is the best on the same images.
+
+{tables}
+
+{findings}"""
+
+OPTIONS = {
+    "": "none",
+    "area": "anti-aliased: `--filter area`",
+    "zoom1": "zoomed squares: `--augment zoom=1`",
+    "channels": "the network sees the local scale: `--tensor-channels`",
+    "median": "class weights: `--class-weights median`",
+    "areas0.5": "loss weighted by the root of a sample's cell's area: `--area-weight 0.5`",
+    "areas1": "by the area: `--area-weight 1`",
+    "boundary": "loss weighted near boundaries: `--loss boundary`",
+}
+"""What a run's name ends in, and the row that it stands in."""
+
+NETWORK_FINDINGS = """\
+No findings yet."""
+
+OTHERS = """\
+## Elsewhere, or not tried
 
 | candidate | how | measured |
 |---|---|---|
-| the base network sees the local scale | `--tensor-channels` | no |
-| the loss of a sample weighted by a power of its cell's area | `--area-weight 0.5`, `1` | no |
-| the loss weighted near boundaries | `--loss boundary` | no |
-| class weights | `--class-weights median` | no |
-| zoomed squares | `--augment zoom=1` | no |
-| anti-aliased samples | `--filter area` | on uniform samples at 32 px: [results](results.md) |
+| 64 and 128 px of all of these | `workflows/*-trials.yaml` | no: a GPU's work |
 | ImageNet weights in the base network | `--architecture efficientnet-lite0` | begun (`*-results-64.yaml`); one system was still improving after 60 epochs, so no figure is given |
 | ImageNet weights in the auxiliary network | `--aux-encoder efficientnet-lite0` | its bound, above |
 | the solver as the last layer | `--aux-head solver` | its bound, above |
@@ -155,10 +181,77 @@ def read(path: Path) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def written(kept: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+def read_networks(workspace: Path, name: str) -> list[dict[str, Any]]:
+    """What base networks of a workspace reached, seeds together, in the order of samplers and options.
+
+    Raises
+    ------
+    SystemExit
+        A network was trained with an option that the page has no words for, or is still improving.
+    """
+    space = stores.Workspace(workspace)
+    trainings = results.trainings(results.complete_runs(space, name))
+    rows = []
+    for group in comparison.groups(results.evaluations(space, name, "val"), trainings):
+        option = re.sub(r"^base-[a-z0-9]+-[a-z]+-[0-9]+(-lambda[0-9.]+)?-?", "", group.variant)
+        if option not in OPTIONS or group.improving:
+            raise SystemExit(f"{group.variant}: {group.improving or 'no words for it in OPTIONS'}")
+        epochs = group.evaluations[0]["settings"]["epochs"]
+        spreads = {figure: group.figure(figure) for figure in FIGURES}
+        rows.append(
+            {
+                "samples": group.kind.word,
+                "option": option,
+                "trained": f"{epochs} epochs in {trainings[group.evaluations[0]['run']].precision}",
+                "seeds": list(group.seeds),
+                **{figure: list(spread.values) for figure, spread in spreads.items() if spread},
+            }
+        )
+    return sorted(rows, key=lambda row: (SAMPLES.index(row["samples"]), list(OPTIONS).index(row["option"])))
+
+
+SAMPLES = [registry.kind(name).word for name in ("uniform", "mean", "auxiliary")]
+
+
+def written(kept: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]) -> str:
     """The page."""
-    tables = "\n\n".join(f"**{name}** val:\n\n{table(rows)}" for name, rows in kept.items())
-    return TEXT.format(tables=tables, findings=findings(kept), candidates=CANDIDATES, older=OLDER)
+    bounds = kept["bounds"]
+    tables = "\n\n".join(f"**{name}** val:\n\n{table(rows)}" for name, rows in bounds.items())
+    return TEXT.format(
+        tables=tables,
+        findings=findings(bounds),
+        networks=networks(kept["networks"]),
+        others=OTHERS,
+        older=OLDER,
+    )
+
+
+def networks(kept: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """The section on base networks."""
+    tables = "\n\n".join(f"**{name}** val:\n\n{options_table(rows)}" for name, rows in kept.items())
+    trained = sorted({row["trained"] for rows in kept.values() for row in rows})
+    return NETWORKS.format(tables=tables, trained=" or ".join(trained), findings=NETWORK_FINDINGS)
+
+
+def options_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Options from top to bottom, samplers from left to right, in Markdown."""
+    samples = list(dict.fromkeys(row["samples"] for row in rows))
+    found = {(row["samples"], row["option"]): row for row in rows}
+    lines = ["| option | " + " | ".join(samples) + " |", "|---" * (1 + len(samples)) + "|"]
+    for option in OPTIONS:
+        cells = [option_cell(found.get((one, option)), found[one, ""]) for one in samples]
+        if any(cells):
+            lines.append("| " + " | ".join([OPTIONS[option], *cells]) + " |")
+    return "\n".join(lines)
+
+
+def option_cell(row: Mapping[str, Any] | None, plain: Mapping[str, Any]) -> str:
+    """A trial beside the same without its option."""
+    if row is None:
+        return ""
+    cell = " / ".join(shown(row[figure]) for figure in FIGURES)
+    points = (100 * (Spread(tuple(row[f])).mean - Spread(tuple(plain[f])).mean) for f in FIGURES)
+    return cell if row is plain else f"{cell} ({' / '.join(f'{one:+.1f}' for one in points)})"
 
 
 STREETS, DRONE = "camvid-by-sequence", "drone"
@@ -233,10 +326,14 @@ def shown(values: Sequence[float]) -> str:
 
 
 def main() -> None:
-    kept = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
+    kept = json.loads(KEPT.read_text(encoding="utf-8"))
     for argument in sys.argv[1:]:
-        name, _, path = argument.partition("=")
-        kept[name] = read(Path(path))
+        name, _, place = argument.partition("=")
+        path = Path(place)
+        if path.is_dir():
+            kept["networks"][name] = read_networks(path, name)
+        else:
+            kept["bounds"][name] = read(path)
     KEPT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     PAGE.write_text(written(kept), encoding="utf-8")
 

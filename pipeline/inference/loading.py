@@ -25,7 +25,7 @@ def load(
     Parameters
     ----------
     base
-        Checkpoint of a base network, such as `runs/NAME/best.pt`.
+        Checkpoint of a base network, such as `runs/NAME/best.pt`, here or in an object store.
     auxiliary
         Checkpoint of the network that says where it is sampled; None for a base network of uniform samples,
         or of a fixed warp.

@@ -40,6 +40,12 @@ def project(phi: Tensor) -> Tensor:
     return torch.stack([vertical, horizontal], dim=1)
 
 
+def mirror(phi: Tensor) -> Tensor:
+    """The tensors of mirror images, left to right: (B, 2, h, w) to the same."""
+    vertical, horizontal = phi.flip(-1).unbind(1)
+    return torch.stack([vertical, 1 - horizontal], dim=1)
+
+
 class AuxiliaryNetwork(nn.Module):
     """Two stacked U-Nets that predict offsets from a learnable mean grid.
 
@@ -71,6 +77,9 @@ class AuxiliaryNetwork(nn.Module):
         point, where it is drawn to, as an offset from the mean grid and cut to [0, 1], and with what weight.
         `pipeline.networks.solver.minimise` makes the tensor of these, so that constraints (3) hold by
         construction. Untrained, its weights are 1: it predicts the proposal of the mean grid.
+    mirrored
+        Whether it predicts, but while it is trained, the mean of the tensors of an image and of its mirror
+        image, the latter mirrored back. What it predicts for a mirror image is then the mirrored tensor.
 
     Raises
     ------
@@ -100,6 +109,7 @@ class AuxiliaryNetwork(nn.Module):
         encoder: str = PLAIN,
         pretrained: str | None = None,
         solver: float | None = None,
+        mirrored: bool = False,
     ) -> None:
         super().__init__()
         if encoder not in ENCODERS:
@@ -109,7 +119,7 @@ class AuxiliaryNetwork(nn.Module):
             raise ValueError(
                 f"grid {h} x {w} must have 2 points a side at least and {resolution} at most, the resolution"
             )
-        self.resolution, self.grid, self.solver = resolution, (h, w), solver
+        self.resolution, self.grid, self.solver, self.mirrored = resolution, (h, w), solver, mirrored
         self.first: nn.Sequential | None = None
         own = (IMAGENET_MEAN, IMAGENET_STD) if encoder == PLAIN else (efficientnet.MEAN, efficientnet.STD)
         self.normalise = Normalise(
@@ -152,6 +162,13 @@ class AuxiliaryNetwork(nn.Module):
                 f"images have shape {tuple(images.shape)}, this auxiliary network was made for "
                 f"{self.resolution} x {self.resolution}: downsample them to that"
             )
+        if self.training or not self.mirrored:
+            return self._predicted(images)
+        straight, turned = self._predicted(torch.cat([images, images.flip(-1)])).chunk(2)
+        return (straight + mirror(turned)) / 2
+
+    def _predicted(self, images: Tensor) -> Tensor:
+        """Of each image by itself."""
         features = self.first(self.normalise(images)) if self.first else self.normalise(images)
         for block in self.encoder:
             features = block(features)

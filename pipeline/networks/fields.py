@@ -97,6 +97,7 @@ _ABOUT: dict[str, tuple[Check, str]] = {
     "resolution": (lambda v: is_count(v, 2), f"a number of pixels from 2 to {MAX_SIDE}"),
     "filter": (lambda v: v in ("area", "nearest"), "area or nearest"),
     "loss": (is_text, "a name"),
+    "zoom": (lambda v: is_number(v) and v >= 0, "a number of at least 0"),
     "lambda": (lambda v: v is None or (is_number(v) and v >= 0), "a number of at least 0"),
     "grid": (lambda v: v is None or _is_pair(v), "two sides of at least 2"),
     "auxiliary": (lambda v: v is None or is_text(v), "an identity"),
@@ -124,6 +125,7 @@ ARGUMENTS: dict[str, dict[str, tuple[Check, str]]] = {
         "std": (lambda v: is_list(v, lambda s: is_number(s) and s > 0, 3, 3), "three numbers above 0"),
         "encoder": (lambda v: v in ("plain", "efficientnet-lite0"), "plain or efficientnet-lite0"),
         "solver": (lambda v: is_number(v) and v >= 0, "a lambda of at least 0"),
+        "mirrored": (lambda v: type(v) is bool, "true or false"),
     },
 }
 """Arguments that a file may give to the networks of `pipeline.networks`, by network: never a path."""

@@ -54,14 +54,14 @@ BASE_LEARNING = ("class_weights", "loss", "area_weight", "tensor_channels")
 """Keys of `base` that say what its network learns from."""
 
 NETWORKS = ("unet", "pspnet", "deeplabv3plus", "efficientnet-lite0")
-AUGMENTATIONS = ("flip", "brightness", "contrast", "salt_and_pepper", "zoom")
+AUGMENTATIONS = ("flip", "brightness", "contrast", "salt_and_pepper", "zoom", "turn")
 """As in `pipeline.train`, where they can only be read with PyTorch."""
 
-PROBABILITIES = ("flip", "salt_and_pepper")
+PROBABILITIES = ("flip", "salt_and_pepper", "turn")
 MAX_STRENGTH = 100.0
 
 NAMING = (
-    *("resolution", "filter", "loss", "features", "encoder", "head", "lam"),
+    *("resolution", "filter", "loss", "features", "encoder", "head", "zoom", "mirrored", "lam"),
     *("architecture", "samplers", "seeds", "aux_resolution", "resolutions"),
 )
 """Fields that the names of runs are made of: none of these can be guessed where it is wrong."""
@@ -243,7 +243,7 @@ def _resolutions(node: YamlNode, info: ValidationInfo) -> dict[int, NetworkSecti
 AuxiliarySection = create_model(
     "AuxiliarySection",
     __base__=NetworkSection,
-    **_fields(Auxiliary, "resolution", "filter", "loss", "features", "encoder", "head"),
+    **_fields(Auxiliary, "resolution", "filter", "loss", "features", "encoder", "head", "zoom", "mirrored"),
     **_fields(Request, *SCHEDULE),
     **_fields(Auxiliary, "lambda"),
 )

@@ -24,6 +24,9 @@ from pipeline.stages.engine import Scheduler
 CONNECT = 5.0
 """Seconds to reach a scheduler."""
 
+HAS_DASHBOARD = "'distributed.dashboard.scheduler' in __import__('sys').modules"
+"""Expression that is true where a process serves Dask's dashboard."""
+
 NEEDS_BOKEH = "needs Bokeh, which is not installed: pip install bokeh"
 
 
@@ -148,14 +151,23 @@ def _tell_dashboard(client: Any, cluster: Cluster) -> None:
     if not cluster.address:
         detail("no dashboard: local workers have none; start a scheduler of your own for one")
         return
-    link = None
+    shown, link = cluster.ask(lambda: _has_dashboard(client)), None
     with suppress(Exception):  # a dashboard is no condition for work
-        services = client.scheduler_info().get("services", {})
-        link = client.dashboard_link if "dashboard" in services else None
-    if link:
+        link = client.dashboard_link
+    if shown and link:
         say(f"dashboard: {link}", err=True)
     else:
         say(f"no dashboard: {cluster.title} was started without one, or without Bokeh", err=True)
+
+
+def _has_dashboard(client: Any) -> bool:
+    """Whether the scheduler serves one; the port for it is open where it does not, too."""
+    try:
+        return bool(client.run_on_scheduler(eval, HAS_DASHBOARD, {}))
+    except (OSError, RuntimeError):
+        raise
+    except Exception:  # it runs no code of others
+        return False
 
 
 def _check_report(path: Path) -> None:

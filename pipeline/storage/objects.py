@@ -6,7 +6,6 @@ environment, by the names that the stores' own tools use (`AWS_ACCESS_KEY_ID`, `
 
 from __future__ import annotations
 
-import errno
 import functools
 import hashlib
 import os
@@ -23,6 +22,7 @@ from urllib.parse import quote
 from pipeline.names import printable
 from pipeline.storage import archives
 from pipeline.storage.errors import StorageError
+from pipeline.storage.problems import RETRIES, BeyondEndError, ConditionError, first_line, no_bucket, problem
 from pipeline.storage.tree import FOLDER, FileTree, Info, StoredFile, is_reading
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ ENVIRONMENT = ("AWS_", "GOOGLE_", "AZURE_")
 AHEAD = 512 * 2**10
 """Bytes of a file that is asked about because it will be read whole: most label maps have fewer."""
 
-RETRIES = 3
 WITHIN = 30.0
 """Seconds in which a request is tried again where the store is busy or the line breaks."""
 
@@ -57,19 +56,6 @@ RECENT = 10.0
 
 LISTINGS = 8
 """Listings of a bucket that are kept that long."""
-
-REFUSED = (
-    "InvalidAccessKeyId",
-    "SignatureDoesNotMatch",
-    "ExpiredToken",
-    "InvalidToken",
-    "AccountProblem",
-    "AuthorizationHeaderMalformed",
-    "RequestTimeTooSkewed",
-)
-"""Answers of S3 that no other file will change."""
-
-NO_CREDENTIALS = ("169.254.169.254", "security-credentials", "metadata.google.internal", "credential")
 
 T = TypeVar("T")
 
@@ -116,7 +102,7 @@ def _opened(url: str, environment: Mapping[str, str], endpoint: str | None) -> O
             **more,
         )
     except Exception as error:
-        raise StorageError(printable(f"{url}: cannot be reached: {_first_line(error)}")) from error
+        raise StorageError(printable(f"{url}: cannot be reached: {first_line(error)}")) from error
 
 
 class Bucket(FileTree):
@@ -139,6 +125,7 @@ class Bucket(FileTree):
             )
         self.environment = environment
         self.store = _opened(self.title, environment, self.endpoint)
+        self.closed: dict[str, str] = {}  # folders that this process writes to no more, and why
         self._listings: list[tuple[str, float, set[str]]] = []
         self._archives: dict[str, tuple[float, archives.Archive | None]] = {}
         self._lock = threading.Lock()
@@ -216,7 +203,7 @@ class Bucket(FileTree):
             options["if_match"] = info.tag
         try:
             found, data = self._ask(key, lambda: self._got(key, options))
-        except _BeyondEndError:
+        except BeyondEndError:
             about = _info(self._ask(key, lambda: self.store.head(key)))
             return about, b""
         return _info(found), data
@@ -239,6 +226,8 @@ class Bucket(FileTree):
         -------
         None where that condition does not hold; nothing is written.
         """
+        if not only_new and not only_over:
+            self._check_open(key)
         options: dict[str, Any] = {"use_multipart": False, **_attributes(key)}
         if only_new:
             options = {"mode": "create"}
@@ -246,12 +235,12 @@ class Bucket(FileTree):
             options = {"mode": {"e_tag": only_over}}
         try:
             answer = self._ask(key, lambda: self.store.put(key, data, **options))
-        except _ConditionError:
+        except ConditionError:
             return None
         except FileNotFoundError as error:
             if only_over:
                 return None
-            raise self._no_bucket() from error
+            raise no_bucket(self.title) from error
         return answer["e_tag"] or ""
 
     def put_file(self, key: str, file: Path) -> None:
@@ -259,18 +248,22 @@ class Bucket(FileTree):
         if file.stat().st_size <= PIECE:
             self.put(key, file.read_bytes())
             return
+        self._check_open(key)
         options: dict[str, Any] = {"use_multipart": True, "chunk_size": PIECE, "max_concurrency": 4}
         try:
             self._ask(key, lambda: self.store.put(key, file, **options, **_attributes(key)))
         except FileNotFoundError as error:
-            raise self._no_bucket() from error
+            raise no_bucket(self.title) from error
 
-    def _no_bucket(self) -> StorageError:
-        return StorageError(f"{self.title}: there is no such bucket. Make it, or name another.")
+    def _check_open(self, key: str) -> None:
+        for folder, why in list(self.closed.items()):
+            if key.startswith(folder):
+                raise StorageError(why)
 
     def remove(self, keys: Sequence[str]) -> None:
         """Delete objects, in order where there are few; those that are not there are passed over."""
         for key in keys:
+            self._check_open(key)
             with suppress(FileNotFoundError):
                 self._ask(key, lambda key=key: self.store.delete(key))  # type: ignore[misc]
 
@@ -315,71 +308,13 @@ class Bucket(FileTree):
 
     def problem(self, key: str, error: Exception) -> Exception:
         """What went wrong with a key, as `_ask` raises it."""
-        text, where = str(error), f"{self.title}/{key}" if key else self.title
-        at = f" at {self.endpoint}" if self.endpoint else ""
-        if "NoSuchBucket" in text or "ContainerNotFound" in text:
-            return StorageError(f"{self.title}: there is no such bucket{at}. Make it, or name another.")
-        if "InvalidRange" in text or "416 " in text:
-            return _BeyondEndError()
-        if isinstance(error, FileNotFoundError):
-            return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), where)
-        if type(error).__name__ in ("AlreadyExistsError", "PreconditionError") and "PUT" in text:
-            return _ConditionError()
-        if type(error).__name__ == "PreconditionError":
-            return OSError(errno.EIO, "was replaced while it was read", where)
-        code = (re.search(r"<Code>(\w+)</Code>", text) or ("", ""))[1]
-        if any(mark in text for mark in NO_CREDENTIALS) and not code:
-            return StorageError(
-                f"{self.title}: there are no credentials. {_how_to_sign(self.title)} Files of ~/.aws are not "
-                f"read."
-            )
-        if code in REFUSED or "401 Unauthorized" in text:
-            return StorageError(
-                f"{self.title}: the store{at} does not take these credentials ({code or '401'}). "
-                f"{_how_to_sign(self.title)}"
-            )
-        if ("403 Forbidden" in text or code == "AccessDenied") and "list request" in text:
-            return StorageError(
-                f"{where}: permission denied{at}: these credentials may not list it ({code or '403'}). "
-                f"Ask for the right to list and read the bucket, or name another."
-            )
-        if "403 Forbidden" in text or code == "AccessDenied":
-            return PermissionError(errno.EACCES, f"permission denied by the store ({code or '403'})", where)
-        if "error sending request" in text or "timed out" in text or "HTTP error" in text:
-            return StorageError(
-                f"{self.title}: the object store{at or ''} does not answer ({RETRIES} tries again). Check "
-                f"AWS_ENDPOINT_URL and the network, and run the same command again: what is done is kept."
-            )
-        if isinstance(error, (ValueError, UnicodeError)):
-            return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), where)
-        return OSError(errno.EIO, f"the store answers: {code or _first_line(error)}", where)
-
-
-class _ConditionError(Exception):
-    """The condition of a write does not hold."""
-
-
-class _BeyondEndError(Exception):
-    """A range that begins behind the end of its file."""
-
-
-def _how_to_sign(title: str) -> str:
-    if title.startswith("s3:"):
-        return (
-            "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SKIP_SIGNATURE=true where anybody may "
-            "read."
-        )
-    return "Set those of the store in the environment."
+        return problem(self.title, self.endpoint, key, error)
 
 
 def _attributes(key: str) -> dict[str, Any]:
     """What is put with an object: its type, where browsers need that."""
     kind = CONTENT_TYPES.get(os.path.splitext(key)[1])
     return {"attributes": {"Content-Type": kind}} if kind else {}
-
-
-def _first_line(error: Exception) -> str:
-    return printable(str(error).split("\n", 1)[0])[:300]
 
 
 def _info(meta: Any) -> Info:
@@ -389,8 +324,3 @@ def _info(meta: Any) -> Info:
     said = f"{tag or modified} {meta['size']}".encode()
     version = struct.unpack("<3Q", hashlib.blake2b(said, digest_size=24).digest())
     return Info(int(meta["size"]), version, modified, tag=tag)
-
-
-def listed_versions(tree: Bucket, folder: str) -> dict[str, tuple[int, ...]]:
-    """`Info.version` of every file right in a folder of a bucket, by name."""
-    return {name: info.version for name, info in tree.entries(folder).items() if not info.is_folder}

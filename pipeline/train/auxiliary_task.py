@@ -17,6 +17,10 @@ from pipeline.networks.libraries import IMAGENET
 from pipeline.train import losses, settings
 from pipeline.train.data import Batch, Source, StoreDataset
 from pipeline.train.processes import Processes
+from pipeline.train.zoom import Proposals, zoomed_proposals
+
+FINER = 4
+"""Resolution of finer uniform samples over that of the network that they are read for."""
 
 FINER_ARRAYS = {"fine": "image", "label": "label"}
 """Of a store of uniform samples, by their names in a batch."""
@@ -65,13 +69,17 @@ class AuxiliaryTask:
             "first": max(1, chosen.features // 2),
             **({} if chosen.encoder == PLAIN else {"encoder": chosen.encoder}),
             **({} if chosen.head == settings.DIRECT else {"solver": float(chosen.lam)}),
+            **({"mirrored": True} if chosen.mirrored else {}),
         }
         self.about = {
             **about,
             "filter": chosen.filter,
             "lambda": float(chosen.lam),
             "loss": chosen.loss,
+            **({"zoom": chosen.zoom} if chosen.zoom else {}),
         }
+        names = about["class_names"]
+        self.targets = [names.index(name) for name in about["targets"]]
 
     @property
     def datasets(self) -> list[StoreDataset]:
@@ -94,6 +102,16 @@ class AuxiliaryTask:
         if self.chosen.head == settings.DIRECT:
             return self.data.mean("phi")
         return self.data.mean("b", uniform(*self.chosen.grid))
+
+    def drawn(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """A random square of every crop with its proposal, where the network learns from such."""
+        if not self.chosen.zoom:
+            return batch
+        device, count = batch["image"].device, len(batch["image"])
+        share = 1 / (1 + self.chosen.zoom * torch.rand(count, generator=generator, device=device))
+        corner = torch.rand(count, 2, generator=generator, device=device) * (1 - share)[:, None]
+        wanted = Proposals(self.chosen.grid, self.chosen.lam, self.targets)
+        return zoomed_proposals(batch, corner, share, self.chosen.resolution, wanted)
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """Of one batch, mean over its crops."""

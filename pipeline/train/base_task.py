@@ -97,6 +97,10 @@ class BaseTask:
         weights = weights_of(self.network, self.chosen.pretrained)
         return build(self.network, probe=self.chosen.resolution, **self.arguments, **weights)
 
+    def drawn(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """The batch as it was read."""
+        return batch
+
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """Of one batch, mean over its samples that are not void."""
         image, labels, power = batch["image"], batch["label"], self.chosen.area_weight

@@ -268,6 +268,7 @@ class Augmentation:
     contrast: float = 0.2  # scale around the mean by up to 1 -/+ this
     salt_and_pepper: float = 0.01  # share of pixels set to black or white
     zoom: float = 0.0  # images with labels: blow up a random square, by up to 1 + this
+    turn: float = 0.0  # probability of one, two or three quarter turns, for views from above
 
     def __call__(self, batch: Batch, generator: torch.Generator | None = None) -> Batch:
         """Change a batch on its own device.
@@ -290,6 +291,9 @@ class Augmentation:
             return torch.rand(*shape, generator=generator, device=device)
 
         flipped = flip_batch({**batch, "image": image}, uniform(count) < self.flip)
+        if self.turn > 0:
+            quarters = (1 + (3 * uniform(count)).long()) * (uniform(count) < self.turn)
+            flipped = turn_batch(flipped, quarters)
         if self.zoom > 0 and "label" in batch:
             share = 1 / (1 + self.zoom * uniform(count))
             flipped = zoomed(flipped, uniform(count, 2) * (1 - share)[:, None], share)
@@ -314,6 +318,34 @@ def flip_batch(batch: Batch, which: Tensor) -> Batch:
         if name in ("phi", "b"):
             turned = torch.stack([turned[:, 0], 1 - turned[:, 1]], dim=1)
         out[name] = torch.where(which.view(-1, *[1] * (value.dim() - 1)), turned, value)
+    return out
+
+
+def turn_batch(batch: Batch, quarters: Tensor) -> Batch:
+    """Turn each item (n,) by so many quarters, counterclockwise, tensors exactly along.
+
+    What lies at (y, x) of [0, 1] x [0, 1] is at (1 - x, y) after a quarter.
+
+    Raises
+    ------
+    AdaprepError
+        Tensors are of a grid that is not square: a quarter turn of it is another grid.
+    """
+    out = dict(batch)
+    for name, value in batch.items():
+        if value.dim() < 3:
+            continue
+        if value.shape[-1] != value.shape[-2]:
+            raise AdaprepError(
+                f"--augment turn needs a square grid, and this one is {value.shape[-2]}x{value.shape[-1]}"
+            )
+        turned = value
+        for quarter in (1, 2, 3):
+            turned = turned.rot90(1, (-2, -1))
+            if name in ("phi", "b"):
+                turned = torch.stack([1 - turned[:, 1], turned[:, 0]], dim=1)
+            chosen = (quarters == quarter).view(-1, *[1] * (value.dim() - 1))
+            out[name] = torch.where(chosen, turned, out[name])
     return out
 
 

@@ -23,18 +23,15 @@ from pipeline.networks import checkpoint, points
 from pipeline.networks.auxiliary import PLAIN, project
 from pipeline.networks.checkpoint import Checkpoint
 from pipeline.samplers.uniform import Uniform
-from pipeline.stages.outputs import Output, Sampled
+from pipeline.stages.outputs import Sampled
 from pipeline.train import losses, settings
-from pipeline.train.auxiliary_task import AuxiliaryTask
+from pipeline.train.auxiliary_task import FINER, AuxiliaryTask
 from pipeline.train.data import Batch
 from pipeline.train.fit import Task
 from pipeline.train.parts import AuxiliaryPart
 from pipeline.train.prepare import Splits
 from pipeline.train.settings import Request
 from pipeline.workspace import stores
-
-FINER = 4
-"""Resolution of the images that are sampled bilinearly, over that of the base network."""
 
 
 def bilinear(images: Tensor, phi: Tensor) -> Tensor:
@@ -108,7 +105,7 @@ class FinetuneTask(AuxiliaryTask):
         base: tuple[nn.Module, int],
         in_memory: bool | None = None,
     ) -> None:
-        super().__init__(chosen, train, validation, about, in_memory)
+        super().__init__(replace(chosen, zoom=0.0), train, validation, about, in_memory)
         self.start, self.arguments = start, dict(start.arguments)
         self.base, self.resolution = base[0].eval().requires_grad_(False), base[1]
 
@@ -162,15 +159,9 @@ class FinetunePart(AuxiliaryPart):
         return cls(space, splits, replace(request, auxiliary=as_trained(start)), base, start)
 
     @property
-    def _fine(self) -> Sampled:
+    def finer(self) -> Sampled:
+        """What is sampled bilinearly."""
         return Sampled(FINER * int(self.base.about["resolution"]), Uniform())
-
-    def outputs(self) -> list[Output]:
-        return [*super().outputs(), self._fine]
-
-    def data(self) -> dict[str, Path]:
-        fine = {f"fine_{split.folder.split}": split.store(self._fine) for split in self.splits.all}
-        return {**super().data(), **fine}
 
     def own_settings(self) -> dict[str, Any]:
         return {**super().own_settings(), "start": self.start.identity, "through": self.base.identity}
@@ -181,8 +172,8 @@ class FinetunePart(AuxiliaryPart):
         network = self.base.build((own,) if ":" in own else ())
         return FinetuneTask(
             self.request.auxiliary,
-            (*self._pair(train), train.store(self._fine)),
-            (*self._pair(held), held.store(self._fine)) if held else None,
+            self.stores(train),
+            self.stores(held) if held else None,
             self.splits.about(),
             self.start,
             (network, int(self.base.about["resolution"])),
@@ -203,4 +194,6 @@ def as_trained(found: Checkpoint) -> settings.Auxiliary:
         features=arguments["features"],
         encoder=arguments.get("encoder", PLAIN),
         head=settings.SOLVER if "solver" in arguments else settings.DIRECT,
+        zoom=about.get("zoom", 0.0),
+        mirrored=arguments.get("mirrored", False),
     )

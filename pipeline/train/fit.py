@@ -62,6 +62,7 @@ class Task(Protocol):
     def datasets(self) -> list[StoreDataset]: ...  # all that are read
 
     def build(self) -> nn.Module: ...
+    def drawn(self, batch: Batch, generator: torch.Generator) -> Batch: ...  # what is learned of it this time
     def loss(self, network: nn.Module, batch: Batch) -> Tensor: ...
     def validate(
         self, network: nn.Module, device: torch.device, processes: Processes
@@ -214,7 +215,7 @@ class _Fit:
             group["lr"] = rate
         with explained(self.schedule.batch_size, len(batch["image"])):
             there = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
-            changed = self.augmentation(there, generator)
+            changed = self.augmentation(self.task.drawn(there, generator), generator)
             changed["image"] = changed["image"].contiguous(memory_format=torch.channels_last)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.where.bfloat16):
                 loss = self.task.loss(self.parallel, changed)

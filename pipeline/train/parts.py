@@ -13,9 +13,10 @@ from pipeline import advice
 from pipeline.errors import AdaprepError
 from pipeline.geometry.crops import CENTRAL, WHOLE, Region
 from pipeline.networks import checkpoint
+from pipeline.samplers.uniform import Uniform
 from pipeline.stages.outputs import Output, Sampled
 from pipeline.train import class_weights, prepare, settings
-from pipeline.train.auxiliary_task import AuxiliaryTask
+from pipeline.train.auxiliary_task import FINER, AuxiliaryTask
 from pipeline.train.base_task import BaseTask
 from pipeline.train.data import Augmentation
 from pipeline.train.fit import Task
@@ -97,35 +98,48 @@ class AuxiliaryPart(NetworkPart):
     def resolution(self) -> int:
         return self.request.auxiliary.resolution
 
+    @property
+    def finer(self) -> Sampled | None:
+        """Uniform samples that are read beside the small images, if any are."""
+        chosen = self.request.auxiliary
+        return Sampled(FINER * chosen.resolution, Uniform()) if chosen.zoom else None
+
     def outputs(self) -> list[Output]:
         chosen = self.request.auxiliary
         prepare.check_proposals(self.splits, chosen.grid, chosen.lam)
-        return prepare.auxiliary_outputs(chosen)
+        return [*prepare.auxiliary_outputs(chosen), *([self.finer] if self.finer else [])]
 
     def data(self) -> dict[str, Path]:
         return {
             f"{kind}_{split.folder.split}": path
             for split in self.splits.all
-            for kind, path in zip(("images", "tensors"), self._pair(split), strict=True)
+            for kind, path in zip(("images", "tensors", "fine"), self.stores(split), strict=False)
         }
 
-    def _pair(self, split: prepare.Split) -> tuple[Path, Path]:
+    def stores(self, split: prepare.Split) -> tuple[Path, ...]:
+        """Of small images, of proposals, and of finer samples where there are such."""
         chosen = self.request.auxiliary
         small = split.store(prepare.auxiliary_outputs(chosen)[0])
-        return small, split.tensors(chosen.grid, chosen.lam)
+        fine = [split.store(self.finer)] if self.finer else []
+        return (small, split.tensors(chosen.grid, chosen.lam), *fine)
 
     def own_settings(self) -> dict[str, Any]:
         chosen = settings.plain(self.request.auxiliary)
-        for name, usual in (("encoder", "plain"), ("head", settings.DIRECT)):
+        for name, usual in (
+            ("encoder", "plain"),
+            ("head", settings.DIRECT),
+            ("zoom", 0.0),
+            ("mirrored", False),
+        ):
             if chosen[name] == usual:  # as runs were recorded before there were others
                 del chosen[name]
         return {"lambda": chosen.pop("lam"), **chosen}
 
     def task(self, in_memory: bool | None) -> Task:
         held = self.splits.validation
-        pair = self._pair(held) if held else None
+        beside = self.stores(held)[:2] if held else None
         about = self.splits.about()
-        return AuxiliaryTask(self.request.auxiliary, self._pair(self.splits.train), pair, about, in_memory)
+        return AuxiliaryTask(self.request.auxiliary, self.stores(self.splits.train), beside, about, in_memory)
 
 
 class BasePart(NetworkPart):
@@ -169,6 +183,8 @@ class BasePart(NetworkPart):
                 aux_features=chosen.features,
                 aux_encoder=chosen.encoder,
                 aux_head=chosen.head,
+                aux_zoom=chosen.zoom,
+                aux_mirrored=chosen.mirrored,
                 grid=chosen.grid,
                 lambda_=chosen.lam,
                 seed=asked.seed,
@@ -217,8 +233,12 @@ class BasePart(NetworkPart):
         )
 
 
+LATER_KINDS = ("zoom", "turn")
+"""Augmentations that older runs do not name."""
+
+
 def _strengths(chosen: Mapping[str, float]) -> dict[str, float]:
     """All of an augmentation's numbers, the defaults among them."""
     made = Augmentation(**chosen)
     every = {name: float(getattr(made, name)) for name in Augmentation.__dataclass_fields__}
-    return {name: value for name, value in every.items() if value or name != "zoom"}  # older runs have none
+    return {name: value for name, value in every.items() if value or name not in LATER_KINDS}

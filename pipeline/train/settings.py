@@ -131,6 +131,17 @@ class Auxiliary:
         flag="--aux-head",
         choices=(DIRECT, SOLVER),
     )
+    zoom: float = setting(
+        0.0,
+        "Have the auxiliary network learn from random squares too, blown up by 1 to 1 + this.",
+        flag="--aux-zoom",
+        low=0.0,
+    )
+    mirrored: bool = setting(
+        False,
+        "Have the auxiliary network predict the mean for an image and its mirror image.",
+        flag="--aux-mirrored",
+    )
 
     @property
     def name(self) -> str:
@@ -140,6 +151,8 @@ class Auxiliary:
         area = "" if self.filter == "area" else f"-{self.filter}"
         encoder = "" if self.encoder == "plain" else f"-{self.encoder}"
         head = "" if self.head == DIRECT else f"-{self.head}"
+        head += f"-zoom{self.zoom:g}" if self.zoom else ""
+        head += "-mirrored" if self.mirrored else ""
         proposals = proposal_name(self.grid, self.lam)
         return f"auxiliary-{self.resolution}{area}{proposals}{loss}{features}{encoder}{head}"
 
@@ -241,7 +254,7 @@ class Request:
     )
     augmentation: Mapping[str, float] = setting(
         {},
-        "Strength of flip, brightness, contrast or salt_and_pepper; 0 is off.",
+        "Strength of flip, brightness, contrast, salt_and_pepper, zoom or turn; 0 is off.",
         flag="--augment",
         metavar="KEY=NUMBER",
     )
@@ -317,7 +330,9 @@ class Request:
         """
         name = self.auxiliary.name if network == "auxiliary" else self.base.name(self.auxiliary)
         name += "-finetuned" if network == "auxiliary" and self.finetune else ""
-        name += f"-zoom{zoom:g}" if network == "base" and (zoom := self.augmentation.get("zoom")) else ""
+        for kind in ("zoom", "turn") if network == "base" else ():
+            strength = self.augmentation.get(kind)
+            name += f"-{kind}{strength:g}" if strength else ""
         if self.whole_image and (long or network == "base"):
             name += "-whole"
         return f"{name}-seed{self.seed}" + (f"-{check_component('tag', self.tag)}" if self.tag else "")

@@ -1,7 +1,8 @@
 """Locks of folders of an object store: one object that only one writer can make, by conditional writes.
 
 Who holds a lock writes it again every minute. A lock that was not written for half an hour, or whose process
-has ended on this machine, is taken over. Stores that ignore `If-None-Match` give no protection.
+has ended on this machine, is taken over; who finds that another has it, as after a laptop's sleep, writes no
+more to the folder. Stores that ignore `If-None-Match` give no protection.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import re
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 from pipeline.errors import AdaprepError, BusyError
 from pipeline.storage import StoredPath
@@ -39,35 +42,87 @@ def lock(folder: StoredPath) -> Iterator[None]:
     """
     bucket, key = folder.bucket(".lock")
     started = time.strftime("%Y-%m-%d %H:%M:%S")
-    text = f"{HOLDER}{os.getpid()} on {socket.gethostname()}, since {started}".encode()
-    tag = _taken(bucket, key, text)
-    if tag is None:
-        held = holder(folder) or "another process"
+    about = f"{HOLDER}{os.getpid()} on {socket.gethostname()}, since {started}"
+    held = Held(bucket, key, f"{about}\n{uuid.uuid4().hex}".encode())
+    if not held.take():
+        holding = holder(folder) or "another process"
         raise BusyError(
-            f"another adaprep run is writing to {folder} ({held})",
+            f"another adaprep run is writing to {folder} ({holding})",
             f"Wait for it, or choose another --workspace. If it was killed: {folder / '.lock'} is taken over "
             f"{STALE / 60:.0f} minutes after its end.",
         )
-    tags, ended = [tag], threading.Event()
-
-    def renew() -> None:
-        while not ended.wait(RENEWED):
-            with suppress(AdaprepError, OSError):
-                if (new := bucket.put(key, text, only_over=tags[0])) is None:
-                    return
-                tags[0] = new
-
-    thread = threading.Thread(target=renew, daemon=True)
+    ended = threading.Event()
+    thread = threading.Thread(target=held.renew, args=(ended,), daemon=True)
     thread.start()
     try:
         yield
     finally:
         ended.set()
         thread.join()
+        held.release()
+
+
+@dataclass
+class Held:
+    """A lock: its object, and what this process writes into it, which nobody else does."""
+
+    bucket: Bucket
+    key: str
+    text: bytes
+    tag: str | None = None  # of the version that is ours
+
+    @property
+    def folder(self) -> str:
+        return self.key.removesuffix(".lock")
+
+    def take(self) -> bool:
+        """Make the object, or take it over from one that has gone; whether it is ours now."""
+        self.tag = self.bucket.put(self.key, self.text, only_new=True)
+        if self.tag is None:
+            self.tag = self._found()
+        return self.tag is not None
+
+    def _found(self) -> str | None:
+        """The version that is ours of an object that is there, or that was; None where another has it."""
+        try:
+            info, found = self.bucket.fetch(self.key, 0, 1000, None)
+        except FileNotFoundError:  # released meanwhile
+            return self.bucket.put(self.key, self.text, only_new=True)
+        if found == self.text:  # the answer to our own writing was lost
+            return info.tag
+        said = found.decode("utf-8", "replace")
+        if said and not said.startswith(HOLDER):
+            raise AdaprepError(
+                f"{self.bucket.title}/{self.key} is not a lock of adaprep, as it should be: it is left as it "
+                f"is. Move it away, or choose another --workspace."
+            )
+        if not _is_stale(self.bucket, self.key, said):
+            return None
+        return self.bucket.put(self.key, self.text, only_over=info.tag)
+
+    def renew(self, ended: threading.Event) -> None:
+        """Write the object again and again, as long as it is ours; then nothing is written to the folder."""
+        while not ended.wait(RENEWED):
+            with suppress(AdaprepError, OSError):
+                tag = self.bucket.put(self.key, self.text, only_over=self.tag or "")
+                self.tag = self._found() if tag is None else tag
+                if self.tag is None:
+                    self.bucket.closed[self.folder] = self._lost()
+                    return
+
+    def _lost(self) -> str:
+        return (
+            f"{self.bucket.title}/{self.folder} is written by another adaprep now: this one was not heard of "
+            f"for {STALE / 60:.0f} minutes. What it had finished is kept: run the same command again once "
+            f"the other has ended."
+        )
+
+    def release(self) -> None:
+        """Delete the object, if it is still ours."""
+        self.bucket.closed.pop(self.folder, None)
         with suppress(AdaprepError, OSError):
-            about = bucket.info(key)
-            if about is not None and about.tag == tags[0]:
-                bucket.remove([key])
+            if self.bucket.fetch(self.key, 0, 1000, None)[1] == self.text:
+                self.bucket.remove([self.key])
 
 
 def holder(folder: StoredPath) -> str | None:
@@ -75,26 +130,10 @@ def holder(folder: StoredPath) -> str | None:
     bucket, key = folder.bucket(".lock")
     try:
         text = bucket.read(key, 1000).decode("utf-8", "replace")
-        return text if text.startswith(HOLDER) and not _is_stale(bucket, key, text) else None
+        held = text.startswith(HOLDER) and not _is_stale(bucket, key, text)
+        return text.partition("\n")[0] if held else None
     except OSError:
         return None
-
-
-def _taken(bucket: Bucket, key: str, text: bytes) -> str | None:
-    """The version of the lock that is now ours; None where somebody holds it."""
-    if (tag := bucket.put(key, text, only_new=True)) is not None:
-        return tag
-    try:
-        info, found = bucket.fetch(key, 0, 1000, None)
-    except FileNotFoundError:  # released meanwhile
-        return bucket.put(key, text, only_new=True)
-    said = found.decode("utf-8", "replace")
-    if said and not said.startswith(HOLDER):
-        raise AdaprepError(
-            f"{bucket.title}/{key} is not a lock of adaprep, as it should be: it is left as it is. Move it "
-            f"away, or choose another --workspace."
-        )
-    return bucket.put(key, text, only_over=info.tag) if _is_stale(bucket, key, said) else None
 
 
 def _is_stale(bucket: Bucket, key: str, text: str) -> bool:

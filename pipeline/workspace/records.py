@@ -62,6 +62,11 @@ def whole(value: Any, place: str) -> None:
         raise ValueError(f"{place} is negative or too large")
 
 
+def flag(value: Any, place: str) -> None:
+    if not isinstance(value, bool):
+        raise ValueError(f"{place} is neither true nor false")
+
+
 def side(value: Any, place: str) -> None:
     whole(value, place)
     if not 1 < value < 2**20:
@@ -170,7 +175,7 @@ _AUXILIARY = record(
         "grid": GRID,
         "lambda": number,
     },
-    {"encoder": text, "head": text, "start": text, "through": text},
+    {"encoder": text, "head": text, "start": text, "through": text, "zoom": number, "mirrored": flag},
 )
 _BASE = record(
     {**_SCHEDULE, "architecture": text, "sampler": sampler, "resolution": side},

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.stages.cluster import GRACE
 from tests.faults.harness import (
     TRACEBACK,
+    World,
     any_block_done,
     assert_whole,
     end,
@@ -31,6 +31,18 @@ pytestmark = pytest.mark.slow
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     with running(tmp_path / "workers") as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """What a run makes of many label maps that nothing disturbs."""
+    return make_large_world(tmp_path_factory.mktemp("large")).at("undisturbed").prepare("boundaries")
+
+
+@pytest.fixture
+def large(undisturbed: World, tmp_path: Path) -> World:
+    """The same label maps with a workspace that does not exist yet."""
+    return World(undisturbed.folder, tmp_path / "space")
 
 
 def test_workers_of_another_version_or_that_see_other_files_are_named_before_anything_is_written(
@@ -54,15 +66,16 @@ def test_workers_of_another_version_or_that_see_other_files_are_named_before_any
     assert list(world.space.iterdir()) == []
 
 
-def test_a_worker_that_comes_late_and_has_other_code_gets_no_tasks(cluster: Cluster, tmp_path: Path) -> None:
-    world = make_large_world(tmp_path)
+def test_a_worker_that_comes_late_and_has_other_code_gets_no_tasks(
+    cluster: Cluster, large: World, undisturbed: World, tmp_path: Path
+) -> None:
     cluster.worker()
-    process = cluster.begin(world)
-    wait_until(lambda: any_block_done(world))
+    process = cluster.begin(large)
+    wait_until(lambda: any_block_done(large))
     cluster.worker(code=other_code(tmp_path / "other"))
     done = end(process)
     assert done.code == 0, done.output
-    assert_whole(world, world.at("undisturbed").prepare("boundaries"))
+    assert_whole(large, undisturbed)
 
 
 def test_a_worker_that_sees_a_part_of_the_data_alone_gets_no_more_tasks_and_others_do_its_images(
@@ -100,14 +113,13 @@ def test_workers_need_no_torch_and_no_settings_of_the_process_that_sends_tasks(
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_workers_that_are_killed_at_random_moments_cost_nothing(
-    cluster: Cluster, tmp_path: Path, seed: int
+    cluster: Cluster, large: World, undisturbed: World, seed: int
 ) -> None:
     chance = random.Random(seed)
-    world = make_large_world(tmp_path)
     workers = [cluster.worker(), cluster.worker()]
     cluster.wait_for(2)
-    process = cluster.begin(world)
-    wait_until(lambda: any_block_done(world) or process.poll() is not None)
+    process = cluster.begin(large)
+    wait_until(lambda: any_block_done(large) or process.poll() is not None)
     for _ in range(3):
         time.sleep(chance.uniform(0, 0.6))
         workers.pop(chance.randrange(2)).kill()
@@ -115,44 +127,43 @@ def test_workers_that_are_killed_at_random_moments_cost_nothing(
     done = end(process)
     assert done.code == 0, done.output
     assert TRACEBACK not in done.output
-    assert_whole(world, world.at("undisturbed").prepare("boundaries"))
+    assert_whole(large, undisturbed)
 
 
-def test_a_killed_command_leaves_tasks_that_the_next_one_waits_for(cluster: Cluster, tmp_path: Path) -> None:
-    world = make_large_world(tmp_path)
+def test_a_killed_command_leaves_tasks_that_the_next_one_waits_for(
+    cluster: Cluster, large: World, undisturbed: World
+) -> None:
     cluster.worker("--no-nanny", "--nthreads", "2")
-    process = cluster.begin(world)
-    wait_until(lambda: any_block_done(world))
+    process = cluster.begin(large)
+    wait_until(lambda: any_block_done(large))
     assert kill(process)
-    again = end(cluster.begin(world))
+    again = end(cluster.begin(large))
     assert again.code == 0, again.output
-    assert_whole(world, world.at("undisturbed").prepare("boundaries"))
+    assert_whole(large, undisturbed)
 
 
 def test_a_killed_worker_of_a_cluster_that_has_no_other_is_said_within_seconds(
-    cluster: Cluster, tmp_path: Path
+    cluster: Cluster, large: World, undisturbed: World
 ) -> None:
-    world = make_large_world(tmp_path)
     worker = cluster.worker()
-    process = cluster.begin(world, "boundaries", "--wait", "3")
-    wait_until(lambda: any_block_done(world))
+    process = cluster.begin(large, "boundaries", "--wait", "3")
+    wait_until(lambda: any_block_done(large))
     worker.kill()
     done = end(process, seconds=60)
     assert done.code == 1, done.output
     assert TRACEBACK not in done.output
     assert f"has lost all its workers: start some with: dask worker {cluster.address}" in done.text
     assert "Nothing came within 3 seconds" in done.text
-    world.prepare("boundaries")
-    assert_whole(world, world.at("undisturbed").prepare("boundaries"))
+    large.prepare("boundaries")
+    assert_whole(large, undisturbed)
 
 
-def test_a_scheduler_that_hangs_is_said_within_seconds(cluster: Cluster, tmp_path: Path) -> None:
-    world = make_large_world(tmp_path)
+def test_a_scheduler_that_hangs_is_said_within_seconds(cluster: Cluster, large: World) -> None:
     cluster.worker()
-    process = cluster.begin(world, "boundaries", "--wait", "3")
-    wait_until(lambda: any_block_done(world))
+    process = cluster.begin(large, "boundaries", "--wait", "3")
+    wait_until(lambda: any_block_done(large))
     cluster.scheduler.send_signal(signal.SIGSTOP)
-    done = end(process, seconds=GRACE)  # which tasks in flight are given where the scheduler answers
+    done = end(process, seconds=120)
     assert done.code == 1, done.output
     assert TRACEBACK not in done.output
     assert "has not answered for 3 seconds" in done.text

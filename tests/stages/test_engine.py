@@ -190,6 +190,37 @@ def test_a_scheduler_holds_no_more_than_a_few_tasks_and_nothing_that_has_ended(
     assert held[-1] == 1
 
 
+class Hanging:
+    """A client whose scheduler does not answer."""
+
+    status = "running"
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def nthreads(self) -> None:
+        self._wait("nthreads")
+
+    def cancel(self, futures: object) -> None:
+        self._wait("cancel")
+
+    def _wait(self, name: str) -> None:
+        self.asked.append(name)
+        threading.Event().wait()
+
+
+def test_a_scheduler_that_has_not_answered_is_not_asked_to_end_its_tasks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cluster, "LOOK", 0.05)
+    client = Hanging()
+    found = cluster.Cluster(client, Scheduler(address="tcp://head:8786", wait=0.05))
+    with pytest.raises(AdaprepError, match="has not answered for 0.05 seconds"):
+        found.look()
+    found.stop("run")
+    assert client.asked == ["nthreads"]
+
+
 def test_nothing_to_do_is_done_at_once() -> None:
     summary = engine.run([], Scheduler(workers=2), "title")
     assert (summary.images, summary.ok) == (0, True)

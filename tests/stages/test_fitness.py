@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -193,15 +194,18 @@ def test_files_that_no_worker_sees_are_failures_and_cost_no_worker(
 
 
 def test_one_connection_serves_all_that_a_command_runs(
-    address: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    address: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delitem(sys.modules, "distributed.dashboard.scheduler", raising=False)  # of other tests
     site = fitness.site(tmp_path, tmp_path, ())
     with engine.connected(Scheduler(address=address)) as reached:
         engine.check(reached, site)
         for start in (1, 2):
             summary = engine.run([partial(see_or_not, start, -1)], reached, "title", site=site)
             assert summary.values == [start]
-    assert capsys.readouterr().err.count("dashboard") == 1
+    said = capsys.readouterr().err
+    assert said.count("dashboard") == 1
+    assert f"no dashboard: the scheduler at {address} was started without one" in " ".join(said.split())
     assert list(tmp_path.iterdir()) == []
 
 

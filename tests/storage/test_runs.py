@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+import cli
 from pipeline.storage import as_path, objects
-from pipeline.workspace import results
+from pipeline.workspace import object_locks, results
 from tests.conftest import tree
 from tests.storage.conftest import Server
 from tests.storage.test_data import run
@@ -92,6 +94,8 @@ def test_bucket_holds_what_a_folder_does(
     asked, printed = everything(yaml, workspace, server)
     assert f"report: {workspace}/blobs/report/index.html" in printed
     assert not list(tmp_path.glob("s3*"))
+    page = bucket.bucket()[0].store.get("some where/blobs/report/index.html")
+    assert page.attributes["Content-Type"] == "text/html; charset=utf-8"
 
     there, wanted = objects_of(workspace), tree(folder)
     assert {name for name in there if "events" not in name} == {
@@ -264,6 +268,39 @@ def test_bucket_that_may_only_be_read_is_a_sentence(
         assert "permission denied by the store (AccessDenied)" in said, said
     run("status", "--workspace", bucket / "w")
     assert objects_of(bucket) == before
+
+
+@pytest.mark.slow
+def test_credentials_that_expire_cost_nothing_that_was_done(
+    make_blobs: MakeBlobs, tmp_path: Path, server: Server, bucket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        object_locks, "_is_alive", lambda process: False
+    )  # as each command in its own process
+    yaml, wanted = make_blobs(train=5, val=2), tmp_path / "w"
+    for place in (wanted, bucket):
+        prepared(yaml, place)
+    commands = ((*TRAIN, *ALONE), ("evaluate", *CODE), ("report", *CODE))
+    for command in commands:
+        run(*command, "--workspace", wanted)
+        server.counts()
+        asked, ended = 10, False
+        while not ended:
+            server.refuse(asked)
+            result = CliRunner().invoke(cli.main, [*command, "--workspace", str(bucket)])
+            server.refuse(float("inf"))
+            ended = result.exit_code == 0
+            said = " ".join(result.output.split())
+            assert ended or "does not take these credentials (InvalidAccessKeyId)" in said, result.exception
+            assert ended or isinstance(result.exception, SystemExit), result.exception
+            asked *= 2
+        assert asked > 40
+    for name in ("best.pt", "last.pt"):
+        weights = [
+            checkpoint.load(place / "blobs/runs" / UNIFORM / name).identity for place in (bucket, wanted)
+        ]
+        assert weights[0] == weights[1]
+    assert evaluated(bucket, UNIFORM) == evaluated(wanted, UNIFORM)
 
 
 @pytest.mark.parametrize("command", [("predict", "a.png"), ("export",), ("convert", "--dataset", "a.yaml")])

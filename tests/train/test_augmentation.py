@@ -14,9 +14,12 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor  # noqa: E402
 
-from pipeline.train.data import Augmentation, flip_batch  # noqa: E402
+from pipeline.errors import AdaprepError  # noqa: E402
+from pipeline.geometry.boundaries import target_boundaries  # noqa: E402
+from pipeline.geometry.energy import solve  # noqa: E402
+from pipeline.train.data import Augmentation, flip_batch, turn_batch  # noqa: E402
 from pipeline.train.losses import energy  # noqa: E402
-from pipeline.train.zoom import zoomed  # noqa: E402
+from pipeline.train.zoom import Proposals, zoomed, zoomed_proposals  # noqa: E402
 
 COUNT = 64
 GREY = 128.0
@@ -162,3 +165,82 @@ def test_without_a_zoom_no_random_number_is_drawn_for_it() -> None:
     proposals = {"image": batch["image"], "phi": torch.rand(4, 2, 4, 4)}
     one, other = (Augmentation(zoom=z)(proposals, torch.Generator().manual_seed(1)) for z in (0.0, 1.0))
     assert torch.equal(one["image"], other["image"])
+
+
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+def test_a_turned_image_has_the_turned_proposal(quarters: int) -> None:
+    rng = np.random.default_rng(quarters)
+    labels = np.zeros((3, 24, 24), np.uint8)
+    for n in range(3):
+        labels[n, 3 + n : 9, 14:20] = 1
+        labels[n, rng.integers(12, 24), rng.integers(24)] = 1
+    wanted = Proposals((6, 6), 0.5, [1])
+    b = np.stack([wanted.nearest(one) for one in labels])
+    batch = {"label": torch.from_numpy(labels), "phi": torch.from_numpy(wanted.solved(b))}
+    found = turn_batch(batch, torch.full((3,), quarters))
+    turned = np.rot90(labels, quarters, (1, 2))
+    assert np.array_equal(found["label"].numpy(), turned)
+    again = np.stack([wanted.nearest(one) for one in turned])
+    distances = [np.square(one - points).sum(1) for one, points in ((b, u(6)), (again, u(6)))]
+    np.testing.assert_allclose(np.rot90(distances[0], quarters, (1, 2)), distances[1], atol=1e-12)
+    nearest = turn_batch({"b": torch.from_numpy(b)}, torch.full((3,), quarters))["b"].numpy()
+    np.testing.assert_allclose(found["phi"].numpy(), solve(nearest, 0.5), atol=1e-12)
+    assert np.array_equal(found["phi"].numpy()[:, 0, 0], np.zeros((3, 6)))
+    assert np.array_equal(found["phi"].numpy()[:, 1, :, -1], np.ones((3, 6)))
+
+
+def u(side: int) -> np.ndarray:
+    return tensors.uniform(side, side)
+
+
+def test_turns_are_drawn_for_each_item_and_not_where_there_are_none() -> None:
+    generator = torch.Generator().manual_seed(3)
+    image = torch.randint(0, 256, (400, 3, 4, 4), generator=generator).float()
+    found = changed(image, turn=0.6)
+    seen = [
+        sum(torch.equal(one, before.rot90(k, (1, 2))) for one, before in zip(found, image, strict=True))
+        for k in range(4)
+    ]
+    assert sum(seen) == 400
+    assert 130 < seen[0] < 190
+    assert all(55 < count < 105 for count in seen[1:])
+    assert torch.equal(changed(image, turn=0.0), changed(image))
+
+
+def test_a_grid_that_is_not_square_cannot_be_turned() -> None:
+    batch = {"image": torch.zeros(2, 3, 8, 8), "phi": torch.zeros(2, 2, 4, 6)}
+    with pytest.raises(AdaprepError, match="needs a square grid, and this one is 4x6"):
+        Augmentation(turn=1.0)(batch, torch.Generator())
+
+
+def test_a_square_has_the_proposal_of_the_boundaries_in_it() -> None:
+    generator = torch.Generator().manual_seed(0)
+    fine = torch.randint(0, 256, (3, 3, 32, 32), generator=generator, dtype=torch.uint8)
+    labels = torch.zeros(3, 32, 32, dtype=torch.uint8)
+    labels[:, 20:, 20:] = 1
+    labels[0, 5:9, 3:6] = 2
+    corner, share = torch.tensor([[0.0, 0.0], [0.25, 0.5], [0.0, 0.0]]), torch.tensor([0.5, 0.5, 1.0])
+    found = zoomed_proposals(
+        {"fine": fine, "label": labels}, corner, share, 8, Proposals((4, 4), 0.5, [1, 2])
+    )
+    parts = [(slice(0, 16), slice(0, 16)), (slice(8, 24), slice(16, 32)), (slice(0, 32), slice(0, 32))]
+    for n, (rows, cols) in enumerate(parts):
+        square = fine[n, :, rows, cols].float()
+        k = square.shape[-1] // 8
+        means = square.reshape(3, 8, k, 8, k).mean((2, 4))
+        torch.testing.assert_close(found["image"][n], means)
+        near = nearest_boundary(target_boundaries(labels[n, rows, cols].numpy(), [1, 2]), (4, 4))
+        assert near is not None
+        np.testing.assert_allclose(found["b"][n].numpy(), near, atol=1e-6)
+        np.testing.assert_allclose(found["phi"][n].numpy(), solve(near, 0.5), atol=1e-6)
+
+
+def test_a_square_without_boundary_has_the_uniform_tensor() -> None:
+    batch = {
+        "fine": torch.zeros(1, 3, 16, 16, dtype=torch.uint8),
+        "label": torch.zeros(1, 16, 16, dtype=torch.uint8),
+    }
+    found = zoomed_proposals(batch, torch.zeros(1, 2), torch.tensor([0.01]), 4, Proposals((4, 4), 1.0, [1]))
+    assert found["b"].isnan().all()
+    np.testing.assert_allclose(found["phi"][0].numpy(), u(4), atol=1e-6)
+    assert found["image"].shape == (1, 3, 4, 4)

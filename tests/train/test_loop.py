@@ -17,6 +17,7 @@ from torch import Tensor, nn  # noqa: E402
 
 from pipeline.networks import checkpoint  # noqa: E402
 from pipeline.train.batches import step_seed  # noqa: E402
+from pipeline.train.data import Batch  # noqa: E402
 from pipeline.train.fit import Where, fit  # noqa: E402
 from pipeline.train.processes import Processes  # noqa: E402
 from pipeline.train.settings import Schedule  # noqa: E402
@@ -71,6 +72,9 @@ class Toy:
     def steady(self, network: nn.Module) -> Tensor:
         """What is added to the loss."""
         return torch.zeros(())
+
+    def drawn(self, batch: Batch, generator: torch.Generator) -> Batch:
+        return batch
 
     def validate(self, network: nn.Module, device: torch.device, processes: Processes) -> Mapping[str, float]:
         network.eval()

@@ -182,5 +182,6 @@ def _auxiliary(about: Mapping[str, Any]) -> list[object]:
     words: list[object] = ["--aux-resolution", about["resolution"], "--aux-filter", about["filter"]]
     words += ["--aux-loss", about["loss"], "--aux-features", about["features"]]
     words += ["--grid", _grid(about["grid"]), "--lambda", lambda_name(about["lambda"])]
-    later = (("--aux-encoder", "encoder"), ("--aux-head", "head"))
-    return [*words, *(word for flag, key in later if key in about for word in (flag, about[key]))]
+    later = (("--aux-encoder", "encoder"), ("--aux-head", "head"), ("--aux-zoom", "zoom"))
+    words += [word for flag, key in later if key in about for word in (flag, about[key])]
+    return [*words, *(["--aux-mirrored"] if about.get("mirrored") else [])]
