@@ -3,8 +3,9 @@
     python -m benchmarks.loading
 
 Crops of generated street scenes are written twice: as a store of samples, and as one JPEG and one PNG file
-for each crop. Both are then read in shuffled batches, in turn, with and without workers: all crops of
-every image, and one of five per image, as in an epoch of training. Nothing is in memory but pools.
+for each crop. Both are then read in shuffled batches, in turn, with and without workers (threads for the
+store, processes for the files): all crops of every image, and one of five per image, as in an epoch of
+training. Nothing is in memory but pools.
 
 Samples per second are those of the clock; processor time is that of all processes, and depends less on what
 else the machine does.
@@ -26,8 +27,8 @@ from numpy.typing import NDArray
 
 CROPS = 5
 BATCH = 32
-PIXELS = 2**24
-"""Of all samples at one resolution, about."""
+PIXELS, FEWEST = 2**24, 128
+"""Pixels of all samples at one resolution, about, and images at least."""
 
 
 class Row(NamedTuple):
@@ -110,11 +111,11 @@ def stored(path: Path, one_crop: bool, batch: int, workers: int) -> Iterable[Any
 
 
 def used() -> float:
-    """Processor seconds of this process and its workers so far."""
+    """Processor seconds of this process and its workers so far; those of workers to a hundredth."""
     import psutil
 
-    me = psutil.Process()
-    return sum(sum(process.cpu_times()[:2]) for process in (me, *me.children(recursive=True)))
+    workers = psutil.Process().children(recursive=True)
+    return time.process_time() + sum(sum(process.cpu_times()[:2]) for process in workers)
 
 
 def rates(loading: Iterable[Any]) -> tuple[float, float]:
@@ -127,7 +128,7 @@ def rates(loading: Iterable[Any]) -> tuple[float, float]:
 
 def measure(name: Path, scenes: list[Any], side: int, workers: Sequence[int], rounds: int) -> list[Row]:
     """Medians of all ways to read samples of one resolution."""
-    images = max(2 * BATCH // CROPS, PIXELS // side**2 // CROPS)
+    images = max(FEWEST, PIXELS // side**2 // CROPS)
     path = write(name, scenes, side, images)
     rows = []
     for one_crop in (False, True):
@@ -147,7 +148,7 @@ def measure(name: Path, scenes: list[Any], side: int, workers: Sequence[int], ro
 
 @click.command()
 @click.option("--resolution", "resolutions", default=(64, 128, 256, 512), multiple=True, show_default=True)
-@click.option("--workers", default=(0, 2), multiple=True, show_default=True, help="Worker processes.")
+@click.option("--workers", default=(0, 2), multiple=True, show_default=True)
 @click.option("--rounds", default=3, show_default=True)
 @click.option("--json", "as_json", is_flag=True)
 def main(resolutions: tuple[int, ...], workers: tuple[int, ...], rounds: int, as_json: bool) -> None:

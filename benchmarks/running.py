@@ -25,7 +25,7 @@ from typing import Any
 import click
 
 CHILD = """
-import json, resource, sys
+import json, resource, sys, time
 from pathlib import Path
 from pipeline.datasets import registry
 from pipeline.stages import boundaries, engine
@@ -37,10 +37,13 @@ found, todo = boundaries.prepare(folder, data, "train", boundaries.BoundaryOptio
 # modules and compiled code are loaded before the clock starts
 boundaries.process_frame(data, found.frames[0], (8, 8), 5)
 engine.run([lambda: engine.BlockResult(0, 1)], engine.Scheduler(threads=threads), "")
+begun = time.process_time()
 summary = boundaries.run(folder, found, todo, engine.Scheduler(threads=threads))
+cpu = time.process_time() - begun
 assert summary.ok, summary.failures
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps({"seconds": summary.seconds, "peak_mib": peak / 1024, "images": summary.images}))
+facts = {"seconds": summary.seconds, "cpu": cpu, "peak_mib": peak / 1024, "images": summary.images}
+print(json.dumps(facts))
 """
 
 
@@ -111,6 +114,8 @@ def main(images: int, pairs: int, as_json: bool) -> None:
     facts = {
         "images": images,
         "one_thread_images_per_s": statistics.median(images / one["seconds"] for one, _ in runs),
+        "one_thread_cpu_ms_per_image": statistics.median(1000 * one["cpu"] / images for one, _ in runs),
+        "two_threads_cpu_ms_per_image": statistics.median(1000 * two["cpu"] / images for _, two in runs),
         "two_threads_against_one": statistics.median(ratios),
         "two_threads_against_one_all": [round(r, 2) for r in ratios],
         "machine_two_threads_against_one": statistics.median(machine),

@@ -5,7 +5,8 @@
 The data path of a step is reading a batch from sampled stores, moving it to the device and augmenting it; the
 rest is the network's forward and backward pass and the optimiser. Latency is the time that
 `AdaptiveSegmenter` takes for one image to its labels (`labels`) and to the scores of every pixel (`forward`),
-adaptive beside uniform sampling with the same base network. The same on a GPU: `--device cuda`.
+adaptive beside uniform sampling with the same base network: on a CPU the processor time of one thread, which
+depends less on what else the machine does; on a GPU (`--device cuda`) that of the clock.
 """
 
 from __future__ import annotations
@@ -102,6 +103,8 @@ def latencies(resolution: int, side: int, rounds: int, device: Any) -> dict[str,
     from pipeline.networks.auxiliary import AuxiliaryNetwork
     from pipeline.networks.factory import build
 
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    torch.set_num_threads(1)
     torch.manual_seed(0)
     image = torch.randint(0, 256, (1, 3, side, side), dtype=torch.uint8, device=device)
     base = build("unet", 22)
@@ -122,10 +125,10 @@ def latencies(resolution: int, side: int, rounds: int, device: Any) -> dict[str,
     for _ in range(rounds + 1):  # in turn, so that a noisy moment meets all of them
         for kind, work in wanted.items():
             for name, system in systems.items():
-                begun = time.perf_counter()
+                begun = clock()
                 with torch.no_grad():
                     work(system)
-                taken[kind][name].append(time.perf_counter() - begun)
+                taken[kind][name].append(clock() - begun)
     return {
         kind: {name: statistics.median(seconds[1:]) for name, seconds in of_kind.items()}
         for kind, of_kind in taken.items()
@@ -133,7 +136,7 @@ def latencies(resolution: int, side: int, rounds: int, device: Any) -> dict[str,
 
 
 @click.command()
-@click.option("--resolution", default=64, show_default=True, help="Of training steps.")
+@click.option("--resolution", default=64, show_default=True, help="Of training steps; 0 for none.")
 @click.option("--latency-at", default=(64, 128, 256), multiple=True, show_default=True, help="Resolutions.")
 @click.option("--batch", default=128, show_default=True)
 @click.option("--side", default=2710, show_default=True, help="Of the large image of the latencies.")
@@ -155,14 +158,17 @@ def main(
     import torch
 
     device = torch.device(name)
-    step = steps(resolution, batch, rounds, bfloat16, device)
+    step = steps(resolution, batch, rounds, bfloat16, device) if resolution else {}
     latency = {sampled: latencies(sampled, side, rounds, device) for sampled in latency_at}
     if as_json:
         click.echo(json.dumps({"step": step, "latency": latency}, indent=2))
         return
-    share = step["data"] / (step["data"] + step["rest"])
-    click.echo(f"step at {resolution} x {resolution}, batch {batch}, on {name}, base U-Net:")
-    click.echo(f"  data path {1000 * step['data']:.1f} ms, network {1000 * step['rest']:.1f} ms: {share:.1%}")
+    if step:
+        share = step["data"] / (step["data"] + step["rest"])
+        click.echo(f"step at {resolution} x {resolution}, batch {batch}, on {name}, base U-Net:")
+        click.echo(
+            f"  data path {1000 * step['data']:.1f} ms, network {1000 * step['rest']:.1f} ms: {share:.1%}"
+        )
     for sampled, kinds in latency.items():
         for kind, systems in kinds.items():
             click.echo(f"one image of {side} x {side} to {kind}, sampled at {sampled} x {sampled}:")

@@ -194,7 +194,7 @@ class Packing:
         return values.astype(self.array.dtype, copy=False)
 
 
-def _unpack(content: bytes, values: NDArray[Any]) -> None:
+def _unpack(content: shards.Chunk, values: NDArray[Any]) -> None:
     """Fill an array with the values of a chunk. Raises RuntimeError, ValueError."""
     from numcodecs.zstd import Zstd
 
@@ -203,7 +203,7 @@ def _unpack(content: bytes, values: NDArray[Any]) -> None:
     Zstd().decode(content, values)
 
 
-def _content_size(content: bytes) -> int | None:
+def _content_size(content: shards.Chunk) -> int | None:
     """How many bytes a frame of Zstandard says that it holds (RFC 8878, 3.1.1.1); None where it does not."""
     if len(content) < 6:
         return None

@@ -21,6 +21,9 @@ READ_WHOLE = 4
 """A shard is read in one go where at least one in so many of its chunks is wanted."""
 
 
+Chunk = bytes | memoryview
+
+
 def joined(chunks: Sequence[bytes], room: int) -> bytes:
     """A shard with room for `room` chunks, of which these are the first."""
     index = np.full((room, 2), ABSENT, "<u8")
@@ -30,7 +33,7 @@ def joined(chunks: Sequence[bytes], room: int) -> bytes:
     return b"".join([*chunks, index.tobytes(), _checksum(index.tobytes())])
 
 
-def read(path: Path, room: int, wanted: NDArray[np.intp]) -> list[bytes | None]:
+def read(path: Path, room: int, wanted: NDArray[np.intp]) -> list[Chunk | None]:
     """Chunks of a shard by their numbers; None for one that it does not hold.
 
     Parameters
@@ -47,8 +50,8 @@ def read(path: Path, room: int, wanted: NDArray[np.intp]) -> list[bytes | None]:
     """
     end = 16 * room + CHECKSUM
     if is_address(path) or READ_WHOLE * len(wanted) >= room:
-        content = path.read_bytes()
-        places = _places(path, content[-end:], len(content), room)[wanted]
+        content = memoryview(path.read_bytes())
+        places = _places(path, bytes(content[-end:]), len(content), room)[wanted]
         return [content[start : start + length] if length else None for start, length in places.tolist()]
     with path.open("rb", buffering=0) as file:
         handle = file.fileno()

@@ -37,7 +37,10 @@ FAILED = (0, 17, 52)
 def make_store(path: Path, crops: int = CROPS) -> Path:
     """53 images, three of them failed, in shards of 4: every crop's pixels say which it is."""
     wide = {"image": ((crops, SIDE, SIDE, 3), "uint8"), "label": ((crops, SIDE, SIDE), "uint8")}
-    specs = {name: stores.ArraySpec(*spec, chunk_per_image=True) for name, spec in wide.items()}
+    specs = {
+        name: stores.ArraySpec(*spec, chunk_per_image=True, chunk_per_crop=name == "image")
+        for name, spec in wide.items()
+    }
     specs["phi"] = stores.ArraySpec((crops, 2, 2, 2), "float32")
     specs["status"] = stores.ArraySpec((), "uint8")
     inputs = {"count": IMAGES, "sha256": "0" * 64}
