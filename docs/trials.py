@@ -112,7 +112,13 @@ OPTIONS = {
 """What a run's name ends in, and the row that it stands in."""
 
 NETWORK_FINDINGS = """\
-No findings yet."""
+- **Zoomed squares are a stronger baseline than any place of samples**: uniform samples go from {uniform} to {uniform_zoom}, which is
+  as good on targets as the fixed warp and predictions, and better over all. They do nothing for warped samples ({mean} to {mean_zoom}
+  and {adaptive} to {adaptive_zoom}): a part of a warped image, blown up, is warped in a way that no image is. Squares that are zoomed first
+  and warped then are what should be tried next: crops of several sizes in the stores.
+- **The tensor as channels does not help** ({adaptive} to {adaptive_channels}).
+- The auxiliary network of this table is the plain one of 64 features; [results](results.md) has the one with EfficientNet-Lite0 and zoomed
+  squares."""
 
 OTHERS = """\
 ## Elsewhere, or not tried
@@ -218,6 +224,12 @@ def read_networks(workspace: Path, name: str) -> list[dict[str, Any]]:
 
 
 SAMPLES = [registry.kind(name).word for name in ("uniform", "mean", "auxiliary")]
+SAID = {
+    f"{name}{'_' if option else ''}{option.removesuffix('1')}": (word, option)
+    for name, word in zip(("uniform", "mean", "adaptive"), SAMPLES, strict=True)
+    for option in ("", "zoom1", *(["channels"] if name == "adaptive" else []))
+}
+"""What the findings name, and the cell that it is."""
 
 
 def written(kept: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]) -> str:
@@ -237,7 +249,15 @@ def networks(kept: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """The section on base networks."""
     tables = "\n\n".join(f"**{name}** val:\n\n{options_table(rows)}" for name, rows in kept.items())
     trained = sorted({row["trained"] for rows in kept.values() for row in rows})
-    return NETWORKS.format(tables=tables, trained=" or ".join(trained), findings=NETWORK_FINDINGS)
+    cells = {(row["samples"], row["option"]): option_figures(row) for row in kept.get(STREETS, ())}
+    said = {key: cells.get(place, "") for key, place in SAID.items()}
+    found = NETWORK_FINDINGS.format(**said) if all(said.values()) else ""
+    return NETWORKS.format(tables=tables, trained=" or ".join(trained), findings=found)
+
+
+def option_figures(row: Mapping[str, Any]) -> str:
+    """All classes / targets, means alone."""
+    return " / ".join(f"{Spread(tuple(row[figure])).mean:.3f}" for figure in FIGURES)
 
 
 def options_table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -257,6 +277,8 @@ def option_cell(row: Mapping[str, Any] | None, plain: Mapping[str, Any]) -> str:
     if row is None:
         return ""
     cell = " / ".join(shown(row[figure]) for figure in FIGURES)
+    several = len(row["seeds"])
+    cell += f", {several} seeds" if several > 1 else ""
     points = (100 * (Spread(tuple(row[f])).mean - Spread(tuple(plain[f])).mean) for f in FIGURES)
     return cell if row is plain else f"{cell} ({' / '.join(f'{one:+.1f}' for one in points)})"
 

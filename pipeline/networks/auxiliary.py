@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -77,9 +78,6 @@ class AuxiliaryNetwork(nn.Module):
         point, where it is drawn to, as an offset from the mean grid and cut to [0, 1], and with what weight.
         `pipeline.networks.solver.minimise` makes the tensor of these, so that constraints (3) hold by
         construction. Untrained, its weights are 1: it predicts the proposal of the mean grid.
-    mirrored
-        Whether it predicts, but while it is trained, the mean of the tensors of an image and of its mirror
-        image, the latter mirrored back. What it predicts for a mirror image is then the mirrored tensor.
 
     Raises
     ------
@@ -109,7 +107,6 @@ class AuxiliaryNetwork(nn.Module):
         encoder: str = PLAIN,
         pretrained: str | None = None,
         solver: float | None = None,
-        mirrored: bool = False,
     ) -> None:
         super().__init__()
         if encoder not in ENCODERS:
@@ -119,7 +116,7 @@ class AuxiliaryNetwork(nn.Module):
             raise ValueError(
                 f"grid {h} x {w} must have 2 points a side at least and {resolution} at most, the resolution"
             )
-        self.resolution, self.grid, self.solver, self.mirrored = resolution, (h, w), solver, mirrored
+        self.resolution, self.grid, self.solver = resolution, (h, w), solver
         self.first: nn.Sequential | None = None
         own = (IMAGENET_MEAN, IMAGENET_STD) if encoder == PLAIN else (efficientnet.MEAN, efficientnet.STD)
         self.normalise = Normalise(
@@ -162,13 +159,6 @@ class AuxiliaryNetwork(nn.Module):
                 f"images have shape {tuple(images.shape)}, this auxiliary network was made for "
                 f"{self.resolution} x {self.resolution}: downsample them to that"
             )
-        if self.training or not self.mirrored:
-            return self._predicted(images)
-        straight, turned = self._predicted(torch.cat([images, images.flip(-1)])).chunk(2)
-        return (straight + mirror(turned)) / 2
-
-    def _predicted(self, images: Tensor) -> Tensor:
-        """Of each image by itself."""
         features = self.first(self.normalise(images)) if self.first else self.normalise(images)
         for block in self.encoder:
             features = block(features)
@@ -201,6 +191,25 @@ class AuxiliaryNetwork(nn.Module):
         target = (self.mean_grid + found[:, :2]).clamp(0, 1)
         weight = nn.functional.softplus(found[:, 2] + _UNIT) + SMALLEST_WEIGHT
         return solver.minimise(target, weight, self.solver)
+
+
+class MirroredNetwork(AuxiliaryNetwork):
+    """An auxiliary network that predicts for an image and its mirror image, and takes the mean.
+
+    What it predicts for a mirror image is the mirrored tensor. While it is trained, images are as they are.
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        """As `AuxiliaryNetwork.forward`, at twice the cost."""
+        if self.training:
+            return super().forward(images)
+        straight, turned = super().forward(torch.cat([images, images.flip(-1)])).chunk(2)
+        return (straight + mirror(turned)) / 2
+
+
+def make(mirrored: bool = False, **arguments: Any) -> AuxiliaryNetwork:
+    """The auxiliary network of some arguments, as files hold them."""
+    return (MirroredNetwork if mirrored else AuxiliaryNetwork)(**arguments)
 
 
 _UNIT = math.log(math.expm1(1 - SMALLEST_WEIGHT))

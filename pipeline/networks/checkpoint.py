@@ -166,13 +166,13 @@ class Checkpoint:
 
     def _ours(self) -> nn.Module:
         """One of adaprep's networks, with random weights."""
-        from pipeline.networks.auxiliary import AuxiliaryNetwork
+        from pipeline.networks import auxiliary
         from pipeline.networks.factory import build
 
         with self._explained():
             if self.kind == "auxiliary":
                 fields.check_grid(self.arguments, self.state)
-                return AuxiliaryNetwork(**self.arguments)
+                return auxiliary.make(**self.arguments)
             return build(self.network, probe=self._side, **self.arguments)
 
     @property

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pipeline.geometry.tensors import uniform
-from pipeline.networks.auxiliary import PLAIN, AuxiliaryNetwork
+from pipeline.networks import auxiliary
+from pipeline.networks.auxiliary import PLAIN
 from pipeline.networks.libraries import IMAGENET
 from pipeline.train import losses, settings
 from pipeline.train.data import Batch, Source, StoreDataset
 from pipeline.train.processes import Processes
-from pipeline.train.zoom import Proposals, zoomed_proposals
+from pipeline.train.zoom import Minimisers, zoomed_proposals
 
 FINER = 4
 """Resolution of finer uniform samples over that of the network that they are read for."""
@@ -93,7 +94,7 @@ class AuxiliaryTask:
         makes the mean proposal (a crop without boundary counts as the uniform tensor).
         """
         weights: dict[str, Any] = {} if self.chosen.encoder == PLAIN else {"pretrained": IMAGENET}
-        network = AuxiliaryNetwork(**self.arguments, **weights)
+        network = auxiliary.make(**self.arguments, **weights)
         with torch.no_grad():
             network.mean_grid.copy_(torch.from_numpy(self._mean()))
         return network
@@ -110,7 +111,7 @@ class AuxiliaryTask:
         device, count = batch["image"].device, len(batch["image"])
         share = 1 / (1 + self.chosen.zoom * torch.rand(count, generator=generator, device=device))
         corner = torch.rand(count, 2, generator=generator, device=device) * (1 - share)[:, None]
-        wanted = Proposals(self.chosen.grid, self.chosen.lam, self.targets)
+        wanted = Minimisers(self.chosen.grid, self.chosen.lam, self.targets)
         return zoomed_proposals(batch, corner, share, self.chosen.resolution, wanted)
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:

@@ -47,8 +47,8 @@ def zoomed(batch: Mapping[str, Tensor], corner: Tensor, share: Tensor) -> dict[s
 
 
 @dataclass(frozen=True)
-class Proposals:
-    """What proposals are made of: the grid, lambda, and the targets' train ids."""
+class Minimisers:
+    """Makes proposals: the grid, lambda, and the targets' train ids."""
 
     grid: tuple[int, int]
     lam: float
@@ -65,7 +65,7 @@ class Proposals:
 
 
 def zoomed_proposals(
-    batch: Mapping[str, Tensor], corner: Tensor, share: Tensor, side: int, wanted: Proposals
+    batch: Mapping[str, Tensor], corner: Tensor, share: Tensor, side: int, wanted: Minimisers
 ) -> dict[str, Tensor]:
     """Small images of random squares, and the proposals of the boundaries in them.
 

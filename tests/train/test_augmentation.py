@@ -19,7 +19,7 @@ from pipeline.geometry.boundaries import target_boundaries  # noqa: E402
 from pipeline.geometry.energy import solve  # noqa: E402
 from pipeline.train.data import Augmentation, flip_batch, turn_batch  # noqa: E402
 from pipeline.train.losses import energy  # noqa: E402
-from pipeline.train.zoom import Proposals, zoomed, zoomed_proposals  # noqa: E402
+from pipeline.train.zoom import Minimisers, zoomed, zoomed_proposals  # noqa: E402
 
 COUNT = 64
 GREY = 128.0
@@ -174,7 +174,7 @@ def test_a_turned_image_has_the_turned_proposal(quarters: int) -> None:
     for n in range(3):
         labels[n, 3 + n : 9, 14:20] = 1
         labels[n, rng.integers(12, 24), rng.integers(24)] = 1
-    wanted = Proposals((6, 6), 0.5, [1])
+    wanted = Minimisers((6, 6), 0.5, [1])
     b = np.stack([wanted.nearest(one) for one in labels])
     batch = {"label": torch.from_numpy(labels), "phi": torch.from_numpy(wanted.solved(b))}
     found = turn_batch(batch, torch.full((3,), quarters))
@@ -221,7 +221,7 @@ def test_a_square_has_the_proposal_of_the_boundaries_in_it() -> None:
     labels[0, 5:9, 3:6] = 2
     corner, share = torch.tensor([[0.0, 0.0], [0.25, 0.5], [0.0, 0.0]]), torch.tensor([0.5, 0.5, 1.0])
     found = zoomed_proposals(
-        {"fine": fine, "label": labels}, corner, share, 8, Proposals((4, 4), 0.5, [1, 2])
+        {"fine": fine, "label": labels}, corner, share, 8, Minimisers((4, 4), 0.5, [1, 2])
     )
     parts = [(slice(0, 16), slice(0, 16)), (slice(8, 24), slice(16, 32)), (slice(0, 32), slice(0, 32))]
     for n, (rows, cols) in enumerate(parts):
@@ -240,7 +240,7 @@ def test_a_square_without_boundary_has_the_uniform_tensor() -> None:
         "fine": torch.zeros(1, 3, 16, 16, dtype=torch.uint8),
         "label": torch.zeros(1, 16, 16, dtype=torch.uint8),
     }
-    found = zoomed_proposals(batch, torch.zeros(1, 2), torch.tensor([0.01]), 4, Proposals((4, 4), 1.0, [1]))
+    found = zoomed_proposals(batch, torch.zeros(1, 2), torch.tensor([0.01]), 4, Minimisers((4, 4), 1.0, [1]))
     assert found["b"].isnan().all()
     np.testing.assert_allclose(found["phi"][0].numpy(), u(4), atol=1e-6)
     assert found["image"].shape == (1, 3, 4, 4)

@@ -26,7 +26,7 @@ from tests.train.test_fit import (
 torch = pytest.importorskip("torch")
 
 from pipeline.networks import checkpoint, macs  # noqa: E402
-from pipeline.networks.auxiliary import AuxiliaryNetwork, mirror, project  # noqa: E402
+from pipeline.networks.auxiliary import AuxiliaryNetwork, MirroredNetwork, mirror, project  # noqa: E402
 from pipeline.train import command, settings  # noqa: E402
 
 BOTH = replace(TINY, auxiliary=replace(TINY.auxiliary, zoom=1.0, mirrored=True))
@@ -83,7 +83,7 @@ def test_runs_without_either_are_recorded_as_before(space: stores.Workspace) -> 
 
 def test_a_mirrored_network_predicts_the_mirrored_tensor_for_a_mirror_image() -> None:
     torch.manual_seed(0)
-    network = AuxiliaryNetwork(16, (4, 6), 8, 4, mirrored=True).eval()
+    network = MirroredNetwork(16, (4, 6), 8, 4).eval()
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     images = torch.rand(3, 3, 16, 16) * 255
@@ -101,7 +101,6 @@ def test_a_mirrored_network_predicts_the_mirrored_tensor_for_a_mirror_image() ->
 
 def test_a_mirrored_network_costs_twice_as_much() -> None:
     costs = [
-        macs.macs(AuxiliaryNetwork(16, (4, 4), 8, 4, mirrored=mirrored).eval(), (3, 16, 16))
-        for mirrored in (False, True)
+        macs.macs(kind(16, (4, 4), 8, 4).eval(), (3, 16, 16)) for kind in (AuxiliaryNetwork, MirroredNetwork)
     ]
     assert costs[1] == 2 * costs[0]
