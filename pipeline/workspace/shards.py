@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from io import RawIOBase
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,6 @@ CHECKSUM = 4
 
 READ_WHOLE = 4
 """A shard is read in one go where at least one in so many of its chunks is wanted."""
-
 
 Chunk = bytes | memoryview
 
@@ -54,10 +54,9 @@ def read(path: Path, room: int, wanted: NDArray[np.intp]) -> list[Chunk | None]:
         places = _places(path, bytes(content[-end:]), len(content), room)[wanted]
         return [content[start : start + length] if length else None for start, length in places.tolist()]
     with path.open("rb", buffering=0) as file:
-        handle = file.fileno()
-        size = os.fstat(handle).st_size
-        places = _places(path, _read(handle, max(0, size - end), end), size, room)[wanted]
-        return [_read(handle, start, length) if length else None for start, length in places.tolist()]
+        size = os.fstat(file.fileno()).st_size
+        places = _places(path, _read(file, max(0, size - end), end), size, room)[wanted]
+        return [_read(file, start, length) if length else None for start, length in places.tolist()]
 
 
 def _places(path: Path, end: bytes, size: int, room: int) -> NDArray[np.uint64]:
@@ -72,12 +71,13 @@ def _places(path: Path, end: bytes, size: int, room: int) -> NDArray[np.uint64]:
     return places
 
 
-def _read(handle: int, start: int, length: int) -> bytes:
+def _read(file: RawIOBase, start: int, length: int) -> bytes:
     """A part of a file; shorter where the file ends."""
-    parts, have = [], 0
-    while have < length and (part := os.pread(handle, length - have, start + have)):
+    file.seek(start)
+    parts, missing = [], length
+    while missing and (part := file.read(missing)):
         parts.append(part)
-        have += len(part)
+        missing -= len(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
