@@ -79,7 +79,7 @@ class Lines:
         lines = content.decode("utf-8").split("\n")
         return [line.removesuffix("\r") for line in lines[start - first * STRIDE : stop - first * STRIDE]]
 
-    def place(self, start: int, stop: int) -> Place | None:
+    def place(self, start: int, stop: int) -> LinePlace | None:
         """Where other processes find the lines [start, stop); None where they do not."""
         if self.path is None:
             return None
@@ -88,7 +88,7 @@ class Lines:
         with self.lock:
             self.file.seek(begin)
             digest = _digest(self.file.read(end - begin))
-        return Place(str(self.path), begin, end, start - first * STRIDE, stop - start, digest)
+        return LinePlace(str(self.path), begin, end, start - first * STRIDE, stop - start, digest)
 
 
 class KeptLines:
@@ -107,7 +107,7 @@ class KeptLines:
 
 
 @dataclass(frozen=True)
-class Place:
+class LinePlace:
     """Some lines of an `inputs.tsv`, as a task takes them along."""
 
     path: str
@@ -123,7 +123,7 @@ class PlacedLines:
 
     has_sizes = True
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: LinePlace) -> None:
         self.at, self.count = place, place.count
 
     @cached_property
@@ -138,7 +138,7 @@ class PlacedLines:
     def read(self, start: int, stop: int) -> Sequence[str]:
         return self.lines[start:stop]
 
-    def place(self, start: int, stop: int) -> Place:
+    def place(self, start: int, stop: int) -> LinePlace:
         return replace(self.at, skipped=self.at.skipped + start, count=stop - start)
 
 
@@ -238,7 +238,7 @@ def _of_lines(lines: Sequence[str], root: Path) -> FrameList:
     return FrameList(KeptLines(lines), root, 0, len(lines))
 
 
-def _of_place(place: Place, root: Path) -> FrameList:
+def _of_place(place: LinePlace, root: Path) -> FrameList:
     """A part of a list that another process has open."""
     return FrameList(PlacedLines(place), root, 0, place.count)
 

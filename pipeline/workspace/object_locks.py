@@ -43,7 +43,7 @@ def lock(folder: StoredPath) -> Iterator[None]:
     bucket, key = folder.bucket(".lock")
     started = time.strftime("%Y-%m-%d %H:%M:%S")
     about = f"{HOLDER}{os.getpid()} on {socket.gethostname()}, since {started}"
-    held = Held(bucket, key, f"{about}\n{uuid.uuid4().hex}".encode())
+    held = HeldObject(bucket, key, f"{about}\n{uuid.uuid4().hex}".encode())
     if not held.take():
         holding = holder(folder) or "another process"
         raise BusyError(
@@ -63,7 +63,7 @@ def lock(folder: StoredPath) -> Iterator[None]:
 
 
 @dataclass
-class Held:
+class HeldObject:
     """A lock: its object, and what this process writes into it, which nobody else does."""
 
     bucket: Bucket
