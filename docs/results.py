@@ -140,9 +140,20 @@ def conclusions(experiment: Mapping[str, Any]) -> list[str]:
                 where = "" if region["region"] == CENTRAL else ", whole images"
                 found.append(
                     f"**{experiment['name']}, {row['resolution']} px{where}, {row['samples']}**: "
-                    f"compared with the best baseline, {', and '.join(parts)} ({seeds})."
+                    f"compared with the best baseline, {', and '.join(parts)}{against_uniform(row)} ({seeds})."
                 )
     return found
+
+
+def against_uniform(row: Mapping[str, Any]) -> str:
+    """The differences to uniform samples of the same resolution, for the end of a sentence."""
+    uniform = row["against"]["uniform"]
+    parts = [
+        f"{100 * mean(uniform[figure]['values']):+.1f} {brackets(uniform[figure])} {words}".replace("  ", " ")
+        for figure, words in FIGURE_WORDS.items()
+        if uniform[figure]
+    ]
+    return f"; with uniform samples, {' and '.join(parts)}" if parts else ""
 
 
 def said(kept: Sequence[Mapping[str, Any]], text: str) -> str:
