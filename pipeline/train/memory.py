@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,11 +28,18 @@ POOLS_HELD = 2
 
 def free_memory(cgroups: Path = CGROUPS, of_process: Path = Path("/proc/self/cgroup")) -> int:
     """Bytes that programs of this machine can still have, or fewer where a container may use less."""
-    import psutil
-
-    free = int(psutil.virtual_memory().available)
+    free = _of_machine()
     left = [_left(folder, *names) for folder in _groups(cgroups, of_process) for names in LIMITS]
     return min([free, *(size for size in left if size is not None)])
+
+
+def _of_machine() -> int:
+    """Of the whole machine; without psutil only what is not in use for files either."""
+    try:
+        import psutil
+    except ImportError:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return int(psutil.virtual_memory().available)
 
 
 def _groups(cgroups: Path, of_process: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,11 @@ def test_a_batch_of_one_for_lack_of_images_is_not_blamed_on_the_batch_size() -> 
         raise error
     with pytest.raises(AdaprepError, match="--batch-size is 1, give 2 or more"), memory.explained(1, 1):
         raise error
+
+
+def test_without_psutil_the_free_memory_of_the_machine_is_known_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = memory.free_memory(tmp_path / "none", tmp_path / "self")
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    assert 10**6 < memory.free_memory(tmp_path / "none", tmp_path / "self") < 2 * known
