@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -91,6 +92,14 @@ def blobs_in(place: Path) -> Callable[..., Path]:
         return yaml
 
     return make
+
+
+def left_alone(path: Path) -> Path:
+    """Wait until what was just written is old enough for the file system's times to tell its next change."""
+    from pipeline.stages.sources import FINE
+
+    time.sleep(1.5 * FINE / 10**9)
+    return path
 
 
 def tree(folder: Path) -> dict[str, str]:

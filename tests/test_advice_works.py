@@ -276,7 +276,7 @@ def test_a_damaged_chunk(space: stores.Workspace, chunk: str) -> None:
     repaired(space, ok("verify", "--all", "--workspace", space.path, status=1))
 
 
-@covers("workspace.blocks:__getitem__", "workspace.folders:repair_command")
+@covers("workspace.blocks:_damage_told", "workspace.folders:repair_command")
 def test_a_damaged_chunk_that_is_read(space: stores.Workspace) -> None:
     folder = space.folder("blobs", "train").boundaries / "status"
     corrupt(next(folder.glob("c.*")))

@@ -64,6 +64,9 @@ def _client(scheduler: Scheduler) -> Iterator[Any]:
     from distributed import Client
     from distributed.utils import silence_logging_cmgr
 
+    logging.getLogger("asyncio").addFilter(
+        is_not_of_dask
+    )  # stays: asyncio tells of tasks when they are freed
     with ExitStack() as stack:
         stack.enter_context(silence_logging_cmgr(logging.CRITICAL + 1))
         if scheduler.address:
@@ -79,6 +82,12 @@ def _client(scheduler: Scheduler) -> Iterator[Any]:
         finally:
             with suppress(OSError, TimeoutError, RuntimeError):
                 client.close(timeout=2)
+
+
+def is_not_of_dask(record: logging.LogRecord) -> bool:
+    """Whether a message is about anything but an error of Dask's own, of which nobody asked the outcome."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not type(error).__module__.startswith("distributed.")
 
 
 def _reached(address: str) -> Any:

@@ -79,8 +79,6 @@ class AuxiliaryTask:
             "loss": chosen.loss,
             **({"zoom": chosen.zoom} if chosen.zoom else {}),
         }
-        names = about["class_names"]
-        self.targets = [names.index(name) for name in about["targets"]]
 
     @property
     def datasets(self) -> list[StoreDataset]:
@@ -111,7 +109,9 @@ class AuxiliaryTask:
         device, count = batch["image"].device, len(batch["image"])
         share = 1 / (1 + self.chosen.zoom * torch.rand(count, generator=generator, device=device))
         corner = torch.rand(count, 2, generator=generator, device=device) * (1 - share)[:, None]
-        wanted = Minimisers(self.chosen.grid, self.chosen.lam, self.targets)
+        names = self.about["class_names"]
+        targets = [names.index(name) for name in self.about["targets"]]
+        wanted = Minimisers(self.chosen.grid, self.chosen.lam, targets)
         return zoomed_proposals(batch, corner, share, self.chosen.resolution, wanted)
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:

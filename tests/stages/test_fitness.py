@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 import threading
@@ -14,7 +15,7 @@ import pytest
 
 from pipeline import passing
 from pipeline.errors import AdaprepError, BusyError, FileError
-from pipeline.stages import engine, fitness
+from pipeline.stages import connection, engine, fitness
 from pipeline.stages.engine import BlockResult, Failure, Scheduler
 from pipeline.stages.fitness import Versions
 from pipeline.workspace import task_locks
@@ -216,3 +217,17 @@ def test_a_performance_report_needs_bokeh_and_is_refused_before_any_work(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(AdaprepError, match="--performance-report needs Bokeh.*pip install bokeh"):
         engine.run([partial(miss, 0)], found, "title")
+
+
+def test_errors_of_dask_that_nobody_asked_about_are_not_told_and_others_are() -> None:
+    from distributed.client import AllExit
+
+    def record(error: Exception | None) -> logging.LogRecord:
+        info = None if error is None else (type(error), error, None)
+        return logging.LogRecord(
+            "asyncio", logging.ERROR, "", 0, "Task exception was never retrieved", (), info
+        )
+
+    assert not connection.is_not_of_dask(record(AllExit()))
+    assert connection.is_not_of_dask(record(ValueError()))
+    assert connection.is_not_of_dask(record(None))

@@ -18,7 +18,7 @@ from cli import main
 from pipeline.stages import cluster
 from pipeline.stages.engine import Work
 from pipeline.workspace.stores import Workspace
-from tests.conftest import blobs_in, tree
+from tests.conftest import blobs_in, left_alone, tree
 
 _counting: list[Counter[Path]] = []
 
@@ -38,7 +38,7 @@ def _hooked() -> None:
 
 @pytest.fixture(scope="module")
 def yaml(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return blobs_in(tmp_path_factory.mktemp("reads"))(train=19, val=0)
+    return left_alone(blobs_in(tmp_path_factory.mktemp("reads"))(train=19, val=0))
 
 
 @contextmanager

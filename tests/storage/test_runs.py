@@ -18,7 +18,7 @@ from click.testing import CliRunner
 import cli
 from pipeline.storage import as_path, objects
 from pipeline.workspace import object_locks, results
-from tests.conftest import tree
+from tests.conftest import left_alone, tree
 from tests.storage.conftest import Server
 from tests.storage.test_data import run
 
@@ -89,7 +89,7 @@ def test_bucket_holds_what_a_folder_does(
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
     monkeypatch.chdir(tmp_path)
-    yaml, folder, workspace = make_blobs(train=20, val=6), tmp_path / "w", bucket / "some where"
+    yaml, folder, workspace = left_alone(make_blobs(train=20, val=6)), tmp_path / "w", bucket / "some where"
     everything(yaml, folder, server)
     asked, printed = everything(yaml, workspace, server)
     assert f"report: {workspace}/blobs/report/index.html" in printed
