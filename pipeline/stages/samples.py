@@ -252,8 +252,15 @@ def run(
     plans: Sequence[Plan],
     scheduler: engine.Scheduler,
     listener: engine.Listener | None = None,
+    again: Callable[[], Sequence[Plan]] | None = None,
 ) -> engine.Summary:
-    """Do what the plans say, all outputs of an image while it is decoded."""
+    """Do what the plans say, all outputs of an image while it is decoded.
+
+    Parameters
+    ----------
+    again
+        Plans once more, now that nobody else writes here: another run may have done a part since.
+    """
     check_room(folder, plans)
     if any(todo.images for todo in plans):
         remembered.check_files(found.dataset, found.frames)
@@ -261,6 +268,7 @@ def run(
     if any(todo.todo for todo in plans):
         engine.check(scheduler, site)
     with folder.lock(), ExitStack() as stack:
+        plans = again() if again else plans
         for todo in plans:
             stack.enter_context(todo.opened(scheduler.distributed))
         job = make_job(folder, found.dataset, outputs, plans)

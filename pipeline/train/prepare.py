@@ -226,13 +226,15 @@ def _sample(
     listener: Callable[[], Listener],
     waiting: Callable[[str], None],
 ) -> Summary | None:
-    told = False
+    told, plans = False, partial(samples.plan, split.folder, outputs, crops=split.crops)
     while True:
-        todo = Sampling(split, outputs, samples.plan(split.folder, outputs, crops=split.crops))
+        todo = Sampling(split, outputs, plans())
         if not todo.images:
             return None
+        where = engine.Scheduler()
         try:
-            return samples.run(split.folder, split.found, outputs, todo.plans, engine.Scheduler(), listener())
+            done = samples.run(split.folder, split.found, outputs, todo.plans, where, listener(), plans)
+            return done if done.skipped < len(split.found) else None
         except BusyError as busy:
             if not told:
                 waiting(f"waiting to sample {split.folder.title}: {busy.what}")
