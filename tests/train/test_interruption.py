@@ -16,7 +16,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from pipeline.networks import checkpoint  # noqa: E402
-from pipeline.workspace import results  # noqa: E402
+from pipeline.workspace import results, stores  # noqa: E402
 from tests.conftest import killed_at_move, tree  # noqa: E402
 from tests.train.test_fit import drop_times, make_space, same, weights  # noqa: E402
 
@@ -106,16 +106,29 @@ def test_a_run_killed_with_a_file_half_written_goes_on_to_the_same_weights(
     assert rows[0] == rows[1]
 
 
-def test_fits_that_begin_together_sample_once(make_blobs: MakeBlobs, tmp_path: Path) -> None:
-    yaml, space = make_blobs(train=120, val=40, size=(600, 800)), tmp_path / "w"
+def told(process: subprocess.Popen[str], words: str) -> str:
+    """What a process prints up to the line that has these words."""
+    assert process.stdout
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if words in line:
+            return "".join(lines)
+    raise AssertionError("".join(lines))
+
+
+def test_fits_that_begin_together_sample_once(
+    make_blobs: MakeBlobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1")
+    yaml, space = make_blobs(train=20, val=8), tmp_path / "w"
     finish(launch("cli", "boundaries", "--dataset", str(yaml), "--workspace", str(space)))
-    at_once = [launch("cli", *arguments(space, "--epochs", 1, "--seed", seed)) for seed in range(3)]
-    outputs = [finish(process) for process in at_once]
+    with stores.Workspace(space).folder("blobs", "train").lock():
+        at_once = [launch("cli", *arguments(space, "--epochs", 1, "--seed", seed)) for seed in range(3)]
+        begun = [told(process, "waiting to sample blobs/train: another") for process in at_once]
+    outputs = [first + finish(process) for first, process in zip(begun, at_once, strict=True)]
     for split in ("train", "val"):
         assert sum(f"samples of blobs/{split}: " in output for output in outputs) == 1, outputs
-    assert (
-        sum("waiting to sample blobs/train: another adaprep run is wri" in output for output in outputs) == 2
-    )
     assert [output.count("best at epoch 1") for output in outputs] == [1, 1, 1]
 
 
