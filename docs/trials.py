@@ -113,8 +113,8 @@ OPTIONS = {
 """What a run's name ends in, and the row that it stands in."""
 
 NETWORK_FINDINGS = """\
-- **Zoomed squares help uniform samples**, from {uniform} to {uniform_zoom}: the best of the table over all classes, and half the way to
-  fixed warp and predictions on targets. They do nothing for warped samples ({mean} to {mean_zoom} and {adaptive} to
+- **Zoomed squares help uniform samples**, from {uniform} to {uniform_zoom}: the best of the table over all classes; on targets the difference is
+  about the spread over seeds. For warped samples one seed shows none ({mean} to {mean_zoom} and {adaptive} to
   {adaptive_zoom}): a part of a warped image, blown up, is warped in a way that no image is. Squares that are zoomed first
   and warped then are what should be tried next: crops of several sizes in the stores.
 - **The tensor as channels does not help** ({adaptive} to {adaptive_channels}).

@@ -64,9 +64,8 @@ def _client(scheduler: Scheduler) -> Iterator[Any]:
     from distributed import Client
     from distributed.utils import silence_logging_cmgr
 
-    logging.getLogger("asyncio").addFilter(
-        is_not_of_dask
-    )  # stays: asyncio tells of tasks when they are freed
+    # it stays: asyncio tells of a task's error when the task is freed, which may be after the end
+    logging.getLogger("asyncio").addFilter(is_not_of_dask)
     with ExitStack() as stack:
         stack.enter_context(silence_logging_cmgr(logging.CRITICAL + 1))
         if scheduler.address:

@@ -136,13 +136,13 @@ class Auxiliary:
     )
     zoom: float = setting(
         0.0,
-        "Have the auxiliary network learn from random squares too, blown up by 1 to 1 + this.",
+        "Train the auxiliary network on random squares of the crops, blown up by 1 to 1 + this; 0: whole crops.",
         flag="--aux-zoom",
-        low=0.0,
+        low=0,
     )
     mirrored: bool = setting(
         False,
-        "Have the auxiliary network predict the mean for an image and its mirror image.",
+        "Let the auxiliary network predict the mean of what it finds in an image and in its mirror image.",
         flag="--aux-mirrored",
     )
 
