@@ -136,7 +136,8 @@ class Auxiliary:
     )
     zoom: float = setting(
         0.0,
-        "Train the auxiliary network on random squares of the crops, blown up by 1 to 1 + this; 0: whole crops.",
+        "Train the auxiliary network on random squares of the crops, blown up by 1 to 1 + this; "
+        "0: on whole crops.",
         flag="--aux-zoom",
         low=0,
     )
