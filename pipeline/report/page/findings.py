@@ -62,8 +62,8 @@ def of_best(by_figure: Mapping[str, Sequence[Gain]]) -> list[PageFinding]:
         for gain in by_figure.get(name, ()):
             found.setdefault(_place(gain.ours), []).append(_against_best(gain, name, words))
     return [
-        PageFinding(f"Against the best baseline: {place}", f"{'; '.join(parts)}.")
-        for place, parts in found.items()
+        PageFinding(f"Against the best baseline: {place}", f"{text[:1].upper()}{text[1:]}.")
+        for place, text in ((place, "; ".join(parts)) for place, parts in found.items())
     ]
 
 
@@ -73,7 +73,9 @@ def _against_best(gain: Gain, name: str, words: str) -> str:
     points = signed(100 * spread.mean)
     around = intervals(gain, name)
     said = (
-        f"none {words} that can be told from chance, {points}" if gain.is_none(name) else f"{points} {words}"
+        f"no difference {words} that can be told from chance: {points}"
+        if gain.is_none(name)
+        else f"{points} {words}"
     )
     return f"{said} ({'; '.join(filter(None, (describe(gain.baseline.group), around)))})"
 
