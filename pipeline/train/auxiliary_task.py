@@ -48,6 +48,7 @@ class AuxiliaryTask:
     higher_is_better = False
     figures = ("validation_loss", "uniform_loss")
     at_once = 256  # crops that are validated together
+    recordable = False  # its steps are few, and zoomed squares are looked for on the host
 
     def __init__(
         self,

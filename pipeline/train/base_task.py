@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pipeline.geometry.crops import CENTRAL, Region
 from pipeline.networks import points
-from pipeline.networks.factory import build, weights_of
+from pipeline.networks.factory import ARCHITECTURES, build, weights_of
 from pipeline.stages.inputs import Inputs
 from pipeline.train import losses, settings
 from pipeline.train.data import Batch, StoreDataset, sampled
@@ -92,6 +92,11 @@ class BaseTask:
         """To train on, and to validate on if there are such."""
         return [self.data, *([self.validation[0]] if self.validation else [])]
 
+    @property
+    def recordable(self) -> bool:
+        """Whether a step may be recorded: network and loss are adaprep's own, which ask for no values."""
+        return self.network in ARCHITECTURES and self.chosen.loss in losses.BASE
+
     def build(self) -> nn.Module:
         """A new network; its random weights are those of PyTorch's generator."""
         weights = weights_of(self.network, self.chosen.pretrained)
@@ -109,8 +114,9 @@ class BaseTask:
             phi = points.resize(batch["phi"].double(), (image.shape[-2], image.shape[-1]))
             areas = points.cell_areas(phi) if power else None
             image = points.shown(image, phi, self.chosen.tensor_channels)
-        by_class = None if self.weights is None else self.weights.to(labels.device)
-        weights = losses.sample_weights(labels, by_class, areas, power)
+        if self.weights is not None:
+            self.weights = self.weights.to(labels.device)
+        weights = losses.sample_weights(labels, self.weights, areas, power)
         return self.compare(network(image), labels, weights)
 
     def validate(self, network: nn.Module, device: torch.device, processes: Processes) -> Mapping[str, float]:

@@ -90,7 +90,7 @@ def run(
     check(request)
     with started(request.device) as (processes, device):
         bfloat16 = uses_bfloat16(request.precision, device)
-        where = Where(device, processes, request.workers, request.save_every, bfloat16)
+        where = Where(device, processes, request.workers, request.save_every, bfloat16, request.eager)
         splits = prepare.open_splits(space, dataset, request.splits, root, request.whole_image)
         heard = hooks if hooks and processes.first else Hooks()
         if (note := _try_out(request, splits)) is not None:

@@ -179,6 +179,15 @@ class StoreDataset(Dataset[Batch]):
         """(n,) images in the stores, and (n,) crops, of items."""
         return self.images[items // self.crops], items % self.crops
 
+    def whole(self) -> Batch:
+        """Every array as it is stored, (images, crops, ...); images that failed are in it, with any values.
+
+        The samples have to be in memory.
+        """
+        if not self._loaded:
+            self._load(Processes())
+        return {name: torch.from_numpy(self._loaded[name]) for name in self.sources}
+
     def mean(self, name: str, instead: NDArray[Any] | float = np.nan) -> NDArray[np.float32]:
         """The mean of one of the values over all items, without their axis; of `instead` where it is NaN."""
         total: NDArray[np.float64] | float = 0.0

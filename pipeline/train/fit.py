@@ -32,6 +32,7 @@ from pipeline.train.memory import explained
 from pipeline.train.pools import loader
 from pipeline.train.processes import Processes
 from pipeline.train.settings import Schedule
+from pipeline.train.steps import Eager, Recorded
 from pipeline.train.validation import NotNumbersError
 from pipeline.workspace.runs import Result, Run
 
@@ -60,6 +61,8 @@ class Task(Protocol):
 
     @property
     def datasets(self) -> list[StoreDataset]: ...  # all that are read
+    @property
+    def recordable(self) -> bool: ...  # whether a step may be recorded as a CUDA graph
 
     def build(self) -> nn.Module: ...
     def drawn(self, batch: Batch, generator: torch.Generator) -> Batch: ...  # what is learned of it this time
@@ -91,6 +94,7 @@ class Where:
     workers: int = 0  # threads that read samples
     save_every: int = 500  # steps
     bfloat16: bool = False  # in the forward pass; losses, weights and their updates stay in float32
+    eager: bool = False  # on an NVIDIA GPU, too, start the kernels of a step one by one
 
 
 def fit(task: Task, schedule: Schedule, run: Run, where: Where, listener: Listener | None = None) -> Result:
@@ -141,6 +145,7 @@ class _Fit:
         self.validated = ""  # in words, the last validation
         self._resume()
         self.parallel = self._side_by_side()
+        self.learn = self._learner()
         if self.device.type == "cuda":
             torch.backends.cudnn.benchmark = True
 
@@ -152,13 +157,19 @@ class _Fit:
         warnings.filterwarnings("ignore", "find_unused_parameters=True was specified")
         return DistributedDataParallel(self.network, find_unused_parameters=foreign)
 
+    def _learner(self) -> Eager:
+        """What makes a step: recorded where that is possible, and known to be."""
+        alone = self.processes.size == 1 and self.device.type == "cuda" and not self.where.eager
+        kind = Recorded if alone and self.task.recordable else Eager
+        return kind(self.parallel, self.optimiser, self.task.loss, self.device, self.where.bfloat16)
+
     def run_all(self) -> Result:
         position, per_epoch = self.position, len(self.batches)
         done = position.epoch * per_epoch + position.step
         history = None
         if self.processes.first:
             history = History(self.run.path, self.task.figures, position.epoch, done)
-        loading = loader(self.task.data, self.batches, self.where.workers)
+        loading = loader(self.task.data, self.batches, self.where.workers, self.device)
         self.listener.started(self.run.name, self.steps, done)
         try:
             while position.epoch < self.schedule.epochs:
@@ -211,18 +222,11 @@ class _Fit:
         torch.manual_seed(seed)
         generator = torch.Generator(self.device).manual_seed(seed)
         rate = self.schedule.learning_rate(position.epoch * len(self.batches) + position.step, self.steps)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
         with explained(self.schedule.batch_size, len(batch["image"])):
             there = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
             changed = self.augmentation(self.task.drawn(there, generator), generator)
             changed["image"] = changed["image"].contiguous(memory_format=torch.channels_last)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.where.bfloat16):
-                loss = self.task.loss(self.parallel, changed)
-            self.optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.optimiser.step()
-        self.pending.append(loss.detach())
+            self.pending.append(self.learn(changed, rate))
         position.step += 1
         self.unsaved += 1
 
@@ -294,7 +298,7 @@ class _Fit:
         self.unsaved = 0
         if self.processes.first:
             position = asdict(self.position) | {"seconds": self.position.seconds + running}
-            training = {"position": position, "optimiser": self.optimiser.state_dict()}
+            training = {"position": position, "optimiser": self.learn.state()}
             self._write(self.run.last, {"epoch": self.position.epoch}, training)
 
     def _write(self, path: Any, about: Mapping[str, Any], training: Mapping[str, Any]) -> None:

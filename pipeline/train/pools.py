@@ -18,11 +18,21 @@ from torch.utils.data import DataLoader, Sampler
 from pipeline.train.batches import PoolPlan, ShardShuffle
 from pipeline.train.data import Batch, StoreDataset, as_shown
 
+HOST = torch.device("cpu")
+
+OF_DEVICE = 8
+"""Samples are held on a GPU where they take less than this part of its free memory: others may use it too."""
+
 AHEAD = 2
 """Shards that each thread may have read, or be reading, before they are asked for."""
 
 
-def loader(dataset: StoreDataset, batches: Sampler[list[int]], workers: int = 0) -> Iterable[Batch]:
+def loader(
+    dataset: StoreDataset,
+    batches: Sampler[list[int]],
+    workers: int = 0,
+    device: torch.device = HOST,
+) -> Iterable[Batch]:
     """Whole batches of a data set, pass by pass.
 
     Parameters
@@ -31,11 +41,45 @@ def loader(dataset: StoreDataset, batches: Sampler[list[int]], workers: int = 0)
         A `ShardShuffle` where the data do not lie in memory.
     workers
         Threads that read shards; none are needed where the data lie in memory.
+    device
+        Where batches are used. They lie there already where all samples have room on it.
     """
     if not dataset.in_memory and isinstance(batches, ShardShuffle):
         return PoolLoader(dataset, batches, workers)
+    if device.type == "cuda" and dataset.bytes < torch.cuda.mem_get_info(device)[0] // OF_DEVICE:
+        return ResidentLoader(dataset, batches, device)
     pinned = torch.cuda.is_available()
     return DataLoader(dataset, batch_sampler=batches, collate_fn=_as_it_is, pin_memory=pinned)
+
+
+class ResidentLoader:
+    """Batches of samples that all lie on the device, gathered there.
+
+    Parameters
+    ----------
+    dataset
+        In memory.
+    batches
+        Items of each batch of the next pass.
+    """
+
+    def __init__(self, dataset: StoreDataset, batches: Sampler[list[int]], device: torch.device) -> None:
+        self.dataset, self.batches, self.device = dataset, batches, device
+        self.held: Batch = {}
+
+    def __iter__(self) -> Iterator[Batch]:
+        if not self.held:
+            self.held = {name: value.to(self.device) for name, value in self.dataset.whole().items()}
+        batches = list(self.batches)
+        places = self.dataset.places(np.array(list(itertools.chain(*batches)), np.intp))
+        images, crops = (torch.from_numpy(place).to(self.device) for place in places)
+        stops = np.cumsum([len(batch) for batch in batches]).tolist()
+        for begin, stop in itertools.pairwise([0, *stops]):
+            chosen = images[begin:stop], crops[begin:stop]
+            yield {name: as_shown(values[chosen]) for name, values in self.held.items()}
+
+    def __len__(self) -> int:
+        return len(self.batches)  # type: ignore[arg-type]
 
 
 class PoolLoader:

@@ -285,6 +285,12 @@ class Request:
     precision: Precision = PRECISION()
     workers: int = setting(0, "Threads that read samples, where these do not fit in memory.", low=0)
     save_every: int = setting(500, "Steps between checkpoints.", low=1)
+    eager: bool = setting(
+        False,
+        "On an NVIDIA GPU, start the kernels of each step one by one. Default: a step of a base network of "
+        "adaprep's own is recorded once and replayed.",
+        shown=False,
+    )
     overwrite: bool = OVERWRITE(help="Start a run again that was made with other settings.")
 
     @property
