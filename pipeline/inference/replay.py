@@ -60,7 +60,8 @@ class Replay:
 
     def _warm_up(self) -> None:
         """What is done at first alone, such as compilation, must not be recorded."""
-        side, current = torch.cuda.Stream(), torch.cuda.current_stream()
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        current = torch.cuda.current_stream()
         side.wait_stream(current)
         with torch.cuda.stream(side):
             for _ in range(3):
