@@ -6,7 +6,11 @@ The data path of a step is reading a batch from sampled stores, moving it to the
 rest is the network's forward and backward pass and the optimiser. Latency is the time that
 `AdaptiveSegmenter` takes for one image to its labels (`labels`) and to the scores of every pixel (`forward`),
 adaptive beside uniform sampling with the same base network: on a CPU the processor time of one thread, which
-depends less on what else the machine does; on a GPU (`--device cuda`) that of the clock.
+depends less on what else the machine does. On a GPU that of the clock, from an image there to labels there:
+
+    python -m benchmarks.training --device cuda --resolution 0 --images 1 --images 8 --rounds 20
+
+"replayed" labels are those of `pipeline.inference.replay`: one CUDA graph in place of some hundred kernels.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,50 +100,90 @@ def _stores(root: Path, resolution: int) -> tuple[Any, Any]:
     return folder, wanted[0]
 
 
-def latencies(resolution: int, side: int, rounds: int, device: Any) -> dict[str, dict[str, float]]:
-    """Seconds from one image (3, side, side) to its labels and its scores, 22 classes."""
+def systems(resolution: int, device: Any) -> dict[str, Any]:
+    """Segmenters of one base U-Net, 22 classes: of uniform samples, and with several auxiliary networks.
+
+    The last is the auxiliary network that the recipes in workflows/ train.
+    """
     import torch
 
+    from pipeline.errors import AdaprepError
     from pipeline.inference.segmenter import AdaptiveSegmenter
-    from pipeline.networks.auxiliary import AuxiliaryNetwork
+    from pipeline.networks.auxiliary import AuxiliaryNetwork, make
     from pipeline.networks.factory import build
 
-    clock = time.process_time if device.type == "cpu" else time.perf_counter
-    torch.set_num_threads(1)
     torch.manual_seed(0)
-    image = torch.randint(0, 256, (1, 3, side, side), dtype=torch.uint8, device=device)
     base = build("unet", 22)
-    systems = {
+    auxiliaries: dict[str, AuxiliaryNetwork | None] = {
+        "uniform": None,
+        "adaptive, 256 features, 16 px": make(resolution=16),
+        "adaptive, 256 features, 32 px": make(resolution=32),
+        "adaptive, 64 features, 32 px": make(resolution=32, features=64),
+    }
+    try:
+        lite = make(resolution=32, features=64, encoder="efficientnet-lite0", mirrored=True)
+        auxiliaries["adaptive, as in the recipes"] = lite
+    except AdaprepError as error:
+        click.echo(f"without a row of the recipes' network: {error}", err=True)
+    return {
         name: AdaptiveSegmenter(auxiliary, base, resolution).to(device).eval()
-        for name, auxiliary in (
-            ("uniform", None),
-            ("adaptive, auxiliary 16", AuxiliaryNetwork(16)),
-            ("adaptive, auxiliary 32", AuxiliaryNetwork(32)),
-            ("adaptive, 64 features", AuxiliaryNetwork(32, features=64)),
-        )
+        for name, auxiliary in auxiliaries.items()
     }
-    wanted: dict[str, Callable[[Any], Any]] = {
-        "labels": lambda system: system.labels(image).cpu(),
-        "scores": lambda system: system(image)[..., -1, -1].cpu(),  # which waits for all of them
-    }
-    taken: dict[str, dict[str, list[float]]] = {kind: {name: [] for name in systems} for kind in wanted}
-    for _ in range(rounds + 1):  # in turn, so that a noisy moment meets all of them
-        for kind, work in wanted.items():
-            for name, system in systems.items():
-                begun = clock()
-                with torch.no_grad():
-                    work(system)
-                taken[kind][name].append(clock() - begun)
+
+
+def latencies(
+    resolution: int, side: int, batch: int, rounds: int, device: Any
+) -> dict[str, dict[str, float]]:
+    """Seconds from images (batch, 3, side, side) to their labels and their scores, 22 classes."""
+    import torch
+
+    from pipeline.inference.replay import Replay
+
+    on_cpu = device.type == "cpu"
+    clock = time.process_time if on_cpu else time.perf_counter
+    torch.set_num_threads(1)
+    images = torch.randint(0, 256, (batch, 3, side, side), dtype=torch.uint8, device=device)
+    works: dict[str, dict[str, Callable[[], Any]]] = {"labels": {}, "scores": {}}
+    if not on_cpu:
+        works["labels, replayed"] = {}
+    for name, system in systems(resolution, device).items():
+        works["labels"][name] = partial(system.labels, images)
+        works["scores"][name] = partial(_last_pixel, system, images)
+        if not on_cpu:
+            works["labels, replayed"][name] = partial(Replay(system, images), images)
+    taken: dict[str, dict[str, list[float]]] = {kind: {name: [] for name in of} for kind, of in works.items()}
+    with torch.no_grad():
+        for _ in range(rounds + 1):  # in turn, so that a noisy moment meets all of them
+            for kind, of_kind in works.items():
+                for name, work in of_kind.items():
+                    _wait(device)
+                    begun = clock()
+                    work()
+                    _wait(device)
+                    taken[kind][name].append(clock() - begun)
     return {
         kind: {name: statistics.median(seconds[1:]) for name, seconds in of_kind.items()}
         for kind, of_kind in taken.items()
     }
 
 
+def _last_pixel(system: Any, images: Any) -> Any:
+    """The scores of one pixel, so that those of all others are not held until the next are made."""
+    return system(images)[..., -1, -1].clone()
+
+
+def _wait(device: Any) -> None:
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 @click.command()
 @click.option("--resolution", default=64, show_default=True, help="Of training steps; 0 for none.")
 @click.option("--latency-at", default=(64, 128, 256), multiple=True, show_default=True, help="Resolutions.")
-@click.option("--batch", default=128, show_default=True)
+@click.option("--batch", default=128, show_default=True, help="Of training steps.")
+@click.option("--images", default=(1,), multiple=True, show_default=True, help="In a batch of latencies.")
 @click.option("--side", default=2710, show_default=True, help="Of the large image of the latencies.")
 @click.option("--rounds", default=5, show_default=True)
 @click.option("--bfloat16", is_flag=True, help="Forward passes of training steps in bfloat16.")
@@ -148,6 +193,7 @@ def main(
     resolution: int,
     latency_at: tuple[int, ...],
     batch: int,
+    images: tuple[int, ...],
     side: int,
     rounds: int,
     bfloat16: bool,
@@ -159,9 +205,14 @@ def main(
 
     device = torch.device(name)
     step = steps(resolution, batch, rounds, bfloat16, device) if resolution else {}
-    latency = {sampled: latencies(sampled, side, rounds, device) for sampled in latency_at}
+    latency = {
+        count: {sampled: latencies(sampled, side, count, rounds, device) for sampled in latency_at}
+        for count in images
+    }
     if as_json:
-        click.echo(json.dumps({"step": step, "latency": latency}, indent=2))
+        click.echo(
+            json.dumps({"device": _name(device), "side": side, "step": step, "latency": latency}, indent=2)
+        )
         return
     if step:
         share = step["data"] / (step["data"] + step["rest"])
@@ -169,12 +220,21 @@ def main(
         click.echo(
             f"  data path {1000 * step['data']:.1f} ms, network {1000 * step['rest']:.1f} ms: {share:.1%}"
         )
-    for sampled, kinds in latency.items():
-        for kind, systems in kinds.items():
-            click.echo(f"one image of {side} x {side} to {kind}, sampled at {sampled} x {sampled}:")
-            for system, seconds in systems.items():
-                ratio = seconds / systems["uniform"]
-                click.echo(f"  {system:24} {1000 * seconds:8.1f} ms  {ratio:.2f} x uniform")
+    for count, at in latency.items():
+        for sampled, kinds in at.items():
+            for kind, of_kind in kinds.items():
+                click.echo(
+                    f"{count} x {side} x {side} to {kind}, sampled at {sampled} x {sampled}, an image:"
+                )
+                for system, seconds in of_kind.items():
+                    ratio = seconds / of_kind["uniform"]
+                    click.echo(f"  {system:30} {1000 * seconds / count:8.2f} ms  {ratio:.2f} x uniform")
+
+
+def _name(device: Any) -> str:
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 if __name__ == "__main__":

@@ -12,10 +12,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from pipeline.geometry.interpolation import _ROUNDING
-from pipeline.geometry.tensors import DIAGONAL
 from pipeline.inference.averages import cell_means
 from pipeline.inference.interpolation import _cut, _first_row_below
+from pipeline.inference.rasters import mesh
 from pipeline.inference.segmenter import AdaptiveSegmenter, sample, shrink
 from pipeline.networks.auxiliary import AuxiliaryNetwork, project
 from pipeline.networks.points import resize, shown
@@ -137,27 +136,13 @@ def locate(phi: Tensor, side: int) -> tuple[Tensor, Tensor]:
     """The corners (S * S, 3) of the triangle at every pixel, in the flattened grid, and their weights."""
     vertical, horizontal = project(phi[None])[0].unbind(0)
     y, x = (vertical * (side - 1)).flatten(), (horizontal * (side - 1)).flatten()
-    triangles = mesh(phi)
+    triangles = mesh(phi[None])[0]
     ys, xs = y[triangles], x[triangles]
     winner = _winners(ys, xs, side)
     pixel = torch.arange(winner.shape[0], device=phi.device)
     row = pixel // side
     col = pixel - row * side  # ONNX has no remainder by a size
     return triangles[winner], _cut(ys[winner], xs[winner], row, side).weights(col)
-
-
-def mesh(phi: Tensor) -> Tensor:
-    """The triangles (2 (h - 1) (w - 1), 3) of a grid (2, h, w), cell by cell, clockwise on the screen."""
-    h, w = phi.shape[-2:]
-    main = (phi[:, 1:, 1:] - phi[:, :-1, :-1]).square().sum(0).sqrt()
-    anti = (phi[:, 1:, :-1] - phi[:, :-1, 1:]).square().sum(0).sqrt()
-    turned = (anti < main + (_ROUNDING if DIAGONAL == "anti" else -_ROUNDING)).flatten()[:, None]
-    rows, cols = torch.arange(h - 1, device=phi.device), torch.arange(w - 1, device=phi.device)
-    a = (rows[:, None] * w + cols).flatten()
-    b, c, d = a + 1, a + w, a + w + 1
-    first = torch.where(turned, torch.stack([a, b, c], 1), torch.stack([a, b, d], 1))
-    second = torch.where(turned, torch.stack([b, d, c], 1), torch.stack([a, d, c], 1))
-    return torch.stack([first, second], 1).flatten(0, 1)
 
 
 def _winners(ys: Tensor, xs: Tensor, side: int) -> Tensor:

@@ -1,11 +1,13 @@
 """Upsampling of `pipeline.geometry.interpolation` on batches of tensors, differentiable in the scores.
 
 It is an operator of its own, `adaprep::interpolate`, so that `torch.export` sees its output's shape and not
-its loops. On the CPU triangles are drawn one after another, as there. Elsewhere, and for gradients, the
-triangle over each pixel is found first, which does not depend on the scores (`adaprep::locate`).
+its loops. On the CPU triangles are drawn one after another, as there; on a GPU by kernels of
+`pipeline.inference.rasters`, all at once. On other devices, without Triton, and for gradients, the triangle
+over each pixel is found first, which does not depend on the scores (`adaprep::locate`).
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +16,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.geometry._triangles import NARROW
-from pipeline.geometry.interpolation import draw_scores, locate, mesh
+from pipeline.geometry.interpolation import (
+    _ROUNDING,
+    VOID,
+    draw_scores,
+    interpolate_labels,
+    locate,
+    mesh,
+)
+from pipeline.inference import rasters
+from pipeline.networks.auxiliary import project
 
 CHUNK = 1 << 21
 """Pixels, or triangle rows, that the search on a device handles at once."""
@@ -44,7 +55,55 @@ def interpolate(scores: Tensor, phi: Tensor, size: int | tuple[int, int]) -> Ten
     ValueError
         Shapes or devices do not match, a side is below 2, or a tensor breaks the constraints.
     """
+    _check_match(scores, phi)
+    if rasters.available(phi.device) and not torch.compiler.is_compiling():
+        _check_covering(phi)
+    return upsample(scores, phi, size)
+
+
+def upsample(scores: Tensor, phi: Tensor, size: int | tuple[int, int]) -> Tensor:
+    """`interpolate` without a look at values, for which the host would wait: tensors must be projected."""
     height, width = size if isinstance(size, tuple) else (size, size)
+    drawn: Tensor = _interpolate(_single_at_least(scores), phi.detach(), height, width)
+    return drawn
+
+
+def label(scores: Tensor, phi: Tensor, size: int | tuple[int, int]) -> Tensor:
+    """The class with the largest interpolated score at every pixel, without the scores in between.
+
+    Ties go to the smallest class. The result is the arg max of `interpolate`, except where two scores come
+    within rounding of each other.
+
+    Parameters
+    ----------
+    scores, phi, size
+        As for `interpolate`, of at most 255 classes. On a GPU neither is looked at by the host: tensors must
+        be projected, and scores finite.
+
+    Returns
+    -------
+    Tensor of uint8
+        (B, S, S) train ids.
+
+    Raises
+    ------
+    ValueError
+        As `interpolate`, or there are more than 255 classes; on the CPU also if a score is not finite.
+    """
+    _check_match(scores, phi)
+    if scores.shape[1] > VOID:
+        raise ValueError(f"scores have {scores.shape[1]} classes, must be 1 to {VOID}")
+    whole = size if isinstance(size, tuple) else (size, size)
+    values, points = _single_at_least(scores.detach()), phi.detach()
+    if rasters.available(phi.device):
+        return rasters.labels(values, points, whole)
+    if phi.device.type != "cpu":
+        return torch.stack([label_on_device(*pair, whole) for pair in zip(values, points, strict=True)])
+    pairs = zip(values.numpy(), points.numpy(), strict=True)
+    return torch.stack([torch.from_numpy(interpolate_labels(*pair, whole)) for pair in pairs])
+
+
+def _check_match(scores: Tensor, phi: Tensor) -> None:
     if scores.ndim != 4 or phi.shape != (scores.shape[0], 2, *scores.shape[2:]):
         raise ValueError(
             f"scores have shape {tuple(scores.shape)}, the sampling tensors {tuple(phi.shape)}: "
@@ -52,15 +111,25 @@ def interpolate(scores: Tensor, phi: Tensor, size: int | tuple[int, int]) -> Ten
         )
     if scores.device != phi.device:
         raise ValueError(f"scores are on {scores.device}, the sampling tensors on {phi.device}")
-    if scores.dtype != torch.float64:
-        scores = scores.float()
-    drawn: Tensor = _interpolate(scores, phi.detach(), height, width)
-    return drawn
+
+
+def _check_covering(phi: Tensor) -> None:
+    """What `mesh` checks on the CPU; the host waits for it."""
+    if not bool(((project(phi) - phi).abs() <= _ROUNDING).all()):
+        raise ValueError(
+            f"sampling tensors of shape {tuple(phi.shape)} break the covering constraints: project them first"
+        )
+
+
+def _single_at_least(scores: Tensor) -> Tensor:
+    return scores if scores.dtype == torch.float64 else scores.float()
 
 
 @torch.library.custom_op("adaprep::interpolate", mutates_args=())
 def _interpolate(scores: Tensor, phi: Tensor, height: int, width: int) -> Tensor:
-    """Scores (B, C, h, w) to (B, C, height, width): drawn on the CPU, gathered elsewhere."""
+    """Scores (B, C, h, w) to (B, C, height, width): drawn on the CPU or a GPU, gathered elsewhere."""
+    if rasters.available(scores.device):
+        return rasters.scores(scores, phi, (height, width))
     if scores.device.type != "cpu":
         return _gathered(scores, phi, height, width)
     values, threads = scores.detach().flatten(2).transpose(1, 2).numpy(), torch.get_num_threads()
@@ -108,7 +177,10 @@ _interpolate.register_autograd(_spread, setup_context=_keep)
 @torch.library.custom_op("adaprep::locate", mutates_args=())
 def _locate(phi: Tensor, height: int, width: int, double: bool) -> tuple[Tensor, Tensor]:
     """The corners (B, 3, height, width) of the triangle at every pixel, and their weights."""
-    found = [search(one, (height, width), torch.float64 if double else torch.float32) for one in phi]
+    dtype = torch.float64 if double else torch.float32
+    if rasters.available(phi.device):
+        return rasters.locate(phi, (height, width), dtype)
+    found = [search(one, (height, width), dtype) for one in phi]
     return torch.stack([vertices for vertices, _ in found]), torch.stack([weights for _, weights in found])
 
 
@@ -153,19 +225,44 @@ def search_on_device(
     weights : Tensor
         (3, height, width).
     """
+    vertices = torch.empty((3, size[0] * size[1]), dtype=torch.int64, device=device)
+    weights = torch.empty(vertices.shape, dtype=dtype, device=device)
+    for pixels, corner, weight in _pieces(phi, size, device):
+        vertices[:, pixels], weights[:, pixels] = corner, weight.to(dtype)
+    return vertices.reshape(3, *size), weights.reshape(3, *size)
+
+
+def label_on_device(scores: Tensor, phi: Tensor, size: tuple[int, int]) -> Tensor:
+    """`label` of one image by whole-array operations: (C, h, w) and (2, h, w) to (height, width).
+
+    One class after another, in `CHUNK`s of pixels: no scores are held at full resolution.
+    """
+    values = scores.flatten(1)
+    labels = torch.zeros(size[0] * size[1], dtype=torch.uint8, device=scores.device)
+    for pixels, corner, exact in _pieces(phi.cpu().numpy(), size, scores.device):
+        weight = exact.to(scores.dtype)
+        largest = torch.full_like(weight[0], -torch.inf)
+        for k, row in enumerate(values):
+            parts = [row[corner[n]] * weight[n] for n in range(3)]
+            score = parts[0] + parts[1] + parts[2]
+            labels[pixels].masked_fill_(score > largest, k)
+            largest = torch.maximum(score, largest)
+    return labels.reshape(size)
+
+
+def _pieces(
+    phi: NDArray[np.floating[Any]], size: tuple[int, int], device: torch.device
+) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Runs of pixels, the corners (3, n) of the triangles over them, and their weights (3, n), float64."""
     grid = mesh(phi, size)
     corners, y, x = (torch.from_numpy(array).to(device) for array in (grid.drawn, grid.y, grid.x))
     winner = _winners(y[corners], x[corners], size)
-    vertices = torch.empty((3, winner.numel()), dtype=torch.int64, device=device)
-    weights = torch.empty((3, winner.numel()), dtype=dtype, device=device)
-    for start in range(0, winner.numel(), CHUNK):
-        pixel = torch.arange(start, min(start + CHUNK, winner.numel()), device=device)
+    for start in range(0, len(winner), CHUNK):
+        pixel = torch.arange(start, min(start + CHUNK, len(winner)), device=device)
         row, col = pixel // size[1], pixel % size[1]
         corner = corners[winner[pixel]]
-        cut = _cut(y[corner], x[corner], row, size[0])
-        vertices[:, pixel] = corner.T
-        weights[:, pixel] = cut.weights(col).T.to(dtype)
-    return vertices.reshape(3, *size), weights.reshape(3, *size)
+        weights = _cut(y[corner], x[corner], row, size[0]).weights(col)
+        yield slice(start, start + len(pixel)), corner.T, weights.T
 
 
 class _Cut(NamedTuple):
@@ -231,10 +328,12 @@ def _winners(ys: Tensor, xs: Tensor, size: tuple[int, int]) -> Tensor:
 def _expand(starts: Tensor, counts: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Pairs (i, starts[i] + j) for all j < counts[i], about `CHUNK` at a time."""
     ends = counts.cumsum(0)
-    total, done = int(ends[-1]) if len(ends) else 0, 0
-    while done < total:
-        stop = min(done + CHUNK, total)
-        place = torch.arange(done, stop, device=starts.device)
-        index = torch.searchsorted(ends, place, right=True)
-        yield index, starts[index] + place - (ends - counts)[index]
-        done = stop
+    total = int(ends[-1]) if len(ends) else 0
+    cuts = torch.arange(0, total + CHUNK, CHUNK, device=starts.device)
+    places = torch.searchsorted(ends, cuts, right=True).clamp(max=len(ends)).tolist()
+    for begin, end in pairwise([*places[:-1], len(ends)]):
+        index = torch.repeat_interleave(torch.arange(begin, end, device=starts.device), counts[begin:end])
+        if len(index):
+            before = ends[begin] - counts[begin]
+            place = torch.arange(len(index), device=starts.device) + before
+            yield index, starts[index] + place - (ends - counts)[index]

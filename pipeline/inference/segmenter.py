@@ -1,6 +1,7 @@
 """The whole segmenter (figures 2 and 4 of the paper): large images in, scores of every pixel out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pipeline.geometry.boxes import PRECISION, box_means
-from pipeline.geometry.interpolation import interpolate_labels
 from pipeline.geometry.tensors import uniform
 from pipeline.inference.averages import cell_means, nearest
-from pipeline.inference.interpolation import interpolate
+from pipeline.inference.interpolation import label, upsample
 from pipeline.networks.auxiliary import AuxiliaryNetwork
 from pipeline.networks.points import resize, shown
 
@@ -78,6 +78,7 @@ class AdaptiveSegmenter(nn.Module):
         if auxiliary is not None and tensor is not None:
             raise ValueError("an auxiliary network and a fixed tensor exclude each other")
         self.fixed = uniform(grid[0], grid[1]) if tensor is None else np.asarray(tensor)
+        self._fixed = partial(torch.tensor, self.fixed, dtype=torch.float32)
         self.grid = (self.fixed.shape[1], self.fixed.shape[2]) if auxiliary is None else auxiliary.grid
 
     def forward(self, images: Tensor) -> Tensor:
@@ -99,19 +100,16 @@ class AdaptiveSegmenter(nn.Module):
             The images are no square, or smaller than the auxiliary network's input.
         """
         scores, phi = self.sampled_scores(images)
-        return interpolate(scores, phi, images.shape[-1])
+        return upsample(scores, phi, images.shape[-1])
 
     def labels(self, images: Tensor) -> Tensor:
         """The class of every pixel: the arg max of interpolated scores, (B, S, S) uint8.
 
-        On the CPU no scores are held at full resolution; elsewhere those of one image at a time. Parameters
-        and errors as in `forward`.
+        No scores are held at full resolution. Parameters and errors as in `forward`.
         """
         with torch.no_grad():
             scores, phi = self.sampled_scores(images)
-        size = images.shape[-1]
-        label = _labels_on_cpu if scores.device.type == "cpu" else _labels_on_device
-        return torch.stack([label(*pair, size) for pair in zip(scores, phi, strict=True)])
+            return label(scores, phi, images.shape[-1])
 
     def sampled_scores(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """What is interpolated: scores (B, C, h', w') and the tensors (B, 2, h', w') they stand at."""
@@ -129,7 +127,7 @@ class AdaptiveSegmenter(nn.Module):
                 "crop the largest square first"
             )
         if self.auxiliary is None:
-            u = torch.tensor(self.fixed, dtype=torch.float32, device=images.device)
+            u = constant(self._fixed, images.device)
             phi = u.expand(images.shape[0], -1, -1, -1)  # len() would fix the batch in an export
         else:
             phi = self.auxiliary.predict(shrink(images, self.auxiliary.resolution, self.filter))
@@ -165,7 +163,7 @@ def shrink(images: Tensor, size: int, filter: str = "area") -> Tensor:
     if side < size:
         raise ValueError(f"images have shape {tuple(images.shape)}, must be {size} pixels a side at least")
     if filter == "nearest":
-        u = torch.tensor(uniform(size, size), device=images.device)
+        u = constant(_uniform, images.device, size)
         return sample(images, u.expand(images.shape[0], -1, -1, -1))
     traced = torch.compiler.is_compiling()
     if images.dtype == torch.uint8 and images.device.type == "cpu" and not traced:
@@ -198,7 +196,7 @@ def sample(images: Tensor, phi: Tensor) -> Tensor:
 
 def _box_means(values: Tensor, size: int, axis: int) -> Tensor:
     """Means over `size` neighbouring boxes of one axis, by a product: sums of bytes are exact in it."""
-    member = _members(values.shape[axis], size, values.device)
+    member = constant(_members, values.device, values.shape[axis], size)
     counts = member.sum(0)
     with torch.autocast(values.device.type, enabled=False):
         whole = values if values.is_floating_point() else values.float()
@@ -209,6 +207,29 @@ def _box_means(values: Tensor, size: int, axis: int) -> Tensor:
     shares = (0.5 + 2**PRECISION / counts.double()).int()
     rounded: Tensor = ((product.int() * shares + 2 ** (PRECISION - 1)) >> PRECISION).to(values.dtype)
     return rounded.mT if axis == -2 else rounded
+
+
+def constant(make: Callable[..., Tensor], device: torch.device, *arguments: Any) -> Tensor:
+    """A tensor that depends on arguments alone, kept once made: to bring it to a GPU anew is to wait for it.
+
+    Parameters
+    ----------
+    make
+        Takes the arguments, and the device by name.
+    """
+    if torch.compiler.is_compiling():
+        return make(*arguments, device=device)
+    return _kept(make, device, *arguments)
+
+
+@lru_cache(maxsize=64)
+def _kept(make: Callable[..., Tensor], device: torch.device, *arguments: Any) -> Tensor:
+    with torch.inference_mode(False):
+        return make(*arguments, device=device)
+
+
+def _uniform(size: int, device: torch.device) -> Tensor:
+    return torch.tensor(uniform(size, size), device=device)
 
 
 def _members(length: int, size: int, device: torch.device) -> Tensor:
@@ -226,11 +247,3 @@ def _box_means_on_cpu(images: Tensor, size: int) -> Tensor:
     planes = images.numpy().reshape(-1, *images.shape[-2:], 1)
     means = box_means(planes, size, torch.get_num_threads())
     return torch.from_numpy(means).reshape(*images.shape[:-2], size, size)
-
-
-def _labels_on_cpu(scores: Tensor, phi: Tensor, size: int) -> Tensor:
-    return torch.from_numpy(interpolate_labels(scores.float().numpy(), phi.numpy(), size))
-
-
-def _labels_on_device(scores: Tensor, phi: Tensor, size: int) -> Tensor:
-    return interpolate(scores[None], phi[None], size)[0].argmax(0).to(torch.uint8)

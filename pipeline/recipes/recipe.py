@@ -100,8 +100,9 @@ class Recipe:
 
     @property
     def lambdas(self) -> list[float]:
-        """Of the proposals that are solved for: the recipe's, and that of the auxiliary network."""
-        return list(dict.fromkeys([self.lam, *(request.auxiliary.lam for request in self.trainings)]))
+        """Of the proposals that are solved for: the recipe's, and those of the networks."""
+        own = (lam for request in self.trainings for lam in (request.auxiliary.lam, request.base.lam))
+        return list(dict.fromkeys([self.lam, *own]))
 
     @property
     def reported(self) -> list[str]:

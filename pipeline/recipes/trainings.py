@@ -186,7 +186,7 @@ class NetworkSection(YamlModel):
 
 _Seeds = Annotated[list[Annotated[int, whole(0, MOST)]] | None, FILLED]
 _BASE: dict[str, Any] = {
-    **_fields(Base, "architecture", "pretrained", "filter", *BASE_LEARNING),
+    **_fields(Base, "architecture", "pretrained", "filter", "lambda", *BASE_LEARNING),
     **_fields(Request, *SCHEDULE),
     "seeds": (_Seeds, None),
     "aux_resolution": (Annotated[int | None, taken(Auxiliary, "resolution")], None),

@@ -16,15 +16,9 @@ from pipeline.networks import auxiliary
 from pipeline.networks.auxiliary import PLAIN
 from pipeline.networks.libraries import IMAGENET
 from pipeline.train import losses, settings
-from pipeline.train.data import Batch, Source, StoreDataset
+from pipeline.train.data import FINER_ARRAYS, Batch, Source, StoreDataset
 from pipeline.train.processes import Processes
-from pipeline.train.zoom import Minimisers, zoomed_proposals
-
-FINER = 4
-"""Resolution of finer uniform samples over that of the network that they are read for."""
-
-FINER_ARRAYS = {"fine": "image", "label": "label"}
-"""Of a store of uniform samples, by their names in a batch."""
+from pipeline.train.zoom import Minimisers, Squares, zoomed_proposals
 
 
 class AuxiliaryTask:
@@ -107,13 +101,11 @@ class AuxiliaryTask:
         """A random square of every crop with its proposal, where the network learns from such."""
         if not self.chosen.zoom:
             return batch
-        device, count = batch["image"].device, len(batch["image"])
-        share = 1 / (1 + self.chosen.zoom * torch.rand(count, generator=generator, device=device))
-        corner = torch.rand(count, 2, generator=generator, device=device) * (1 - share)[:, None]
+        squares = Squares.drawn(len(batch["fine"]), self.chosen.zoom, batch["fine"].shape[-1], generator)
         names = self.about["class_names"]
         targets = [names.index(name) for name in self.about["targets"]]
         wanted = Minimisers(self.chosen.grid, self.chosen.lam, targets)
-        return zoomed_proposals(batch, corner, share, self.chosen.resolution, wanted)
+        return zoomed_proposals(batch, squares, self.chosen.resolution, wanted)
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """Of one batch, mean over its crops."""

@@ -14,7 +14,8 @@ from pipeline.networks import points
 from pipeline.networks.factory import ARCHITECTURES, build, weights_of
 from pipeline.stages.inputs import Inputs
 from pipeline.train import losses, settings
-from pipeline.train.data import Batch, StoreDataset, sampled
+from pipeline.train.anew import Anew
+from pipeline.train.data import FINER_ARRAYS, Batch, Source, StoreDataset, sampled
 from pipeline.train.memory import free_memory
 from pipeline.train.processes import Processes
 from pipeline.train.truths import Truths
@@ -42,6 +43,8 @@ class BaseTask:
         What of the validation split's images is measured; all of their crops where it is the whole.
     weights
         Of classes in the loss, by train id; all alike when None.
+    anew
+        Samples crops again for every batch; `train` is then a store of finer uniform samples.
 
     Raises
     ------
@@ -63,12 +66,13 @@ class BaseTask:
         in_memory: bool | None = None,
         region: Region = CENTRAL,
         weights: Sequence[float] | None = None,
+        anew: Anew | None = None,
     ) -> None:
-        self.chosen = chosen
+        self.chosen, self.anew = chosen, anew
         self.weights = None if weights is None else torch.tensor(weights)
         self.network, self.region = chosen.architecture, region
         self.compare = losses.base(chosen.loss)
-        self.data = StoreDataset(_samples(train, chosen), in_memory)
+        self.data = StoreDataset(_finer(train) if anew else _samples(train, chosen), in_memory)
         self.validation = (
             (StoreDataset(sampled(validation[0]), in_memory, promised=self.data.held), validation[1])
             if validation
@@ -103,8 +107,8 @@ class BaseTask:
         return build(self.network, probe=self.chosen.resolution, **self.arguments, **weights)
 
     def drawn(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """The batch as it was read."""
-        return batch
+        """The batch as it was read; or sampled anew."""
+        return self.anew(batch, generator) if self.anew else batch
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """Of one batch, mean over its samples that are not void."""
@@ -133,6 +137,11 @@ class BaseTask:
             room = free_memory() // 4 // processes.local_size
             self._kept = Truths(self.validation[1], self.region, room)
         return self._kept
+
+
+def _finer(path: Path) -> dict[str, Source]:
+    """Finer uniform samples, by their names in a batch."""
+    return {name: Source(path, array) for name, array in FINER_ARRAYS.items()}
 
 
 def _samples(path: Path, chosen: settings.Base) -> dict[str, Any]:

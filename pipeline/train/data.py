@@ -23,11 +23,16 @@ from pipeline.errors import AdaprepError
 from pipeline.train import environment, shared
 from pipeline.train.memory import fits, free_memory, pool_that_fits
 from pipeline.train.processes import Processes
-from pipeline.train.zoom import zoomed
 from pipeline.units import human_bytes
 from pipeline.workspace import stores
 
 Batch = dict[str, Tensor]
+
+FINER = 4
+"""Resolution of finer uniform samples over that of the network that they are read for."""
+
+FINER_ARRAYS = {"fine": "image", "label": "label"}
+"""Of a store of uniform samples, by their names in a batch."""
 
 ITEMS_AT_ONCE = 1024
 """Items that are read together where all of them are gone through."""
@@ -261,6 +266,11 @@ def _check_together(opened: Mapping[Path, stores.Store]) -> int:
     return crops.pop()
 
 
+def items_of(batch: Batch) -> int:
+    """How many items a batch has."""
+    return len(next(iter(batch.values())))
+
+
 def as_shown(values: Tensor) -> Tensor:
     """Images as networks take them, (n, 3, r, r), seen without a copy; anything else as it is."""
     if values.dim() == 4 and values.shape[-1] == 3 and values.dtype == torch.uint8:
@@ -276,7 +286,7 @@ class Augmentation:
     brightness: float = 0.2  # shift by up to this share of the full range
     contrast: float = 0.2  # scale around the mean by up to 1 -/+ this
     salt_and_pepper: float = 0.01  # share of pixels set to black or white
-    zoom: float = 0.0  # images with labels: blow up a random square, by up to 1 + this
+    zoom: float = 0.0  # of base networks: a random square, blown up by up to 1 + this; `anew` draws it
     turn: float = 0.0  # probability of one, two or three quarter turns, for views from above
 
     def __call__(self, batch: Batch, generator: torch.Generator | None = None) -> Batch:
@@ -303,9 +313,6 @@ class Augmentation:
         if self.turn > 0:
             quarters = (1 + (3 * uniform(count)).long()) * (uniform(count) < self.turn)
             flipped = turn_batch(flipped, quarters)
-        if self.zoom > 0 and "label" in batch:
-            share = 1 / (1 + self.zoom * uniform(count))
-            flipped = zoomed(flipped, uniform(count, 2) * (1 - share)[:, None], share)
         image = flipped["image"]
         scale = 1 + self.contrast * (2 * uniform(count, 1, 1, 1) - 1)
         shift = 255 * self.brightness * (2 * uniform(count, 1, 1, 1) - 1)

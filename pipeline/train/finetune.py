@@ -25,8 +25,8 @@ from pipeline.networks.checkpoint import Checkpoint
 from pipeline.samplers.uniform import Uniform
 from pipeline.stages.outputs import Sampled
 from pipeline.train import losses, settings
-from pipeline.train.auxiliary_task import FINER, AuxiliaryTask
-from pipeline.train.data import Batch
+from pipeline.train.auxiliary_task import AuxiliaryTask
+from pipeline.train.data import FINER, Batch
 from pipeline.train.fit import Task
 from pipeline.train.parts import AuxiliaryPart
 from pipeline.train.prepare import Splits

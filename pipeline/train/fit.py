@@ -27,7 +27,7 @@ from pipeline.networks.fields import is_count
 from pipeline.progress import Listener, Silent
 from pipeline.train import optimisers
 from pipeline.train.batches import share_out, step_seed
-from pipeline.train.data import Augmentation, Batch, StoreDataset
+from pipeline.train.data import Augmentation, Batch, StoreDataset, items_of
 from pipeline.train.history import History
 from pipeline.train.memory import explained
 from pipeline.train.pools import loader
@@ -189,11 +189,11 @@ class _Fit:
         self.parallel.train()
         for batch in loading:
             self._step(batch)
-            images += len(batch["image"]) * self.processes.size
+            images += items_of(batch) * self.processes.size
             if len(self.pending) == LOOK_EVERY:
-                self._look(len(batch["image"]))
+                self._look(items_of(batch))
             if self.unsaved >= self.where.save_every:
-                self._look(len(batch["image"]))
+                self._look(items_of(batch))
                 self._save(time.perf_counter() - begun)
         self._look(images // max(position.step, 1))
         seconds = time.perf_counter() - begun
@@ -220,7 +220,7 @@ class _Fit:
         torch.manual_seed(seed)
         generator = torch.Generator(self.device).manual_seed(seed)
         rate = self.schedule.learning_rate(position.epoch * len(self.batches) + position.step, self.steps)
-        with explained(self.schedule.batch_size, len(batch["image"])):
+        with explained(self.schedule.batch_size, items_of(batch)):
             there = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
             changed = self.augmentation(self.task.drawn(there, generator), generator)
             changed["image"] = changed["image"].contiguous(memory_format=torch.channels_last)

@@ -16,9 +16,10 @@ from pipeline.networks import checkpoint
 from pipeline.samplers.uniform import Uniform
 from pipeline.stages.outputs import Output, Sampled
 from pipeline.train import class_weights, prepare, settings
-from pipeline.train.auxiliary_task import FINER, AuxiliaryTask
+from pipeline.train.anew import Anew
+from pipeline.train.auxiliary_task import AuxiliaryTask
 from pipeline.train.base_task import BaseTask
-from pipeline.train.data import Augmentation
+from pipeline.train.data import FINER, Augmentation
 from pipeline.train.fit import Task
 from pipeline.train.prepare import Splits
 from pipeline.train.settings import Request, Schedule
@@ -205,11 +206,26 @@ class BasePart(NetworkPart):
         """Of classes in the loss, by name. Raises AdaprepError where they cannot be those asked for."""
         return class_weights.weights(self.request.base.class_weights, self.splits.train)
 
+    @property
+    def finer(self) -> Sampled | None:
+        """Uniform samples that are sampled anew in every epoch, if crops are."""
+        return Sampled(FINER * self.resolution, Uniform()) if self._zoom else None
+
+    @property
+    def _zoom(self) -> float:
+        return float(self.request.augmentation.get("zoom", 0.0))
+
     def outputs(self) -> list[Output]:
-        return [self.output]
+        return [self.output, *([self.finer] if self.finer else [])]
 
     def data(self) -> dict[str, Path]:
-        return {f"samples_{split.folder.split}": split.store(self.output) for split in self.splits.all}
+        made = {f"samples_{split.folder.split}": split.store(self.output) for split in self.splits.all}
+        finer = (
+            {f"fine_{self.splits.train.folder.split}": self.splits.train.store(self.finer)}
+            if self.finer
+            else {}
+        )
+        return {**made, **finer}
 
     def own_settings(self) -> dict[str, Any]:
         chosen = settings.plain(self.request.base)
@@ -220,16 +236,24 @@ class BasePart(NetworkPart):
         }
 
     def task(self, in_memory: bool | None) -> Task:
-        output, held, names = self.output, self.splits.validation, self.splits.dataset.classes.names
+        output, held, classes = self.output, self.splits.validation, self.splits.dataset.classes
+        names, train, anew = classes.names, self.splits.train.store(output), None
+        if self.finer:
+            chosen = output.sampler, output.resolution, output.filter
+            train, anew = (
+                self.splits.train.store(self.finer),
+                Anew(*chosen, self._zoom, tuple(classes.targets)),
+            )
         return BaseTask(
             self.request.base,
             len(names),
-            self.splits.train.store(output),
+            train,
             (held.store(output), held.found) if held else None,
             {**self.splits.about(), **output.sampler.remembered()},
             in_memory,
             WHOLE if self.splits.whole else CENTRAL,
             None if self.weights is None else class_weights.as_row(self.weights, names),
+            anew,
         )
 
 

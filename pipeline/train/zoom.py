@@ -1,4 +1,4 @@
-"""Zoomed random squares: a part of each sampled image in place of the whole, with labels or proposal."""
+"""Zoomed random squares: a part of each crop in place of the whole, with its proposal."""
 
 from __future__ import annotations
 
@@ -17,33 +17,73 @@ from pipeline.geometry.nearest import nearest_boundary
 from pipeline.geometry.tensors import uniform
 
 
-def zoomed(batch: Mapping[str, Tensor], corner: Tensor, share: Tensor) -> dict[str, Tensor]:
-    """Blow up a square of every image and label map to full size, at nearest samples.
+@dataclass(frozen=True)
+class Squares:
+    """One square of every image of a batch, in whole pixels.
 
-    Parameters
+    Attributes
     ----------
-    batch
-        ``image`` (n, 3, r, r) and ``label`` (n, r, r); all else stays.
-    corner
-        (n, 2) of the upper left corner, vertical and horizontal, in units of the side.
-    share
-        (n,) of the side that the square takes, in (0, 1]; ``corner + share`` at most 1.
-
-    Returns
-    -------
-    dict
-        Sample i of an axis is sample ``floor(r * corner + (i + 1/2) * share)`` of the batch.
+    starts
+        (n, 2) first row and first column.
+    lengths
+        (n,) of the sides in pixels.
     """
-    side = batch["image"].shape[-1]
-    middle = torch.arange(side, device=share.device) + 0.5
-    rows, cols = (
-        (side * corner[:, axis, None] + middle * share[:, None]).floor().long().clamp(0, side - 1)
-        for axis in (0, 1)
-    )
-    item = torch.arange(len(share), device=share.device)[:, None, None]
-    image = batch["image"].permute(0, 2, 3, 1)[item, rows[:, :, None], cols[:, None, :]]
-    label = batch["label"][item, rows[:, :, None], cols[:, None, :]]
-    return {**batch, "image": image.permute(0, 3, 1, 2).contiguous(), "label": label}
+
+    starts: Tensor
+    lengths: Tensor
+
+    @classmethod
+    def at(cls, corner: Tensor, share: Tensor, side: int) -> Squares:
+        """Squares that are given in units of the images' side.
+
+        Parameters
+        ----------
+        corner
+            (n, 2) of the upper left corners, vertical and horizontal.
+        share
+            (n,) of the side that each square takes, in (0, 1]; ``corner + share`` is at most 1. At least two
+            pixels are taken.
+        side
+            Of the images in pixels, at least 2.
+        """
+        lengths = (side * share).round().long().clamp(2, side)
+        return cls(torch.minimum((side * corner).round().long(), side - lengths[:, None]), lengths)
+
+    @classmethod
+    def drawn(cls, count: int, zoom: float, side: int, generator: torch.Generator) -> Squares:
+        """Random squares: blown up to the whole, each is enlarged by 1 to 1 + `zoom`."""
+        device = generator.device
+        share = 1 / (1 + zoom * torch.rand(count, generator=generator, device=device))
+        corner = torch.rand(count, 2, generator=generator, device=device) * (1 - share)[:, None]
+        return cls.at(corner, share, side)
+
+    def slices(self) -> list[tuple[slice, slice]]:
+        """Rows and columns of each."""
+        ends = zip(self.starts.tolist(), self.lengths.tolist(), strict=True)
+        return [(slice(top, top + length), slice(left, left + length)) for (top, left), length in ends]
+
+    def indices(self, phi: Tensor) -> tuple[Tensor, Tensor]:
+        """Pixels of the images that are nearest to points of the squares: sampling operator (1).
+
+        Parameters
+        ----------
+        phi
+            (n, 2, h, w), in the coordinates of each square.
+
+        Returns
+        -------
+        tuple of Tensor
+            Rows and columns (n, h, w).
+        """
+        scaled = phi * (self.lengths - 1)[:, None, None, None]
+        rows, cols = (self.starts[:, :, None, None] + scaled.round().long()).unbind(1)
+        return rows, cols
+
+
+def shrunk(images: Tensor, squares: Squares, side: int) -> Tensor:
+    """Small images (n, 3, side, side) of floats: the means over boxes of each square of (n, 3, R, R)."""
+    parts = [images[i, :, rows, cols].float() for i, (rows, cols) in enumerate(squares.slices())]
+    return torch.stack([adaptive_avg_pool2d(part, side) for part in parts])
 
 
 @dataclass(frozen=True)
@@ -65,16 +105,16 @@ class Minimisers:
 
 
 def zoomed_proposals(
-    batch: Mapping[str, Tensor], corner: Tensor, share: Tensor, side: int, wanted: Minimisers
+    batch: Mapping[str, Tensor], squares: Squares, side: int, wanted: Minimisers
 ) -> dict[str, Tensor]:
-    """Small images of random squares, and the proposals of the boundaries in them.
+    """Small images of squares, and the proposals of the boundaries in them.
 
     Parameters
     ----------
     batch
-        ``fine`` (n, 3, R, R) uniform images and ``label`` (n, R, R) their train ids, R at least 2.
-    corner, share
-        As for `zoomed`; at least two samples of a side are taken.
+        ``fine`` (n, 3, R, R) uniform images and ``label`` (n, R, R) their train ids.
+    squares
+        Of these.
     side
         Of the small images in pixels. Each is the mean over boxes of its square.
     wanted
@@ -86,16 +126,8 @@ def zoomed_proposals(
         ``image`` (n, 3, side, side) of floats, ``phi`` and ``b`` (n, 2, h, w), NaN in ``b`` where a square
         has no boundary.
     """
-    fine, labels = batch["fine"], batch["label"].cpu().numpy()
-    full = fine.shape[-1]
-    lengths = (full * share).round().long().clamp(2, full)
-    starts = torch.minimum((full * corner).round().long(), full - lengths[:, None]).tolist()
-    images, nearest = [], []
-    for i, ((top, left), length) in enumerate(zip(starts, lengths.tolist(), strict=True)):
-        rows, cols = slice(top, top + length), slice(left, left + length)
-        images.append(adaptive_avg_pool2d(fine[i, :, rows, cols].float(), side))
-        nearest.append(wanted.nearest(labels[i, rows, cols]))
-    b = np.stack(nearest)
+    labels, device = batch["label"].cpu().numpy(), batch["fine"].device
+    b = np.stack([wanted.nearest(labels[i, rows, cols]) for i, (rows, cols) in enumerate(squares.slices())])
     made = {"phi": wanted.solved(b), "b": b}
-    told = {name: torch.from_numpy(value).to(fine.device, torch.float32) for name, value in made.items()}
-    return {"image": torch.stack(images), **told}
+    told = {name: torch.from_numpy(value).to(device, torch.float32) for name, value in made.items()}
+    return {"image": shrunk(batch["fine"], squares, side), **told}

@@ -35,6 +35,33 @@ def test_whole_array_search_finds_the_triangles_of_the_compiled_one(case) -> Non
     np.testing.assert_allclose(weighed.numpy(), weights, rtol=0, atol=1e-12)
 
 
+@settings(max_examples=60, deadline=None)
+@given(cases(), st.integers(0, 2**32 - 1), st.sampled_from([20, 1 << 21]))
+def test_labels_by_whole_arrays_are_those_of_the_compiled_loops(case, seed, chunk) -> None:  # type: ignore[no-untyped-def]
+    phi, size = case
+    scores = np.random.default_rng(seed).normal(size=(4, *phi.shape[1:])).astype(np.float32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batches, "CHUNK", chunk)
+        found = batches.label_on_device(torch.from_numpy(scores), torch.from_numpy(phi), size).numpy()
+    second, first = np.partition(arrays.interpolate(scores, phi, size), -2, axis=0)[-2:]
+    clear = first - second > 1e-5
+    np.testing.assert_array_equal(found[clear], arrays.interpolate_labels(scores, phi, size)[clear])
+
+
+def test_labels_of_batches_are_those_of_single_arrays() -> None:
+    rng = np.random.default_rng(1)
+    phi = np.stack([tensor(rng, 7, 6, strength) for strength in (0, 0.3, 2)])
+    scores = rng.normal(size=(3, 5, 7, 6)).astype(np.float32)
+    got = batches.label(torch.from_numpy(scores), torch.from_numpy(phi), (33, 29))
+    for labels, one, points in zip(got.numpy(), scores, phi, strict=True):
+        np.testing.assert_array_equal(labels, arrays.interpolate_labels(one, points, (33, 29)))
+
+
+def test_refuses_more_classes_than_labels() -> None:
+    with pytest.raises(ValueError, match="scores have 256 classes, must be 1 to 255"):
+        batches.label(torch.zeros(1, 256, 2, 2), torch.zeros(1, 2, 2, 2), 5)
+
+
 def test_search_in_small_chunks_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     phi = tensor(np.random.default_rng(0), 6, 7, 2)
     vertices, weights = arrays.locate(phi, (31, 27))

@@ -116,14 +116,6 @@ def test_labels_are_the_arg_max_of_the_scores(auxiliary: AuxiliaryNetwork, base:
     assert torch.equal(labels[clear].long(), best.indices[:, 0][clear])
 
 
-def test_labels_elsewhere_than_on_the_cpu_are_the_same(auxiliary: AuxiliaryNetwork, base: nn.Module) -> None:
-    whole = AdaptiveSegmenter(auxiliary, base, 24).eval()
-    with torch.no_grad():
-        scores, phi = whole.sampled_scores(pictures(1, 3, SIDE, SIDE))
-    on_cpu = segmenter._labels_on_cpu(scores[0], phi[0], SIDE)
-    assert (on_cpu == segmenter._labels_on_device(scores[0], phi[0], SIDE)).float().mean() > 0.999
-
-
 @pytest.mark.gpu
 def test_a_gpu_finds_the_same_labels(auxiliary: AuxiliaryNetwork, base: nn.Module) -> None:
     if not torch.cuda.is_available():

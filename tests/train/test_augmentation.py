@@ -19,7 +19,7 @@ from pipeline.geometry.boundaries import target_boundaries  # noqa: E402
 from pipeline.geometry.energy import solve  # noqa: E402
 from pipeline.train.data import Augmentation, flip_batch, turn_batch  # noqa: E402
 from pipeline.train.losses import energy  # noqa: E402
-from pipeline.train.zoom import Minimisers, zoomed, zoomed_proposals  # noqa: E402
+from pipeline.train.zoom import Minimisers, Squares, zoomed_proposals  # noqa: E402
 
 COUNT = 64
 GREY = 128.0
@@ -138,35 +138,6 @@ def test_the_energy_of_a_flipped_prediction_is_that_of_the_prediction() -> None:
     torch.testing.assert_close(energy(flipped["phi"], flipped["b"], 0.7), expected)
 
 
-def test_a_zoom_blows_up_a_square_of_image_and_labels_alike() -> None:
-    generator = torch.Generator().manual_seed(0)
-    image = torch.randint(0, 256, (3, 3, 8, 8), generator=generator).float()
-    label = image[:, 0].to(torch.uint8)
-    corner, share = torch.tensor([[0.0, 0.0], [0.5, 0.25], [0.0, 0.0]]), torch.tensor([0.5, 0.5, 1.0])
-    found = zoomed({"image": image, "label": label}, corner, share)
-    for n, (top, left) in enumerate([(0, 0), (4, 2)]):
-        part = image[n, :, top : top + 4, left : left + 4]
-        assert torch.equal(found["image"][n], part.repeat_interleave(2, 1).repeat_interleave(2, 2))
-    assert torch.equal(found["image"][2], image[2])
-    assert torch.equal(found["label"], found["image"][:, 0].to(torch.uint8))
-
-
-def test_without_a_zoom_no_random_number_is_drawn_for_it() -> None:
-    batch = {
-        "image": torch.randint(0, 256, (4, 3, 8, 8), dtype=torch.uint8),
-        "label": torch.zeros(4, 8, 8, dtype=torch.uint8),
-    }
-
-    def draw(zoom: float) -> torch.Tensor:
-        return Augmentation(zoom=zoom)(batch, torch.Generator().manual_seed(1))["image"]
-
-    assert torch.equal(draw(0.0), Augmentation()(batch, torch.Generator().manual_seed(1))["image"])
-    assert not torch.equal(draw(0.0), draw(1.0))
-    proposals = {"image": batch["image"], "phi": torch.rand(4, 2, 4, 4)}
-    one, other = (Augmentation(zoom=z)(proposals, torch.Generator().manual_seed(1)) for z in (0.0, 1.0))
-    assert torch.equal(one["image"], other["image"])
-
-
 @pytest.mark.parametrize("quarters", [0, 1, 2, 3])
 def test_a_turned_image_has_the_turned_proposal(quarters: int) -> None:
     rng = np.random.default_rng(quarters)
@@ -220,9 +191,8 @@ def test_a_square_has_the_proposal_of_the_boundaries_in_it() -> None:
     labels[:, 20:, 20:] = 1
     labels[0, 5:9, 3:6] = 2
     corner, share = torch.tensor([[0.0, 0.0], [0.25, 0.5], [0.0, 0.0]]), torch.tensor([0.5, 0.5, 1.0])
-    found = zoomed_proposals(
-        {"fine": fine, "label": labels}, corner, share, 8, Minimisers((4, 4), 0.5, [1, 2])
-    )
+    squares = Squares.at(corner, share, 32)
+    found = zoomed_proposals({"fine": fine, "label": labels}, squares, 8, Minimisers((4, 4), 0.5, [1, 2]))
     parts = [(slice(0, 16), slice(0, 16)), (slice(8, 24), slice(16, 32)), (slice(0, 32), slice(0, 32))]
     for n, (rows, cols) in enumerate(parts):
         square = fine[n, :, rows, cols].float()
@@ -240,7 +210,8 @@ def test_a_square_without_boundary_has_the_uniform_tensor() -> None:
         "fine": torch.zeros(1, 3, 16, 16, dtype=torch.uint8),
         "label": torch.zeros(1, 16, 16, dtype=torch.uint8),
     }
-    found = zoomed_proposals(batch, torch.zeros(1, 2), torch.tensor([0.01]), 4, Minimisers((4, 4), 1.0, [1]))
+    squares = Squares.at(torch.zeros(1, 2), torch.tensor([0.01]), 16)
+    found = zoomed_proposals(batch, squares, 4, Minimisers((4, 4), 1.0, [1]))
     assert found["b"].isnan().all()
     np.testing.assert_allclose(found["phi"][0].numpy(), u(4), atol=1e-6)
     assert found["image"].shape == (1, 3, 4, 4)
