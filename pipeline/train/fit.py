@@ -153,6 +153,7 @@ class _Fit:
             return self.network
         foreign = self.task.network not in ("auxiliary", *ARCHITECTURES)
         warnings.filterwarnings("ignore", "find_unused_parameters=True was specified")
+        optimisers.call_at_once(DistributedDataParallel._inside_ddp_forward)
         return DistributedDataParallel(self.network, find_unused_parameters=foreign)
 
     def _learner(self) -> Eager:

@@ -7,6 +7,7 @@ importing PyTorch itself, for every process that trains. No step of ours is comp
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -22,7 +23,8 @@ class PlainAdamW(torch.optim.AdamW):
     """PyTorch's AdamW to the bit, without the wrappers that import the compiler."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        _call_at_once("add_param_group", "state_dict", "load_state_dict", "zero_grad")
+        kind = torch.optim.Optimizer
+        call_at_once(kind.add_param_group, kind.state_dict, kind.load_state_dict, kind.zero_grad)
         super().__init__(*arguments, **options)
 
     @torch.no_grad()
@@ -31,10 +33,10 @@ class PlainAdamW(torch.optim.AdamW):
         return inspect.unwrap(torch.optim.Adam.step)(self, closure)
 
 
-def _call_at_once(*methods: str) -> None:
-    """Tell the wrappers of an optimiser's methods that there is nothing to keep the compiler out of."""
-    for name in methods:
-        plain = inspect.unwrap(getattr(torch.optim.Optimizer, name))
+def call_at_once(*wrappers: Callable[..., Any]) -> None:
+    """Tell wrappers of PyTorch's functions that there is nothing to keep the compiler out of."""
+    for wrapper in wrappers:
+        plain: Any = inspect.unwrap(wrapper)
         if not hasattr(plain, "__dynamo_disable"):
             plain.__dynamo_disable = plain
 
