@@ -4,9 +4,10 @@
 
 The data path of a step is reading a batch from sampled stores, moving it to the device and augmenting it; the
 rest is the network's forward and backward pass and the optimiser. Latency is the time that
-`AdaptiveSegmenter` takes for images of a generated street to labels (`labels`) and scores of all pixels (`forward`),
-adaptive beside uniform sampling with the same base network: on a CPU the processor time of one thread, which
-depends less on what else the machine does. On a GPU that of the clock, from an image there to labels there:
+`AdaptiveSegmenter` takes for images of a generated street to labels (`labels`) and to scores of all pixels
+(`forward`), adaptive beside uniform sampling with the same base network: on a CPU the processor time of one
+thread, which depends less on what else the machine does; on a GPU that of the clock, from images there to
+labels there:
 
     python -m benchmarks.training --device cuda --resolution 0 --images 1 --images 8 --rounds 20
 
@@ -116,6 +117,7 @@ def systems(resolution: int, device: Any) -> dict[str, Any]:
     from pipeline.inference.segmenter import AdaptiveSegmenter
     from pipeline.networks.auxiliary import AuxiliaryNetwork, make
     from pipeline.networks.factory import build
+    from pipeline.train.fit import channels_last
 
     torch.manual_seed(0)
     base = build("unet", 22)
@@ -135,7 +137,7 @@ def systems(resolution: int, device: Any) -> dict[str, Any]:
         if auxiliary is not None:
             auxiliary.mean_grid.data.copy_(proposal)
     return {
-        name: AdaptiveSegmenter(auxiliary, base, resolution).to(device).eval()
+        name: channels_last(AdaptiveSegmenter(auxiliary, base, resolution).to(device)).eval()
         for name, auxiliary in auxiliaries.items()
     }
 
@@ -175,15 +177,15 @@ def latencies(
             works["labels, replayed"][name] = Replay(system, batches[0])
     taken: dict[str, dict[str, list[float]]] = {kind: {name: [] for name in of} for kind, of in works.items()}
     with torch.no_grad():
-        for turn in range(rounds + 1):  # in turn, so that a noisy moment meets all of them
-            for kind, of_kind in works.items():
-                for number, (name, work) in enumerate(of_kind.items()):
-                    images = batches[(turn + number) % BATCHES]  # as in use: never the same twice
-                    _wait(device)
-                    begun = clock()
-                    work(images)
-                    _wait(device)
-                    taken[kind][name].append(clock() - begun)
+        for kind, of_kind in works.items():
+            for turn in range((rounds + 1) * len(of_kind)):  # in turn: a noisy moment meets all of them
+                name = list(of_kind)[(turn + turn // len(of_kind)) % len(of_kind)]  # each is first at times
+                images = batches[turn % BATCHES]  # as in use: never the same twice
+                _wait(device)
+                begun = clock()
+                of_kind[name](images)
+                _wait(device)
+                taken[kind][name].append(clock() - begun)
     return {
         kind: {name: statistics.median(seconds[1:]) for name, seconds in of_kind.items()}
         for kind, of_kind in taken.items()
