@@ -214,10 +214,10 @@ def _fill_runs(grid: Mesh, labels: NDArray[np.integer[Any]], out: NDArray[np.uin
     if grid.order is not None:
         return grid.drawn
     common = _runs.common(labels, grid.corners)
-    if 2 * np.count_nonzero(common == _runs.MIXED) > len(common):
+    if 2 * np.count_nonzero(common == _triangles.MIXED) > len(common):
         return grid.corners
     _runs.fill_runs(grid.y, grid.x, grid.corners, grid.twins, common, out)
-    return np.asarray(grid.corners[common == _runs.MIXED])
+    return np.asarray(grid.corners[common == _triangles.MIXED])
 
 
 def locate(
