@@ -719,8 +719,8 @@ def test_networks_of_other_libraries_and_their_weights_are_named_as_in_train(
 
 def test_a_fixed_warp_may_have_a_lambda_of_its_own(make_blobs: MakeBlobs, tmp_path: Path) -> None:
     path = tmp_path / "r.yaml"
-    samplers = "[mean, mean: {lambda: 1}, auxiliary]"
-    text = f"dataset: {make_blobs(train=4, val=2)}\nlambda: 0.5\nbase: {{samplers: {samplers}, resolutions: [8]}}\n"
+    base = "base: {samplers: [mean, mean: {lambda: 1}, auxiliary], resolutions: [8]}"
+    text = f"dataset: {make_blobs(train=4, val=2)}\nlambda: 0.5\n{base}\n"
     path.write_text(text, encoding="utf-8")
     recipe = schema.load(path)
     bases = [r.base for r in recipe.trainings if r.networks == ("base",)]
