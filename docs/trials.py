@@ -127,7 +127,7 @@ OTHERS = """\
 | candidate | how | measured |
 |---|---|---|
 | 64 and 128 px of all of these | `workflows/*-trials.yaml` | no: a GPU's work |
-| ImageNet weights in the base network | `--architecture efficientnet-lite0` | begun (`*-results-64.yaml`); one system was still improving after 60 epochs, so no figure is given |
+| ImageNet weights in the base network | `--architecture efficientnet-lite0` | begun (`*-efficientnet.yaml`); on drone images at 64 px systems were still improving after 100 epochs, so no figure is given |
 | ImageNet weights in the auxiliary network | `--aux-encoder efficientnet-lite0` | its bound, above |
 | the solver as the last layer | `--aux-head solver` | its bound, above |
 | finetuning the auxiliary network with the base network's loss | `--finetune BASE` | no |
