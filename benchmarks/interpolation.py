@@ -5,7 +5,7 @@
 SciPy's side is what the paper used: `griddata(method="linear")`, that is, `LinearNDInterpolator` (Delaunay
 triangulation, linear in its triangles), on the scores of all classes, then the arg max. It works in bands of
 pixels: all of them at once would take 1.3 GB and be slower. Both run on one thread of one process, in turn;
-times are medians over the repetitions. Compilation is not timed.
+processor times are medians over the repetitions. Compilation is not timed.
 
 On the uniform tensor labels differ more: both diagonals of its cells are Delaunay, and SciPy takes either.
 """
@@ -55,10 +55,10 @@ def scipy_labels(scores: Floats, phi: Floats, places: Floats) -> NDArray[np.intp
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """How long one call takes."""
-    start = time.perf_counter()
+    """Processor time of one call."""
+    start = time.process_time()
     work()
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def measure(scores: Floats, phi: Floats, size: int, repeat: int) -> dict[str, float]:

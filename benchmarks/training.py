@@ -4,9 +4,10 @@
 
 The data path of a step is reading a batch from sampled stores, moving it to the device and augmenting it; the
 rest is the network's forward and backward pass and the optimiser. Latency is the time that
-`AdaptiveSegmenter` takes for one image to its labels (`labels`) and to the scores of every pixel (`forward`),
-adaptive beside uniform sampling with the same base network: on a CPU the processor time of one thread, which
-depends less on what else the machine does. On a GPU that of the clock, from an image there to labels there:
+`AdaptiveSegmenter` takes for images of a generated street to labels (`labels`) and to scores of all pixels
+(`forward`), adaptive beside uniform sampling with the same base network: on a CPU the processor time of one
+thread, which depends less on what else the machine does; on a GPU that of the clock, from images there to
+labels there:
 
     python -m benchmarks.training --device cuda --resolution 0 --images 1 --images 8 --rounds 20
 
@@ -25,6 +26,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+
+BATCHES = 3
+"""Of images that latencies are measured on, in turn."""
 
 
 def median(work: Callable[[], Any], rounds: int) -> float:
@@ -103,14 +107,17 @@ def _stores(root: Path, resolution: int) -> tuple[Any, Any]:
 def systems(resolution: int, device: Any) -> dict[str, Any]:
     """Segmenters of one base U-Net, 22 classes: of uniform samples, and with several auxiliary networks.
 
-    The last is the auxiliary network that the recipes in workflows/ train.
+    The last is the auxiliary network that the recipes in workflows/ train. All of these predict the proposal
+    of three discs.
     """
     import torch
 
+    from benchmarks.interpolation import make_tensors
     from pipeline.errors import AdaprepError
     from pipeline.inference.segmenter import AdaptiveSegmenter
     from pipeline.networks.auxiliary import AuxiliaryNetwork, make
     from pipeline.networks.factory import build
+    from pipeline.train.fit import channels_last
 
     torch.manual_seed(0)
     base = build("unet", 22)
@@ -125,10 +132,27 @@ def systems(resolution: int, device: Any) -> dict[str, Any]:
         auxiliaries["adaptive, as in the recipes"] = lite
     except AdaprepError as error:
         click.echo(f"without a row of the recipes' network: {error}", err=True)
+    proposal = torch.tensor(make_tensors(8)["adaptive"])
+    for auxiliary in auxiliaries.values():
+        if auxiliary is not None:
+            auxiliary.mean_grid.data.copy_(proposal)
     return {
-        name: AdaptiveSegmenter(auxiliary, base, resolution).to(device).eval()
+        name: channels_last(AdaptiveSegmenter(auxiliary, base, resolution).to(device)).eval()
         for name, auxiliary in auxiliaries.items()
     }
+
+
+def pictures(count: int, side: int) -> Any:
+    """Squares (count, 3, side, side) of a generated street scene, uint8."""
+    import numpy as np
+    import torch
+
+    from pipeline.datasets.scenes import scene
+
+    image = scene(0, 0, (side, side + side // 4)).image
+    lefts = np.linspace(0, side // 4, count).astype(int).tolist()
+    squares = [image[:, left : left + side].transpose(2, 0, 1) for left in lefts]
+    return torch.from_numpy(np.stack(squares))
 
 
 def latencies(
@@ -142,25 +166,26 @@ def latencies(
     on_cpu = device.type == "cpu"
     clock = time.process_time if on_cpu else time.perf_counter
     torch.set_num_threads(1)
-    images = torch.randint(0, 256, (batch, 3, side, side), dtype=torch.uint8, device=device)
-    works: dict[str, dict[str, Callable[[], Any]]] = {"labels": {}, "scores": {}}
+    batches = [images.to(device) for images in pictures(BATCHES * batch, side).split(batch)]
+    works: dict[str, dict[str, Callable[[Any], Any]]] = {"labels": {}, "scores": {}}
     if not on_cpu:
         works["labels, replayed"] = {}
     for name, system in systems(resolution, device).items():
-        works["labels"][name] = partial(system.labels, images)
-        works["scores"][name] = partial(_last_pixel, system, images)
+        works["labels"][name] = system.labels
+        works["scores"][name] = partial(_last_pixel, system)
         if not on_cpu:
-            works["labels, replayed"][name] = partial(Replay(system, images), images)
+            works["labels, replayed"][name] = Replay(system, batches[0])
     taken: dict[str, dict[str, list[float]]] = {kind: {name: [] for name in of} for kind, of in works.items()}
     with torch.no_grad():
-        for _ in range(rounds + 1):  # in turn, so that a noisy moment meets all of them
-            for kind, of_kind in works.items():
-                for name, work in of_kind.items():
-                    _wait(device)
-                    begun = clock()
-                    work()
-                    _wait(device)
-                    taken[kind][name].append(clock() - begun)
+        for kind, of_kind in works.items():
+            for turn in range((rounds + 1) * len(of_kind)):  # in turn: a noisy moment meets all of them
+                name = list(of_kind)[(turn + turn // len(of_kind)) % len(of_kind)]  # each is first at times
+                images = batches[turn % BATCHES]  # as in use: never the same twice
+                _wait(device)
+                begun = clock()
+                of_kind[name](images)
+                _wait(device)
+                taken[kind][name].append(clock() - begun)
     return {
         kind: {name: statistics.median(seconds[1:]) for name, seconds in of_kind.items()}
         for kind, of_kind in taken.items()

@@ -12,6 +12,9 @@ BLOCK = 16
 """Bytes that are looked at together. Label maps filter to zeros nearly everywhere, and 16 zeros are told by
 one vector comparison."""
 
+WIDE = 8 * BLOCK
+"""Bytes that are looked at first."""
+
 
 @numba.njit(nogil=True, cache=True)
 def unfilter(filtered: NDArray[np.uint8], above: NDArray[np.uint8], out: NDArray[np.uint8], step: int) -> int:
@@ -69,7 +72,19 @@ def _zeros(row: NDArray[np.uint8], block: int) -> bool:
 
 
 @numba.njit(nogil=True, cache=True)
+def _wide_zeros(row: NDArray[np.uint8], start: int) -> bool:
+    """Whether all of `WIDE` bytes are zero."""
+    found = np.uint8(0)
+    for k in range(WIDE):
+        found |= row[np.uintp(start + k)]
+    return bool(found == 0)
+
+
+@numba.njit(nogil=True, cache=True)
 def _sub(row: NDArray[np.uint8], out: NDArray[np.uint8], step: int) -> None:
+    if step == 1:
+        _add_up(row, out)
+        return
     # Along zeros the last pixel repeats: once it fills a block, the next block of zeros is the same again.
     blocks = row.size // BLOCK if BLOCK % step == 0 else 0
     pattern = np.zeros(BLOCK, np.uint8)
@@ -85,6 +100,15 @@ def _sub(row: NDArray[np.uint8], out: NDArray[np.uint8], step: int) -> None:
         for k in range(BLOCK):
             pattern[k] = out[block * BLOCK + k]
     _sub_bytes(row, out, step, blocks * BLOCK, row.size)
+
+
+@numba.njit(nogil=True, cache=True)
+def _add_up(row: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+    """Sums from the left: of one byte a pixel the last one stays in a register."""
+    total = np.uint8(0)
+    for k in range(row.size):
+        total = np.uint8(total + row[np.uintp(k)])
+        out[np.uintp(k)] = total
 
 
 @numba.njit(nogil=True, cache=True)
@@ -108,14 +132,19 @@ def _paeth(row: NDArray[np.uint8], above: NDArray[np.uint8], out: NDArray[np.uin
     # Where left and upper left agree, the predictor is the byte above. If the last `step` bytes equal those
     # above them, that holds for a whole run of zeros: the run is a copy of the row above.
     same = step
-    blocks = row.size // BLOCK
-    for block in range(blocks):
-        if same >= step and _zeros(row, block):
-            for k in range(BLOCK):
-                out[block * BLOCK + k] = above[block * BLOCK + k]
+    end = row.size // WIDE * WIDE
+    for start in range(0, end, WIDE):
+        if same >= step and _wide_zeros(row, start):
+            for k in range(WIDE):
+                out[np.uintp(start + k)] = above[np.uintp(start + k)]
             continue
-        same = _paeth_bytes(row, above, out, step, same, block * BLOCK, (block + 1) * BLOCK)
-    _paeth_bytes(row, above, out, step, same, blocks * BLOCK, row.size)
+        for block in range(start // BLOCK, (start + WIDE) // BLOCK):
+            if same >= step and _zeros(row, block):
+                for k in range(BLOCK):
+                    out[block * BLOCK + k] = above[block * BLOCK + k]
+                continue
+            same = _paeth_bytes(row, above, out, step, same, block * BLOCK, (block + 1) * BLOCK)
+    _paeth_bytes(row, above, out, step, same, end, row.size)
 
 
 @numba.njit(nogil=True, cache=True)

@@ -55,32 +55,43 @@ def _spans(y: Array, x: Array, corners: Array, height: int, where: Array, along:
     begin = first_row_below(ys[top], height)
     turn = first_row_below(ys[3 - top - bottom], height)
     end = first_row_below(ys[bottom], height)
-    count = 0
+    # One corner is alone on its side of the cut: first the upper one, then the lower one.
+    count = _cut(ys, xs, (top, (top + 2) % 3, top, (top + 1) % 3), begin, turn, 0, where, along)
+    edges = ((bottom + 1) % 3, bottom, (bottom + 2) % 3, bottom)
+    return int(_cut(ys, xs, edges, max(begin, turn), end, count, where, along))
+
+
+@compiled
+def _cut(
+    ys: tuple[float, float, float],
+    xs: tuple[float, float, float],
+    edges: tuple[int, int, int, int],
+    begin: int,
+    end: int,
+    count: int,
+    where: Array,
+    along: Array,
+) -> int:
+    """Append the spans of the rows that cut the same two edges.
+
+    ``edges`` are the upper and the lower corner of the edge by which a row enters, and of that by which it
+    leaves. Both triangles at an edge compute its x from the upper one.
+    """
+    over, under, above, below = edges
+    y_enter, x_enter, y_leave, x_leave = ys[over], xs[over], ys[above], xs[above]
+    down_enter, right_enter = ys[under] - y_enter, xs[under] - x_enter
+    down_leave, right_leave = ys[below] - y_leave, xs[below] - x_leave
     for row in range(begin, end):
-        # One corner is alone on its side of the cut, `enter` and `leave` are the far ends of the cut edges.
-        # Both triangles at an edge compute its x from the upper vertex.
-        if row < turn:
-            lone, enter, leave = top, (top + 2) % 3, (top + 1) % 3
-            s = (row - ys[lone]) / (ys[enter] - ys[lone])
-            t = (row - ys[lone]) / (ys[leave] - ys[lone])
-            x_enter = xs[lone] + s * (xs[enter] - xs[lone])
-            x_leave = xs[lone] + t * (xs[leave] - xs[lone])
-            s_lone, t_lone = 1 - s, 1 - t
-        else:
-            lone, enter, leave = bottom, (bottom + 1) % 3, (bottom + 2) % 3
-            s_lone = (row - ys[enter]) / (ys[lone] - ys[enter])
-            t_lone = (row - ys[leave]) / (ys[lone] - ys[leave])
-            x_enter = xs[enter] + s_lone * (xs[lone] - xs[enter])
-            x_leave = xs[leave] + t_lone * (xs[lone] - xs[leave])
-            s, t = 1 - s_lone, 1 - t_lone
-        first, last = math.ceil(x_enter), math.floor(x_leave)
+        s, t = (row - y_enter) / down_enter, (row - y_leave) / down_leave
+        start, stop = x_enter + s * right_enter, x_leave + t * right_leave
+        first, last = math.ceil(start), math.floor(stop)
         if first <= last:
-            where[count, 0], where[count, 1], where[count, 2] = row, first, last
-            along[count, 0], along[count, 1] = x_enter, x_leave
-            for k in range(2, 8):
-                along[count, k] = 0
-            along[count, 2 + lone], along[count, 2 + enter] = s_lone, s
-            along[count, 5 + lone], along[count, 5 + leave] = t_lone, t
+            here, line = where[np.uintp(count)], along[np.uintp(count)]
+            here[0], here[1], here[2] = row, first, last
+            line[0], line[1] = start, stop
+            line[np.uintp(5 - over - under)], line[np.uintp(8 - above - below)] = 0, 0
+            line[np.uintp(2 + over)], line[np.uintp(2 + under)] = 1 - s, s
+            line[np.uintp(5 + above)], line[np.uintp(5 + below)] = 1 - t, t
             count += 1
     return count
 
@@ -271,17 +282,6 @@ def areas(y: Array, x: Array, corners: Array) -> Array:
         a, b, c = corners[n, 0], corners[n, 1], corners[n, 2]
         twice[n] = (x[b] - x[a]) * (y[c] - y[a]) - (y[b] - y[a]) * (x[c] - x[a])
     return twice
-
-
-@compiled
-def common(labels: Array, corners: Array) -> Array:
-    """(n,) the label that all corners of a triangle have, or `MIXED`."""
-    shared = np.empty(len(corners), np.int16)
-    for n in range(len(corners)):
-        label = labels[corners[n, 0]]
-        same = label == labels[corners[n, 1]] and label == labels[corners[n, 2]]
-        shared[n] = label if same else MIXED
-    return shared
 
 
 @compiled

@@ -49,10 +49,12 @@ def box_means(images: NDArray[np.uint8], size: int, threads: int = 1) -> NDArray
     edges = members(side, size)
     flat = np.ascontiguousarray(images).reshape(count, side, side * channels)
     means = np.empty((count, size, size * channels), np.uint8)
+    widest = int((edges[1] - edges[0]).max())
+    lane = np.empty(0, np.uint16 if 255 * widest < 2**16 else np.uint32)
     parts = np.linspace(0, count * size, max(1, threads) + 1).astype(int).tolist()
 
     def work(begin: int, end: int) -> None:
-        _average(flat, edges, begin, end, means)
+        _average(flat, edges, begin, end, means, lane)
 
     if threads <= 1:
         work(*parts)
@@ -80,24 +82,27 @@ def _mean(total: Any, count: Any) -> Any:
 
 
 @compiled
-def _add_plane(row: Array, lefts: Array, rights: Array, total: Array) -> None:
-    """Add the means over the boxes of one row of a plane. Sums of 32 bits are added many at a time."""
-    for j in range(len(lefts)):
-        part = np.uint32(0)
-        for x in range(lefts[j], rights[j]):
-            part = np.uint32(part + row[np.uintp(x)])
-        total[j] += _mean(np.int64(part), rights[j] - lefts[j])
+def _plane(image: Array, top: int, bottom: int, left: int, right: int, lane: Array) -> int:
+    """Sum of the means over the rows of a box of a plane."""
+    total = 0
+    for y in range(top, bottom):
+        row, part = image[y], lane.dtype.type(0)
+        for x in range(left, right):
+            part = lane.dtype.type(part + row[np.uintp(x)])
+        total += _mean(np.int64(part), right - left)
+    return total
 
 
 @compiled
-def _add_colours(row: Array, lefts: Array, rights: Array, total: Array) -> None:
-    """The same of three channels side by side."""
+def _add_colours(row: Array, lefts: Array, rights: Array, total: Array, lane: Array) -> None:
+    """Add the means over the boxes of one row of three channels side by side."""
+    zero = lane.dtype.type(0)
     for j in range(len(lefts)):
-        red, green, blue = np.uint32(0), np.uint32(0), np.uint32(0)
+        red, green, blue = zero, zero, zero
         for x in range(lefts[j], rights[j]):
-            red = np.uint32(red + row[np.uintp(3 * x)])
-            green = np.uint32(green + row[np.uintp(3 * x + 1)])
-            blue = np.uint32(blue + row[np.uintp(3 * x + 2)])
+            red = lane.dtype.type(red + row[np.uintp(3 * x)])
+            green = lane.dtype.type(green + row[np.uintp(3 * x + 1)])
+            blue = lane.dtype.type(blue + row[np.uintp(3 * x + 2)])
         count = rights[j] - lefts[j]
         total[3 * j] += _mean(np.int64(red), count)
         total[3 * j + 1] += _mean(np.int64(green), count)
@@ -105,17 +110,23 @@ def _add_colours(row: Array, lefts: Array, rights: Array, total: Array) -> None:
 
 
 @compiled
-def _average(images: Array, edges: Array, begin: int, end: int, means: Array) -> None:
-    """Rows [begin, end) of the results (n, size, size * C), those of one image after those of another."""
+def _average(images: Array, edges: Array, begin: int, end: int, means: Array, lane: Array) -> None:
+    """Rows [begin, end) of the results (n, size, size * C), those of one image after those of another.
+
+    Bytes are added in the type of ``lane`` (0,): the fewer its bits, the more of them at a time. Planes go
+    box by box: so many rows at once are fetched ahead, where one is over before it is.
+    """
     size = means.shape[1]
     total = np.empty(means.shape[2], np.int64)
     for number in range(begin, end):
-        image, i = number // size, number % size
+        image, i = images[number // size], number % size
+        top, bottom = edges[0, i], edges[1, i]
         total[:] = 0
-        for y in range(edges[0, i], edges[1, i]):
-            if len(total) == size:
-                _add_plane(images[image, y], edges[0], edges[1], total)
-            else:
-                _add_colours(images[image, y], edges[0], edges[1], total)
+        if len(total) == size:
+            for j in range(size):
+                total[j] = _plane(image, top, bottom, edges[0, j], edges[1, j], lane)
+        else:
+            for y in range(top, bottom):
+                _add_colours(image[y], edges[0], edges[1], total, lane)
         for k in range(len(total)):
-            means[image, i, k] = _mean(total[k], edges[1, i] - edges[0, i])
+            means[number // size, i, k] = _mean(total[k], bottom - top)

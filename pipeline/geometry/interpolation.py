@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.geometry import _triangles, _walk
+from pipeline.geometry import _runs, _triangles
 from pipeline.geometry._arguments import numbers, sides
 from pipeline.geometry.tensors import DIAGONAL, project, validate
 
@@ -42,7 +42,7 @@ class Mesh(NamedTuple):
     x: NDArray[np.float64]  # (h * w,) horizontal ones
     turned: NDArray[np.bool_]  # (h - 1, w - 1) which cells are split along the anti-diagonal
     corners: NDArray[np.int64]  # (2 (h - 1)(w - 1), 3) vertices of the triangles, cell by cell
-    twins: NDArray[np.int64]  # the half-edge on the other side of each, see `_walk`
+    twins: NDArray[np.int64]  # the half-edge on the other side of each, see `_runs`
     order: NDArray[np.intp] | None  # of drawing; None if all lie right way up and none is thin: none overlap
     size: tuple[int, int]  # height and width of the crop
 
@@ -143,7 +143,8 @@ def interpolate_labels(
     values = _by_vertex(scores, phi)
     if not 1 <= len(scores) <= VOID:
         raise ValueError(f"scores of shape {scores.shape} have {len(scores)} classes, must be 1 to {VOID}")
-    grid, winners = mesh(phi, size), values.argmax(axis=1)
+    by_class = np.ascontiguousarray(scores.reshape(len(scores), len(values)), values.dtype)
+    grid, winners = mesh(phi, size), _runs.winners(by_class)
     out = np.empty(grid.size, np.uint8)
     corners = _fill_runs(grid, winners, out)
     _triangles.draw_labels(grid.y, grid.x, corners, values, winners, out)
@@ -212,10 +213,10 @@ def _fill_runs(grid: Mesh, labels: NDArray[np.integer[Any]], out: NDArray[np.uin
     """
     if grid.order is not None:
         return grid.drawn
-    common = _triangles.common(labels, grid.corners)
+    common = _runs.common(labels, grid.corners)
     if 2 * np.count_nonzero(common == _triangles.MIXED) > len(common):
         return grid.corners
-    _walk.fill_runs(grid.y, grid.x, grid.turned, grid.corners, grid.twins, common, out)
+    _runs.fill_runs(grid.y, grid.x, grid.corners, grid.twins, common, out)
     return np.asarray(grid.corners[common == _triangles.MIXED])
 
 
@@ -289,7 +290,7 @@ def mesh(
             f"turned cells have shape {turned.shape} and dtype {turned.dtype}, "
             f"must be {cells} bool for a sampling tensor of shape {phi.shape}"
         )
-    corners, twins = _walk.link(turned)
+    corners, twins = _runs.link(turned)
     y, x = (exact[0] * (height - 1)).ravel(), (exact[1] * (width - 1)).ravel()
     areas = _triangles.areas(y, x, corners)
     upright, thin = areas > 0, _triangles.NARROW * (height + width)
@@ -319,8 +320,8 @@ def split(phi: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
         The tensor is no (2, h, w), or has values that are NaN or outside [0, 1].
     """
     _check_tensor(phi)
-    main = np.hypot(*(phi[:, 1:, 1:] - phi[:, :-1, :-1]))
-    anti = np.hypot(*(phi[:, 1:, :-1] - phi[:, :-1, 1:]))
+    main = np.sqrt(((phi[:, 1:, 1:] - phi[:, :-1, :-1]) ** 2).sum(axis=0))
+    anti = np.sqrt(((phi[:, 1:, :-1] - phi[:, :-1, 1:]) ** 2).sum(axis=0))
     slack = _ROUNDING if DIAGONAL == "anti" else -_ROUNDING
     return np.asarray(anti < main + slack)
 
@@ -357,7 +358,7 @@ def _check_mesh(grid: Mesh) -> None:
         and 0 <= grid.y.min() <= grid.y.max() <= height - 1
         and 0 <= grid.x.min() <= grid.x.max() <= width - 1
         and 0 <= grid.corners.min() <= grid.corners.max() < points
-        and grid.twins.min() >= _walk.BORDER
+        and grid.twins.min() >= _runs.BORDER
         and grid.twins.max() < 8 * rows * cols
         and (grid.order is None or grid.order.shape == (triangles,))
     ):

@@ -59,7 +59,7 @@ def load(
             None, system.network, system.resolution, tensor=tensor, sample_filter=system.filter
         ).eval()
     helper = checkpoint.load(auxiliary, "auxiliary", place)
-    network = helper.build().to(place)
+    network = helper.build().to(place).to(memory_format=torch.channels_last)
     chosen = str(helper.about.get("filter", "area"))
     return AdaptiveSegmenter(
         network,  # type: ignore[arg-type]

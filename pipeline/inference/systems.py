@@ -268,7 +268,7 @@ def _with(base: Checkpoint, sampler: Sampler, device: torch.device, factories: S
     cost, size, more = macs.macs(network, (inputs, side, side)), macs.parameters(network), sampler.cost()
     return System(
         sampler.word,
-        network.to(device),
+        network.to(device).to(memory_format=torch.channels_last),  # as it was trained: faster on a CPU
         side,
         device,
         cost,

@@ -343,7 +343,7 @@ def _of_sampler(
         resolution=resolution,
         lam=helper.lam if predicted else request.base.lam,
     )
-    auxiliary = helper if predicted else request.auxiliary
+    auxiliary = helper if predicted else replace(request.auxiliary, lam=base.lam)
     made = replace(request, networks=("base",), auxiliary=auxiliary, base=base)
     seeds: Sequence[int] = values.get("seeds", [0])
     return {seed: replace(made, seed=seed) for seed in dict.fromkeys(seeds)}

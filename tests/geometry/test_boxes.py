@@ -25,6 +25,13 @@ def test_means_are_those_of_pillow(size: int, more: int, channels: int, threads:
         np.testing.assert_array_equal(means.reshape(expected.shape), expected)
 
 
+@pytest.mark.parametrize("side", [513, 514, 515])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_white_boxes_wider_than_16_bits_hold_stay_white(side: int, channels: int) -> None:
+    images = np.full((1, side, side, channels), 255, np.uint8)
+    assert (box_means(images, 2) == 255).all()
+
+
 def test_parts_of_larger_images_are_taken_as_they_are() -> None:
     image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
     part = image[:, 10:50]

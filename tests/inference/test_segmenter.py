@@ -213,6 +213,12 @@ def test_area_by_whole_array_operations_is_the_box_filter_too(size: int, more: i
     assert torch.equal(whole, segmenter.shrink(images, size))
 
 
+def test_pictures_as_they_were_decoded_and_their_parts_are_averaged_as_planes_are() -> None:
+    decoded = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 40, 60, 3), dtype=np.uint8))
+    part = decoded[:, :, 10:50].permute(0, 3, 1, 2)
+    assert torch.equal(segmenter.shrink(part, 7), segmenter.shrink(part.contiguous(), 7))
+
+
 def test_area_of_floats_is_the_mean_of_boxes() -> None:
     images = pictures(2, 3, 60, 60).float()
     expected = nn.functional.avg_pool2d(images, 5)

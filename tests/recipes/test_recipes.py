@@ -715,3 +715,16 @@ def test_networks_of_other_libraries_and_their_weights_are_named_as_in_train(
     assert {libraries.IMAGENET, *libraries.RANDOM} == {*settings.WEIGHTS, None}
     encoder = next(e for e in entries(settings.Auxiliary) if e.name == "encoder")
     assert encoder.setting.choices == auxiliary.ENCODERS
+
+
+def test_a_fixed_warp_may_have_a_lambda_of_its_own(make_blobs: MakeBlobs, tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    base = "base: {samplers: [mean, mean: {lambda: 1}, auxiliary], resolutions: [8]}"
+    text = f"dataset: {make_blobs(train=4, val=2)}\nlambda: 0.5\n{base}\n"
+    path.write_text(text, encoding="utf-8")
+    recipe = schema.load(path)
+    bases = [r.base for r in recipe.trainings if r.networks == ("base",)]
+    assert [(base.sampler, base.lam) for base in bases] == [("mean", 0.5), ("mean", 1.0), ("auxiliary", 0.5)]
+    assert recipe.lambdas == [0.5, 1.0]
+    (solving,) = {step.command for step in plan.steps(recipe) if step.title == "solve-tensors train"}
+    assert "--lambda 0.5,1" in solving
