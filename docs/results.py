@@ -22,6 +22,7 @@ from pipeline.evaluation.intervals import FIGURES
 from pipeline.geometry.crops import CENTRAL
 from pipeline.samplers.mean import Mean
 from pipeline.samplers.proposal import Proposals
+from pipeline.samplers.uniform import Uniform
 from pipeline.workspace import stores
 
 HERE = Path(__file__).parent
@@ -139,9 +140,12 @@ def written(kept: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def summary(kept: Sequence[Mapping[str, Any]]) -> str:
-    """Whether predictions beat the best baseline, in a sentence, and a table of all that is not uniform."""
-    rows = [
+def summary(kept: Sequence[Mapping[str, Any]], short: bool = False) -> str:
+    """Whether predictions beat the best baseline, in a sentence, and a table of all that is not uniform.
+
+    Short: central squares of the first experiment, warped samples alone.
+    """
+    every = [
         (experiment, region, row)
         for experiment in kept
         for region in experiment["regions"]
@@ -150,7 +154,17 @@ def summary(kept: Sequence[Mapping[str, Any]]) -> str:
     ]
     heads = ["data", "px", "samples", "seeds", "against uniform, targets", "all classes"]
     heads += ["against the best baseline, targets", "all classes"]
-    return f"{verdict([row for *_, row in rows])}\n\n{table(heads, [summary_row(*one) for one in rows])}"
+    told = [
+        one
+        for one in every
+        if not short
+        or (
+            one[0] is kept[0]
+            and one[1]["region"] == CENTRAL
+            and not one[2]["samples"].startswith(Uniform.word)
+        )
+    ]
+    return f"{verdict([row for *_, row in every])}\n\n{table(heads, [summary_row(*one) for one in told])}"
 
 
 def summary_row(
@@ -190,7 +204,7 @@ def words(row: Mapping[str, Any]) -> str:
 
 def said(kept: Sequence[Mapping[str, Any]], text: str) -> str:
     """A page with its words on the results as they are now."""
-    return SAID.sub(lambda found: f"{found[1]}{summary(kept)}{found[2]}", text)
+    return SAID.sub(lambda found: f"{found[1]}{summary(kept, short=True)}{found[2]}", text)
 
 
 def mean(values: Sequence[float]) -> float:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.evaluation import comparison
-from pipeline.evaluation.comparison import Spread
+from pipeline.evaluation.comparison import Group, Pair, Spread
 from pipeline.samplers import registry
 from pipeline.workspace import results, stores
 
@@ -92,9 +92,9 @@ NETWORKS = """\
 
 Each option of `adaprep train` below has tests of its own and is off by default. U-Net, 32 x 32 samples, {trained}; `adaprep
 run workflows/*-trials.yaml` trains them, here at 32 px alone. mIoU over all classes / over targets, at the full resolution of
-the central squares of val, means over seeds and standard deviations where there are several; in brackets the difference in
-points to the same samples without the option. One seed that is not beyond the spread of the first row says nothing. The
-epoch is the best on the same images.
+the central squares of val, means over seeds and standard deviations where there are several; in parentheses the difference in
+points to the same samples without the option, in brackets 95 % intervals of a bootstrap over images. These know nothing of
+seeds: one seed that is not beyond the spread of the first row says nothing. The epoch is the best on the same images.
 
 {tables}
 
@@ -104,6 +104,7 @@ OPTIONS = {
     "": "none",
     "area": "anti-aliased: `--filter area`",
     "zoom1": "zoomed squares: `--augment zoom=1`",
+    "area-zoom1": "both",
     "channels": "the network sees the local scale: `--tensor-channels`",
     "median": "class weights: `--class-weights median`",
     "areas0.5": "loss weighted by the root of a sample's cell's area: `--area-weight 0.5`",
@@ -111,6 +112,9 @@ OPTIONS = {
     "boundary": "loss weighted near boundaries: `--loss boundary`",
 }
 """What a run's name ends in, and the row that it stands in."""
+
+DIFFERING = ("filter", "class weights", "loss", "augmentation zoom")
+"""What options change, in the words of `pipeline.evaluation.comparison`."""
 
 NETWORK_FINDINGS = """\
 - **Zoomed squares help uniform samples**, from {uniform} to {uniform_zoom}: the best of the table over all classes; on targets the difference is
@@ -206,10 +210,13 @@ def read_networks(workspace: Path, name: str) -> list[dict[str, Any]]:
     space = stores.Workspace(workspace)
     trainings = results.trainings(results.complete_runs(space, name))
     rows = []
-    for group in comparison.groups(results.evaluations(space, name, "val"), trainings):
-        option = re.sub(r"^base-[a-z0-9]+-[a-z]+-[0-9]+(-lambda[0-9.]+)?-?", "", group.variant)
-        if option not in OPTIONS or group.improving:
-            raise SystemExit(f"{group.variant}: {group.improving or 'no words for it in OPTIONS'}")
+    groups = comparison.groups(results.evaluations(space, name, "val"), trainings)
+    plain = {group.kind: group for group in groups if not option_of(group)}
+    for group in groups:
+        option, pair = option_of(group), Pair(group, plain[group.kind], DIFFERING)
+        if option not in OPTIONS or group.improving or pair.differing:
+            problem = group.improving or ", ".join(pair.differing) or "no words for it in OPTIONS"
+            raise SystemExit(f"{group.variant}: {problem}")
         epochs = group.evaluations[0]["settings"]["epochs"]
         spreads = {figure: group.figure(figure) for figure in FIGURES}
         rows.append(
@@ -219,9 +226,18 @@ def read_networks(workspace: Path, name: str) -> list[dict[str, Any]]:
                 "trained": f"{epochs} epochs in {trainings[group.evaluations[0]['run']].precision}",
                 "seeds": list(group.seeds),
                 **{figure: list(spread.values) for figure, spread in spreads.items() if spread},
+                "intervals": {
+                    figure: [[i.low, i.high] for i in pair.intervals(figure)[:1]]
+                    for figure in (FIGURES if option else ())
+                },
             }
         )
     return sorted(rows, key=lambda row: (SAMPLES.index(row["samples"]), list(OPTIONS).index(row["option"])))
+
+
+def option_of(group: Group) -> str:
+    """The end of its runs' names."""
+    return re.sub(r"^base-[a-z0-9]+-[a-z]+-[0-9]+(-lambda[0-9.]+)?-?", "", group.variant)
 
 
 SAMPLES = [registry.kind(name).word for name in ("uniform", "mean", "auxiliary")]
@@ -280,8 +296,16 @@ def option_cell(row: Mapping[str, Any] | None, plain: Mapping[str, Any]) -> str:
     cell = " / ".join(shown(row[figure]) for figure in FIGURES)
     several = len(row["seeds"])
     cell += f", {several} seeds" if several > 1 else ""
-    points = (100 * (Spread(tuple(row[f])).mean - Spread(tuple(plain[f])).mean) for f in FIGURES)
-    return cell if row is plain else f"{cell} ({' / '.join(f'{one:+.1f}' for one in points)})"
+    return cell if row is plain else f"{cell} ({' / '.join(points(row, plain, f) for f in FIGURES)})"
+
+
+def points(row: Mapping[str, Any], plain: Mapping[str, Any], figure: str) -> str:
+    """A difference with its interval: "+1.4 [+0.5, +2.2]"."""
+    found = 100 * (Spread(tuple(row[figure])).mean - Spread(tuple(plain[figure])).mean)
+    around = "".join(
+        f" [{100 * low:+.1f}, {100 * high:+.1f}]" for low, high in row.get("intervals", {}).get(figure, [])
+    )
+    return f"{found:+.1f}{around}"
 
 
 STREETS, DRONE = "camvid-by-sequence", "drone"

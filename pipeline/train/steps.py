@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pipeline.names import printable
+from pipeline.screen import detail
 from pipeline.train.data import Batch
 
 WARM_UP = 3
@@ -133,6 +135,7 @@ class Recorded(Eager):
                 self._loss = self._learn(self._inputs).detach()
         except RuntimeError as error:
             self.problem = str(error).splitlines()[0]
+            detail(f"no step can be recorded as a CUDA graph, so all are eager: {printable(self.problem)}")
             self.optimiser.zero_grad(set_to_none=True)
             return
         self._graph = graph
