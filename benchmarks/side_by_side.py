@@ -35,14 +35,15 @@ def steps_per_second(
     from pipeline.networks.factory import build
     from pipeline.train import losses
     from pipeline.train.data import Augmentation
-    from pipeline.train.fit import _optimiser, channels_last
+    from pipeline.train.fit import channels_last
+    from pipeline.train.optimisers import adam
     from pipeline.train.settings import Schedule
     from pipeline.train.steps import Eager, Recorded
 
     there = torch.device(device)
     torch.backends.cudnn.benchmark = True
     network = channels_last(build("unet", CLASSES).to(there)).train()
-    optimiser = _optimiser(network, Schedule(1e-3, 1, BATCH))
+    optimiser = adam(network, Schedule(1e-3, 1, BATCH))
 
     def loss(chosen: Any, batch: Any) -> Any:
         return losses.cross_entropy(chosen(batch["image"]), batch["label"])

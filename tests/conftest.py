@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,8 @@ import pytest
 from hypothesis import settings
 from numpy.typing import NDArray
 from PIL import Image
+
+from tests import processes
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a core: more threads only wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -111,32 +112,12 @@ def tree(folder: Path) -> dict[str, str]:
     }
 
 
-KILLED_AT_A_MOVE = """
-import os, signal, sys
-left, replace = int(sys.argv.pop(1)), os.replace
-def replace_or_die(*names, **options):
-    global left
-    left -= 1
-    if left < 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return replace(*names, **options)
-os.replace = replace_or_die
-import cli
-cli.main()
-"""
-
-
 def killed_at_move(number: int, arguments: Sequence[str]) -> bool:
     """Run adaprep and kill it when it has moved so many files to their names and is about to move one more.
 
     False when it ended before.
     """
-    code = [sys.executable, "-c", KILLED_AT_A_MOVE, str(number)]
-    repository = Path(__file__).parents[1]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*code, *arguments], cwd=repository, env=env, capture_output=True, text=True, check=False
-    )
+    done = processes.run(arguments, first=partial(processes.die_at_move, number))
     assert done.returncode in (0, -signal.SIGKILL), done.stdout + done.stderr
     return done.returncode != 0
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 FLOPS_PER_MAC = 2
 """PyTorch counts a multiply-add as two operations; the paper's "flops" count it as one."""
@@ -136,6 +135,8 @@ def _network(figure: PaperFigure) -> nn.Module:
 
 
 def _count(network: nn.Module, shape: tuple[int, ...]) -> int:
+    from torch.utils.flop_counter import FlopCounterMode
+
     state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in state.items()}
     forward: Callable[..., Any] = torch.func.functional_call

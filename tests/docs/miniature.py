@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,9 @@ CAMVID = {
 MOST = 64
 """Side of the largest images that networks of a recipe are trained on."""
 
+WITH_NETWORKS = {"demo", "evaluate", "export", "networks", "predict", "report", "run", "train", "upper-bound"}
+"""Commands that make networks or read them."""
+
 FACTORY = """\
 import torch
 
@@ -41,8 +45,11 @@ def factory(classes):
 """
 
 
-def limit(set_attribute: Callable[[Any, str, Any], None]) -> None:
-    """One epoch, a handful of small scenes, few points of Appendix A, no large networks of recipes."""
+def limit(set_attribute: Callable[[Any, str, Any], None], networks: bool = True) -> None:
+    """One epoch of narrow networks, a handful of small scenes, few points of Appendix A.
+
+    Of recipes, no networks for large images. Where no networks are used, PyTorch is not needed.
+    """
     from pipeline.datasets import demo
     from pipeline.evaluation import boundary_error
     from pipeline.recipes import trainings
@@ -62,12 +69,37 @@ def limit(set_attribute: Callable[[Any, str, Any], None]) -> None:
         parts = by_resolution(*args)
         return [part for part in parts if part[0].base.resolution <= MOST] or parts[:1]
 
+    if networks:
+        narrow(set_attribute)
     set_attribute(settings.Request, "schedule", one_epoch)
     set_attribute(trainings, "_by_resolution", affordable)
     set_attribute(demo, "generate", few)
     set_attribute(boundary_error, "SEGMENTS", (4, 8))
     set_attribute(boundary_error, "RESOLUTIONS", (12, 24))
     set_attribute(boundary_error, "SHIFTS", boundary_error.SHIFTS[:1])
+
+
+def narrow(set_attribute: Callable[[Any, str, Any], None]) -> None:
+    """Networks of adaprep's own with a sixteenth of their features."""
+    from pipeline.networks.auxiliary import FEATURES, FIRST_FEATURES, AuxiliaryNetwork
+    from pipeline.networks.unet import UNet
+
+    unet, auxiliary = UNet.__init__, AuxiliaryNetwork.__init__
+
+    def narrow_unet(self: UNet, classes: int, **options: Any) -> None:
+        unet(self, classes, **{"widths": (4, 8, 16, 32), **options})
+
+    def narrow_auxiliary(
+        self: AuxiliaryNetwork,
+        *of: Any,
+        features: int = FEATURES,
+        first: int = FIRST_FEATURES,
+        **options: Any,
+    ) -> None:
+        auxiliary(self, *of, features=-(-features // 16), first=-(-first // 16), **options)
+
+    set_attribute(UNet, "__init__", narrow_unet)
+    set_attribute(AuxiliaryNetwork, "__init__", narrow_auxiliary)
 
 
 def camvid(root: Path) -> None:
@@ -160,5 +192,5 @@ def describable(folder: Path, source: Path) -> None:
 if __name__ == "__main__":
     from cli import main
 
-    limit(setattr)
+    limit(setattr, networks=bool(WITH_NETWORKS.intersection(sys.argv[1:2])))
     main(prog_name="adaprep")

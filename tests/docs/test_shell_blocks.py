@@ -219,7 +219,8 @@ def test_the_commands_of_a_page_run(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     found = commands(page)
-    if any("train" in c.text or ".pt" in c.text or "networks" in c.text for c in found):
+    with_networks = any(re.search(r"train|\.pt\b|networks|demo|adaprep (run|report)", c.text) for c in found)
+    if with_networks:
         pytest.importorskip("torch")
     wanted = [c for c in found if not reason_not_to_run(c.text)]
     needs_networks = bool(wanted) and (page.name not in EMPTY or any(".pt" in c.text for c in wanted))
@@ -240,7 +241,7 @@ def test_the_commands_of_a_page_run(
 
     if any("s3://bucket" in c.text for c in wanted):
         upload(data / "camvid", request.getfixturevalue("server").bucket("bucket") / "camvid")
-    miniature.limit(monkeypatch.setattr)
+    miniature.limit(monkeypatch.setattr, with_networks)
     monkeypatch.setenv("ADAPREP_DATA", str(data))
     reader = Reader(data, make, monkeypatch)
     before: Command | None = None

@@ -28,8 +28,7 @@ from PIL import Image
 
 from cli import main
 from tests.conftest import CLASSES, blobs
-
-REPOSITORY = Path(__file__).parents[2]
+from tests.processes import REPOSITORY, Forked, context
 
 TRACEBACK = "Traceback (most recent call last)"
 
@@ -170,8 +169,13 @@ def adaprep(*arguments: str) -> Outcome:
     return Outcome(result.exit_code, result.output)
 
 
-def start(arguments: Sequence[str], **options: Any) -> subprocess.Popen[str]:
+def start(arguments: Sequence[str], first: Callable[[], None] | None = None) -> Forked:
     """Run a command in a process of its own."""
+    return Forked(arguments, first=first)
+
+
+def start_python(arguments: Sequence[str]) -> subprocess.Popen[str]:
+    """Run a command in a process that Python starts, as one must be that starts others."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
     return subprocess.Popen(
         [sys.executable, str(REPOSITORY / "cli.py"), *arguments],
@@ -180,28 +184,29 @@ def start(arguments: Sequence[str], **options: Any) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        **options,
     )
 
 
-def end(process: subprocess.Popen[str], seconds: float = 600) -> Outcome:
+def end(process: Forked | subprocess.Popen[str], seconds: float = 600) -> Outcome:
     output, _ = process.communicate(timeout=seconds)
+    assert process.returncode is not None
     return Outcome(process.returncode, output)
 
 
-def finished(arguments: Sequence[str], **options: Any) -> Outcome:
-    return end(start(arguments, **options))
+def finished(arguments: Sequence[str], first: Callable[[], None] | None = None) -> Outcome:
+    return end(start(arguments, first))
 
 
 def run_timed(arguments: Sequence[str]) -> float:
     """Run a command, which must succeed, in a process of its own; how many seconds it took."""
+    context()  # what it is forked from is no part of it
     begun = time.monotonic()
     done = finished(arguments)
     assert done.code == 0, done.output
     return time.monotonic() - begun
 
 
-def kill(process: subprocess.Popen[str]) -> bool:
+def kill(process: Forked) -> bool:
     """SIGKILL to one process; whether it was still alive."""
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -337,11 +342,12 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def limit_file_size(size: int) -> Callable[[], None]:
-    """For `preexec_fn`: no file may grow beyond so many bytes."""
+def limit_file_size(size: int) -> None:
+    """For `first`: no file may grow beyond so many bytes."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
-    def apply() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
-    return apply
+def heed_ctrl_c() -> None:
+    """For `first`: a shell that runs the tests in the background lets them ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -16,10 +16,10 @@ from tests.faults.harness import (
     any_block_done,
     assert_whole,
     end,
-    finished,
     kill,
     make_large_world,
     make_world,
+    start_python,
     wait_until,
 )
 from tests.faults.workers import Cluster, block_imports, need_namespaces, other_code, running
@@ -146,6 +146,7 @@ def test_a_killed_worker_of_a_cluster_that_has_no_other_is_said_within_seconds(
     cluster: Cluster, large: World, undisturbed: World
 ) -> None:
     worker = cluster.worker()
+    cluster.wait_for(1)
     process = cluster.begin(large, "boundaries", "--wait", "3")
     wait_until(lambda: any_block_done(large))
     worker.kill()
@@ -160,6 +161,7 @@ def test_a_killed_worker_of_a_cluster_that_has_no_other_is_said_within_seconds(
 
 def test_a_scheduler_that_hangs_is_said_within_seconds(cluster: Cluster, large: World) -> None:
     cluster.worker()
+    cluster.wait_for(1)
     process = cluster.begin(large, "boundaries", "--wait", "3")
     wait_until(lambda: any_block_done(large))
     cluster.scheduler.send_signal(signal.SIGSTOP)
@@ -182,7 +184,7 @@ def test_failures_of_images_name_the_worker_that_met_them(cluster: Cluster, tmp_
 
 def test_as_many_local_processes_as_there_is_work_for(tmp_path: Path) -> None:
     world = make_world(tmp_path, pictures=False)
-    done = finished(world.arguments("boundaries", "--adaptive", "1:2"))
+    done = end(start_python(world.arguments("boundaries", "--adaptive", "1:2")))
     assert done.code == 0, done.output
     assert TRACEBACK not in done.output
     assert_whole(world, world.at("undisturbed").prepare("boundaries"))

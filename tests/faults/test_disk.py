@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,7 @@ def used(disk: Path) -> int:
 def test_a_limit_on_the_size_of_files_ends_in_a_sentence(command: str, stages: dict[str, Stage]) -> None:
     stage = stages[command]
     world = stage.before.copied(f"limited-{command}")
-    limited = finished(world.arguments(command), preexec_fn=limit_file_size(400))
+    limited = finished(world.arguments(command), first=partial(limit_file_size, 400))
     assert limited.code == 1, limited.output
     assert TRACEBACK not in limited.output
     assert finished(world.arguments(command)).code == 0

@@ -27,11 +27,15 @@ from tests.faults.harness import (
     children,
     contents,
     end,
+    heed_ctrl_c,
     make_large_world,
     make_world,
     start,
+    start_python,
     wait_until,
 )
+from tests.faults.workers import dask
+from tests.processes import Forked
 
 
 def kill_own_process(start: int, mark: Path, times: int) -> BlockResult:
@@ -77,7 +81,7 @@ def test_a_worker_that_is_killed_twice_costs_nothing(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_killed_worker_of_a_command_costs_nothing(tmp_path: Path) -> None:
     world = make_large_world(tmp_path)
-    process = start(world.arguments("boundaries", "--workers", "2"))
+    process = start_python(world.arguments("boundaries", "--workers", "2"))
     wait_until(lambda: any_block_done(world))
     workers = [pid for pid in children(process.pid) if b"spawn_main" in cmdline(pid)]
     assert workers
@@ -126,23 +130,16 @@ def test_no_scheduler_at_an_address_is_a_sentence_that_says_how_to_start_one(
 
 
 @pytest.fixture
-def scheduler() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def scheduler() -> Iterator[tuple[str, Forked]]:
     """Address and process of a Dask scheduler without workers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    process = dask("scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
+    process = dask("scheduler", "--host", "127.0.0.1", "--port", str(port))
     wait_until(lambda: accepts(port))
     yield f"tcp://127.0.0.1:{port}", process
     process.kill()
     process.wait()
-
-
-def dask(*arguments: str, folder: Path = REPOSITORY) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "dask", *arguments]
-    quiet = subprocess.DEVNULL
-    environment = {**os.environ, "PYTHONPATH": str(folder)}
-    return subprocess.Popen(command, cwd=folder, env=environment, stdout=quiet, stderr=quiet)
 
 
 def accepts(port: int) -> bool:
@@ -150,7 +147,7 @@ def accepts(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def begin(world: World, address: str) -> subprocess.Popen[str]:
+def begin(world: World, address: str) -> Forked:
     return start(world.arguments("boundaries", "--scheduler", address))
 
 
@@ -169,13 +166,11 @@ def test_a_scheduler_without_workers_is_told_at_once_and_waited_for_a_stated_tim
 
 
 @pytest.mark.slow
-def test_workers_that_come_late_are_waited_for(
-    scheduler: tuple[str, subprocess.Popen[bytes]], tmp_path: Path
-) -> None:
+def test_workers_that_come_late_are_waited_for(scheduler: tuple[str, Forked], tmp_path: Path) -> None:
     world = make_world(tmp_path)
     process = begin(world, scheduler[0])
     time.sleep(4)
-    worker = dask("worker", scheduler[0], "--no-nanny", "--no-dashboard")
+    worker = dask("worker", scheduler[0], "--no-nanny")
     try:
         done = end(process)
     finally:
@@ -188,10 +183,10 @@ def test_workers_that_come_late_are_waited_for(
 
 @pytest.mark.slow
 def test_a_scheduler_that_goes_away_is_a_sentence_and_the_next_run_goes_on(
-    scheduler: tuple[str, subprocess.Popen[bytes]], tmp_path: Path
+    scheduler: tuple[str, Forked], tmp_path: Path
 ) -> None:
     world = make_large_world(tmp_path)
-    worker = dask("worker", scheduler[0], "--no-nanny", "--no-dashboard", "--nthreads", "1")
+    worker = dask("worker", scheduler[0], "--no-nanny", "--nthreads", "1")
     try:
         process = begin(world, scheduler[0])
         wait_until(lambda: any_block_done(world))
@@ -211,15 +206,12 @@ def test_a_scheduler_that_goes_away_is_a_sentence_and_the_next_run_goes_on(
 
 @pytest.mark.slow
 def test_ctrl_c_ends_the_tasks_on_a_cluster_before_the_command(
-    scheduler: tuple[str, subprocess.Popen[bytes]], tmp_path: Path
+    scheduler: tuple[str, Forked], tmp_path: Path
 ) -> None:
     world = make_large_world(tmp_path)
-    worker = dask("worker", scheduler[0], "--no-nanny", "--no-dashboard", "--nthreads", "2")
+    worker = dask("worker", scheduler[0], "--no-nanny", "--nthreads", "2")
     try:
-        process = start(
-            world.arguments("boundaries", "--scheduler", scheduler[0]),
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
+        process = start(world.arguments("boundaries", "--scheduler", scheduler[0]), first=heed_ctrl_c)
         wait_until(lambda: any_block_done(world))
         process.send_signal(signal.SIGINT)
         done = end(process)
@@ -239,7 +231,7 @@ def test_ctrl_c_ends_the_tasks_on_a_cluster_before_the_command(
 @pytest.mark.slow
 def test_workers_of_a_killed_command_end_with_it(tmp_path: Path) -> None:
     world = make_large_world(tmp_path)
-    process = start(world.arguments("boundaries", "--workers", "2"))
+    process = start_python(world.arguments("boundaries", "--workers", "2"))
     wait_until(lambda: any_block_done(world))
     workers = children(process.pid)
     assert workers
@@ -261,9 +253,7 @@ main(["{address}", "--no-nanny", "--nthreads", "1", "--no-dashboard"])
 
 
 @pytest.mark.slow
-def test_a_worker_without_adaprep_is_named(
-    scheduler: tuple[str, subprocess.Popen[bytes]], tmp_path: Path
-) -> None:
+def test_a_worker_without_adaprep_is_named(scheduler: tuple[str, Forked], tmp_path: Path) -> None:
     world = make_world(tmp_path)
     code = WITHOUT_ADAPREP.format(repository=str(REPOSITORY), address=scheduler[0])
     elsewhere = {**os.environ, "PYTHONPATH": str(tmp_path)}

@@ -8,13 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.faults.harness import REPOSITORY, World, start, wait_until
+from tests.faults.harness import World, start, wait_until
+from tests.processes import REPOSITORY, Forked
 
 BLOCKED = """
 import sys
@@ -36,10 +37,9 @@ class Cluster:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.address = f"tcp://127.0.0.1:{self.port}"
-        self.processes: list[subprocess.Popen[bytes]] = []
+        self.processes: list[Forked | subprocess.Popen[bytes]] = []
         where = ("--host", "127.0.0.1", "--port", str(self.port))
-        command = [sys.executable, "-m", "dask", "scheduler", *where, "--no-dashboard"]
-        self.scheduler = self._start(command, variables=variables)
+        self.scheduler = self._start("scheduler", *where, variables=variables)
         wait_until(self._accepts)
 
     def _accepts(self) -> bool:
@@ -48,11 +48,16 @@ class Cluster:
 
     def _start(
         self,
-        command: Sequence[str],
+        part: str,
+        *options: str,
         code: Path = REPOSITORY,
         variables: Mapping[str, str] | None = None,
         first: str = "",
-    ) -> subprocess.Popen[bytes]:
+    ) -> Forked | subprocess.Popen[bytes]:
+        if code == REPOSITORY and not variables and not first:
+            self.processes.append(dask(part, *options, folder=self.folder))
+            return self.processes[-1]
+        command = [sys.executable, "-m", "dask", part, *options, "--no-dashboard"]
         paths = f"{self.folder}{os.pathsep}{code}" if code != REPOSITORY or variables else str(code)
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths, **(variables or {})}
         if first:  # in a mount namespace of its own
@@ -69,7 +74,7 @@ class Cluster:
         code: Path = REPOSITORY,
         variables: Mapping[str, str] | None = None,
         first: str = "",
-    ) -> subprocess.Popen[bytes]:
+    ) -> Forked | subprocess.Popen[bytes]:
         """Start a worker.
 
         Parameters
@@ -80,14 +85,9 @@ class Cluster:
             Commands of a shell that run before it in a mount namespace of its own.
         """
         given = options or ("--no-nanny", "--nthreads", "1")
-        return self._start(
-            [sys.executable, "-m", "dask", "worker", self.address, "--no-dashboard", *given],
-            code,
-            variables,
-            first,
-        )
+        return self._start("worker", self.address, *given, code=code, variables=variables, first=first)
 
-    def begin(self, world: World, command: str = "boundaries", *more: str) -> subprocess.Popen[str]:
+    def begin(self, world: World, command: str = "boundaries", *more: str) -> Forked:
         """Start one of the usual commands on this cluster."""
         return start(world.arguments(command, "--scheduler", self.address, *more))
 
@@ -104,6 +104,11 @@ class Cluster:
                 process.send_signal(signal.SIGCONT)
                 process.kill()
             process.wait()
+
+
+def dask(part: str, *options: str, folder: Path = REPOSITORY) -> Forked:
+    """A scheduler or a worker."""
+    return Forked([*options, "--no-dashboard"], program=f"distributed.cli.dask_{part}:main", folder=folder)
 
 
 @contextmanager

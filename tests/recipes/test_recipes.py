@@ -23,6 +23,7 @@ from pipeline.recipes.recipe import Overrides
 from pipeline.recipes.steps import Train
 from pipeline.train import settings
 from pipeline.workspace import results, stores
+from tests import processes
 from tests.conftest import tree
 
 MakeBlobs = Callable[..., Path]
@@ -90,8 +91,7 @@ def run(*args: object) -> Result:
 
 def call(*args: object) -> subprocess.CompletedProcess[str]:
     """In a process of its own."""
-    command = [sys.executable, str(Path(cli.__file__)), *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    return processes.run(args)
 
 
 def titles(path: Path, **chosen: Any) -> list[str]:

@@ -6,9 +6,8 @@ import hashlib
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,9 @@ import pytest
 from click.testing import CliRunner
 
 import cli
-from pipeline.storage import as_path, objects
+from pipeline.storage import StoredPath, as_path, objects
 from pipeline.workspace import object_locks, results
+from tests import processes
 from tests.conftest import left_alone, tree
 from tests.storage.conftest import Server
 from tests.storage.test_data import run
@@ -29,7 +29,6 @@ from pipeline.train import data, pools  # noqa: E402
 from pipeline.train.batches import ShardShuffle  # noqa: E402
 
 MakeBlobs = Callable[..., Path]
-ROOT = Path(__file__).resolve().parents[2]
 NETWORK = "tests.train.test_fit:tiny"
 CODE = ("--architecture", NETWORK)
 BASE = "base-tests.train.test_fit-tiny"
@@ -137,20 +136,18 @@ def predict_and_export(yaml: Path, workspace: Path, place: Path) -> None:
     assert checkpoint.load(str(address), "base").identity == checkpoint.load(address).identity
 
 
-KILLED_AT_A_CHECKPOINT = """
-import os, signal, sys
-from pipeline.storage import StoredPath
-left, write = int(sys.argv.pop(1)), StoredPath.write_file
-def write_or_die(path, file):
-    global left
-    left -= path.name == "last.pt"
-    if left < 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return write(path, file)
-StoredPath.write_file = write_or_die
-import cli
-cli.main()
-"""
+def die_at_checkpoint(number: int) -> None:
+    """For `first`: the process is killed as it writes one checkpoint more than so many."""
+    write = StoredPath.write_file
+    left = [number]
+
+    def write_or_die(path: StoredPath, file: Any) -> Any:
+        left[0] -= path.name == "last.pt"
+        if left[0] < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return write(path, file)
+
+    StoredPath.write_file = write_or_die  # type: ignore[method-assign]
 
 
 @pytest.mark.slow
@@ -162,8 +159,7 @@ def test_killed_training_goes_on_from_the_bucket(
     for place in (tmp_path / "w", workspace):
         prepared(yaml, place)
     run(*arguments, "--workspace", tmp_path / "w")
-    killed = [sys.executable, "-c", KILLED_AT_A_CHECKPOINT, "3", *arguments, "--workspace", str(workspace)]
-    done = subprocess.run(killed, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
+    done = processes.run((*arguments, "--workspace", workspace), first=partial(die_at_checkpoint, 3))
     assert done.returncode == -signal.SIGKILL
     folder = workspace / "blobs/runs" / UNIFORM
     position = checkpoint.load(folder / "last.pt").training["position"]

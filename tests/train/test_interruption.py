@@ -18,10 +18,10 @@ torch = pytest.importorskip("torch")
 from pipeline.networks import checkpoint  # noqa: E402
 from pipeline.workspace import results, stores  # noqa: E402
 from tests.conftest import killed_at_move, tree  # noqa: E402
+from tests.processes import REPOSITORY, Forked  # noqa: E402
 from tests.train.test_fit import drop_times, make_space, same, weights  # noqa: E402
 
 MakeBlobs = Callable[..., Path]
-ROOT = Path(__file__).resolve().parents[2]
 RUN = "base-tests.train.test_fit-tiny-uniform-8-seed0"
 
 pytestmark = pytest.mark.slow
@@ -33,22 +33,20 @@ def arguments(space: Path, *more: object) -> list[str]:
     return ["train", *options, *sizes, "--workspace", str(space), *map(str, more)]
 
 
-def environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-
-
-def launch(*command: str) -> subprocess.Popen[str]:
+def torchrun(*arguments: object) -> subprocess.Popen[str]:
+    """A command of two processes."""
+    launcher = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "cli")
     return subprocess.Popen(
-        [sys.executable, "-m", *command],
-        cwd=ROOT,
-        env=environment(),
+        [sys.executable, "-m", *launcher, *map(str, arguments)],
+        cwd=REPOSITORY,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
 
 
-def finish(process: subprocess.Popen[str]) -> str:
+def finish(process: Forked | subprocess.Popen[str]) -> str:
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     return output
@@ -59,11 +57,11 @@ def test_a_killed_run_goes_on_to_the_same_weights(make_blobs: MakeBlobs, tmp_pat
     other = tmp_path / "other"
     shutil.copytree(space, other)
     options = ("--epochs", 150, "--learning-rate", 0.01, "--validate-every", 10, "--save-every", 7)
-    finish(launch("cli", *arguments(other, *options)))
+    finish(Forked(arguments(other, *options)))
     folder = space / "blobs" / "runs" / RUN
     kills = 0
     for saves in (1, 6):  # killed after so many more checkpoints, at whatever it was doing
-        process = launch("cli", *arguments(space, *options))
+        process = Forked(arguments(space, *options))
         seen: set[int] = set()
         while len(seen) <= saves and process.poll() is None:
             if (folder / "last.pt").exists():
@@ -75,7 +73,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(make_blobs: MakeBlobs, tmp_pat
     assert kills == 2
     position = checkpoint.load(folder / "last.pt").training["position"]
     assert 0 < position["epoch"] < 150
-    finish(launch("cli", *arguments(space, *options)))
+    finish(Forked(arguments(space, *options)))
     for name in ("last.pt", "best.pt"):
         assert same(weights(folder / name), weights(other / "blobs" / "runs" / RUN / name))
     rows = [
@@ -93,7 +91,7 @@ def test_a_run_killed_with_a_file_half_written_goes_on_to_the_same_weights(
     other = tmp_path / "other"
     shutil.copytree(space, other)
     options = ("--epochs", 2, "--save-every", 1)
-    finish(launch("cli", *arguments(other, *options)))
+    finish(Forked(arguments(other, *options)))
     moves = 0
     while killed_at_move(moves, arguments(space, *options)):
         moves += 1
@@ -106,27 +104,20 @@ def test_a_run_killed_with_a_file_half_written_goes_on_to_the_same_weights(
     assert rows[0] == rows[1]
 
 
-def told(process: subprocess.Popen[str], words: str) -> str:
-    """What a process prints up to the line that has these words."""
-    assert process.stdout
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if words in line:
-            return "".join(lines)
-    raise AssertionError("".join(lines))
+def wait_for_words(process: Forked, words: str) -> None:
+    while words not in process.so_far():
+        assert process.poll() is None, process.so_far()
+        time.sleep(0.01)
 
 
-def test_fits_that_begin_together_sample_once(
-    make_blobs: MakeBlobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PYTHONUNBUFFERED", "1")
+def test_fits_that_begin_together_sample_once(make_blobs: MakeBlobs, tmp_path: Path) -> None:
     yaml, space = make_blobs(train=20, val=8), tmp_path / "w"
-    finish(launch("cli", "boundaries", "--dataset", str(yaml), "--workspace", str(space)))
+    finish(Forked(["boundaries", "--dataset", yaml, "--workspace", space]))
     with stores.Workspace(space).folder("blobs", "train").lock():
-        at_once = [launch("cli", *arguments(space, "--epochs", 1, "--seed", seed)) for seed in range(3)]
-        begun = [told(process, "waiting to sample blobs/train: another") for process in at_once]
-    outputs = [first + finish(process) for first, process in zip(begun, at_once, strict=True)]
+        at_once = [Forked(arguments(space, "--epochs", 1, "--seed", seed)) for seed in range(3)]
+        for process in at_once:
+            wait_for_words(process, "waiting to sample blobs/train: another")
+    outputs = [finish(process) for process in at_once]
     for split in ("train", "val"):
         assert sum(f"samples of blobs/{split}: " in output for output in outputs) == 1, outputs
     assert [output.count("best at epoch 1") for output in outputs] == [1, 1, 1]
@@ -134,27 +125,25 @@ def test_fits_that_begin_together_sample_once(
 
 def test_two_processes_train_one_network(make_blobs: MakeBlobs, tmp_path: Path) -> None:
     space = make_space(make_blobs(train=24, val=5), tmp_path / "w").path
-    torchrun = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "cli")
     options = ("--epochs", 12, "--learning-rate", 0.01, "--save-every", 1)
-    output = finish(launch(*torchrun, *arguments(space, *options)))
+    output = finish(torchrun(*arguments(space, *options)))
     assert output.count("best at epoch") == 1
     folder = space / "blobs" / "runs" / RUN
     rows = results.read_history(folder / "history.csv")
     assert [int(row["step"]) for row in rows] == [6 * n for n in range(1, 13)]
     losses = [float(row["loss"]) for row in rows]
     assert losses[-1] < 0.7 * losses[0]
-    assert "complete already" in finish(launch(*torchrun, *arguments(space, *options)))
+    assert "complete already" in finish(torchrun(*arguments(space, *options)))
     alone = tmp_path / "alone"
     shutil.copytree(space, alone, ignore=shutil.ignore_patterns("runs"))
-    finish(launch("cli", *arguments(alone, *options)))
+    finish(Forked(arguments(alone, *options)))
     single = results.read_history(alone / "blobs" / "runs" / RUN / "history.csv")
     assert abs(float(single[-1]["loss"]) - losses[-1]) < 0.5 * losses[0]
 
 
 def test_a_batch_that_two_processes_cannot_share_is_refused(make_blobs: MakeBlobs, tmp_path: Path) -> None:
     space = make_space(make_blobs(), tmp_path / "w").path
-    torchrun = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "cli")
-    process = launch(*torchrun, *arguments(space, "--batch-size", "3"))
+    process = torchrun(*arguments(space, "--batch-size", "3"))
     output, _ = process.communicate(timeout=300)
     assert process.returncode != 0
     assert "give --batch-size a multiple of 2" in " ".join(output.split())

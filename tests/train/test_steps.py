@@ -16,7 +16,7 @@ from pipeline.train import losses  # noqa: E402
 from pipeline.train.base_task import BaseTask  # noqa: E402
 from pipeline.train.batches import CropShuffle  # noqa: E402
 from pipeline.train.data import StoreDataset, sampled  # noqa: E402
-from pipeline.train.fit import _optimiser  # noqa: E402
+from pipeline.train.optimisers import adam  # noqa: E402
 from pipeline.train.pools import ResidentLoader, loader  # noqa: E402
 from pipeline.train.settings import Base, Schedule  # noqa: E402
 from pipeline.train.steps import WARM_UP, Eager, Recorded  # noqa: E402
@@ -44,7 +44,7 @@ def learner(kind: type[Eager], device: str = "cpu", bfloat16: bool = False, **ch
     task.chosen, task.weights = Base(**chosen), torch.tensor([1.0, 2.0, 0.0, 1.0, 1.0])
     task.compare = losses.base(task.chosen.loss)
     network = UNet(5, (8, 8), in_channels=6 if task.chosen.tensor_channels else 3).to(device)
-    return kind(network, _optimiser(network, SCHEDULE), task.loss, torch.device(device), bfloat16)
+    return kind(network, adam(network, SCHEDULE), task.loss, torch.device(device), bfloat16)
 
 
 def test_an_optimisers_state_can_be_taken_up_on_any_device() -> None:
@@ -141,7 +141,7 @@ def test_every_base_network_can_be_recorded(architecture: str) -> None:
     def loss(chosen: Any, batch: Any) -> Any:
         return losses.cross_entropy(chosen(batch["image"]), batch["label"])
 
-    learn = Recorded(network, _optimiser(network, SCHEDULE), loss, torch.device("cuda"), True)
+    learn = Recorded(network, adam(network, SCHEDULE), loss, torch.device("cuda"), True)
     for batch in batches(WARM_UP + 3, 64, "cuda"):
         value = learn(batch, 1e-3)
     assert learn.problem == ""

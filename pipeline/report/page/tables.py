@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pipeline.evaluation.comparison import Pair, class_iou, size_recall, trimap
+from pipeline.evaluation.comparison import FILTER, Pair, class_iou, size_recall, trimap
 from pipeline.geometry.crops import CENTRAL
 from pipeline.report.page import paper, upper
 from pipeline.report.page.cells import (
@@ -28,7 +28,8 @@ SPREAD = "±: standard deviation of the sample over the seeds"
 
 def _best(systems: Sequence[ComparedSystem], system: ComparedSystem, name: str, digits: int = 3) -> bool:
     """Whether no other of its place, trained alike, shows a higher mean, and some a lower one."""
-    alike = [s for s in systems if s.key == system.key and not Pair(system.group, s.group).differing]
+    beside = [s for s in systems if s.key == system.key]
+    alike = [s for s in beside if not Pair(system.group, s.group, (FILTER,)).differing]
     same = [round(spread.mean, digits) for s in alike if (spread := s.spread(name))]
     mine = system.spread(name)
     return mine is not None and bool(same) and round(mine.mean, digits) == max(same) > min(same)
@@ -59,13 +60,18 @@ def _end(system: ComparedSystem) -> tuple[Cell, ...]:
     )
 
 
+def _end_columns(systems: Sequence[ComparedSystem]) -> tuple[Column, ...]:
+    """The heads of `_end`; nothing is said of training where all of it has come to its end."""
+    over = not any(system.group.improving for system in systems)
+    return (*numbers("GMACs", "seeds"), Column("training", left=True, unseen=over))
+
+
 def of_one(systems: Sequence[ComparedSystem]) -> str:
     """Begins the caption of a table whose rows are all of one network."""
     return "" if differ(systems) else f"Base network: {systems[0].group.architecture}. "
 
 
 LEAD = (Column("sampling", left=True), Column("network", left=True, unseen=True), Column("resolution"))
-END = (*numbers("GMACs", "seeds"), *words("training"))
 
 
 def overall(systems: Sequence[ComparedSystem]) -> Table:
@@ -85,11 +91,15 @@ def overall(systems: Sequence[ComparedSystem]) -> Table:
         )
         for system in systems
     )
-    columns = (*LEAD, *numbers(*(title for title, _ in shown)), *END)
+    columns = (
+        *LEAD,
+        *numbers(*(title for title, _ in shown)),
+        *_end_columns(systems),
+    )
     caption = (
         f"{of_one(systems)}Means over seeds; {SPREAD}. Bold: the highest of its network and resolution "
-        f"among those trained alike. Still improving: the best epoch was the last, or validation mIoU still "
-        f"rose."
+        f"among those trained alike, whatever their filter. Still improving: the best epoch was the last, "
+        f"or validation mIoU still rose."
     )
     return Table("systems", caption, columns, rows, breaks([s.key for s in systems]))
 
@@ -194,7 +204,7 @@ def _recall_by_size(systems: Sequence[ComparedSystem]) -> Table:
         f"{of_one(systems)}Mean recall of objects in bins of equally many ({counts} objects), small to "
         f"large; {SPREAD}."
     )
-    columns = (*LEAD, *heads, *END)
+    columns = (*LEAD, *heads, *_end_columns(systems))
     region = systems[0].group.region
     name = "recall-by-size" + ("" if region == CENTRAL else f"-{region.replace(' ', '-')}")
     return Table(name, caption, columns, rows, breaks([s.key for s in systems]))
