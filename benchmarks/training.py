@@ -5,9 +5,9 @@
 The data path of a step is reading a batch from sampled stores, moving it to the device and augmenting it; the
 rest is the network's forward and backward pass and the optimiser. Latency is the time that
 `AdaptiveSegmenter` takes for images of a generated street to labels (`labels`) and to scores of all pixels
-(`forward`), adaptive beside uniform sampling with the same base network: on a CPU the processor time of one
-thread, which depends less on what else the machine does; on a GPU that of the clock, from images there to
-labels there:
+(`forward`), adaptive beside uniform sampling with the same base network, and what of it goes into the tensor
+by which it samples (`locate`): on a CPU the processor time of one thread, which depends less on what else the
+machine does; on a GPU that of the clock, from images there to labels there:
 
     python -m benchmarks.training --device cuda --resolution 0 --images 1 --images 8 --rounds 20
 
@@ -158,7 +158,7 @@ def pictures(count: int, side: int) -> Any:
 def latencies(
     resolution: int, side: int, batch: int, rounds: int, device: Any
 ) -> dict[str, dict[str, float]]:
-    """Seconds from images (batch, 3, side, side) to their labels and their scores, 22 classes."""
+    """Seconds from images (batch, 3, side, side) to their tensors, labels and scores, 22 classes."""
     import torch
 
     from pipeline.inference.replay import Replay
@@ -167,10 +167,11 @@ def latencies(
     clock = time.process_time if on_cpu else time.perf_counter
     torch.set_num_threads(1)
     batches = [images.to(device) for images in pictures(BATCHES * batch, side).split(batch)]
-    works: dict[str, dict[str, Callable[[Any], Any]]] = {"labels": {}, "scores": {}}
+    works: dict[str, dict[str, Callable[[Any], Any]]] = {"tensors": {}, "labels": {}, "scores": {}}
     if not on_cpu:
         works["labels, replayed"] = {}
     for name, system in systems(resolution, device).items():
+        works["tensors"][name] = system.locate
         works["labels"][name] = system.labels
         works["scores"][name] = partial(_last_pixel, system)
         if not on_cpu:

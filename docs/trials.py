@@ -94,7 +94,8 @@ Each option of `adaprep train` below has tests of its own and is off by default.
 run workflows/*-trials.yaml` trains them, here at 32 px alone. mIoU over all classes / over targets, at the full resolution of
 the central squares of val, means over seeds and standard deviations where there are several; in parentheses the difference in
 points to the same samples without the option, in brackets 95 % intervals of a bootstrap over images. These know nothing of
-seeds: one seed that is not beyond the spread of the first row says nothing. The epoch is the best on the same images.
+seeds: one seed that is not beyond the spread of the first row says nothing. The epoch is the best on the same images; with a star,
+where it is the last, so that more epochs may have done better.
 
 {tables}
 
@@ -205,7 +206,7 @@ def read_networks(workspace: Path, name: str) -> list[dict[str, Any]]:
     Raises
     ------
     SystemExit
-        A network was trained with an option that the page has no words for, or is still improving.
+        A network was trained with an option that the page has no words for, or otherwise than those beside it.
     """
     space = stores.Workspace(workspace)
     trainings = results.trainings(results.complete_runs(space, name))
@@ -214,8 +215,8 @@ def read_networks(workspace: Path, name: str) -> list[dict[str, Any]]:
     plain = {group.kind: group for group in groups if not option_of(group)}
     for group in groups:
         option, pair = option_of(group), Pair(group, plain[group.kind], DIFFERING)
-        if option not in OPTIONS or group.improving or pair.differing:
-            problem = group.improving or ", ".join(pair.differing) or "no words for it in OPTIONS"
+        if option not in OPTIONS or pair.differing:
+            problem = ", ".join(pair.differing) or "no words for it in OPTIONS"
             raise SystemExit(f"{group.variant}: {problem}")
         epochs = group.evaluations[0]["settings"]["epochs"]
         spreads = {figure: group.figure(figure) for figure in FIGURES}
@@ -225,6 +226,7 @@ def read_networks(workspace: Path, name: str) -> list[dict[str, Any]]:
                 "option": option,
                 "trained": f"{epochs} epochs in {trainings[group.evaluations[0]['run']].precision}",
                 "seeds": list(group.seeds),
+                "improving": bool(group.improving),
                 **{figure: list(spread.values) for figure, spread in spreads.items() if spread},
                 "intervals": {
                     figure: [[i.low, i.high] for i in pair.intervals(figure)[:1]]
@@ -296,6 +298,7 @@ def option_cell(row: Mapping[str, Any] | None, plain: Mapping[str, Any]) -> str:
     cell = " / ".join(shown(row[figure]) for figure in FIGURES)
     several = len(row["seeds"])
     cell += f", {several} seeds" if several > 1 else ""
+    cell += "\\*" if row.get("improving") else ""
     return cell if row is plain else f"{cell} ({' / '.join(points(row, plain, f) for f in FIGURES)})"
 
 

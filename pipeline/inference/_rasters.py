@@ -1,4 +1,4 @@
-"""Triton kernels that draw the triangles of sampling grids: `pipeline.geometry._triangles` on a GPU.
+"""Triton kernels that draw the triangles of sampling grids, as `pipeline.geometry._triangles` does on a CPU.
 
 Vertices are in pixels, in double precision, and every operation is the compiled loop's, in its order and
 without fused products, so that the same triangle lies over each pixel. Triangles come in the order of
@@ -12,6 +12,41 @@ Arrays have a batch B in front and are contiguous: `ys`, `xs` and `corners` (B, 
 
 import triton
 import triton.language as tl
+
+
+@triton.jit
+def average_rows(
+    images,
+    edges,
+    out,
+    rows,
+    size,
+    batch_step,
+    plane_step,
+    row_step,
+    col_step,
+    planes,
+    PRECISION: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLS: tl.constexpr,
+):
+    """Means over the boxes of each row, rounded as `pipeline.geometry.boxes` does, of uint8 images.
+
+    `edges` (2, size) are the first column of each box and the one behind its last, at most `COLS` apart;
+    `out` is (batch * planes, rows, size).
+    """
+    box, plane = tl.program_id(1), tl.program_id(2)
+    begin, end = tl.load(edges + box), tl.load(edges + size + box)
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    col = begin + tl.arange(0, COLS)
+    start = (plane // planes).to(tl.int64) * batch_step + (plane % planes).to(tl.int64) * plane_step
+    pixel = images + start + row[:, None].to(tl.int64) * row_step + col[None, :].to(tl.int64) * col_step
+    values = tl.load(pixel, mask=(row < rows)[:, None] & (col < end)[None, :], other=0)
+    total = tl.sum(values.to(tl.int32), axis=1)
+    share = (0.5 + (1 << PRECISION) / (end - begin).to(tl.float64)).to(tl.int32)
+    means = (total * share + (1 << (PRECISION - 1))) >> PRECISION
+    place = out + (plane.to(tl.int64) * rows + row) * size + box
+    tl.store(place, means.to(tl.uint8), mask=row < rows)
 
 
 @triton.jit

@@ -1,4 +1,4 @@
-"""Upsampling on a GPU: triangles of whole batches drawn by Triton kernels, without a word to the host.
+"""Upsampling on a GPU, and the small image: Triton kernels over whole batches, without a word to the host.
 
 No operation here waits for the GPU or has a shape that depends on values, so that a whole segmenter can be
 recorded as a CUDA graph (`pipeline.inference.replay`). Which triangle lies over a pixel is decided as in
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from pipeline.geometry._triangles import NARROW
+from pipeline.geometry.boxes import PRECISION
 from pipeline.geometry.interpolation import _ROUNDING
 from pipeline.geometry.tensors import DIAGONAL
 from pipeline.networks.auxiliary import project
@@ -23,6 +24,9 @@ TILE = {"NARROW": NARROW, "ROWS": 16, "COLS": 32}
 
 STROKE = {"ROWS": 16, "COLS": 16, "PARTS": 4}
 """Pixels that are drawn at once, and the programs that share a triangle."""
+
+BAND = {"ROWS": 16}
+"""Rows whose means over one box are taken at once."""
 
 EXACT = {"enable_fp_fusion": False}
 """A fused product would move a crossing across a pixel that it touches."""
@@ -97,6 +101,33 @@ def locate(phi: Tensor, size: tuple[int, int], dtype: torch.dtype) -> tuple[Tens
         *read, vertices, weights, drawing.ys.shape[1], *size, **TILE, **EXACT
     )
     return vertices, weights
+
+
+def average_rows(images: Tensor, edges: Tensor, widest: int) -> Tensor:
+    """Means over boxes along the rows of images, rounded: the first half of `pipeline.geometry.boxes`.
+
+    Parameters
+    ----------
+    images
+        (B, C, H, W) uint8, in any order in memory.
+    edges
+        (2, size) int32, the first column of each box and the one behind its last.
+    widest
+        Columns of the widest box.
+
+    Returns
+    -------
+    Tensor of uint8
+        (B, C, H, size).
+    """
+    batch, planes, height, _ = images.shape
+    size = edges.shape[1]
+    out = torch.empty((batch, planes, height, size), dtype=torch.uint8, device=images.device)
+    rows, cols = BAND["ROWS"], 1 << (widest - 1).bit_length()
+    _kernels().average_rows[(-(-height // rows), size, batch * planes)](
+        images, edges, out, height, size, *images.stride(), planes, PRECISION, rows, cols
+    )
+    return out
 
 
 def draw(phi: Tensor, size: tuple[int, int]) -> Drawing:

@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pipeline.geometry.boxes import PRECISION, box_means
+from pipeline.geometry.boxes import PRECISION, box_means, members
 from pipeline.geometry.tensors import uniform
+from pipeline.inference import rasters
 from pipeline.inference.averages import cell_means, nearest
 from pipeline.inference.interpolation import label, upsample
 from pipeline.networks.auxiliary import AuxiliaryNetwork
@@ -145,8 +146,8 @@ def shrink(images: Tensor, size: int, filter: str = "area") -> Tensor:
         Side of the result.
     filter
         "area": means over boxes of equal size, their edges rounded to whole pixels. Of uint8 images on the
-        CPU by compiled loops, as for stored samples; elsewhere, and where it is exported, the same to the bit
-        by a product of matrices.
+        CPU by compiled loops, as for stored samples; elsewhere, and where it is exported, the same to the
+        bit, on a GPU by a kernel, else by a product of matrices.
         "nearest": operator (1) with the uniform tensor.
 
     Returns
@@ -168,9 +169,13 @@ def shrink(images: Tensor, size: int, filter: str = "area") -> Tensor:
     traced = torch.compiler.is_compiling()
     if images.dtype == torch.uint8 and images.device.type == "cpu" and not traced:
         return _box_means_on_cpu(images, size)
-    for axis in (-1, -2):
-        images = _box_means(images, size, axis)
-    return images
+    if images.dtype == torch.uint8 and rasters.available(images.device) and not traced:
+        edges = members(side, size)
+        widest = int((edges[1] - edges[0]).max())
+        images = rasters.average_rows(images, constant(_edges, images.device, side, size), widest)
+    else:
+        images = _box_means(images, size, -1)
+    return _box_means(images, size, -2)
 
 
 def sample(images: Tensor, phi: Tensor) -> Tensor:
@@ -226,6 +231,10 @@ def constant(make: Callable[..., Tensor], device: torch.device, *arguments: Any)
 def _kept(make: Callable[..., Tensor], device: torch.device, *arguments: Any) -> Tensor:
     with torch.inference_mode(False):
         return make(*arguments, device=device)
+
+
+def _edges(length: int, size: int, device: torch.device) -> Tensor:
+    return torch.tensor(members(length, size), dtype=torch.int32, device=device)
 
 
 def _uniform(size: int, device: torch.device) -> Tensor:

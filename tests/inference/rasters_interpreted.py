@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from pipeline.geometry import interpolation as arrays
+from pipeline.geometry.boxes import members
 from pipeline.geometry.tensors import project, uniform
-from pipeline.inference import rasters
+from pipeline.inference import rasters, segmenter
 
 GRID = (4, 3)
 SIZES = ((31, 27), (2, 3), (9, 40))
@@ -45,6 +46,15 @@ def compare(phi: np.ndarray, scores: np.ndarray, size: tuple[int, int]) -> None:
         assert not wrong[first - second > 1e-5].any()
 
 
+def compare_means(rng: np.random.Generator, side: int, size: int) -> None:
+    decoded = torch.from_numpy(rng.integers(0, 256, (2, side, side, 3), dtype=np.uint8))
+    images, edges = decoded.permute(0, 3, 1, 2), members(side, size)
+    widest = int((edges[1] - edges[0]).max())
+    for laid_out in (images, images.contiguous()):
+        found = rasters.average_rows(laid_out, torch.from_numpy(edges).int(), widest)
+        assert torch.equal(found, segmenter._box_means(images, size, -1))
+
+
 def main() -> None:
     rng = np.random.default_rng(0)
     rasters.STROKE.update(STROKE)
@@ -54,6 +64,8 @@ def main() -> None:
         if number % 2:
             scores[:, 1] += 1  # most triangles have one label
         compare(tensors(rng, strength, steps), scores, SIZES[number % len(SIZES)])
+    compare_means(rng, 23, 3)
+    compare_means(rng, 5, 4)
 
 
 if __name__ == "__main__":

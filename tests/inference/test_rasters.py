@@ -16,7 +16,7 @@ from pipeline.geometry import interpolation as arrays  # noqa: E402
 from pipeline.geometry.tensors import project, resize, uniform  # noqa: E402
 from pipeline.inference import interpolation, rasters  # noqa: E402
 from pipeline.inference.replay import Replay  # noqa: E402
-from pipeline.inference.segmenter import AdaptiveSegmenter  # noqa: E402
+from pipeline.inference.segmenter import AdaptiveSegmenter, shrink  # noqa: E402
 from pipeline.networks.auxiliary import AuxiliaryNetwork  # noqa: E402
 from pipeline.networks.factory import build  # noqa: E402
 
@@ -67,6 +67,14 @@ def test_a_gpu_finds_the_triangles_of_the_compiled_loops(on_gpu: None, size: tup
         np.testing.assert_array_equal(vertices[n].cpu().numpy(), corners)
         np.testing.assert_allclose(weights[n].cpu().numpy(), exact, rtol=0, atol=1e-12)
         assert (labels[n] == arrays.interpolate_labels(scores[n], phi[n], size)).mean() > 0.9999
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("side", "size"), [(2710, 32), (75, 16), (40, 39), (33, 33)])
+def test_small_images_of_a_gpu_are_those_of_the_cpu(on_gpu: None, side: int, size: int) -> None:
+    decoded = np.random.default_rng(0).integers(0, 256, (2, side, side, 3), dtype=np.uint8)
+    images = torch.from_numpy(decoded).permute(0, 3, 1, 2)
+    assert torch.equal(shrink(images.cuda(), size).cpu(), shrink(images, size))
 
 
 @pytest.mark.gpu
