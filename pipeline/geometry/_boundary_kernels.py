@@ -116,7 +116,8 @@ def _flag(here: Array, up: Array, down: Array, lut: Array, c: int) -> int:
 def _longer(array: Array, size: int) -> Array:
     """A copy with room for `size` entries."""
     grown = np.empty(size, array.dtype)
-    grown[: array.size] = array
+    for k in range(array.size):  # what would say that a slice does not fit takes two seconds to compile
+        grown[k] = array[k]
     return grown
 
 
@@ -143,7 +144,7 @@ def find(labels: Array, lut: Array, target: Array) -> tuple[Array, Array, Array,
     """
     height, width = labels.shape
     marks = np.zeros(-(-width // 8) * 8, np.uint8)
-    words = marks.view(np.uint64)
+    words = np.frombuffer(marks, np.uint64)
     hits = np.empty(words.size + 1, np.int32)
     columns = np.empty(marks.size + 8, np.int32)
     unknown = np.zeros(65536, np.bool_)
@@ -213,7 +214,7 @@ def unpack(planes: Array, before: int, after: int) -> tuple[Array, Array, Array]
     """Rows, columns and equivalent flags of the set bits, in row-major order, see `boundaries.unpack`."""
     _, height, length = planes.shape
     either = np.zeros(-(-length // 8) * 8, np.uint8)
-    words = either.view(np.uint64)
+    words = np.frombuffer(either, np.uint64)
     hits = np.empty(words.size + 1, np.int32)
     room = 64 * words.size + 8
     rows, cols, flags = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.uint8)
