@@ -27,8 +27,23 @@ make_environment() {
         exit 1
     fi
     [ -x .venv/bin/python ] || "$python" -m venv .venv
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check ${constraints:+--constraint "$constraints"} \
-        --editable ".${extra:+[$extra]}"
+    if [ "$extra" = dev ] && [ -n "$constraints" ] && install_named "$constraints"; then
+        return
+    fi
+    install ${constraints:+--constraint "$constraints"} --editable ".${extra:+[$extra]}"
+}
+
+install() { # Python compiles what it imports, which is a small part
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile "$@"
+}
+
+# What a file of constraints names is all that is needed where it was written: two halves side by side, and no search.
+# Fails where something is missing then, as on another system.
+install_named() {
+    local large='^(torch|triton|nvidia-.*|cuda-.*)==' rest='^[a-z0-9]'
+    install --no-deps $(grep -E "$large" "$1") &
+    install --no-deps $(grep -E "$rest" "$1" | grep -vE "$large") --editable . || return
+    wait $! && .venv/bin/python -m pip check --disable-pip-version-check >/dev/null
 }
 
 build_docs() {

@@ -1,11 +1,19 @@
 #!/usr/bin/env bash
-# Installs adaprep with what its tests need into .venv and runs them. Arguments go to pytest.
+# Installs adaprep with what its tests need into .venv and runs them; types and docs are checked meanwhile.
+# Arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source workflows/environment.sh
 make_environment dev
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
-.venv/bin/mypy
-build_docs
-.venv/bin/python -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal "$@"
+
+mkdir -p build
+(.venv/bin/mypy && build_docs) >build/checks.txt 2>&1 &
+checks=$!
+trap 'kill "$checks" 2>/dev/null || true' EXIT
+passed=true
+.venv/bin/python -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal "$@" || passed=false
+wait "$checks" || passed=false
+cat build/checks.txt
+"$passed"
