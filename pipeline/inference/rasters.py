@@ -6,8 +6,8 @@ recorded as a CUDA graph (`pipeline.inference.replay`). Which triangle lies over
 """
 
 import importlib.util
+from contextlib import nullcontext
 from functools import cache
-from types import ModuleType
 from typing import NamedTuple
 
 import torch
@@ -17,6 +17,8 @@ from pipeline.geometry._triangles import NARROW
 from pipeline.geometry.boxes import PRECISION
 from pipeline.geometry.interpolation import _ROUNDING
 from pipeline.geometry.tensors import DIAGONAL
+from pipeline.log import LOG
+from pipeline.names import printable
 from pipeline.networks.auxiliary import project
 
 TILE = {"NARROW": NARROW, "ROWS": 16, "COLS": 32}
@@ -42,15 +44,23 @@ class Drawing(NamedTuple):
 
 
 def available(device: torch.device) -> bool:
-    """Whether kernels can be made for a device."""
-    return device.type == "cuda" and importlib.util.find_spec("triton") is not None
+    """Whether kernels can be made for a device: Triton needs a C compiler, and a GPU that is not too old."""
+    return device.type == "cuda" and _works(device)
 
 
 @cache
-def _kernels() -> ModuleType:
-    from pipeline.inference import _rasters
-
-    return _rasters
+def _works(device: torch.device) -> bool:
+    if importlib.util.find_spec("triton") is None:
+        return False
+    try:
+        edges = torch.tensor([[0, 1], [1, 2]], dtype=torch.int32, device=device)
+        average_rows(torch.zeros((1, 1, 2, 2), dtype=torch.uint8, device=device), edges, 1)
+        torch.cuda.synchronize(device)
+    except Exception as error:  # of many kinds, among them those of compilers
+        reason = printable(str(error).strip().splitlines()[0]) if str(error).strip() else type(error).__name__
+        LOG.warning("Triton makes no kernels for %s (%s): slower operations are used", device, reason)
+        return False
+    return True
 
 
 def labels(scores: Tensor, phi: Tensor, size: tuple[int, int]) -> Tensor:
@@ -74,9 +84,8 @@ def labels(scores: Tensor, phi: Tensor, size: tuple[int, int]) -> Tensor:
     best = values.argmax(dim=2).int()
     out = torch.empty(drawing.winner.shape, dtype=torch.uint8, device=scores.device)
     read = (drawing.ys, drawing.xs, drawing.corners, drawing.winner, values, best)
-    _kernels().label[_tiles(drawing.winner)](
-        *read, out, drawing.ys.shape[1], *values.shape[1:], *size, **TILE, **EXACT
-    )
+    sizes = (drawing.ys.shape[1], *values.shape[1:], *size)
+    _launch("label", _tiles(drawing.winner), *read, out, *sizes, **TILE)
     return out
 
 
@@ -85,9 +94,8 @@ def scores(values: Tensor, phi: Tensor, size: tuple[int, int]) -> Tensor:
     drawing, flat = draw(phi, size), _by_vertex(values)
     out = values.new_empty((*values.shape[:2], *size))
     read = (drawing.ys, drawing.xs, drawing.corners, drawing.winner, flat)
-    _kernels().score[_tiles(drawing.winner)](
-        *read, out, drawing.ys.shape[1], *flat.shape[1:], *size, **TILE, **EXACT
-    )
+    sizes = (drawing.ys.shape[1], *flat.shape[1:], *size)
+    _launch("score", _tiles(drawing.winner), *read, out, *sizes, **TILE)
     return out
 
 
@@ -97,9 +105,8 @@ def locate(phi: Tensor, size: tuple[int, int], dtype: torch.dtype) -> tuple[Tens
     vertices = torch.empty((len(phi), 3, *size), dtype=torch.int64, device=phi.device)
     weights = torch.empty(vertices.shape, dtype=dtype, device=phi.device)
     read = (drawing.ys, drawing.xs, drawing.corners, drawing.winner)
-    _kernels().weigh[_tiles(drawing.winner)](
-        *read, vertices, weights, drawing.ys.shape[1], *size, **TILE, **EXACT
-    )
+    sizes = (drawing.ys.shape[1], *size)
+    _launch("weigh", _tiles(drawing.winner), *read, vertices, weights, *sizes, **TILE)
     return vertices, weights
 
 
@@ -124,9 +131,9 @@ def average_rows(images: Tensor, edges: Tensor, widest: int) -> Tensor:
     size = edges.shape[1]
     out = torch.empty((batch, planes, height, size), dtype=torch.uint8, device=images.device)
     rows, cols = BAND["ROWS"], 1 << (widest - 1).bit_length()
-    _kernels().average_rows[(-(-height // rows), size, batch * planes)](
-        images, edges, out, height, size, *images.stride(), planes, PRECISION, rows, cols
-    )
+    programs = (-(-height // rows), size, batch * planes)
+    sizes = (height, size, *images.stride(), planes)
+    _launch("average_rows", programs, images, edges, out, *sizes, PRECISION=PRECISION, ROWS=rows, COLS=cols)
     return out
 
 
@@ -144,7 +151,7 @@ def draw(phi: Tensor, size: tuple[int, int]) -> Drawing:
     ys, xs = _of(y, corners), _of(x, corners)
     winner = torch.full((len(phi), height, width), -1, dtype=torch.int32, device=phi.device)
     programs = (corners.shape[1], STROKE["PARTS"], len(phi))
-    _kernels().draw[programs](ys, xs, winner, corners.shape[1], height, width, **STROKE, **EXACT)
+    _launch("draw", programs, ys, xs, winner, corners.shape[1], height, width, **STROKE)
     return Drawing(ys, xs, corners.int(), winner)
 
 
@@ -160,6 +167,17 @@ def mesh(phi: Tensor) -> Tensor:
     first = torch.where(turned, torch.stack([a, b, c], 1), torch.stack([a, b, d], 1))
     second = torch.where(turned, torch.stack([b, d, c], 1), torch.stack([a, d, c], 1))
     return torch.stack([first, second], 2).flatten(1, 2)
+
+
+def _launch(
+    name: str, programs: tuple[int, int, int], first: Tensor, /, *rest: object, **constants: object
+) -> None:
+    """Start a kernel on the GPU of its arguments, which need not be the current one."""
+    from pipeline.inference import _rasters
+
+    kernel = getattr(_rasters, name)
+    with torch.cuda.device(first.device) if first.is_cuda else nullcontext():
+        kernel[programs](first, *rest, **constants, **EXACT)
 
 
 def _of(coordinate: Tensor, corners: Tensor) -> Tensor:

@@ -169,7 +169,7 @@ def shrink(images: Tensor, size: int, filter: str = "area") -> Tensor:
     traced = torch.compiler.is_compiling()
     if images.dtype == torch.uint8 and images.device.type == "cpu" and not traced:
         return _box_means_on_cpu(images, size)
-    if images.dtype == torch.uint8 and rasters.available(images.device) and not traced:
+    if images.dtype == torch.uint8 and not traced and rasters.available(images.device):
         edges = members(side, size)
         widest = int((edges[1] - edges[0]).max())
         images = rasters.average_rows(images, constant(_edges, images.device, side, size), widest)

@@ -47,6 +47,25 @@ def test_only_a_gpu_has_its_labels_replayed() -> None:
         Replay(whole, torch.zeros(1, 3, 20, 20, dtype=torch.uint8))
 
 
+def test_where_kernels_cannot_be_made_other_operations_are_used(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("Failed to find C compiler")
+
+    monkeypatch.setattr(rasters, "average_rows", fails)
+    monkeypatch.setattr(torch, "tensor", lambda *_, **__: None)
+    monkeypatch.setattr(torch, "zeros", lambda *_, **__: None)
+    monkeypatch.setattr(rasters.importlib.util, "find_spec", lambda _: "found")
+    rasters._works.cache_clear()
+    try:
+        assert not rasters.available(torch.device("cuda", 7))
+    finally:
+        rasters._works.cache_clear()
+    assert "Triton makes no kernels for cuda:7 (Failed to find C compiler)" in caplog.text
+    assert not rasters.available(torch.device("cpu"))
+
+
 @pytest.fixture
 def on_gpu() -> None:
     if not torch.cuda.is_available():
