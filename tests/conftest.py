@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -93,6 +94,15 @@ def blobs_in(place: Path) -> Callable[..., Path]:
         return yaml
 
     return make
+
+
+def copied(kept: Path, folder: Path) -> Path:
+    """A copy of a data set and its workspace, whose way to the data is the one to the copy.
+
+    `kept` has another name than what was written there had: recorded places lead nowhere.
+    """
+    shutil.copytree(kept, folder, dirs_exist_ok=True)
+    return folder / "w"
 
 
 def left_alone(path: Path) -> Path:

@@ -22,21 +22,29 @@ from pipeline.inference import systems  # noqa: E402
 from pipeline.networks import checkpoint  # noqa: E402
 from pipeline.train import command, settings  # noqa: E402
 from pipeline.workspace import stores  # noqa: E402
+from tests.conftest import blobs_in, copied  # noqa: E402
 from tests.train.test_fit import TINY, make_space  # noqa: E402
 
 MakeBlobs = Callable[..., Path]
 
 
-@pytest.fixture
-def space(make_blobs: MakeBlobs, tmp_path: Path) -> stores.Workspace:
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Uniform, predicted and proposals, the first with two seeds."""
-    found = make_space(make_blobs(), tmp_path / "w", "train", "val")
+    made = tmp_path_factory.mktemp("trained") / "made"
+    found = make_space(blobs_in(made)(), made / "w", "train", "val")
     request = replace(TINY, epochs=1)
     command.run(found, None, request)
     for sampler, seed in (("uniform", 0), ("uniform", 1), ("proposal", 0)):
         chosen = replace(request.base, sampler=sampler)
         command.run(found, None, replace(request, networks=("base",), base=chosen, seed=seed))
-    return found
+    return made.rename(made.with_name("kept"))
+
+
+@pytest.fixture
+def space(trained: Path, tmp_path: Path) -> stores.Workspace:
+    """A copy of them, to change."""
+    return stores.Workspace(copied(trained, tmp_path))
 
 
 def evaluate(space: stores.Workspace, *arguments: str) -> tuple[int, str]:

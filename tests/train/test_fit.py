@@ -28,6 +28,7 @@ from pipeline.networks.unet import UNet  # noqa: E402
 from pipeline.progress import Silent  # noqa: E402
 from pipeline.train import command, prepare, settings  # noqa: E402
 from pipeline.workspace import results  # noqa: E402
+from tests.conftest import blobs_in, copied  # noqa: E402
 
 MakeBlobs = Callable[..., Path]
 
@@ -76,10 +77,18 @@ def make_space(yaml: Path, space: Path, *splits: str) -> stores.Workspace:
     return stores.Workspace(space)
 
 
-@pytest.fixture
-def space(make_blobs: MakeBlobs, tmp_path: Path) -> stores.Workspace:
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """14 images to train on, 5 to validate on, with boundaries and tensors of a 4 x 4 grid."""
-    return make_space(make_blobs(train=14, val=5), tmp_path / "w")
+    made = tmp_path_factory.mktemp("prepared") / "made"
+    make_space(blobs_in(made)(train=14, val=5), made / "w")
+    return made.rename(made.with_name("kept"))
+
+
+@pytest.fixture
+def space(prepared: Path, tmp_path: Path) -> stores.Workspace:
+    """A copy of them, to change."""
+    return stores.Workspace(copied(prepared, tmp_path))
 
 
 def run_folder(space: stores.Workspace, request: settings.Request, network: str) -> Path:
