@@ -13,6 +13,7 @@ from pipeline.evaluation.intervals import FIGURES
 from pipeline.geometry.crops import CENTRAL
 from pipeline.report.page.collect import REGIONS
 from pipeline.samplers.base import Fixed
+from pipeline.samplers.uniform import Uniform
 from pipeline.workspace import results, stores
 from pipeline.workspace.per_image import PerImage
 
@@ -122,12 +123,22 @@ def read_region(groups: Sequence[Group]) -> dict[str, Any]:
 def judged(groups: Sequence[Group]) -> list[Group]:
     """Without the networks of which one system is still improving: its figures could be the best baseline's.
 
-    And without those of which there is one system alone.
+    And without trials of options, and networks of which there is one system alone, or uniform samples alone.
     """
+    groups = [group for group in groups if not any(map(_option, group.evaluations))]
     places = [(group.architecture, group.resolution) for group in groups]
     early = {place for place, group in zip(places, groups, strict=True) if group.improving}
-    early |= {place for place in places if places.count(place) == 1}
+    warped = {p for p, group in zip(places, groups, strict=True) if group.kind.kind != Uniform.kind}
+    early |= {place for place in places if places.count(place) == 1 or place not in warped}
     return [group for place, group in zip(places, groups, strict=True) if place not in early]
+
+
+def _option(evaluation: dict[str, Any]) -> bool:
+    """Whether a run was trained with what is tried on the page of trials."""
+    chosen = evaluation["settings"]
+    usual = {"loss": "cross-entropy", "class_weights": "none", "area_weight": 0.0, "tensor_channels": False}
+    more = any(chosen["augmentation"].get(kind) for kind in ("zoom", "turn"))
+    return more or any(chosen.get(name, value) != value for name, value in usual.items())
 
 
 def read_row(group: Group, word: str, groups: Sequence[Group]) -> dict[str, Any]:

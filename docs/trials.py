@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+import string
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any
 from pipeline.evaluation import comparison
 from pipeline.evaluation.comparison import Group, Pair, Spread
 from pipeline.samplers import registry
+from pipeline.samplers.uniform import Uniform
 from pipeline.workspace import results, stores
 
 HERE = Path(__file__).parent
@@ -90,8 +92,8 @@ What follows from these bounds, before any base network is trained:
 NETWORKS = """\
 ## Base networks
 
-Each option of `adaprep train` below has tests of its own and is off by default. U-Net, 32 x 32 samples, {trained}; `adaprep
-run workflows/*-trials.yaml` trains them, here at 32 px alone. mIoU over all classes / over targets, at the full resolution of
+Each option of `adaprep train` below has tests of its own and is off by default. U-Net, {trained}; `adaprep
+run workflows/*-trials.yaml` trains them, here at 32 px alone, on a CPU. mIoU over all classes / over targets, at the full resolution of
 the central squares of val, means over seeds and standard deviations where there are several; in parentheses the difference in
 points to the same samples without the option, in brackets 95 % intervals of a bootstrap over images. These know nothing of
 seeds: one seed that is not beyond the spread of the first row says nothing. The epoch is the best on the same images; with a star,
@@ -114,17 +116,25 @@ OPTIONS = {
 }
 """What a run's name ends in, and the row that it stands in."""
 
+RESOLUTIONS = (32, 64)
+"""Of trials; the findings are about the first."""
+
 DIFFERING = ("filter", "class weights", "loss", "augmentation zoom")
 """What options change, in the words of `pipeline.evaluation.comparison`."""
 
 NETWORK_FINDINGS = """\
-- **Zoomed squares help uniform samples**, from {uniform} to {uniform_zoom}: the best of the table over all classes; on targets the difference is
-  about the spread over seeds. For warped samples one seed shows none ({mean} to {mean_zoom} and {adaptive} to
-  {adaptive_zoom}): a part of a warped image, blown up, is warped in a way that no image is. Squares that are zoomed first
-  and warped then are what should be tried next: crops of several sizes in the stores.
-- **The tensor as channels does not help** ({adaptive} to {adaptive_channels}).
-- The auxiliary network of this table is the plain one of 64 features; [results](results.md) has the one with EfficientNet-Lite0 and zoomed
-  squares."""
+- **Zoomed squares help uniform samples most**: from {uniform} to {uniform_zoom}, the best of the table over all classes, in three seeds and with
+  intervals above 0. Warped samples gain nothing by them that one seed can show ({mean} to {mean_zoom}, {adaptive} to {adaptive_zoom}): a square
+  of a street is not arranged as a street is, and that all of them are is what a warp lives on. So the better the training, the less is left of
+  what predictions gain on targets over uniform samples, and the more of what they lose over all classes.
+- **A loss that weighs boundaries more** helps uniform samples in both figures ({uniform} to {uniform_boundary}) and predicted ones on targets ({adaptive} to
+  {adaptive_boundary}).
+- **Class weights** lift the fixed warp's targets ({mean} to {mean_median}); predicted samples lose over all classes by them ({adaptive} to
+  {adaptive_median}), and for uniform ones no difference can be told from chance.
+- **Weights by the cell's area, anti-aliased warps and the tensor as channels make no difference on targets** that one seed can show
+  ({adaptive} to {adaptive_root} with the root of the area, {adaptive_areas} with the area, {adaptive_area} anti-aliased, {adaptive_channels} with channels).
+- On targets the best of the table are one-seed rows of warped samples with an option, over all classes uniform samples with zoomed
+  squares. What helps one figure costs the other: no row is best in both."""
 
 OTHERS = """\
 ## Elsewhere, or not tried
@@ -211,10 +221,12 @@ def read_networks(workspace: Path, name: str) -> list[dict[str, Any]]:
     space = stores.Workspace(workspace)
     trainings = results.trainings(results.complete_runs(space, name))
     rows = []
-    groups = comparison.groups(results.evaluations(space, name, "val"), trainings)
-    plain = {group.kind: group for group in groups if not option_of(group)}
+    every = comparison.groups(results.evaluations(space, name, "val"), trainings)
+    groups = [group for group in every if group.kind.word in SAMPLES and group.resolution in RESOLUTIONS]
+    groups = [group for group in groups if group.kind is Uniform or "-lambda0.5" in group.variant]
+    plain = {(group.kind, group.resolution): group for group in groups if not option_of(group)}
     for group in groups:
-        option, pair = option_of(group), Pair(group, plain[group.kind], DIFFERING)
+        option, pair = option_of(group), Pair(group, plain[group.kind, group.resolution], DIFFERING)
         if option not in OPTIONS or pair.differing:
             problem = ", ".join(pair.differing) or "no words for it in OPTIONS"
             raise SystemExit(f"{group.variant}: {problem}")
@@ -223,6 +235,7 @@ def read_networks(workspace: Path, name: str) -> list[dict[str, Any]]:
         rows.append(
             {
                 "samples": group.kind.word,
+                "resolution": group.resolution,
                 "option": option,
                 "trained": f"{epochs} epochs in {trainings[group.evaluations[0]['run']].precision}",
                 "seeds": list(group.seeds),
@@ -234,7 +247,8 @@ def read_networks(workspace: Path, name: str) -> list[dict[str, Any]]:
                 },
             }
         )
-    return sorted(rows, key=lambda row: (SAMPLES.index(row["samples"]), list(OPTIONS).index(row["option"])))
+    places = SAMPLES, list(OPTIONS)
+    return sorted(rows, key=lambda r: (places[0].index(r["samples"]), places[1].index(r["option"])))
 
 
 def option_of(group: Group) -> str:
@@ -243,10 +257,11 @@ def option_of(group: Group) -> str:
 
 
 SAMPLES = [registry.kind(name).word for name in ("uniform", "mean", "auxiliary")]
+SHORT = {"zoom1": "zoom", "areas0.5": "root", "areas1": "areas", "area-zoom1": "both"}
 SAID = {
-    f"{name}{'_' if option else ''}{option.removesuffix('1')}": (word, option)
+    "_".join(filter(None, (name, SHORT.get(option, option)))): (word, option)
     for name, word in zip(("uniform", "mean", "adaptive"), SAMPLES, strict=True)
-    for option in ("", "zoom1", *(["channels"] if name == "adaptive" else []))
+    for option in OPTIONS
 }
 """What the findings name, and the cell that it is."""
 
@@ -266,11 +281,18 @@ def written(kept: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]) -> st
 
 def networks(kept: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """The section on base networks."""
-    tables = "\n\n".join(f"**{name}** val:\n\n{options_table(rows)}" for name, rows in kept.items())
+    tables = "\n\n".join(
+        f"**{name}** val, {side} px:\n\n{options_table(at_side)}"
+        for name, rows in kept.items()
+        for side in RESOLUTIONS
+        if (at_side := [row for row in rows if row["resolution"] == side])
+    )
     trained = sorted({row["trained"] for rows in kept.values() for row in rows})
-    cells = {(row["samples"], row["option"]): option_figures(row) for row in kept.get(STREETS, ())}
+    told = [row for row in kept.get(STREETS, ()) if row["resolution"] == RESOLUTIONS[0]]
+    cells = {(row["samples"], row["option"]): option_figures(row) for row in told}
     said = {key: cells.get(place, "") for key, place in SAID.items()}
-    found = NETWORK_FINDINGS.format(**said) if all(said.values()) else ""
+    needed = {field for _, field, *_ in string.Formatter().parse(NETWORK_FINDINGS) if field}
+    found = NETWORK_FINDINGS.format(**said) if all(said[name] for name in needed) else ""
     return NETWORKS.format(tables=tables, trained=" or ".join(trained), findings=found)
 
 
