@@ -30,7 +30,7 @@ class PlainAdamW(torch.optim.AdamW):
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
         """Change the weights by their gradients."""
-        return inspect.unwrap(torch.optim.Adam.step)(self, closure)
+        return inspect.unwrap(torch.optim.AdamW.step)(self, closure)
 
 
 def call_at_once(*wrappers: Callable[..., Any]) -> None:
