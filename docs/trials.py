@@ -123,18 +123,18 @@ DIFFERING = ("filter", "class weights", "loss", "augmentation zoom")
 """What options change, in the words of `pipeline.evaluation.comparison`."""
 
 NETWORK_FINDINGS = """\
-- **Zoomed squares help uniform samples most**: from {uniform} to {uniform_zoom}, the best of the table over all classes, in three seeds and with
-  intervals above 0. Warped samples gain nothing by them that one seed can show ({mean} to {mean_zoom}, {adaptive} to {adaptive_zoom}): a square
-  of a street is not arranged as a street is, and that all of them are is what a warp lives on. So the better the training, the less is left of
-  what predictions gain on targets over uniform samples, and the more of what they lose over all classes.
+- **Anti-aliased warps help in both figures**: the fixed warp from {mean} to {mean_area}, the best of the table on targets; predicted samples from
+  {adaptive} to {adaptive_area}. Uniform samples gain less, {uniform} to {uniform_area}. Where a warp samples coarsely, nearest pixels are noise.
+  Predictions are still not better than the fixed warp.
+- **Zoomed squares help uniform samples**: from {uniform} to {uniform_zoom}, the best of the table over all classes. Warped samples gain nothing by
+  them that one seed can show ({mean} to {mean_zoom}, {adaptive} to {adaptive_zoom}): a square of a street is not arranged as a street is, and that
+  all of them are is what a warp lives on.
 - **A loss that weighs boundaries more** helps uniform samples in both figures ({uniform} to {uniform_boundary}) and predicted ones on targets ({adaptive} to
-  {adaptive_boundary}).
-- **Class weights** lift the fixed warp's targets ({mean} to {mean_median}); predicted samples lose over all classes by them ({adaptive} to
+  {adaptive_boundary}), one seed each; the fixed warp gains nothing by it ({mean_boundary}).
+- **Class weights** lift the fixed warp's targets ({mean} to {mean_median}, one seed); predicted samples lose over all classes by them ({adaptive} to
   {adaptive_median}), and for uniform ones no difference can be told from chance.
-- **Weights by the cell's area, anti-aliased warps and the tensor as channels make no difference on targets** that one seed can show
-  ({adaptive} to {adaptive_root} with the root of the area, {adaptive_areas} with the area, {adaptive_area} anti-aliased, {adaptive_channels} with channels).
-- On targets the best of the table are one-seed rows of warped samples with an option, over all classes uniform samples with zoomed
-  squares. What helps one figure costs the other: no row is best in both."""
+- **Weights by the cell's area make no difference** that one seed can show ({adaptive} to {adaptive_root} with the root of the area, {adaptive_areas} with the
+  area); **the tensor as channels costs** over all classes ({adaptive_channels})."""
 
 OTHERS = """\
 ## Elsewhere, or not tried

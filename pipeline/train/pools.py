@@ -46,15 +46,15 @@ def loader(
     """
     if not dataset.in_memory and isinstance(batches, ShardShuffle):
         return PoolLoader(dataset, batches, workers)
-    if dataset.in_memory and _has_room(device, dataset.bytes):
+    if dataset.in_memory and _has_room(dataset, device):
         return ResidentLoader(dataset, batches, device)
     pinned = torch.cuda.is_available()
     return DataLoader(dataset, batch_sampler=batches, collate_fn=_as_it_is, pin_memory=pinned)
 
 
-def _has_room(device: torch.device, size: int) -> bool:
-    """Whether samples of so many bytes may be held on a device; a CPU reads them where they are."""
-    return device.type == "cuda" and size < torch.cuda.mem_get_info(device)[0] // OF_DEVICE
+def _has_room(dataset: StoreDataset, device: torch.device) -> bool:
+    """Whether all samples may be held on a device; a CPU reads them where they are."""
+    return device.type == "cuda" and dataset.bytes < torch.cuda.mem_get_info(device)[0] // OF_DEVICE
 
 
 class ResidentLoader:

@@ -19,7 +19,7 @@ from pipeline.errors import AdaprepError
 from pipeline.metrics import registry
 from pipeline.metrics.base import Metric
 from pipeline.workspace import disk, records, results, stores
-from tests.evaluation.test_evaluations import space  # noqa: F401
+from tests.evaluation.test_evaluations import space, trained  # noqa: F401
 from tests.train.test_fit import TINY
 
 MakeBlobs = Callable[..., Path]

@@ -24,6 +24,7 @@ from pipeline.workspace import results, stores  # noqa: E402
 from tests.evaluation.test_evaluate import cli, facts_of, save_auxiliary, save_base  # noqa: E402
 from tests.evaluation.test_evaluations import evaluate as evaluate_all  # noqa: E402
 from tests.evaluation.test_evaluations import space as space  # noqa: E402
+from tests.evaluation.test_evaluations import trained as trained  # noqa: E402
 from tests.report.test_page import add_run  # noqa: E402
 
 MakeBlobs = Callable[..., Path]
