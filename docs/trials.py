@@ -123,9 +123,10 @@ DIFFERING = ("filter", "class weights", "loss", "augmentation zoom")
 """What options change, in the words of `pipeline.evaluation.comparison`."""
 
 NETWORK_FINDINGS = """\
-- **Anti-aliased warps help in both figures**: the fixed warp from {mean} to {mean_area}, the best of the table on targets; predicted samples from
-  {adaptive} to {adaptive_area}. Uniform samples gain less, {uniform} to {uniform_area}. Where a warp samples coarsely, nearest pixels are noise.
-  Predictions are still not better than the fixed warp.
+- **Anti-aliased warps help over all classes**: the fixed warp from {mean} to {mean_area}, predicted samples from {adaptive} to {adaptive_area}, with
+  intervals above 0; uniform ones from {uniform} to {uniform_area}. On targets the two seeds of a warp differ by more than what it gains. Where a warp
+  samples coarsely, nearest pixels are noise. So anti-aliased on both sides, predictions keep their gain on targets over uniform
+  samples and lose nothing over all classes; than the fixed warp they are still not better.
 - **Zoomed squares help uniform samples**: from {uniform} to {uniform_zoom}, the best of the table over all classes. Warped samples gain nothing by
   them that one seed can show ({mean} to {mean_zoom}, {adaptive} to {adaptive_zoom}): a square of a street is not arranged as a street is, and that
   all of them are is what a warp lives on.
