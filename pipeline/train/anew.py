@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pipeline.networks import points
+from pipeline.networks import checkpoint, points
 from pipeline.samplers.base import Grid, Sampler
+from pipeline.samplers.predicted import Predicted, Predictor
 from pipeline.train.data import Batch
 from pipeline.train.zoom import Minimisers, Squares, shrunk
 
@@ -72,8 +72,8 @@ class Anew:
         fine, fixed = batch["fine"], self.sampler.fixed
         if fixed is not None:
             return torch.from_numpy(fixed).to(fine.device).expand(len(fine), *fixed.shape)
-        if self.sampler.needs_network:
-            return self._predicted(fine, squares)
+        if isinstance(self.sampler, Predicted):
+            return self._predicted(self.sampler.predictor, fine, squares)
         images, labels = fine.permute(0, 2, 3, 1).cpu().numpy(), batch["label"].cpu().numpy()
         found = [
             self.sampler.tensors(_Square(images[i, rows, cols], labels[i, rows, cols], self.targets))[0]
@@ -81,14 +81,13 @@ class Anew:
         ]
         return torch.from_numpy(np.stack(found)).to(fine.device)
 
-    def _predicted(self, fine: Tensor, squares: Squares) -> Tensor:
-        predictor: Any = getattr(self.sampler, "predictor")  # noqa: B009
+    def _predicted(self, predictor: Predictor, fine: Tensor, squares: Squares) -> Tensor:
+        """As `predictor` does on a CPU, on the device of the images."""
         if self._network is None:
-            from pipeline.networks import checkpoint
-
             self._network = checkpoint.load(predictor.path, "auxiliary").build().to(fine.device)
+        small = shrunk(fine, squares, predictor.resolution, predictor.filter)
         with torch.no_grad():
-            found: Tensor = self._network.predict(shrunk(fine, squares, predictor.resolution))  # type: ignore[operator]
+            found: Tensor = self._network.predict(small)  # type: ignore[operator]
         return found.float()
 
     def _means(self, pixels: Tensor, squares: Squares, phi: Tensor) -> Tensor:

@@ -105,7 +105,7 @@ class AuxiliaryTask:
         names = self.about["class_names"]
         targets = [names.index(name) for name in self.about["targets"]]
         wanted = Minimisers(self.chosen.grid, self.chosen.lam, targets)
-        return zoomed_proposals(batch, squares, self.chosen.resolution, wanted)
+        return zoomed_proposals(batch, squares, self.chosen.resolution, wanted, self.chosen.filter)
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """Of one batch, mean over its crops."""

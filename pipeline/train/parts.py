@@ -220,12 +220,10 @@ class BasePart(NetworkPart):
 
     def data(self) -> dict[str, Path]:
         made = {f"samples_{split.folder.split}": split.store(self.output) for split in self.splits.all}
-        finer = (
-            {f"fine_{self.splits.train.folder.split}": self.splits.train.store(self.finer)}
-            if self.finer
-            else {}
-        )
-        return {**made, **finer}
+        if self.finer:
+            train = self.splits.train
+            made[f"fine_{train.folder.split}"] = train.store(self.finer)
+        return made
 
     def own_settings(self) -> dict[str, Any]:
         chosen = settings.plain(self.request.base)
@@ -240,10 +238,8 @@ class BasePart(NetworkPart):
         names, train, anew = classes.names, self.splits.train.store(output), None
         if self.finer:
             chosen = output.sampler, output.resolution, output.filter
-            train, anew = (
-                self.splits.train.store(self.finer),
-                Anew(*chosen, self._zoom, tuple(classes.targets)),
-            )
+            train = self.splits.train.store(self.finer)
+            anew = Anew(*chosen, self._zoom, tuple(classes.targets))
         return BaseTask(
             self.request.base,
             len(names),

@@ -43,7 +43,10 @@ class Eager:
     ) -> None:
         self.network, self.optimiser, self.loss = network, optimiser, loss
         self.device, self.bfloat16 = device, bfloat16
-        for group in optimiser.param_groups:
+        self._begin()
+
+    def _begin(self) -> None:
+        for group in self.optimiser.param_groups:
             group["capturable"] = False
 
     def __call__(self, batch: Batch, rate: float) -> Tensor:
@@ -79,23 +82,15 @@ class Recorded(Eager):
         Why nothing could be recorded; empty otherwise.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        optimiser: torch.optim.Optimizer,
-        loss: Callable[[nn.Module, Batch], Tensor],
-        device: torch.device,
-        bfloat16: bool,
-    ) -> None:
-        super().__init__(network, optimiser, loss, device, bfloat16)
+    def _begin(self) -> None:
         self.problem = ""
-        self._rate = torch.zeros((), device=device)
-        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._rate = torch.zeros((), device=self.device)
+        self._stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         self._warm = 0
         self._graph: torch.cuda.CUDAGraph | None = None
         self._inputs: Batch = {}
         self._loss = self._rate
-        for group in optimiser.param_groups:
+        for group in self.optimiser.param_groups:
             group["lr"], group["capturable"] = self._rate, True
 
     def __call__(self, batch: Batch, rate: float) -> Tensor:

@@ -80,8 +80,19 @@ class Squares:
         return rows, cols
 
 
-def shrunk(images: Tensor, squares: Squares, side: int) -> Tensor:
-    """Small images (n, 3, side, side) of floats: the means over boxes of each square of (n, 3, R, R)."""
+def shrunk(images: Tensor, squares: Squares, side: int, how: str) -> Tensor:
+    """Uniform small images (n, 3, side, side) of the squares of images (n, 3, R, R).
+
+    Parameters
+    ----------
+    how
+        ``area``: floats, the means over equal boxes; ``nearest``: pixels, as they are.
+    """
+    if how == "nearest":
+        u = torch.from_numpy(uniform(side, side)).to(images.device)
+        rows, cols = squares.indices(u.expand(len(images), *u.shape))
+        item = torch.arange(len(images), device=images.device)[:, None, None]
+        return images.permute(0, 2, 3, 1)[item, rows, cols].permute(0, 3, 1, 2)
     parts = [images[i, :, rows, cols].float() for i, (rows, cols) in enumerate(squares.slices())]
     return torch.stack([adaptive_avg_pool2d(part, side) for part in parts])
 
@@ -105,7 +116,7 @@ class Minimisers:
 
 
 def zoomed_proposals(
-    batch: Mapping[str, Tensor], squares: Squares, side: int, wanted: Minimisers
+    batch: Mapping[str, Tensor], squares: Squares, side: int, wanted: Minimisers, how: str = "area"
 ) -> dict[str, Tensor]:
     """Small images of squares, and the proposals of the boundaries in them.
 
@@ -116,18 +127,20 @@ def zoomed_proposals(
     squares
         Of these.
     side
-        Of the small images in pixels. Each is the mean over boxes of its square.
+        Of the small images in pixels.
     wanted
         The proposals.
+    how
+        As for `shrunk`.
 
     Returns
     -------
     dict
-        ``image`` (n, 3, side, side) of floats, ``phi`` and ``b`` (n, 2, h, w), NaN in ``b`` where a square
+        ``image`` (n, 3, side, side), ``phi`` and ``b`` (n, 2, h, w), NaN in ``b`` where a square
         has no boundary.
     """
     labels, device = batch["label"].cpu().numpy(), batch["fine"].device
     b = np.stack([wanted.nearest(labels[i, rows, cols]) for i, (rows, cols) in enumerate(squares.slices())])
     made = {"phi": wanted.solved(b), "b": b}
     told = {name: torch.from_numpy(value).to(device, torch.float32) for name, value in made.items()}
-    return {"image": shrunk(batch["fine"], squares, side), **told}
+    return {"image": shrunk(batch["fine"], squares, side, how), **told}

@@ -1,10 +1,12 @@
-"""The installed versions, and faults of Zarr itself told from those of a store."""
+"""Zarr itself: the installed versions, its faults told from those of a store, the short way to an array."""
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -58,3 +60,13 @@ def fault_of_library() -> Exception | None:
     except Exception as error:
         return error
     return None
+
+
+def array_in(group: Any, path: Path, name: str) -> Any:
+    """The array ``group[name]`` of the group at a path.
+
+    Without Zarr's detour by two other threads, which takes ten times as long.
+    """
+    import zarr
+
+    return zarr.Array.from_dict(group.store_path / name, json.loads((path / name / "zarr.json").read_bytes()))

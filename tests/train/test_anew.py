@@ -92,8 +92,10 @@ def space(make_blobs: fits.MakeBlobs, tmp_path: Path) -> stores.Workspace:
     return fits.make_space(make_blobs(train=14, val=5), tmp_path / "w")
 
 
-def test_the_auxiliary_network_looks_at_the_square(space: stores.Workspace) -> None:
-    request = replace(fits.TINY, networks=("auxiliary",), epochs=1)
+@pytest.mark.parametrize("how", ["area", "nearest"])
+def test_the_auxiliary_network_looks_at_the_square(space: stores.Workspace, how: Any) -> None:
+    small = replace(fits.TINY.auxiliary, filter=how)
+    request = replace(fits.TINY, networks=("auxiliary",), auxiliary=small, epochs=1)
     command.run(space, None, request)
     predictor = Predictor.load(fits.run_folder(space, request, "auxiliary") / "best.pt")
     batch = scene()
