@@ -15,7 +15,7 @@ import json  # noqa: E402
 import statistics  # noqa: E402
 import tempfile  # noqa: E402
 import time  # noqa: E402
-from collections.abc import Callable, Mapping  # noqa: E402
+from collections.abc import Callable, Iterable, Mapping  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
@@ -31,7 +31,7 @@ from skimage.segmentation import find_boundaries  # noqa: E402
 from benchmarks.street import street_map  # noqa: E402
 from pipeline.datasets import png, readers  # noqa: E402
 from pipeline.datasets.apolloscape import ApolloScape  # noqa: E402
-from pipeline.geometry.boundaries import boundary_pixels, crop_pixels  # noqa: E402
+from pipeline.geometry.boundaries import boundary_pixels, boundary_pixels_of_strips, crop_pixels  # noqa: E402
 from pipeline.geometry.crops import offsets, side  # noqa: E402
 from pipeline.geometry.energy import solve  # noqa: E402
 from pipeline.geometry.nearest import nearest_pixels  # noqa: E402
@@ -46,13 +46,13 @@ Labels = NDArray[np.uint8] | NDArray[np.uint16]
 
 def proposal_of_file(path: Path) -> Floats:
     """(2, 8, 8) what this project does: file to proposal of the central crop."""
-    return proposal(readers.read_ids(path))
+    return proposal(readers.id_strips(path.read_bytes(), path))
 
 
-def proposal(labels: Labels) -> Floats:
-    """(2, 8, 8) the part of it after the decode."""
-    top, left, size = central_crop(labels)
-    pixels = boundary_pixels(labels, TABLE.lut, TABLE.targets)
+def proposal(strips: Iterable[Labels]) -> Floats:
+    """(2, 8, 8) the part of it after the decode: of a whole map, or of its strips as they are decoded."""
+    pixels, shape = boundary_pixels_of_strips(strips, TABLE.lut, TABLE.targets)
+    top, left, size = central_crop(shape)
     inside = crop_pixels(pixels, top, left, size)
     b = nearest_pixels(inside.rows, inside.cols, (size, size), (GRID, GRID)) / (size - 1)
     return solve(b, LAMBDA)
@@ -67,9 +67,15 @@ def inflate_file(path: Path) -> None:
         stream.read(min(png.STRIP_BYTES, header.stream_bytes - begin))
 
 
-def central_crop(labels: Labels) -> tuple[int, int, int]:
+def read_strips(path: Path) -> None:
+    """The decode alone, a strip after another in the same memory."""
+    for _ in readers.id_strips(path.read_bytes(), path):
+        pass
+
+
+def central_crop(shape: tuple[int, ...]) -> tuple[int, int, int]:
     """First row and column of the central crop, and its side."""
-    height, width = labels.shape
+    height, width = shape
     ((top, left),) = offsets(height, width, 1)
     return top, left, side(height, width)
 
@@ -98,7 +104,7 @@ class Reference:
 
     def boundary(self, labels: Labels) -> NDArray[np.bool_]:
         """(S, S) target boundary of the central crop."""
-        top, left, size = central_crop(labels)
+        top, left, size = central_crop(labels.shape)
         train = self.lut[labels[top : top + size, left : left + size]]
         return np.asarray(find_boundaries(train, connectivity=1, mode="thick") & self.target[train])
 
@@ -128,7 +134,7 @@ def check_same(labels: Labels, reference: Reference) -> int:
     pixels = boundary_pixels(labels, TABLE.lut, TABLE.targets)
     if pixels.unknown:
         raise click.ClickException(f"ids {pixels.unknown} are not ApolloScape's")
-    inside = crop_pixels(pixels, *central_crop(labels))
+    inside = crop_pixels(pixels, *central_crop(labels.shape))
     found = np.zeros((min(labels.shape),) * 2, bool)
     found[inside.rows, inside.cols] = True
     if not found.any():
@@ -164,8 +170,9 @@ def measure_file(path: Path, rounds: int) -> dict[str, Any]:
             "file_to_proposal": lambda: proposal_of_file(path),
             "inflate": lambda: inflate_file(path),
             "decode": lambda: readers.read_ids(path),
+            "decode_in_strips": lambda: read_strips(path),
             "boundary_pixels": lambda: boundary_pixels(labels, TABLE.lut, TABLE.targets),
-            "after_decode": lambda: proposal(labels),
+            "after_decode": lambda: proposal([labels]),
             "reference_after_decode": lambda: reference.proposal(labels),
         },
         rounds,

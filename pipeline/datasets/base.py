@@ -250,6 +250,18 @@ class Dataset(ABC):
 
         return readers.decode_ids(data, frame.label)
 
+    def label_strips(self, data: bytes, frame: Frame) -> Iterator[NDArray[np.uint8] | NDArray[np.uint16]]:
+        """`decode_labels` a strip of rows after another, (N, W) each, or all at once.
+
+        A strip is gone once the next one is asked for. Raises FileError, at the strip in which the damage is.
+        """
+        from pipeline.datasets import readers
+
+        if type(self).decode_labels is Dataset.decode_labels:
+            yield from readers.id_strips(data, frame.label)
+        else:
+            yield self.decode_labels(data, frame)
+
     def label_size(self, frame: Frame) -> tuple[int, int]:
         """(H, W) of the label map, from its header alone where it has one. Raises FileError."""
         from pipeline.datasets import readers

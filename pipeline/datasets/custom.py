@@ -260,6 +260,9 @@ class Custom(Dataset):
     def decode_labels(self, data: bytes, frame: Frame) -> NDArray[np.uint8] | NDArray[np.uint16]:
         return self.format.decode(data, frame)
 
+    def label_strips(self, data: bytes, frame: Frame) -> Iterator[NDArray[np.uint8] | NDArray[np.uint16]]:
+        return self.format.strips(data, frame)
+
     def label_size(self, frame: Frame) -> tuple[int, int]:
         return self.format.size(frame)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -140,19 +141,76 @@ def decode_all(data: bytes, path: Path) -> tuple[Pixels, PngHeader, dict[bytes, 
     return pixels, header, others
 
 
+def strips(data: bytes, path: Path) -> Iterator[Pixels]:
+    """`decode` a strip of rows after another, each (N, W) or (N, W, C); an interlaced picture is one strip.
+
+    They lie in the same memory: a strip is gone once the next one is asked for. Raises FileError as `decode`,
+    at the strip that is damaged.
+    """
+    header = parse_header(data, path)
+    if header.interlaced:
+        yield decode(data, path)
+        return
+    stream = _Inflater(_chunks(data, path)[0], header, path)
+    above = np.zeros(header.row_bytes, np.uint8)
+    room = np.empty((min(header.height, _strip_rows(header)), header.row_bytes), np.uint8)
+    for top in range(0, header.height, len(room)):
+        rows = room[: header.height - top]
+        _unfilter(stream, above, rows, header, path, top)
+        above[:] = rows[-1]
+        yield _shaped(rows, header)
+
+
+def _strip_rows(header: PngHeader) -> int:
+    return max(1, STRIP_BYTES // (1 + header.row_bytes))
+
+
 def _pass(stream: _Inflater, header: PngHeader, path: Path) -> Pixels:
     """All rows of a picture, or of one pass of it."""
-    if header.bit_depth == 16:
-        wide = np.empty((header.height, header.row_bytes // 2), np.uint16)
-        _fill(wide.view(np.uint8), stream, header, path)
-        if sys.byteorder == "little":
-            from pipeline.datasets.png_filters import swap_bytes
-
-            swap_bytes(wide.reshape(-1))
-        return _shaped(wide, header)
     out = np.empty((header.height, header.row_bytes), np.uint8)
-    _fill(out, stream, header, path)
-    return _shaped(out if header.bit_depth == 8 else _unpack(out, header), header)
+    above = np.zeros(header.row_bytes, np.uint8)
+    count = _strip_rows(header)
+    for top in range(0, header.height, count):
+        rows = out[top : top + count]
+        _unfilter(stream, above, rows, header, path, top)
+        above = rows[-1]
+    return _shaped(out, header)
+
+
+def _unfilter(
+    stream: _Inflater,
+    above: NDArray[np.uint8],
+    rows: NDArray[np.uint8],
+    header: PngHeader,
+    path: Path,
+    top: int,
+) -> None:
+    """Inflate the (N, row bytes) of the next rows, from row `top` on, and undo their filters."""
+    from pipeline.datasets.png_filters import unfilter
+
+    filtered = np.frombuffer(stream.read(len(rows) * (1 + header.row_bytes)), np.uint8)
+    bad = unfilter(filtered.reshape(len(rows), -1), above, rows, header.step)
+    if bad >= 0:
+        raise FileError(f"{path}: row {top + bad} has an unknown filter: the file is damaged")
+
+
+def _shaped(rows: NDArray[np.uint8], header: PngHeader) -> Pixels:
+    """(N, W) or (N, W, C) samples of rows (N, bytes of a row), in the same place if they fit it."""
+    shape = (len(rows), header.width) if header.channels == 1 else (len(rows), header.width, header.channels)
+    return _samples(rows, header).reshape(shape)
+
+
+def _samples(rows: NDArray[np.uint8], header: PngHeader) -> Pixels:
+    if header.bit_depth < 8:
+        return _unpack(rows, header)
+    if header.bit_depth == 8:
+        return rows
+    wide = rows.view(np.uint16)
+    if sys.byteorder == "little":
+        from pipeline.datasets.png_filters import swap_bytes
+
+        swap_bytes(wide.reshape(-1))
+    return wide
 
 
 def _interlaced(stream: _Inflater, header: PngHeader, path: Path) -> Pixels:
@@ -230,22 +288,6 @@ def _check_sum(chunk: memoryview, kind: bytes, path: Path) -> None:
         raise FileError(f"{path}: checksum of a data chunk is wrong: the file is damaged")
 
 
-def _fill(out: NDArray[np.uint8], stream: _Inflater, header: PngHeader, path: Path) -> None:
-    """Inflate the (H, N) bytes of all rows, a strip at a time, and undo their filters."""
-    from pipeline.datasets.png_filters import unfilter
-
-    height, row_bytes = out.shape
-    above = np.zeros(row_bytes, np.uint8)
-    rows = max(1, STRIP_BYTES // (1 + row_bytes))
-    for top in range(0, height, rows):
-        strip = out[top : top + rows]
-        filtered = np.frombuffer(stream.read(len(strip) * (1 + row_bytes)), np.uint8)
-        bad = unfilter(filtered.reshape(len(strip), -1), above, strip, header.step)
-        if bad >= 0:
-            raise FileError(f"{path}: row {top + bad} has an unknown filter: the file is damaged")
-        above = strip[-1]
-
-
 class _Inflater:
     """The zlib stream of an image, read a strip at a time.
 
@@ -295,9 +337,4 @@ def _unpack(packed: NDArray[np.uint8], header: PngHeader) -> NDArray[np.uint8]:
     depth = header.bit_depth
     shifts = np.arange(8 - depth, -1, -depth, dtype=np.uint8)
     samples = (packed[..., None] >> shifts) & np.uint8(2**depth - 1)
-    return np.ascontiguousarray(samples.reshape(header.height, -1)[:, : header.width])
-
-
-def _shaped(samples: Pixels, header: PngHeader) -> Pixels:
-    shape = (header.height, header.width)
-    return samples.reshape(shape if header.channels == 1 else (*shape, header.channels))
+    return np.ascontiguousarray(samples.reshape(len(packed), -1)[:, : header.width])

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.geometry.masks import LENGTH, copy, count, lowest, nonzero
+
 NONE, SUB, UP, AVERAGE, PAETH = range(5)
 
-BLOCK = 16
-"""Bytes that are looked at together. Label maps filter to zeros nearly everywhere, and 16 zeros are told by
-one vector comparison."""
-
-WIDE = 8 * BLOCK
-"""Bytes that are looked at first."""
+FEW = 8
+"""Label maps filter to zeros nearly everywhere. Where at most this many of 64 bytes are none, they are looked
+for one by one; in photographs nearly all are none."""
 
 
 @numba.njit(nogil=True, cache=True)
@@ -63,50 +64,41 @@ def swap_bytes(values: NDArray[np.uint16]) -> None:
 
 
 @numba.njit(nogil=True, cache=True)
-def _zeros(row: NDArray[np.uint8], block: int) -> bool:
-    """Whether all bytes of a block are zero."""
-    found = np.uint8(0)
-    for k in range(BLOCK):
-        found |= row[block * BLOCK + k]
-    return bool(found == 0)
-
-
-@numba.njit(nogil=True, cache=True)
-def _wide_zeros(row: NDArray[np.uint8], start: int) -> bool:
-    """Whether all of `WIDE` bytes are zero."""
-    found = np.uint8(0)
-    for k in range(WIDE):
-        found |= row[np.uintp(start + k)]
-    return bool(found == 0)
-
-
-@numba.njit(nogil=True, cache=True)
 def _sub(row: NDArray[np.uint8], out: NDArray[np.uint8], step: int) -> None:
     if step == 1:
         _add_up(row, out)
         return
-    # Along zeros the last pixel repeats: once it fills a block, the next block of zeros is the same again.
-    blocks = row.size // BLOCK if BLOCK % step == 0 else 0
-    pattern = np.zeros(BLOCK, np.uint8)
-    repeats = True
-    for block in range(blocks):
-        zeros = _zeros(row, block)
+    # Along zeros the last pixel repeats: once it fills a block of whole pixels, the next block of zeros is
+    # the same again.
+    block = LENGTH // step * step
+    within = np.uint64(2**LENGTH - 1) >> np.uint64(LENGTH - block)
+    start = 0
+    repeats = False
+    while start + LENGTH <= row.size:
+        zeros = nonzero(row, np.uintp(start)) & within == 0
         if zeros and repeats:
-            for k in range(BLOCK):
-                out[block * BLOCK + k] = pattern[k]
-            continue
-        _sub_bytes(row, out, step, block * BLOCK, (block + 1) * BLOCK)
+            copy(out, np.uintp(start - block), out, np.uintp(start))
+        else:
+            _sub_bytes(row, out, step, start, start + block)
         repeats = zeros
-        for k in range(BLOCK):
-            pattern[k] = out[block * BLOCK + k]
-    _sub_bytes(row, out, step, blocks * BLOCK, row.size)
+        start += block
+    _sub_bytes(row, out, step, start, row.size)
 
 
 @numba.njit(nogil=True, cache=True)
 def _add_up(row: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
     """Sums from the left: of one byte a pixel the last one stays in a register."""
     total = np.uint8(0)
-    for k in range(row.size):
+    end = row.size // LENGTH * LENGTH
+    for start in range(0, end, LENGTH):
+        if nonzero(row, np.uintp(start)):
+            for k in range(start, start + LENGTH):
+                total = np.uint8(total + row[np.uintp(k)])
+                out[np.uintp(k)] = total
+        else:
+            for k in range(start, start + LENGTH):
+                out[np.uintp(k)] = total
+    for k in range(end, row.size):
         total = np.uint8(total + row[np.uintp(k)])
         out[np.uintp(k)] = total
 
@@ -132,19 +124,39 @@ def _paeth(row: NDArray[np.uint8], above: NDArray[np.uint8], out: NDArray[np.uin
     # Where left and upper left agree, the predictor is the byte above. If the last `step` bytes equal those
     # above them, that holds for a whole run of zeros: the run is a copy of the row above.
     same = step
-    end = row.size // WIDE * WIDE
-    for start in range(0, end, WIDE):
-        if same >= step and _wide_zeros(row, start):
-            for k in range(WIDE):
-                out[np.uintp(start + k)] = above[np.uintp(start + k)]
+    end = row.size // LENGTH * LENGTH
+    for start in range(0, end, LENGTH):
+        bits = nonzero(row, np.uintp(start))
+        if count(bits) > FEW:
+            same = _paeth_bytes(row, above, out, step, same, start, start + LENGTH)
             continue
-        for block in range(start // BLOCK, (start + WIDE) // BLOCK):
-            if same >= step and _zeros(row, block):
-                for k in range(BLOCK):
-                    out[block * BLOCK + k] = above[block * BLOCK + k]
-                continue
-            same = _paeth_bytes(row, above, out, step, same, block * BLOCK, (block + 1) * BLOCK)
+        copy(above, np.uintp(start), out, np.uintp(start))
+        if bits or same < step:
+            same = _paeth_few(row, above, out, step, same, start, bits)
     _paeth_bytes(row, above, out, step, same, end, row.size)
+
+
+@numba.njit(nogil=True, cache=True)
+def _paeth_few(
+    row: NDArray[np.uint8],
+    above: NDArray[np.uint8],
+    out: NDArray[np.uint8],
+    step: int,
+    same: int,
+    start: int,
+    bits: Any,
+) -> int:
+    """`_paeth_bytes` of a block that is a copy of the row above; `bits` are set where `row` is not 0."""
+    place = 0
+    while place < LENGTH:
+        if same >= step:
+            rest = bits >> np.uint64(place)
+            if rest == 0:
+                return same
+            place += lowest(rest)
+        same = _paeth_bytes(row, above, out, step, same, start + place, start + place + 1)
+        place += 1
+    return same
 
 
 @numba.njit(nogil=True, cache=True)

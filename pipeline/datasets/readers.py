@@ -8,6 +8,7 @@ becomes of which format, mode and depth stands in docs/datasets.md.
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,6 +23,7 @@ __all__ = [
     "decode_ids",
     "decode_rgb",
     "find_files",
+    "id_strips",
     "image_size",
     "label_size",
     "orientation",
@@ -90,6 +92,18 @@ def decode_ids(data: bytes, path: Path) -> Ids:
     if (gray := _gray(pixels)) is not None:
         return gray
     raise FileError(COLOURED.format(path, CHANNELS[pixels.shape[2]]))
+
+
+def id_strips(data: bytes, path: Path) -> Iterator[Ids]:
+    """`decode_ids` a strip of rows after another, (N, W) each, where the format allows, else all at once.
+
+    A strip is gone once the next one is asked for. Raises FileError as `decode_ids`, at the strip that is
+    damaged.
+    """
+    if _kind(data, path) == "PNG" and png.parse_header(data, path).channels == 1:
+        yield from png.strips(data, path)
+    else:
+        yield decode_ids(data, path)
 
 
 def _gray(pixels: NDArray[Any]) -> Ids | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from abc import abstractmethod
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -167,6 +168,13 @@ class _WithInstances:
         ids = _label_channels(data, frame.label)[..., 0]
         return ids.astype(np.uint8) if ids.max() < 256 else np.ascontiguousarray(ids)
 
+    def label_strips(self, data: bytes, frame: Frame) -> Iterator[NDArray[np.uint8] | NDArray[np.uint16]]:
+        """`decode_labels` a strip of rows after another, all in 16 bits. Raises FileError."""
+        from pipeline.datasets.png import strips
+
+        for strip in strips(data, frame.label):
+            yield np.ascontiguousarray(_checked_channels(strip, frame.label)[..., 0])
+
     def read_instances(self, frame: Frame) -> NDArray[np.int32]:
         """(H, W) numbers of the moving objects, 0 elsewhere. Raises FileError."""
         return _label_channels(read_bytes(frame.label), frame.label)[..., 1].astype(np.int32)
@@ -301,7 +309,11 @@ def _label_channels(data: bytes, path: Path) -> NDArray[np.uint16]:
     """(H, W, 3) class ids, instances, nothing."""
     from pipeline.datasets.png import decode
 
-    pixels = decode(data, path)
+    return _checked_channels(decode(data, path), path)
+
+
+def _checked_channels(pixels: NDArray[np.uint8] | NDArray[np.uint16], path: Path) -> NDArray[np.uint16]:
+    """The pixels (H, W, 3), if they are 16-bit RGB. Raises FileError."""
     if pixels.dtype == np.uint8 or pixels.ndim != 3:
         channels = 1 if pixels.ndim == 2 else pixels.shape[2]
         raise FileError(

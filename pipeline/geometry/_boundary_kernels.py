@@ -4,35 +4,30 @@ Edges are rare but scattered, so that a branch on each of them costs more than t
 loops therefore write every candidate and count on only when it stays.
 """
 
-import sys
-from typing import Any, Literal
+from typing import Any
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.geometry.masks import LENGTH, differing, lowest
 
 Array = NDArray[Any]
 Pixels = tuple[Array, Array, Array, Array]
 
 UNKNOWN = 254
 UP, DOWN, LEFT, RIGHT = 1, 2, 4, 8
+ONE, ALL = np.uint64(1), np.uint64(2**64 - 1)
 
 
-def _places(bitorder: Literal["big", "little"]) -> NDArray[np.int32]:
-    """(256, 8) which of the 8 bits are set, in ascending order and before all others, for each byte."""
-    bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder=bitorder)
+def _places() -> NDArray[np.int32]:
+    """(256, 8) which bits of a packed byte are set, in ascending order and before all others."""
+    bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
     return np.argsort(1 - bits, axis=1, kind="stable").astype(np.int32)
 
 
-_BYTES = _places(sys.byteorder)  # of a word, by `_byte_mask`
-_PIXELS = _places("big")  # of a packed byte
+_PIXELS = _places()
 _COUNTS = np.array([byte.bit_count() for byte in range(256)], np.int32)
-
-
-@numba.njit(nogil=True, cache=True)
-def _byte_mask(word: int) -> int:
-    """One bit for each byte of a word whose bytes are 0 or 1: the product moves them all to the top."""
-    return int((np.uint64(word) * np.uint64(0x0102040810204080)) >> np.uint64(56))
 
 
 @numba.njit(nogil=True, cache=True)
@@ -78,32 +73,6 @@ def _nonzero(values: Array, found: Array) -> int:
 
 
 @numba.njit(nogil=True, cache=True)
-def _marked_columns(words: Array, hits: Array, columns: Array) -> int:
-    """Columns of the marks, ascending, into `columns`; returns how many. `words` are 8 marks each."""
-    found = 0
-    for k in range(_nonzero(words, hits)):
-        mask = _byte_mask(words[hits[k]])
-        for j in range(8):
-            columns[found + j] = 8 * hits[k] + _BYTES[mask, j]
-        found += _COUNTS[mask]
-    return found
-
-
-@numba.njit(nogil=True, cache=True)
-def _keep_targets(here: Array, lut: Array, target: Array, columns: Array, count: int, unknown: Array) -> int:
-    """Drop the columns of other classes, note unknown ids; returns how many columns stay."""
-    kept = 0
-    for k in range(count):
-        c = columns[k]
-        own = lut[here[c]]
-        if own == UNKNOWN:
-            unknown[here[c]] = True
-        columns[kept] = c
-        kept += target[own]
-    return kept
-
-
-@numba.njit(nogil=True, cache=True)
 def _flag(here: Array, up: Array, down: Array, lut: Array, c: int) -> int:
     """Which neighbours of a pixel have another train id; beyond the map's edge stands the pixel itself."""
     own = lut[here[c]]
@@ -122,50 +91,158 @@ def _longer(array: Array, size: int) -> Array:
 
 
 @numba.njit(nogil=True, cache=True)
-def find(labels: Array, lut: Array, target: Array) -> tuple[Array, Array, Array, Array, Array]:
-    """Target boundary pixels of a map of raw ids, and which unknown ids it holds.
-
-    Raw ids are compared a row at a time, the differences looked for 8 pixels at a time, and only where there
-    are any are ids mapped. No unknown id escapes: its regions have an edge, unless one fills the map,
-    which the first pixel tells.
+def _changed_targets(
+    here: Array, down: Array, above: Array, lut: Array, target: Array, unknown: Array, columns: Array
+) -> int:
+    """Columns of a row with an id of a target class that is not that of all 4 neighbours.
 
     Parameters
     ----------
-    labels
-        (H, W) uint8 or uint16.
+    here, down
+        (W,) the row and the one below it.
+    above
+        (ceil(W / 64),) uint64, a bit for each column, set where the row above differs from `here`; then it is
+        the same of `here` and `down`, as the next row needs it.
+    lut, target, unknown
+        As of `find`.
+    columns
+        Room for W; the first are set, ascending.
+
+    Returns
+    -------
+    How many there are.
+    """
+    width = here.size
+    blocks = (width - 1) // LENGTH  # of which every pixel has a right neighbour
+    found = 0
+    beside = np.uint64(0)  # whether the last pixel before a block differs from the first of it
+    for k in range(blocks):
+        start = np.uintp(LENGTH * k)
+        below = differing(here, start, down, start)
+        across = differing(here, start, here, np.uintp(start + np.uintp(1)))
+        marks = above[k] | below | across | (across << ONE) | beside
+        beside, above[k] = across >> np.uint64(LENGTH - 1), below
+        if marks:
+            found = _list_targets(marks, across, here, LENGTH * k, lut, target, unknown, columns, found)
+    below, across = _last_words(here, down, LENGTH * blocks)
+    marks = above[blocks] | below | across | (across << ONE) | beside
+    above[blocks] = below
+    return int(_list_targets(marks, across, here, LENGTH * blocks, lut, target, unknown, columns, found))
+
+
+@numba.njit(nogil=True, cache=True)
+def _list_targets(
+    marks: Any,
+    across: Any,
+    here: Array,
+    first: int,
+    lut: Array,
+    target: Array,
+    unknown: Array,
+    columns: Array,
+    found: int,
+) -> int:
+    """Add the marked pixels of target classes to the columns; `first` is the column of the lowest bit.
+
+    Pixels between two bits of `across` have one id, which is looked up once.
+    """
+    while marks:
+        c = lowest(marks)
+        ends = across & (ALL << np.uint64(c))
+        run = marks & (ends ^ (ends - ONE))
+        marks ^= run
+        value = here[first + c]
+        own = lut[value]
+        if own == UNKNOWN:
+            unknown[value] = True
+        if target[own]:
+            while run:
+                columns[found] = first + lowest(run)
+                found += 1
+                run &= run - ONE
+    return found
+
+
+@numba.njit(nogil=True, cache=True)
+def _last_words(here: Array, down: Array, start: int) -> tuple[Any, Any]:
+    """Where a row's last pixels (at most 64, from `start` on) differ from those below and to the right."""
+    width = here.size
+    if width > LENGTH:  # read with pixels before `start`, which are shifted out again
+        spare = np.uint64(start - (width - LENGTH))
+        below = differing(here, np.uintp(width - LENGTH), down, np.uintp(width - LENGTH)) >> spare
+        across = differing(here, np.uintp(width - LENGTH - 1), here, np.uintp(width - LENGTH)) >> spare
+        return below, across >> ONE
+    below = across = np.uint64(0)
+    for c in range(width):
+        below |= np.uint64(here[c] != down[c]) << np.uint64(c)
+        across |= np.uint64(here[c] != here[min(c + 1, width - 1)]) << np.uint64(c)
+    return below, across
+
+
+@numba.njit(nogil=True, cache=True)
+def find(
+    before: Array,
+    strip: Array,
+    top: int,
+    ends: bool,
+    lut: Array,
+    target: Array,
+    unknown: Array,
+    pixels: Pixels,
+    count: int,
+) -> tuple[Pixels, int]:
+    """Target boundary pixels of a map of raw ids that comes strip by strip, and which unknown ids it holds.
+
+    Raw ids are compared 64 at a time, and only where they differ are they mapped. No unknown id escapes: its
+    regions have an edge, unless one fills the map, which the caller tells from the first pixel. A strip's
+    last row waits for the next strip, unless the map ends.
+
+    Parameters
+    ----------
+    before
+        (2, W) the two rows before the strip, as far as there are any.
+    strip
+        (N, W) uint8 or uint16; N may be 0 where the map ends.
+    top
+        Rows before the strip.
+    ends
+        Whether the map ends with the strip.
     lut
         (65536,) uint8, raw id -> train id.
     target
         (256,) bool, by train id.
+    unknown
+        (65536,) bool by raw id, is set.
+    pixels
+        Rows int32, columns int32, classes uint8, flags uint8 of what has been found before: the first
+        `count` of each are.
 
     Returns
     -------
-    rows int32, cols int32, classes uint8, flags uint8, each (n,), and (65536,) bool by raw id.
+    `pixels`, or longer copies, and how many there are in them now.
     """
-    height, width = labels.shape
-    marks = np.zeros(-(-width // 8) * 8, np.uint8)
-    words = np.frombuffer(marks, np.uint64)
-    hits = np.empty(words.size + 1, np.int32)
-    columns = np.empty(marks.size + 8, np.int32)
-    unknown = np.zeros(65536, np.bool_)
-    unknown[labels[0, 0]] = lut[labels[0, 0]] == UNKNOWN
-    rows, cols = np.empty(width, np.int32), np.empty(width, np.int32)
-    classes, flags = np.empty(width, np.uint8), np.empty(width, np.uint8)
-    n = 0
-    for r in range(height):
+    rows, cols, classes, flags = pixels
+    height, width = strip.shape
+    above = np.zeros((width - 1) // LENGTH + 1, np.uint64)
+    columns = np.empty(width, np.int32)
+    n = count
+    first = -1 if top else 0
+    for r in range(first, height if ends else height - 1):
         if n + width > rows.size:
             size = 2 * rows.size + width
             rows, cols = _longer(rows, size), _longer(cols, size)
             classes, flags = _longer(classes, size), _longer(flags, size)
-        here, up, down = labels[r], labels[max(r - 1, 0)], labels[min(r + 1, height - 1)]
-        _mark_row(here, up, down, marks)
-        count = _marked_columns(words, hits, columns)
-        for k in range(_keep_targets(here, lut, target, columns, count, unknown)):
+        here = strip[r] if r >= 0 else before[1]
+        up = here if top + r == 0 else (strip[r - 1] if r > 0 else before[1 + r])
+        down = strip[r + 1] if r + 1 < height else here
+        if r == first:
+            _changed_targets(up, here, above, lut, target, unknown, columns)
+        for k in range(_changed_targets(here, down, above, lut, target, unknown, columns)):
             c = columns[k]
             flag = _flag(here, up, down, lut, c)
-            rows[n], cols[n], classes[n], flags[n] = r, c, lut[here[c]], flag
+            rows[n], cols[n], classes[n], flags[n] = top + r, c, lut[here[c]], flag
             n += flag != 0
-    return rows[:n].copy(), cols[:n].copy(), classes[:n].copy(), flags[:n].copy(), unknown
+    return (rows, cols, classes, flags), n
 
 
 @numba.njit(nogil=True, cache=True)

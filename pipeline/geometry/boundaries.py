@@ -95,11 +95,53 @@ def boundary_pixels(
         `labels` is no (H, W) array of integers in 0..65535, `lut` has another shape or dtype, or a target is
         no train id of a class.
     """
+    return boundary_pixels_of_strips([labels], lut, targets)[0]
+
+
+def boundary_pixels_of_strips(
+    strips: Iterable[NDArray[np.integer[Any]]], lut: NDArray[np.uint8], targets: Iterable[int]
+) -> tuple[BoundaryPixels, tuple[int, int]]:
+    """`boundary_pixels` of a map that comes a strip of rows after another, so that it need never be whole.
+
+    Parameters
+    ----------
+    strips
+        At least one, each (N, W) raw ids of one type, N at least 1, from the top of the map to its bottom. A
+        strip may be overwritten once the next one is asked for.
+    lut, targets
+        As of `boundary_pixels`.
+
+    Returns
+    -------
+    The pixels, and the size (H, W) of the whole map.
+
+    Raises
+    ------
+    ValueError
+        As of `boundary_pixels`, or there is no strip, or the strips are not equally wide.
+    """
     if lut.shape != (65536,) or lut.dtype != np.uint8:
         raise ValueError(f"lookup table has shape {lut.shape} and dtype {lut.dtype}, must be (65536,) uint8")
-    target = _target_table(targets)
-    rows, cols, classes, flags, unknown = kernels.find(_raw_ids(labels), np.ascontiguousarray(lut), target)
-    return BoundaryPixels(rows, cols, classes, flags, tuple(np.flatnonzero(unknown).tolist()))
+    table, target, unknown = np.ascontiguousarray(lut), _target_table(targets), np.zeros(65536, bool)
+    places, bytes_ = np.empty(0, np.int32), np.empty(0, np.uint8)
+    pixels: kernels.Pixels = (places, places, bytes_, bytes_)
+    before, height, count = np.empty((0, 0), np.uint8), 0, 0
+    for strip in map(_raw_ids, strips):
+        if not height:
+            before = np.zeros((2, strip.shape[1]), strip.dtype)
+            unknown[strip[0, 0]] = lut[strip[0, 0]] == UNKNOWN
+        elif strip.shape[1] != before.shape[1] or strip.dtype != before.dtype:
+            raise ValueError(f"strips of {before.shape[1]} and {strip.shape[1]} columns, or of two types")
+        pixels, count = kernels.find(before, strip, height, False, table, target, unknown, pixels, count)
+        before[0] = strip[-2] if len(strip) > 1 else before[1]
+        before[1] = strip[-1]
+        height += len(strip)
+    if not height:
+        raise ValueError("a map of no strips has no boundary")
+    pixels, count = kernels.find(before, before[:0], height, True, table, target, unknown, pixels, count)
+    rows, cols, classes, flags = (array[:count].copy() for array in pixels)
+    found = BoundaryPixels(rows, cols, classes, flags, tuple(np.flatnonzero(unknown).tolist()))
+    return found, (height, before.shape[1])
 
 
 def crop_pixels(pixels: BoundaryPixels, top: int, left: int, side: int) -> BoundaryPixels:

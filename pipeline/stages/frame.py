@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,38 +79,38 @@ def process_frame(dataset: Dataset, frame: Frame, grid: tuple[int, int], crops: 
     FileError
         The label map (or its image's header) cannot be read, their sizes differ, an id is unknown.
     """
-    return process_label_map(read_label_map(dataset, frame), dataset, frame, grid, crops)
+    data = dataset.label_bytes(frame)
+    return _found(dataset.label_strips(data, frame), dataset, frame, grid, crops, fingerprint(data))
 
 
 def process_label_map(
     found: LabelMap, dataset: Dataset, frame: Frame, grid: tuple[int, int], crops: int
 ) -> FrameBoundaries:
     """`process_frame` of a label map that has been read. Raises FileError."""
-    _check_image(dataset, frame, found.ids.shape)
-    return find(found.ids, dataset, frame, grid, crops, found.source)
+    return _found([found.ids], dataset, frame, grid, crops, found.source)
 
 
-def find(
-    labels: NDArray[Any],
+def _found(
+    strips: Iterable[NDArray[Any]],
     dataset: Dataset,
     frame: Frame,
     grid: tuple[int, int],
     crops: int,
     source: NDArray[np.uint64],
 ) -> FrameBoundaries:
-    """What `process_frame` does once the label map (H, W) of raw ids is in memory."""
-    from pipeline.geometry.boundaries import boundary_pixels, pack
+    """What `process_frame` does with the strips (N, W) of raw ids that make up a label map."""
+    from pipeline.geometry.boundaries import boundary_pixels_of_strips, pack
 
-    if min(labels.shape) < 2:
-        raise FileError(f"{frame.label}: {labels.shape[1]} x {labels.shape[0]} pixels are too few for a crop")
     targets = dataset.classes.targets
-    found = boundary_pixels(labels, dataset.classes.lut, targets)
+    found, (height, width) = boundary_pixels_of_strips(strips, dataset.classes.lut, targets)
+    _check_image(dataset, frame, (height, width))
+    if min(height, width) < 2:
+        raise FileError(f"{frame.label}: {width} x {height} pixels are too few for a crop")
     if found.unknown:
         raise FileError(
             f"{frame.label}: id {', '.join(map(str, found.unknown))} is not in the class table of "
             f"{dataset.name}"
         )
-    height, width = labels.shape
     b, has, pixels = describe_crops(found, (height, width), grid, crops, targets)
     return FrameBoundaries((height, width), pack(found, (height, width)), b, has, pixels, source)
 

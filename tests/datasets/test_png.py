@@ -85,6 +85,40 @@ def test_samples_come_back_as_stored(
 
 
 @settings(max_examples=150)
+@given(pictures(), filter_choices, st.integers(1, 400), st.booleans())
+def test_strips_are_the_picture_and_lie_in_the_same_memory(
+    picture: tuple[NDArray[np.generic], int, int], filters: list[int], strip: int, interlaced: bool
+) -> None:
+    pixels, depth, color = picture
+    data = encode(pixels, depth, color, filters, interlaced=interlaced)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(png, "STRIP_BYTES", strip)
+        parts, memory = [], []
+        for part in png.strips(data, HERE):
+            parts.append(part.copy())
+            memory.append(part)
+    assert {part.dtype for part in parts} == {pixels.dtype}
+    np.testing.assert_array_equal(np.concatenate(parts), pixels)
+    if depth >= 8:
+        assert all(np.shares_memory(memory[0], part) for part in memory)
+
+
+@pytest.mark.parametrize(("depth", "color"), FORMATS)
+@pytest.mark.parametrize("share", [0.002, 0.05, 0.5])
+def test_long_rows_of_every_format_and_filter(depth: int, color: int, share: float) -> None:
+    """Where 64 filtered bytes are all zeros, few of them are none, and many are none."""
+    rng = np.random.default_rng(7)
+    shape = (16, 331, CHANNELS[color]) if CHANNELS[color] > 1 else (16, 331)
+    kind = np.uint16 if depth == 16 else np.uint8
+    pixels = np.repeat(rng.integers(0, 2**depth, (4, *shape[1:]), dtype=kind), 4, axis=0)
+    pixels[:, 20:250] = pixels[:, 20:21]
+    places = rng.random(shape) < share
+    pixels[places] = rng.integers(0, 2**depth, int(places.sum()))
+    for filters in ((0,), (1,), (2,), (3,), (4,), (4, 1, 3, 2, 0)):
+        np.testing.assert_array_equal(decode(encode(pixels, depth, color, filters), HERE), pixels)
+
+
+@settings(max_examples=150)
 @given(pictures().filter(lambda p: p[1] == 8 or p[1:] in ((16, 0), (1, 0), (4, 3))), filter_choices)
 def test_agrees_with_pillow_where_pillow_reads_right(
     picture: tuple[NDArray[np.generic], int, int], filters: list[int]

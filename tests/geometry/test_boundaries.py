@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from pipeline.geometry.boundaries import (
     VOID,
     BoundaryPixels,
     boundary_pixels,
+    boundary_pixels_of_strips,
     crop_pixels,
     pack,
     target_boundaries,
@@ -42,6 +45,45 @@ def test_both_ways_agree_with_the_definition(labels: Map) -> None:
     expected = boundary_by_definition(train(labels))
     assert np.array_equal(target_boundaries(train(labels), TARGETS), expected)
     assert np.array_equal(dense(find(labels), labels.shape), expected)
+
+
+@given(raw_maps(longest=150), st.data())
+@settings(max_examples=150)
+def test_a_map_in_strips_has_the_pixels_of_the_whole(labels: Map, data: st.DataObject) -> None:
+    """Each strip is overwritten once the next one is asked for."""
+    height, width = labels.shape
+    cuts = sorted(data.draw(st.sets(st.integers(1, height - 1)))) if height > 1 else []
+    room = np.empty_like(labels)
+
+    def strips() -> Iterator[Map]:
+        for start, stop in itertools.pairwise([0, *cuts, height]):
+            strip = room[: stop - start]
+            strip[:] = labels[start:stop]
+            yield strip
+
+    found, size = boundary_pixels_of_strips(strips(), LUT, TARGETS)
+    whole = find(labels)
+    assert size == (height, width)
+    assert found.unknown == whole.unknown
+    for name in ("rows", "cols", "classes", "flags"):
+        assert np.array_equal(getattr(found, name), getattr(whole, name))
+
+
+def test_strips_that_are_no_map_are_refused() -> None:
+    with pytest.raises(ValueError, match="no strips"):
+        boundary_pixels_of_strips([], LUT, TARGETS)
+    with pytest.raises(ValueError, match="strips of 3 and 4 columns"):
+        boundary_pixels_of_strips([np.zeros((2, 3), np.uint8), np.zeros((2, 4), np.uint8)], LUT, TARGETS)
+
+
+@pytest.mark.parametrize("width", [1, 2, 63, 64, 65, 66, 127, 128, 129, 130, 192, 193])
+def test_edges_beside_every_column_are_found(width: int) -> None:
+    """Pixels are compared 64 at a time, the last of a row in another way."""
+    for column in range(width):
+        labels = np.zeros((3, width), np.uint8)
+        labels[1, column] = 1
+        ids = train(labels)
+        assert np.array_equal(dense(find(labels), labels.shape), boundary_by_definition(ids))
 
 
 @pytest.mark.parametrize("kind", [np.int8, np.uint16, ">i4", np.int64, np.uint64])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -90,6 +90,15 @@ class LabelFormat:
         from pipeline.datasets import readers
 
         return readers.decode_ids(data, frame.label)
+
+    def strips(self, data: bytes, frame: Frame) -> Iterator[Raw]:
+        """See `Dataset.label_strips`."""
+        from pipeline.datasets import readers
+
+        if type(self).decode is LabelFormat.decode:
+            yield from readers.id_strips(data, frame.label)
+        else:
+            yield self.decode(data, frame)
 
     def size(self, frame: Frame) -> tuple[int, int]:
         """(H, W) of the label map, as far as a header says it. Raises FileError."""
