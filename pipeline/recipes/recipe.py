@@ -64,6 +64,7 @@ class Recipe:
     metrics: tuple[str, ...]  # of the user's own, package.module:factory
     report: bool
     device: Device
+    whole_image: bool = False  # train on crops that cover images, and measure whole ones
     notes: tuple[str, ...] = ()  # of older names that it uses
 
     @property

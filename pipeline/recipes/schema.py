@@ -47,6 +47,7 @@ PLACES = (
     "settings",
     "train_split",
     "val_split",
+    "whole_image",
     "tag",
 )
 SAMPLING = ("grid", "lambda", "crops")
@@ -92,6 +93,7 @@ def load(path: Path, overrides: Overrides | None = None) -> Recipe:
         val_split=splits[1],
         device=chosen.device or Device("auto"),
         precision=said.precision or "auto",
+        whole_image=bool(said.whole_image),
     )
     trainings: tuple[Request, ...] = ()
     if said.usable("grid", "lam", "tag", "auxiliary", "base"):
@@ -124,6 +126,7 @@ def load(path: Path, overrides: Overrides | None = None) -> Recipe:
         tuple(dict.fromkeys(said.metrics or ())),
         True if said.report is None else said.report,
         common.device,
+        common.whole_image,
         tuple(mistakes.older.values()),
     )
 
@@ -362,6 +365,7 @@ class RecipeFile(YamlModel):
     settings: Annotated[dict[Any, Annotated[str, read_with(_word)]] | None, KEYS] = None
     train_split: Text | None = None
     val_split: Text | None = None
+    whole_image: Switch | None = None
     tag: Annotated[str | None, read_with(_tag)] = None
     grid: GridSize | None = None
     lam: Lambda | None = Field(default=None, alias="lambda")

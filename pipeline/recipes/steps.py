@@ -254,6 +254,7 @@ class Evaluate(SplitStep):
             held=held,
             factories=recipe.factories,
             samplers=recipe.samplers,
+            whole_image=recipe.whole_image,
             metrics=recipe.metrics,
             device=recipe.device,
             workspace=recipe.workspace,

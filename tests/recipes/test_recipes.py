@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 
 import cli
 from pipeline.errors import AdaprepError
+from pipeline.geometry.crops import WHOLE
 from pipeline.recipes import plan, schema, trainings
 from pipeline.recipes.recipe import Overrides
 from pipeline.recipes.steps import Train
@@ -53,6 +54,15 @@ base:
 
 FEWER_NETWORKS = "    8: {samplers: [uniform, auxiliary: {seeds: [0, 1]}]}\n"
 """Five in place of seven."""
+
+WHOLE_NETWORKS = """\
+base:
+  architecture: tests.train.test_fit:tiny
+  epochs: 1
+  batch_size: 4
+  samplers: [uniform, auxiliary]
+  resolutions: [8]
+"""
 
 TINY_TITLES = [
     "check train",
@@ -131,6 +141,26 @@ def test_from_nothing_to_evaluations_and_then_nothing_is_done_again(tiny: Path, 
     assert again.exit_code == 0, again.output
     assert again.output.count("done before") == len(TINY_TITLES)
     assert tree(space.path) == before
+
+
+@pytest.mark.parametrize(("size", "crops"), [((40, 56), ""), ((20, 130), "crops: 7\n")])
+def test_a_recipe_for_whole_images_trains_and_measures_them(
+    make_blobs: MakeBlobs, tmp_path: Path, size: tuple[int, int], crops: str
+) -> None:
+    needs_torch()
+    text = TINY.format(yaml=make_blobs(train=6, val=3, size=size), space=tmp_path / "w")
+    recipe = write(tmp_path, text.split("base:")[0] + "whole_image: true\n" + crops + WHOLE_NETWORKS)
+    first = run(recipe)
+    assert first.exit_code == 0, first.output
+    space = stores.Workspace(tmp_path / "w")
+    assert {kept["run"] for kept in results.evaluations(space, "blobs", "val", region=WHOLE)} == {
+        "base-tests.train.test_fit-tiny-auxiliary16-8-4x4-whole-seed0",
+        "base-tests.train.test_fit-tiny-uniform-8-whole-seed0",
+    }
+    assert results.evaluations(space, "blobs", "val") == []
+    again = run(recipe)
+    assert again.exit_code == 0, again.output
+    assert again.output.count("done before") == len(titles(recipe))
 
 
 def test_an_interrupted_recipe_goes_on_where_it_was(
