@@ -119,7 +119,7 @@ def plan(
             later = "samples with the auxiliary network, once that is trained"
             planned.append(PlannedRun(part.name, part.path, "new", part.schedule, notes=(later, *notes)))
             continue
-        todo = prepare.plan(part.splits, part.outputs())
+        todo = prepare.plan(part.splits, part.needed())
         state: State = "new"
         if not any(sampling.images for sampling in todo):
             state = part.run().state(request.overwrite)
@@ -232,10 +232,10 @@ def _part(network: str, space: stores.Workspace, splits: Splits, request: Reques
 
 def _train(part: NetworkPart, request: Request, where: Where, hooks: Hooks) -> bool:
     """Sample what is missing, then fit; whether every image could be used."""
-    outputs = part.outputs()
+    needed = part.needed()
     ok = True
     if where.processes.first:
-        made = prepare.sample(part.splits, outputs, hooks.listener, hooks.waiting)
+        made = prepare.sample(part.splits, needed, hooks.listener, hooks.waiting)
         for summary, path in made.summaries:
             hooks.sampled(summary, path)
         ok = made.ok

@@ -14,14 +14,14 @@ from pipeline.errors import AdaprepError
 from pipeline.geometry.crops import CENTRAL, WHOLE, Region
 from pipeline.networks import checkpoint
 from pipeline.samplers.uniform import Uniform
-from pipeline.stages.outputs import Output, Sampled
+from pipeline.stages.outputs import Sampled
 from pipeline.train import class_weights, prepare, settings
 from pipeline.train.anew import Anew
 from pipeline.train.auxiliary_task import AuxiliaryTask
 from pipeline.train.base_task import BaseTask
 from pipeline.train.data import FINER, Augmentation
 from pipeline.train.fit import Task
-from pipeline.train.prepare import Splits
+from pipeline.train.prepare import Needed, Splits
 from pipeline.train.settings import Request, Schedule
 from pipeline.workspace import stores
 from pipeline.workspace.runs import Run
@@ -61,7 +61,7 @@ class NetworkPart(ABC):
         return self.space.run(self.splits.train.folder.dataset, name)
 
     @abstractmethod
-    def outputs(self) -> list[Output]:
+    def needed(self) -> Needed:
         """What has to be sampled. Raises AdaprepError when an earlier stage is missing."""
 
     @abstractmethod
@@ -105,10 +105,10 @@ class AuxiliaryPart(NetworkPart):
         chosen = self.request.auxiliary
         return Sampled(FINER * chosen.resolution, Uniform()) if chosen.zoom else None
 
-    def outputs(self) -> list[Output]:
+    def needed(self) -> Needed:
         chosen = self.request.auxiliary
         prepare.check_proposals(self.splits, chosen.grid, chosen.lam)
-        return [*prepare.auxiliary_outputs(chosen), *([self.finer] if self.finer else [])]
+        return Needed([*prepare.auxiliary_outputs(chosen), *([self.finer] if self.finer else [])])
 
     def data(self) -> dict[str, Path]:
         return {
@@ -215,8 +215,8 @@ class BasePart(NetworkPart):
     def _zoom(self) -> float:
         return float(self.request.augmentation.get("zoom", 0.0))
 
-    def outputs(self) -> list[Output]:
-        return [self.output, *([self.finer] if self.finer else [])]
+    def needed(self) -> Needed:
+        return Needed([self.output], [self.finer] if self.finer else [])
 
     def data(self) -> dict[str, Path]:
         made = {f"samples_{split.folder.split}": split.store(self.output) for split in self.splits.all}

@@ -194,17 +194,30 @@ def check_proposals(splits: Splits, grid: tuple[int, int], lam: float) -> None:
         samples.check_tensors(split.folder, grid, lam, split.crops)
 
 
-def plan(splits: Splits, outputs: Sequence[Output]) -> list[Sampling]:
+@dataclass(frozen=True)
+class Needed:
+    """What a fit reads of each split."""
+
+    outputs: Sequence[Output]
+    to_train: Sequence[Output] = ()  # of the training split alone
+
+    def of(self, splits: Splits, split: Split) -> list[Output]:
+        """What is sampled of one of the splits."""
+        return [*self.outputs, *(self.to_train if split is splits.train else ())]
+
+
+def plan(splits: Splits, needed: Needed) -> list[Sampling]:
     """What is left to sample. Raises AdaprepError when an earlier stage is missing: names the command."""
+    wanted = [(split, needed.of(splits, split)) for split in splits.all]
     return [
         Sampling(split, outputs, samples.plan(split.folder, outputs, crops=split.crops))
-        for split in splits.all
+        for split, outputs in wanted
     ]
 
 
 def sample(
     splits: Splits,
-    outputs: Sequence[Output],
+    needed: Needed,
     listener: Callable[[], Listener] = Silent,
     waiting: Callable[[str], None] = lambda message: None,
 ) -> Prepared:
@@ -215,7 +228,7 @@ def sample(
     """
     prepared = Prepared()
     for split in splits.all:
-        if summary := _sample(split, outputs, listener, waiting):
+        if summary := _sample(split, needed.of(splits, split), listener, waiting):
             prepared.summaries.append((summary, samples.folder_of(split.folder)))
     return prepared
 

@@ -27,6 +27,7 @@ from pipeline.networks import checkpoint  # noqa: E402
 from pipeline.samplers.predicted import Predicted, Predictor, predict  # noqa: E402
 from pipeline.train import command  # noqa: E402
 from pipeline.train.anew import Anew  # noqa: E402
+from pipeline.train.data import FINER  # noqa: E402
 from pipeline.train.zoom import Squares  # noqa: E402
 
 RESOLUTION, FINE, TARGETS = 8, 32, (1, 2)
@@ -116,6 +117,11 @@ def test_a_run_on_squares_goes_on_to_the_same_bits(space: stores.Workspace, samp
         fits.TINY, networks=("base",), base=base, epochs=2, save_every=2, augmentation={"zoom": 1.0}
     )
     command.run(space, None, request)
+    finer = f"uniform-{FINER * base.resolution}"
+    assert [space.folder("blobs", split).sample(finer).exists() for split in ("train", "val")] == [
+        True,
+        False,
+    ]
     folder = fits.run_folder(space, request, "base")
     alone = {name: fits.weights(folder / name) for name in ("last.pt", "best.pt")}
     shutil.rmtree(folder)

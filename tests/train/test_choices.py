@@ -66,7 +66,7 @@ def test_initial_weights_are_those_of_the_seed(space: stores.Workspace) -> None:
 
 def auxiliary_task(space: stores.Workspace) -> AuxiliaryTask:
     splits = prepare.open_splits(space, None, ("train", "val"))
-    prepare.sample(splits, prepare.auxiliary_outputs(TINY.auxiliary))
+    prepare.sample(splits, prepare.Needed(prepare.auxiliary_outputs(TINY.auxiliary)))
     pairs = [
         (split.store(prepare.auxiliary_outputs(TINY.auxiliary)[0]), split.folder.tensors((4, 4), 1.0))
         for split in splits.all
