@@ -96,7 +96,7 @@ class _Formatter(logging.Formatter):
 
 def machine() -> str:
     """What runs: adaprep, Python, the system."""
-    from pipeline.workspace.stores import adaprep_version
+    from pipeline.workspace.library import adaprep_version
 
     python = ".".join(map(str, sys.version_info[:3]))
     return f"adaprep {adaprep_version()}, Python {python}, {platform.platform(terse=True)}"

@@ -11,10 +11,10 @@ import click
 from pipeline import options as opening
 from pipeline import settings
 from pipeline.commands.output import State, finish
+from pipeline.networks import need_torch
 from pipeline.samplers import feedback
 from pipeline.screen import print_json, say
 from pipeline.settings import setting
-from pipeline.train.settings import need_torch
 
 if TYPE_CHECKING:
     from torch import device as Device

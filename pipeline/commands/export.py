@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 from pipeline import options as opening
 from pipeline import settings
+from pipeline.networks import need_torch
 from pipeline.screen import say
 from pipeline.settings import setting
-from pipeline.train.settings import need_torch
 
 if TYPE_CHECKING:
     from pipeline.datasets.base import ClassTable

@@ -23,7 +23,7 @@ class Options:
 @opening.command("networks", Options)
 def command(options: Options) -> None:
     """List what networks cost, beside the paper's figures: parameters, and 10^9 multiply-adds per image."""
-    from pipeline.train.settings import need_torch
+    from pipeline.networks import need_torch
 
     need_torch()
     from pipeline.evaluation import evaluate as stage

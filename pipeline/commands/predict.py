@@ -10,10 +10,10 @@ import click
 from pipeline import options as opening
 from pipeline import settings
 from pipeline.commands.output import finish
+from pipeline.networks import need_torch
 from pipeline.samplers import feedback
 from pipeline.screen import say
 from pipeline.settings import setting
-from pipeline.train.settings import need_torch
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from pathlib import Path
 from pipeline import options as opening
 from pipeline import settings
 from pipeline.commands.output import State, finish, together
+from pipeline.networks import need_torch
 from pipeline.screen import say
-from pipeline.train.settings import Request, need_torch
+from pipeline.train.settings import Request
 
 
 @dataclass(frozen=True)

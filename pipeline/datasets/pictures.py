@@ -48,6 +48,12 @@ programs (PostScript), or read other files."""
 
 KNOWN = ", ".join(PLUGINS)
 
+COLOURED = (
+    "{}: is {}, not a map of class ids; "
+    "if its colours are classes, describe the data in a YAML file with labels_are: colors"
+)
+"""Of a file, and what it is."""
+
 HEAD_BYTES = 32
 """Enough to tell the formats from each other."""
 

@@ -35,10 +35,6 @@ __all__ = [
 
 Ids = NDArray[np.uint8] | NDArray[np.uint16]
 
-COLOURED = (
-    "{}: is {}, not a map of class ids; "
-    "if its colours are classes, describe the data in a YAML file with labels_are: colors"
-)
 CHANGING = dict.fromkeys(("JPEG", "JPEG2000", "WEBP", "AVIF"), "lossy compression changes class ids")
 CHANGING["GIF"] = "writers renumber the palette"
 KEEPING = ("PNG", "TIFF", "BMP", "PNM", "NPY")
@@ -91,7 +87,7 @@ def decode_ids(data: bytes, path: Path) -> Ids:
         return pixels
     if (gray := _gray(pixels)) is not None:
         return gray
-    raise FileError(COLOURED.format(path, CHANNELS[pixels.shape[2]]))
+    raise FileError(pictures.COLOURED.format(path, CHANNELS[pixels.shape[2]]))
 
 
 def id_strips(data: bytes, path: Path) -> Iterator[Ids]:

@@ -314,8 +314,6 @@ def _as_stored(values: NDArray[np.uint8], mode: str, tags: Tags, path: Path) -> 
 
 def check_ids(tags: Tags, path: Path) -> None:
     """Raise FileError if the tags alone say that these are no class ids."""
-    from pipeline.datasets.readers import COLOURED
-
     if name := LOSSY.get(tags.compression):
         raise FileError(
             f"{path}: is a TIFF file compressed as {name}, which may change class ids; label maps must be PNG"
@@ -323,7 +321,7 @@ def check_ids(tags: Tags, path: Path) -> None:
     if tags.samples > 1:
         names = {5: "a CMYK picture", 2: "an RGB picture", 6: "a YCbCr picture", 8: "a LAB picture"}
         color = tags.one(PHOTOMETRIC, 0)
-        raise FileError(COLOURED.format(path, names.get(color, "a gray picture with transparency")))
+        raise FileError(pictures.COLOURED.format(path, names.get(color, "a gray picture with transparency")))
     if tags.one(PAGES, 1) > 1:
         raise FileError(f"{path}: holds more than one picture; a label map is one: save them apart")
     if tags.compression in FAX and tags.white_is_zero:

@@ -13,11 +13,11 @@ from pipeline import advice
 from pipeline.commands.output import State
 from pipeline.errors import AdaprepError, SizeError
 from pipeline.metrics import registry
+from pipeline.networks import need_torch
 from pipeline.recipes import side_by_side
 from pipeline.recipes.recipe import Recipe
 from pipeline.recipes.steps import Boundaries, Check, Step
 from pipeline.train import environment
-from pipeline.train.settings import need_torch
 
 if TYPE_CHECKING:
     from torch import Tensor

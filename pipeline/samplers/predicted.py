@@ -181,9 +181,9 @@ def load_named(paths: Sequence[Path], class_names: Sequence[str]) -> dict[str, P
     AdaprepError
         A file is no auxiliary network's checkpoint, or the network was trained on other classes.
     """
-    from pipeline.train import settings
+    from pipeline.networks import need_torch
 
-    settings.need_torch()
+    need_torch()
     runs = [path.resolve().parent.name for path in paths]
     found = {}
     for path, run in zip(paths, runs, strict=True):

@@ -84,7 +84,7 @@ def _minor(python: str) -> list[str]:
 @cache
 def versions() -> Versions:
     """Those of this process."""
-    from pipeline.workspace.stores import adaprep_version
+    from pipeline.workspace.library import adaprep_version
 
     return Versions(adaprep_version(), _code(), platform.python_version())
 

@@ -5,13 +5,11 @@ Nothing here needs PyTorch.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.errors import AdaprepError
 from pipeline.names import check_component, safe_component
 from pipeline.samplers import registry
 from pipeline.samplers.base import Sampler, proposal_name
@@ -363,12 +361,3 @@ def batch_size(resolution: int, images: int) -> int:
     most = max(BATCH_SIZES)
     papers = BATCH_SIZES[listed] if listed else max(1, BATCH_SIZES[most] * most**2 // resolution**2)
     return min(papers, max(SMALLEST_BATCH, images // BATCHES_AN_EPOCH))
-
-
-def need_torch() -> None:
-    """Raise AdaprepError unless what training needs is installed."""
-    if absent := [name for name in ("torch", "timm") if importlib.util.find_spec(name) is None]:
-        raise AdaprepError(
-            f"training needs {' and '.join(absent)}, which {'is' if len(absent) == 1 else 'are'} not "
-            f"installed. Run: pip install 'adaprep[train]'"
-        )

@@ -162,8 +162,6 @@ def _from_json(content: dict[str, Any]) -> tuple[NamedClass, ...]:
 
 def _json_row(row: dict[str, Any], number: int) -> NamedClass | None:
     """A row of a list of classes; of Mapillary's config.json the place in the list is the id."""
-    from pipeline.datasets.discovery.shapes import hex_color
-
     names = [row[key] for key in ("readable", "title", "name", "label") if isinstance(row.get(key), str)]
     if not names:
         return None
@@ -173,3 +171,12 @@ def _json_row(row: dict[str, Any], number: int) -> NamedClass | None:
     if isinstance(color, list) and len(color) >= 3 and all(isinstance(c, int) for c in color):
         rgb = _color(color[:3])
     return NamedClass(names[0], ids[0] if ids else number, rgb, is_void(names[0]))
+
+
+def hex_color(text: Any) -> tuple[int, int, int] | None:
+    """The colour of "#rrggbb"; None of anything else."""
+    try:
+        red, green, blue = bytes.fromhex(text.removeprefix("#"))
+    except (AttributeError, ValueError):
+        return None
+    return red, green, blue

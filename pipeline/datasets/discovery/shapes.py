@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections import Counter
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from pipeline.datasets.discovery import naming
 from pipeline.datasets.discovery.json_files import objects_in, read_object
 from pipeline.datasets.discovery.layout import ONLY, FolderLayout, NamedClass, SplitPlace
 from pipeline.datasets.discovery.pairing import FileGroup, groups
@@ -120,8 +121,6 @@ def _yolo_kind(path: Path) -> tuple[str, set[int]] | None:
 
 def _yolo_names(tree: Tree) -> tuple[tuple[NamedClass, ...], str]:
     """The classes that data.yaml, or a list beside the labels, names."""
-    from pipeline.datasets.discovery import naming
-
     for file in tree.ending_in(".yaml", ".yml"):
         names = naming.yolo_names(tree.root / file)
         if names:
@@ -143,7 +142,7 @@ def supervisely(tree: Tree) -> FolderLayout | None:
         if not classes or not placed:
             continue
         names = tuple(
-            NamedClass(row["title"], color=hex_color(row.get("color")))
+            NamedClass(row["title"], color=naming.hex_color(row.get("color")))
             for row in classes
             if isinstance(row.get("title"), str)
         )
@@ -179,15 +178,6 @@ def _annotation(tree: Tree, folder: str, image: str) -> str:
     """`NAME.png.json`, or `NAME.json` as former exports have it; "" where there is neither."""
     names = (f"{image}.json", f"{os.path.splitext(image)[0]}.json")
     return next((path for name in names if (path := joined(folder, name)) in tree.present), "")
-
-
-def hex_color(text: Any) -> tuple[int, int, int] | None:
-    """The colour of "#rrggbb"; None of anything else."""
-    try:
-        red, green, blue = bytes.fromhex(text.removeprefix("#"))
-    except (AttributeError, ValueError):
-        return None
-    return red, green, blue
 
 
 def beside(group: FileGroup) -> str:
