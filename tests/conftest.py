@@ -22,6 +22,11 @@ from tests import processes
 if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a core: more threads only wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+MEMORY, ROOM = Path("/dev/shm"), 4 * 2**30
+if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= ROOM:
+    # A hundred thousand small files: writing and deleting them keeps a disk busy for minutes
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
 settings.register_profile(
     "adaprep", deadline=None, print_blob=True, derandomize=os.environ.get("CI") == "true"
 )

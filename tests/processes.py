@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -114,6 +115,24 @@ def run(
     finally:
         process.kill()
     return subprocess.CompletedProcess(process.args, process.wait(), out, err)
+
+
+def together(arguments: Sequence[object], timeout: float = 300) -> list[subprocess.CompletedProcess[str]]:
+    """Run a command to its end in two processes that torchrun could have started."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    named = {"WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    ranks = [{"RANK": rank, "LOCAL_RANK": rank, **named} for rank in range(2)]
+    begun = [Forked(arguments, {name: str(of[name]) for name in of}, apart=True) for of in ranks]
+    try:
+        said = [process.communicate(timeout) for process in begun]
+    finally:
+        for process in begun:
+            process.kill()
+    return [
+        subprocess.CompletedProcess(process.args, process.wait(), *texts)
+        for process, texts in zip(begun, said, strict=True)
+    ]
 
 
 def die_at_move(number: int) -> None:

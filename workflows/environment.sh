@@ -33,6 +33,9 @@ make_environment() {
     install ${constraints:+--constraint "$constraints"} --editable ".${extra:+[$extra]}"
 }
 
+# Some containers forbid to keep compiled modules: every process would compile anew what it imports, for seconds.
+unset PYTHONDONTWRITEBYTECODE
+
 install() { # Python compiles what it imports, which is a small part
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile "$@"
 }

@@ -12,6 +12,7 @@ mkdir -p build
 (.venv/bin/mypy && build_docs) >build/checks.txt 2>&1 &
 checks=$!
 trap 'kill "$checks" 2>/dev/null || true' EXIT
+.venv/bin/python -m tests.warm # compiled once, not by every process at its start
 passed=true
 .venv/bin/python -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal "$@" || passed=false
 wait "$checks" || passed=false

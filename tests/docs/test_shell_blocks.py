@@ -184,7 +184,7 @@ class Reader:
             return
         text = re.sub(r"\bDATA\b", str(self.data), text).replace("IMAGE...", "street.jpg")
         text = text.replace("~/", f"{self.data}/").replace("--root FOLDER", f"--root {self.data}/camvid")
-        text = text.replace("--device cuda", "--device auto")
+        text = text.replace("--device cuda", "--device auto").replace("--workers 8", "--workers 2")
         if ADDRESS in text:
             text = text.replace(ADDRESS, address())
         if is_plain(text):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -28,6 +27,7 @@ from pipeline.networks.unet import UNet  # noqa: E402
 from pipeline.progress import Silent  # noqa: E402
 from pipeline.train import command, prepare, settings  # noqa: E402
 from pipeline.workspace import results  # noqa: E402
+from tests import processes  # noqa: E402
 from tests.conftest import blobs_in, copied  # noqa: E402
 
 MakeBlobs = Callable[..., Path]
@@ -584,24 +584,9 @@ def test_the_command_trains_on_what_it_can_read_and_says_what_it_cannot(
 def test_layers_that_are_not_used_do_not_stop_several_processes(space: stores.Workspace) -> None:
     options = ["--sampler", "uniform", "--architecture", "tests.train.test_fit:unused", "--resolution", "8"]
     options += ["--epochs", "1", "--batch-size", "4", "--device", "cpu", "--workspace", str(space.path)]
-    launch = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node",
-        "2",
-        "--master-port",
-        "29612",
-    ]
-    done = subprocess.run(
-        [*launch, "-m", "adaprep", "train", *options],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        cwd=Path(__file__).parents[2],
-    )
-    assert done.returncode == 0, done.stderr
-    assert "1 epochs in" in done.stdout
+    done = processes.together(["train", *options])
+    assert [one.returncode for one in done] == [0, 0], done
+    assert sum("1 epochs in" in one.stdout for one in done) == 1
 
 
 class Unused(UNet):
