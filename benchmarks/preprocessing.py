@@ -32,9 +32,10 @@ from benchmarks.street import street_map  # noqa: E402
 from pipeline.datasets import png, readers  # noqa: E402
 from pipeline.datasets.apolloscape import ApolloScape  # noqa: E402
 from pipeline.geometry.boundaries import boundary_pixels, boundary_pixels_of_strips, crop_pixels  # noqa: E402
-from pipeline.geometry.crops import offsets, side  # noqa: E402
+from pipeline.geometry.crops import central_view, offsets, side  # noqa: E402
 from pipeline.geometry.energy import solve  # noqa: E402
 from pipeline.geometry.nearest import nearest_pixels  # noqa: E402
+from pipeline.geometry.proposal import propose  # noqa: E402
 from pipeline.geometry.tensors import uniform  # noqa: E402
 
 GRID = 8
@@ -162,6 +163,7 @@ def medians(contestants: Mapping[str, Callable[[], object]], rounds: int) -> dic
 def measure_file(path: Path, rounds: int) -> dict[str, Any]:
     """Row 1 for one label map."""
     labels = readers.read_ids(path)
+    square = np.ascontiguousarray(central_view(TABLE.lut[labels]))
     reference = Reference()
     count = check_same(labels, reference)
     times = medians(
@@ -173,6 +175,7 @@ def measure_file(path: Path, rounds: int) -> dict[str, Any]:
             "decode_in_strips": lambda: read_strips(path),
             "boundary_pixels": lambda: boundary_pixels(labels, TABLE.lut, TABLE.targets),
             "after_decode": lambda: proposal([labels]),
+            "propose": lambda: propose(square, TABLE.targets),
             "reference_after_decode": lambda: reference.proposal(labels),
         },
         rounds,

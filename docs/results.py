@@ -103,7 +103,7 @@ Recall of the target classes' objects ({objects_from}) in bins of equally many, 
 
 MISSING = """\
 - **128 and 256 pixels, CamVid's usual splits**: not trained to the end. `workflows/*-results.yaml` hold every row.
-- **Drone images**: after 200 epochs on a GPU most networks were still improving, so no figures are given; the recipe has 300. Unfinished as
+- **Drone images**: after 200 epochs on a GPU most networks were still improving, so no figures are given; the recipe has 300 now and goes on until validation stands still. Unfinished as
   they were, no predicted sampler differed from uniform samples by more than its interval, at 32 and at 64 px.
 - **Finetuned auxiliary networks**, and the samplers `previous` and `twice` at 64 px.
 - **The epoch** of every network is the one with the highest mIoU on these same validation images, and the best baseline is

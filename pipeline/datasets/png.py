@@ -32,7 +32,7 @@ ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (
 MOST_EXPANSION = 1032
 """Deflate makes at most this many bytes of one."""
 
-STRIP_BYTES = 1 << 19
+STRIP_BYTES = 3 << 17
 """Rows are inflated and unfiltered in strips of about this size, which stay in the processor's cache."""
 
 FEED_BYTES = 1 << 16

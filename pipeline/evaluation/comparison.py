@@ -33,6 +33,7 @@ FILTER = "filter"
 
 ALIKE = {
     "epochs": "epochs",
+    "patience": "patience",
     "region": "region trained for",
     "rate": "learning rate",
     "final_factor": "last learning rate / first",

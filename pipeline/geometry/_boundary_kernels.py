@@ -72,7 +72,7 @@ def _nonzero(values: Array, found: Array) -> int:
     return count
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, forceinline=True)
 def _flag(here: Array, up: Array, down: Array, lut: Array, c: int) -> int:
     """Which neighbours of a pixel have another train id; beyond the map's edge stands the pixel itself."""
     own = lut[here[c]]
@@ -90,7 +90,7 @@ def _longer(array: Array, size: int) -> Array:
     return grown
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, forceinline=True)
 def _changed_targets(
     here: Array, down: Array, above: Array, lut: Array, target: Array, unknown: Array, columns: Array
 ) -> int:
@@ -130,7 +130,7 @@ def _changed_targets(
     return int(_list_targets(marks, across, here, LENGTH * blocks, lut, target, unknown, columns, found))
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, forceinline=True)
 def _list_targets(
     marks: Any,
     across: Any,
@@ -163,7 +163,7 @@ def _list_targets(
     return found
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, forceinline=True)
 def _last_words(here: Array, down: Array, start: int) -> tuple[Any, Any]:
     """Where a row's last pixels (at most 64, from `start` on) differ from those below and to the right."""
     width = here.size

@@ -49,10 +49,18 @@ def nearest_boundary(
     height, width = boundary.shape
     _scale((height, width), grid)
     rows, cols = np.divmod(np.flatnonzero(boundary), width)
+    return nearest_points(rows.astype(np.int32), cols.astype(np.int32), (height, width), grid)
+
+
+def nearest_points(
+    rows: NDArray[np.int32], cols: NDArray[np.int32], shape: tuple[int, int], grid: tuple[int, int]
+) -> NDArray[np.float64] | None:
+    """`nearest_boundary` of pixels that are listed, as for `nearest_pixels`; None when there are none."""
+    _scale(shape, grid)
     if not len(rows):
         return None
-    pixels = nearest_pixels(rows.astype(np.int32), cols.astype(np.int32), (height, width), grid)
-    return pixels / np.array([height - 1, width - 1], np.float64)[:, None, None]
+    last = np.array([shape[0] - 1, shape[1] - 1], np.float64)
+    return np.asarray(nearest_pixels(rows, cols, shape, grid) / last[:, None, None])
 
 
 def nearest_pixels(

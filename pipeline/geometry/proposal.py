@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.geometry.boundaries import target_boundaries
+from pipeline.geometry.boundaries import target_boundaries, train_id_pixels
 from pipeline.geometry.energy import solve
-from pipeline.geometry.nearest import nearest_boundary
+from pipeline.geometry.nearest import nearest_boundary, nearest_points
 from pipeline.geometry.tensors import uniform
 
 
@@ -38,6 +38,9 @@ def propose(
     ValueError
         The label map, the grid or lambda cannot be used.
     """
+    if labels.ndim == 2 and labels.dtype == np.uint8:
+        pixels = train_id_pixels(labels, targets)
+        return of_nearest(nearest_points(pixels.rows, pixels.cols, labels.shape, grid), grid, lam)
     return of_boundary(target_boundaries(labels, targets), grid, lam)
 
 

@@ -100,6 +100,7 @@ def load(path: Path, overrides: Overrides | None = None) -> Recipe:
         trainings = read_trainings(said.auxiliary, said.base, common, mistakes)
         _check_runs(said, trainings, mistakes)
     _check_crops(said, dataset, splits, mistakes)
+    _check_patience(said, trainings, dataset, splits, mistakes)
     bounds = _bounds(said, dataset, splits[1], grid, lam, mistakes)
     evaluated = _evaluated(said, dataset, splits[1], mistakes)
     mistakes.refuse()
@@ -224,6 +225,19 @@ def _check_crops(
             f"crop of the images of {splits[1]}"
         )
         mistakes.note(said.nodes["crops"].mistake(problem))
+
+
+def _check_patience(
+    said: RecipeFile,
+    trainings: Sequence[Request],
+    dataset: Dataset | None,
+    splits: tuple[str, str],
+    mistakes: Mistakes,
+) -> None:
+    if any(request.patience for request in trainings) and dataset and splits[1] not in dataset.splits:
+        section = said.nodes["base" if "base" in said.nodes else "auxiliary"]
+        problem = f"patience counts validations, and {dataset.name} has no split {short(splits[1])}"
+        mistakes.note(section.mistake(problem))
 
 
 def _splits(said: RecipeFile, dataset: Dataset | None, mistakes: Mistakes) -> tuple[str, str]:

@@ -47,7 +47,16 @@ MOSTS = {
 WITH_BACKBONE = ("pspnet", "deeplabv3plus", "efficientnet-lite0")
 """Networks that take pretrained weights, beside factories."""
 
-SCHEDULE = ("learning_rate", "epochs", "batch_size", "weight_decay", "validate_every", "precision", "augment")
+SCHEDULE = (
+    "learning_rate",
+    "epochs",
+    "patience",
+    "batch_size",
+    "weight_decay",
+    "validate_every",
+    "precision",
+    "augment",
+)
 """Keys of `auxiliary` and `base` that are settings of `Request`."""
 
 BASE_LEARNING = ("class_weights", "loss", "area_weight", "tensor_channels")

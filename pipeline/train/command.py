@@ -63,9 +63,10 @@ class PlannedRun:
         """A few lines for people."""
         what = {"new": "would train", "interrupted": "would go on with", "complete": "complete already:"}
         plan = self.schedule
+        until = f" and more until {plan.patience} validations are no better" if plan.patience else ""
         lines = [
             f"{what[self.state]} {self.path}",
-            f"  {plan.epochs} epochs, {plan.batch_size} crops a step, learning rate {plan.rate:g} "
+            f"  {plan.epochs} epochs{until}, {plan.batch_size} crops a step, learning rate {plan.rate:g} "
             f"falling to {plan.rate * plan.final_factor:g}",
         ]
         lines += [f"  {part.describe()}" for part in self.sampling if part.images]
@@ -92,6 +93,7 @@ def run(
         bfloat16 = uses_bfloat16(request.precision, device)
         where = Where(device, processes, request.workers, request.save_every, bfloat16, request.eager)
         splits = prepare.open_splits(space, dataset, request.splits, root, request.whole_image)
+        _check_patience(request, splits)
         heard = hooks if hooks and processes.first else Hooks()
         if (note := _try_out(request, splits)) is not None:
             heard.waiting(f"note: {note}")
@@ -109,6 +111,7 @@ def plan(
     check(request)
     choose_device(request.device, environment.read().local)
     splits = prepare.open_splits(space, dataset, request.splits, root, request.whole_image)
+    _check_patience(request, splits)
     note = _try_out(request, splits)
     notes = (note,) if note else ()
     _weigh(request, splits, Hooks())
@@ -195,6 +198,17 @@ def _check_base(request: Request) -> None:
         raise AdaprepError(
             "--augment zoom shows a part of the samples, whose tensor is no longer that of an image: leave "
             "out --tensor-channels and --area-weight, or zoom"
+        )
+
+
+def _check_patience(request: Request, splits: Splits) -> None:
+    """Refuse to wait for validations that there are not."""
+    if request.patience and splits.validation is None:
+        folder = splits.train.folder
+        raise AdaprepError(
+            f"--patience counts validations, and beside {folder.title} no split {request.val_split!r} is in "
+            f"the workspace to validate on: prepare it too, name another with --val-split, or leave "
+            f"--patience out"
         )
 
 

@@ -207,6 +207,19 @@ class StoreDataset(Dataset[Batch]):
         images, crops = self.places(items)
         return {name: torch.from_numpy(self._array(name).crops(images, crops)) for name in self.sources}
 
+    def read_into(self, room: Batch, items: NDArray[np.intp]) -> None:
+        """`read`, without workers: into tensors that have room for the items and nothing else."""
+        images, crops = self.places(items)
+        for name, values in room.items():
+            self._array(name).crops(images, crops, values.numpy())
+
+    def empty(self, count: int) -> Batch:
+        """Room for so many items as `read` gives them."""
+        return {
+            name: torch.from_numpy(np.empty((count, *spec.shape[2:]), spec.dtype))
+            for name, spec in self._specs.items()
+        }
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_opened": {}, "_cache": OrderedDict(), "_process": -1}
 

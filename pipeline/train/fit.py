@@ -169,19 +169,32 @@ class _Fit:
         if self.processes.first:
             history = History(self.run.path, self.task.figures, position.epoch, done)
         loading = loader(self.task.data, self.batches, self.where.workers, self.device)
-        self.listener.started(self.run.name, self.steps, done)
+        self.listener.started(self.run.name, self._most * per_epoch, done)
         try:
-            while position.epoch < self.schedule.epochs:
+            while not self.schedule.is_over(position.epoch, position.best_epoch):
+                if (position.epoch, position.step) == (self.schedule.epochs, 0):
+                    self._go_on_waiting()
                 row = self._epoch(loading)
                 if history:
                     history.add(row)  # before the checkpoint: going on drops rows that it has not
-                if self._is_validated(position.epoch) or self.unsaved >= self.where.save_every:
+                if self.schedule.is_validated(position.epoch) or self.unsaved >= self.where.save_every:
                     self._save()
         finally:
             self.listener.finished()
             if history:
                 history.close()
         return self._finish()
+
+    @property
+    def _most(self) -> int:
+        """Epochs that the run may have, as far as that is known."""
+        planned = self.position.epoch < self.schedule.epochs
+        return self.schedule.epochs if planned else self.schedule.most_epochs
+
+    def _go_on_waiting(self) -> None:
+        """The epochs that were planned are over, and validation may still rise."""
+        self.listener.finished()
+        self.listener.started(self.run.name, self._most * len(self.batches), self.steps)
 
     def _epoch(self, loading: Any) -> dict[str, float]:
         """One epoch, or the rest of one; its row of the history."""
@@ -248,7 +261,8 @@ class _Fit:
         """Where the fit is, for the listener."""
         position = self.position
         loss = position.loss / position.step
-        return f"epoch {position.epoch + 1} of {self.schedule.epochs}, loss {loss:.4f}{self.validated}"
+        most = self._most if self._most == self.schedule.epochs else f"at most {self._most}"
+        return f"epoch {position.epoch + 1} of {most}, loss {loss:.4f}{self.validated}"
 
     def _stop(self, what: str, epoch: int, step: int) -> NoReturn:
         """End the run, `epoch` epochs and `step` steps of the next one after its beginning."""
@@ -263,13 +277,10 @@ class _Fit:
             f"{kept}Try a lower --learning-rate, with --overwrite."
         )
 
-    def _is_validated(self, epoch: int) -> bool:
-        return epoch % self.schedule.validate_every == 0 or epoch == self.schedule.epochs
-
     def _validate(self, loss: float) -> dict[str, float]:
         """The figures of this epoch, if it is one to validate; keeps the weights if they are the best."""
         position = self.position
-        if not self._is_validated(position.epoch):
+        if not self.schedule.is_validated(position.epoch):
             return {}
         self.processes.share(self.network)
         try:
@@ -337,7 +348,9 @@ class _Fit:
             self.network.load_state_dict(found.state)
             if "optimiser" in found.training:  # else all epochs are done, and it was being finished
                 self.optimiser.load_state_dict(found.training["optimiser"])
-            self.position = _position(found.training["position"], self.schedule.epochs, len(self.batches))
+            self.position = _position(
+                found.training["position"], self.schedule.most_epochs, len(self.batches)
+            )
         except (RuntimeError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
             said = printable(f"{type(error).__name__}: {error}")[:500]
             raise AdaprepError(

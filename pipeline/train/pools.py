@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,18 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Sampler
 
 from pipeline.train.batches import PoolPlan, ShardShuffle
-from pipeline.train.data import Batch, StoreDataset, as_shown
+from pipeline.train.data import Batch, StoreDataset, as_shown, items_of
 
 HOST = torch.device("cpu")
 
 OF_DEVICE = 8
 """Samples are held on a GPU where they take less than this part of its free memory: others may use it too."""
+
+Put = Callable[[Batch], None]
+"""Puts items into tensors that have room for them and nothing else."""
+
+Piece = tuple[int, Put]
+"""Items of one shard that have arrived: how many, and what puts them into a pool."""
 
 AHEAD = 2
 """Shards that each thread may have read, or be reading, before they are asked for."""
@@ -108,13 +115,13 @@ class PoolLoader:
         plan, size = self.order.plan(), self.order.batch_size
         position = self.order.start * size
         end = min(len(self.order) * size, len(plan.drawn))
-        pools = _pools(plan, position, end, self.buffers)
+        pools = self._pools(plan, position, end)
         pieces = [piece for pool in pools for piece in plan.pieces(pool.begin, pool.stop)]
         with closing(self._read(pieces)) as arriving:
             yield from self._drawn(plan, pools, position, end, arriving)
 
     def _drawn(
-        self, plan: PoolPlan, pools: Sequence[_Pool], position: int, end: int, arriving: Iterator[Batch]
+        self, plan: PoolPlan, pools: Sequence[_Pool], position: int, end: int, arriving: Iterator[Piece]
     ) -> Iterator[Batch]:
         """Batches of the items [position, end) of a pass, while the items of its pools arrive."""
         size = self.order.batch_size
@@ -131,11 +138,27 @@ class PoolLoader:
                     yield _joined(parts)
                     parts.clear()
 
-    def _read(self, pieces: Sequence[NDArray[np.intp]]) -> Generator[Batch, None, None]:
+    def _pools(self, plan: PoolPlan, begin: int, end: int) -> list[_Pool]:
+        """Those of a pass that have items in [begin, end), on two buffers by turns."""
+        edges = [(int(a), int(b)) for a, b in itertools.pairwise(plan.pools) if a < end and b > begin]
+        room = max((b - a for a, b in edges), default=0)
+        for buffer in self.buffers[: len(edges)]:
+            if not buffer or items_of(buffer) < room:
+                buffer.update(self.dataset.empty(room))
+        return [_Pool(a, b, self.buffers[i % 2]) for i, (a, b) in enumerate(edges)]
+
+    def _read(self, pieces: Sequence[NDArray[np.intp]]) -> Generator[Piece, None, None]:
         """The items of one shard after another. Raises AdaprepError where they cannot be read."""
         if not self.workers:
-            yield from map(self.dataset.read, pieces)
+            for piece in pieces:
+                yield len(piece), partial(self.dataset.read_into, items=piece)
             return
+        with closing(self._read_ahead(pieces)) as batches:
+            for batch in batches:
+                yield items_of(batch), partial(_copy, batch)
+
+    def _read_ahead(self, pieces: Sequence[NDArray[np.intp]]) -> Generator[Batch, None, None]:
+        """The same by threads, which do not know yet where it goes."""
         threads = ThreadPoolExecutor(self.workers, "adaprep-reading")
         waiting: deque[Future[Batch]] = deque()
         try:
@@ -158,7 +181,6 @@ class _Pool:
 
     begin: int
     stop: int
-    room: int  # of the largest pool
     buffer: Batch
     filled: int = 0
 
@@ -166,15 +188,12 @@ class _Pool:
     def size(self) -> int:
         return self.stop - self.begin
 
-    def fill(self, arriving: Iterator[Batch], until: int) -> None:
+    def fill(self, arriving: Iterator[Piece], until: int) -> None:
         """Take pieces until so many items are there. Raises AdaprepError when they cannot be read."""
         while self.filled < until:
-            piece, before = next(arriving), self.filled
-            for name, values in piece.items():
-                if name not in self.buffer or len(self.buffer[name]) < self.size:
-                    self.buffer[name] = values.new_empty((self.room, *values.shape[1:]))
-                self.filled = before + len(values)
-                self.buffer[name][before : self.filled] = values
+            count, put = next(arriving)
+            put({name: values[self.filled : self.filled + count] for name, values in self.buffer.items()})
+            self.filled += count
 
     def take(self, places: NDArray[np.intp]) -> Batch:
         """Items by their places in the pass, copied."""
@@ -182,11 +201,9 @@ class _Pool:
         return {name: values.index_select(0, rows) for name, values in self.buffer.items()}
 
 
-def _pools(plan: PoolPlan, begin: int, end: int, buffers: tuple[Batch, Batch]) -> list[_Pool]:
-    """Those of a pass that have items in [begin, end), on two buffers by turns."""
-    edges = [(int(a), int(b)) for a, b in itertools.pairwise(plan.pools) if a < end and b > begin]
-    room = max((b - a for a, b in edges), default=0)
-    return [_Pool(a, b, room, buffers[i % 2]) for i, (a, b) in enumerate(edges)]
+def _copy(batch: Batch, room: Batch) -> None:
+    for name, values in batch.items():
+        room[name][:] = values
 
 
 def _joined(parts: Sequence[Batch]) -> Batch:

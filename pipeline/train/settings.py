@@ -94,11 +94,27 @@ class Schedule:
     weight_decay: float = 0.0  # decoupled, of convolution weights alone
     seed: int = 0
     validate_every: int = 1  # epochs
+    patience: int = 0  # validations
     augmentation: Mapping[str, float] = field(default_factory=dict)  # fields of data.Augmentation
 
+    @property
+    def most_epochs(self) -> int:
+        """With those after `epochs` in which validation may still rise."""
+        return self.epochs * (2 if self.patience else 1)
+
     def learning_rate(self, step: int, steps: int) -> float:
-        """At one step of a run of `steps`: exponential from `rate` to ``rate * final_factor``."""
-        return float(self.rate * self.final_factor ** (step / max(steps - 1, 1)))
+        """At one step: exponential from `rate` to ``rate * final_factor`` within `steps`, constant then."""
+        return float(self.rate * self.final_factor ** min(step / max(steps - 1, 1), 1))
+
+    def is_validated(self, epoch: int) -> bool:
+        """Whether validation follows an epoch; they count from 1."""
+        return epoch % self.validate_every == 0 or epoch in (self.epochs, self.most_epochs)
+
+    def is_over(self, epoch: int, best: int) -> bool:
+        """Whether no epoch follows one of which the best so far is number `best`."""
+        if not self.epochs <= epoch < self.most_epochs:
+            return epoch >= self.most_epochs
+        return sum(map(self.is_validated, range(best + 1, epoch + 1))) >= self.patience
 
 
 @dataclass(frozen=True)
@@ -254,6 +270,12 @@ class Request:
     validate_every: int | None = setting(
         None, "Epochs between validations. Default: about 50 validations per run.", low=1
     )
+    patience: int = setting(
+        0,
+        "After the last epoch go on at the last rate, for at most as many epochs again, until so many "
+        "validations were no better than the best. 0: end after the last epoch.",
+        low=0,
+    )
     augmentation: Mapping[str, float] = setting(
         {},
         "Strength of flip, brightness, contrast, salt_and_pepper, zoom or turn; 0 is off.",
@@ -319,6 +341,7 @@ class Request:
             weight_decay=self.weight_decay,
             seed=self.seed,
             validate_every=-(-epochs // VALIDATIONS) if self.validate_every is None else self.validate_every,
+            patience=self.patience,
             augmentation=self.augmentation,
         )
 

@@ -50,12 +50,19 @@ class StoredArray:
             values = read_rows(self.path, self.zarr, images)
             return self.zarr[images] if values is None else values
 
-    def crops(self, images: NDArray[np.intp], crops: NDArray[np.intp]) -> NDArray[Any]:
-        """(n, ...) one crop of each of some images (n,). Raises AdaprepError as for whole images."""
+    def crops(
+        self, images: NDArray[np.intp], crops: NDArray[np.intp], out: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
+        """(n, ...) one crop of each of some images (n,), in `out` if given. Errors as for whole images."""
         first, stop = (int(images.min()), int(images.max()) + 1) if len(images) else (0, 0)
         with self._damage_told(slice(first, stop)):
-            values = read_parts(self.path, self.zarr, images, crops)
-            return self.zarr[first:stop][images - first, crops] if values is None else values
+            values = read_parts(self.path, self.zarr, images, crops, out)
+            if values is None:
+                values = self.zarr[first:stop][images - first, crops]
+        if out is None or values is out:
+            return np.asarray(values)
+        out[...] = values
+        return out
 
     @contextmanager
     def _damage_told(self, images: Any) -> Iterator[None]:

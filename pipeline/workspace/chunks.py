@@ -51,13 +51,16 @@ def _are_few(numbers: Numbers, packing: Packing) -> bool:
     return first % packing.rows != 0 or (stop % packing.rows != 0 and stop != packing.array.shape[0])
 
 
-def read_parts(folder: Path, array: Any, images: Numbers, parts: Numbers) -> NDArray[Any] | None:
+def read_parts(
+    folder: Path, array: Any, images: Numbers, parts: Numbers, out: NDArray[Any] | None = None
+) -> NDArray[Any] | None:
     """One part of each of some images (n,), such as a crop: its number along the axis behind that of images.
 
-    None and errors as of `read_rows`.
+    They are unpacked into `out` where that is contiguous, of their shape and type. None and errors as of
+    `read_rows`.
     """
     packing = Packing.of(folder, array)
-    return None if packing is None else packing.read(images, parts)
+    return None if packing is None else packing.read(images, parts, out)
 
 
 def write_rows(folder: Path, array: Any, start: int, values: NDArray[Any]) -> bool:
@@ -152,24 +155,37 @@ class Packing:
             with disk.replacing(path) as partial:
                 partial.write_bytes(content)
 
-    def read(self, images: Numbers, parts: Numbers | None = None) -> NDArray[Any]:
-        """Images (n,) in any order, whole or one part of each; errors as of `read_rows`."""
+    def read(
+        self, images: Numbers, parts: Numbers | None = None, out: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
+        """Images (n,) in any order, whole or one part of each; `out` and errors as of `read_parts`."""
         files = images // self.rows
         if len(images) and (files == files[0]).all():
-            return self._read_file(int(files[0]), images, parts)
+            return self._read_file(int(files[0]), images, parts, out)
         values = np.empty((len(images), *self.array.shape[1 if parts is None else 2 :]), self.array.dtype)
         for number in np.unique(files).tolist():
             here = np.flatnonzero(files == number)
             values[here] = self._read_file(number, images[here], None if parts is None else parts[here])
         return values
 
-    def _read_file(self, number: int, images: Numbers, parts: Numbers | None) -> NDArray[Any]:
+    def _read_file(
+        self, number: int, images: Numbers, parts: Numbers | None, out: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
         """Images of one file."""
         path, inside, count = self.file(number), images - number * self.rows, len(images)
         shape = self.array.shape[1:]
         try:
             if self.chunks > 1 and parts is not None:
-                return self._cells(path, inside * self.chunks + parts).reshape(count, *shape[1:])
+                cells, wanted = inside * self.chunks + parts, (count, *shape[1:])
+                if (
+                    out is not None
+                    and out.shape == wanted
+                    and out.dtype == self._kind
+                    and out.flags.c_contiguous
+                ):
+                    self._unpack_cells(path, cells, out)
+                    return out
+                return self._cells(path, cells).reshape(wanted)
             if self.chunks:
                 cells = inside[:, None] * self.chunks + np.arange(self.chunks)
                 whole, inside = self._cells(path, cells.ravel()).reshape(count, *shape), np.arange(count)
@@ -177,21 +193,25 @@ class Packing:
                 whole = np.empty((self.rows, *shape), self._kind)
                 _unpack(path.read_bytes(), whole)
         except FileNotFoundError:
-            wanted = shape if parts is None else shape[1:]
-            return np.full((count, *wanted), self.array.fill_value, self.array.dtype)
-        wanted = whole[inside] if parts is None else whole[inside, parts]
-        return wanted.astype(self.array.dtype, copy=False)
+            missing = shape if parts is None else shape[1:]
+            return np.full((count, *missing), self.array.fill_value, self.array.dtype)
+        found = whole[inside] if parts is None else whole[inside, parts]
+        return found.astype(self.array.dtype, copy=False)
 
     def _cells(self, path: Path, numbers: Numbers) -> NDArray[Any]:
         """Chunks of a shard."""
         values = np.empty((len(numbers), *self.array.chunks), self._kind)
+        self._unpack_cells(path, numbers, values)
+        return values.astype(self.array.dtype, copy=False)
+
+    def _unpack_cells(self, path: Path, numbers: Numbers, values: NDArray[Any]) -> None:
+        """Chunks of a shard into values (n, ...) that have room for them."""
         found = shards.read(path, self.rows * self.chunks, numbers)
         for content, place in zip(found, values, strict=True):
             if content is None:
                 place[...] = self.array.fill_value
             else:
                 _unpack(content, place)
-        return values.astype(self.array.dtype, copy=False)
 
 
 def _unpack(content: shards.Chunk, values: NDArray[Any]) -> None:

@@ -175,7 +175,15 @@ _AUXILIARY = record(
         "grid": GRID,
         "lambda": number,
     },
-    {"encoder": text, "head": text, "start": text, "through": text, "zoom": number, "mirrored": flag},
+    {
+        "encoder": text,
+        "head": text,
+        "start": text,
+        "through": text,
+        "zoom": number,
+        "mirrored": flag,
+        "patience": whole,
+    },
 )
 _BASE = record(
     {**_SCHEDULE, "architecture": text, "sampler": sampler, "resolution": side},
@@ -190,6 +198,7 @@ _BASE = record(
         "weight_by_class": maybe(by_name(number)),
         "loss": text,
         "area_weight": number,
+        "patience": whole,
     },
 )
 _OF_SAMPLERS: dict[str, Check] = {"grid": GRID, "lambda": number, "auxiliary": text, "mean": text}

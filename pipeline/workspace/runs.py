@@ -35,6 +35,7 @@ LATER: Mapping[str, Any] = {
     "area_weight": 0.0,
     "tensor_channels": False,
     "region": CENTRAL,
+    "patience": 0,
 }
 """Settings that came later, and what runs that do not record them were trained with."""
 

@@ -29,6 +29,24 @@ def test_it_minimises_the_energy_of_the_nearest_boundary(side, h, w, lam, seed):
     np.testing.assert_array_equal(phi, of_boundary(target_boundaries(labels, [1]), (h, w), lam))
 
 
+@pytest.mark.parametrize("kind", [np.uint16, np.int64])
+def test_it_is_the_same_for_ids_of_every_type(kind: type[np.integer]) -> None:
+    """Bytes are listed as they are compared, others are marked first; 254 and 255 are ids like others."""
+    chance = np.random.default_rng(3)
+    for ids in ([0, 1, 254, 255], [1, 253, 254], [255]):
+        labels = chance.choice(np.array(ids, np.uint8), (9, 9)).repeat(9, axis=0).repeat(9, axis=1)
+        for targets in ([1], [1, 253]):
+            np.testing.assert_array_equal(propose(labels, targets), propose(labels.astype(kind), targets))
+            marked = target_boundaries(labels, targets)
+            np.testing.assert_array_equal(marked, target_boundaries(labels.astype(kind), targets))
+
+
+@pytest.mark.parametrize("shape", [(1, 5), (5, 1), (0, 0), (5,)])
+def test_label_maps_without_a_square_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="label map has shape|must have at least 2 points a side"):
+        propose(np.zeros(shape, np.uint8), [1])
+
+
 @pytest.mark.parametrize("labels", [np.zeros((5, 5), np.uint8), np.ones((5, 5), np.uint8)])
 def test_without_a_boundary_it_is_the_uniform_tensor(labels):
     np.testing.assert_array_equal(propose(labels, [1], (3, 4)), uniform(3, 4))

@@ -326,6 +326,10 @@ def test_options_that_make_no_sense(tiny: Path, options: tuple[str, ...], said: 
             "dataset: {yaml}\ngenerate: {train: 3}\n",
             ", line 2: generate: only the data set demo is generated",
         ),
+        (
+            "dataset: {yaml}\nval_split: val\nbase: {resolutions: [8], patience: some}\n",
+            ", line 3: base.patience: must be a whole number in 0..1000000000, found 'some'",
+        ),
         ("dataset: {yaml}\nreport: maybe\n", ", line 2: report: must be true or false, found 'maybe'"),
         ("dataset: camvit\n", ", line 1: dataset: no data set 'camvit'; did you mean 'camvid'?"),
         ("dataset: camvid\n", ", line 1: dataset: camvid: not found. Looked for the folders\n"),
@@ -341,6 +345,16 @@ def test_recipes_that_make_no_sense(
     message = str(error.value)
     assert message.startswith(str(path))
     assert said in message
+
+
+def test_patience_needs_a_split_to_validate_on(make_blobs: MakeBlobs, tmp_path: Path) -> None:
+    yaml = make_blobs()
+    yaml.write_text(yaml.read_text().replace("  val: {images: images/val, labels: labels/val}\n", ""))
+    path = write(tmp_path, f"dataset: {yaml}\nbase: {{resolutions: [8], patience: 2}}\n")
+    with pytest.raises(AdaprepError, match="line 2: base: patience counts validations, and blobs has no spl"):
+        schema.load(path)
+    write(tmp_path, path.read_text().replace(", patience: 2", ""))
+    assert schema.load(path).trainings
 
 
 def test_all_mistakes_of_a_recipe_are_named_each_with_its_line(make_blobs: MakeBlobs, tmp_path: Path) -> None:

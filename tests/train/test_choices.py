@@ -193,6 +193,22 @@ def test_the_auxiliary_network_is_not_zoomed(space: stores.Workspace) -> None:
         command.plan(space, None, replace(TINY, augmentation={"zoom": 1.0}))
 
 
+def test_there_is_nothing_to_wait_for_without_a_validation_split(space: stores.Workspace) -> None:
+    request = replace(TINY, patience=2, val_split="test")
+    for ask in (command.run, command.plan):
+        with pytest.raises(AdaprepError, match="beside blobs/train no split 'test' is in the workspace"):
+            ask(space, None, request)
+
+
+def test_a_patient_run_is_another_than_one_that_is_not(space: stores.Workspace) -> None:
+    request = replace(TINY, networks=("base",), base=replace(TINY.base, sampler="uniform"), epochs=1)
+    command.run(space, None, request)
+    with pytest.raises(AdaprepError, match="patience: 0 in the run, 2 asked for"):
+        command.run(space, None, replace(request, patience=2))
+    (planned,) = command.plan(space, None, replace(request, patience=2, tag="more"))
+    assert "1 epochs and more until 2 validations are no better, 4 crops a step" in planned.describe()
+
+
 def test_a_run_from_before_there_was_a_filter_is_complete(space: stores.Workspace) -> None:
     request = replace(TINY, networks=("base",), base=replace(TINY.base, sampler="uniform"), epochs=1)
     command.run(space, None, request)

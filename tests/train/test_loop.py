@@ -21,6 +21,7 @@ from pipeline.train.data import Batch  # noqa: E402
 from pipeline.train.fit import Where, fit  # noqa: E402
 from pipeline.train.processes import Processes  # noqa: E402
 from pipeline.train.settings import Schedule  # noqa: E402
+from pipeline.workspace.results import read_history  # noqa: E402
 from pipeline.workspace.runs import Result, Run  # noqa: E402
 
 STILL = {"flip": 0.0, "brightness": 0.0, "contrast": 0.0, "salt_and_pepper": 0.0}
@@ -114,6 +115,68 @@ def test_the_weights_of_the_best_epoch_are_kept(tmp_path: Path, higher: bool, be
 def test_a_tie_keeps_the_earlier_epoch_and_nan_gives_way(tmp_path: Path) -> None:
     assert train(tmp_path / "tie", Toy(scores=(0.1, 0.5, 0.5)), schedule()).best_epoch == 2
     assert train(tmp_path / "nan", Toy(scores=(float("nan"), 0.1, float("nan"))), schedule()).best_epoch == 2
+
+
+@pytest.mark.parametrize(
+    ("scores", "every", "patience", "epochs"),
+    [
+        ((1, 2, 3), 1, 0, 3),
+        ((1, 2, 3, 0, 0, 9), 1, 2, 5),  # after the third, two that are no better
+        ((1, 2, 3, 0, 4, 0, 9), 1, 2, 6),  # a better one begins the count again, and twice the epochs end it
+        ((5, 0, 0, 9), 1, 2, 3),  # none was better for as long as that before the last epoch
+        ((3, 0, 0, 9), 2, 1, 3),  # validations after epochs 2, 3, 4, 6
+        ((0, 3, 0, 9), 2, 1, 4),
+        ((0, 1, 2, 3), 2, 9, 6),
+    ],
+)
+def test_a_patient_run_goes_on_until_validation_stands_still(
+    tmp_path: Path, scores: Sequence[float], every: int, patience: int, epochs: int
+) -> None:
+    task, plan = Toy(scores=scores), schedule(validate_every=every, patience=patience)
+    result = train(tmp_path, task, plan)
+    rows = read_history(tmp_path / "history.csv")
+    assert result.epochs == len(rows) == epochs
+    seen = [row["score"] for row in rows if row["score"]]
+    assert list(map(float, seen)) == list(scores[: len(seen)])
+    assert result.figures == {"score": max(scores[: len(seen)])}
+    assert float(rows[-1]["rate"]) == pytest.approx(plan.rate * plan.final_factor)
+    assert len({row["rate"] for row in rows[2:]}) == 1  # of the last epoch and all after it
+    if epochs < plan.most_epochs:
+        assert result.best_epoch < epochs or not patience
+
+
+@pytest.mark.parametrize("looks", [11, 13, 14, 17])
+def test_a_patient_run_that_was_stopped_goes_on_to_the_same_bits(tmp_path: Path, looks: int) -> None:
+    scores, plan = (1, 2, 3, 0, 0, 9), schedule(patience=2)
+    alone = train(tmp_path / "alone", Toy(scores=scores), plan)
+    (tmp_path / "parts").mkdir()
+    run = Run(tmp_path / "parts", {})
+    with pytest.raises(Stop):
+        fit(Stopping(looks, scores=scores), plan, run, Where(torch.device("cpu"), save_every=1))
+    done = checkpoint.load(run.last).training["position"]["epoch"]
+    result = fit(Toy(scores=scores[done:]), plan, run, Where(torch.device("cpu"), save_every=1))
+    assert (result.epochs, result.best_epoch) == (alone.epochs, alone.best_epoch) == (5, 3)
+    for name in ("last.pt", "best.pt"):
+        one, other = (checkpoint.load(tmp_path / folder / name).state for folder in ("alone", "parts"))
+        assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+class Stop(Exception):
+    pass
+
+
+class Stopping(Toy):
+    """Raises at its n-th step."""
+
+    def __init__(self, steps: int, **values: Any) -> None:
+        super().__init__(**values)
+        self.left = steps
+
+    def loss(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        self.left -= 1
+        if self.left < 0:
+            raise Stop
+        return super().loss(network, batch)
 
 
 def test_the_network_is_trained_in_training_mode_after_each_validation(tmp_path: Path) -> None:

@@ -74,11 +74,11 @@ def reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             file.write(f"{self.path.name} {images.start} {images.stop}\n")
         return real(self, images)
 
-    def logged_crops(self: stores.StoredArray, images: Any, places: Any) -> Any:
+    def logged_crops(self: stores.StoredArray, images: Any, places: Any, out: Any = None) -> Any:
         assert len(set((images // SHARD).tolist())) == 1, "of one shard at a time"
         with log.open("a") as file:
             file.write(f"{self.path.name} {images.min()} {images.max()}\n")
-        return crops(self, images, places)
+        return crops(self, images, places, out)
 
     monkeypatch.setattr(stores.StoredArray, "__getitem__", logged)
     monkeypatch.setattr(stores.StoredArray, "crops", logged_crops)

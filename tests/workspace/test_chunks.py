@@ -59,6 +59,22 @@ def test_one_crop_of_each_image_is_that_of_the_whole_images(store: stores.Store,
         np.testing.assert_array_equal(found, whole[images, crops])
 
 
+@pytest.mark.parametrize("name", ["wide", "crops", "value"])
+@pytest.mark.parametrize("images", [[0, 1, 0], [8, 9], [5, 4], [0, 9, 4], []])
+def test_crops_are_put_where_they_are_wanted(store: stores.Store, name: str, images: list[int]) -> None:
+    """Of one shard, of a missing one, of several; in memory that they can be unpacked into or not."""
+    whole, crops = store.arrays[name][:], np.arange(len(images)) % 2
+    wanted = whole[images, crops] if images else whole[:0, 0]
+    rooms = [
+        np.zeros(wanted.shape, wanted.dtype),
+        np.zeros(wanted.shape, np.float64),
+        np.zeros((2 * len(images), *wanted.shape[1:]), wanted.dtype)[::2],
+    ]
+    for room in rooms:
+        assert store[name].crops(np.array(images, np.intp), crops, room) is room
+        np.testing.assert_array_equal(room, wanted.astype(room.dtype))
+
+
 @pytest.mark.parametrize("name", [*ARRAYS, "digest"])
 def test_files_are_those_that_zarr_writes(store: stores.Store, name: str, tmp_path: Path) -> None:
     about = {"count": 10, "sha256": "x"}

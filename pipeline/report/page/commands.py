@@ -112,6 +112,7 @@ def _train(run: RunFacts, facts: Facts) -> list[object]:
         ("--validate-every", "validate_every"),
     ):
         words += [flag, f"{about[key]:g}" if isinstance(about[key], float) else about[key]]
+    words += ["--patience", about["patience"]] if about.get("patience") else []
     words += [w for name, value in about["augmentation"].items() for w in ("--augment", f"{name}={value:g}")]
     words += ["--seed", about["seed"]]
     if run.machine.get("precision") and run.machine["precision"] != _usual(run):
