@@ -80,9 +80,10 @@ def test_a_folder_that_may_not_be_listed_is_named(tmp_path: Path, monkeypatch: p
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
         return scandir(path)
 
-    with monkeypatch.context() as patch, pytest.raises(AdaprepError) as error:
+    with monkeypatch.context() as patch:
         patch.setattr(os, "scandir", guarded)
-        find_files(tmp_path, (".png",))
+        with pytest.raises(AdaprepError) as error:
+            find_files(tmp_path, (".png",))
     assert str(error.value) == (
         f"cannot list the folder {tmp_path}/shut: permission denied: this user may not read it"
     )

@@ -29,17 +29,22 @@ def world(tmp_path: Path) -> World:
 
 
 def break_reader(
-    monkeypatch: pytest.MonkeyPatch, fault: Callable[[], None], name: str = "decode_labels"
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Callable[[], None],
+    names: tuple[str, ...] = ("decode_labels", "label_strips"),
 ) -> None:
     """Reading one frame's labels, or image, meets the fault."""
-    read = getattr(Custom, name)
 
-    def faulty(dataset: Custom, *about: Any) -> Any:
-        if BAD in about[-1].name:
-            fault()
-        return read(dataset, *about)
+    def faulty(read: Callable[..., Any]) -> Callable[..., Any]:
+        def call(dataset: Custom, *about: Any) -> Any:
+            if BAD in about[-1].name:
+                fault()
+            return read(dataset, *about)
 
-    monkeypatch.setattr(Custom, name, faulty)
+        return call
+
+    for name in names:
+        monkeypatch.setattr(Custom, name, faulty(getattr(Custom, name)))
 
 
 @pytest.mark.parametrize(
@@ -65,7 +70,7 @@ def test_an_image_too_large_for_memory_is_left_out_of_samples_and_tried_again(
 ) -> None:
     world.prepare("boundaries", "solve-tensors")
     with monkeypatch.context() as broken:
-        break_reader(broken, memory_runs_out, "read_image")
+        break_reader(broken, memory_runs_out, ("read_image",))
         outcome = world.do("sample")
     assert outcome.code == 1
     assert f"images/train/{BAD}.png: memory ran out" in outcome.text

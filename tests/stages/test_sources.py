@@ -239,7 +239,8 @@ def test_whatever_one_file_brings_about_costs_no_other(
         return call
 
     kind = type(registry.load(str(yaml)))
-    monkeypatch.setattr(kind, "decode_labels", fail(kind.decode_labels, "0004"))
+    for way in ("decode_labels", "label_strips"):
+        monkeypatch.setattr(kind, way, fail(getattr(kind, way), "0004"))
     monkeypatch.setattr(kind, "label_size", fail(kind.label_size, "0004"))
     monkeypatch.setattr(kind, "read_image", fail(kind.read_image, "0006"))
     folder, summary = run_all(tmp_path / "w", yaml)
@@ -308,18 +309,22 @@ def test_a_large_map_that_cannot_be_read_costs_its_file_alone(
 ) -> None:
     yaml = make_blobs(train=8)
     kind = type(registry.load(str(yaml)))
-    honest, read = kind.label_size, kind.decode_labels
+    honest = kind.label_size
 
     def size(self: Dataset, frame: Frame) -> tuple[int, int]:
         return (9000, 9000) if "0003" in frame.name else honest(self, frame)
 
-    def decode(self: Dataset, data: bytes, frame: Frame) -> object:
-        if "0003" in frame.name:
-            raise MemoryError
-        return read(self, data, frame)
+    def breaking(read: Callable[..., object]) -> Callable[..., object]:
+        def decode(self: Dataset, data: bytes, frame: Frame) -> object:
+            if "0003" in frame.name:
+                raise MemoryError
+            return read(self, data, frame)
+
+        return decode
 
     monkeypatch.setattr(kind, "label_size", size)
-    monkeypatch.setattr(kind, "decode_labels", decode)
+    for way in ("decode_labels", "label_strips"):
+        monkeypatch.setattr(kind, way, breaking(getattr(kind, way)))
     folder, summary = run_all(tmp_path / "w", yaml)
     assert [f.index for f in summary.failures] == [3]
     assert "memory ran out" in summary.failures[0].reason
