@@ -30,6 +30,9 @@ import click
 BATCHES = 3
 """Of images that latencies are measured on, in turn."""
 
+NEAREST = "nearest pixels"
+"""In names of systems whose small image is made of them, not of box means."""
+
 
 def median(work: Callable[[], Any], rounds: int) -> float:
     """Median seconds of several calls, after one that does not count."""
@@ -107,8 +110,8 @@ def _stores(root: Path, resolution: int) -> tuple[Any, Any]:
 def systems(resolution: int, device: Any) -> dict[str, Any]:
     """Segmenters of one base U-Net, 22 classes: of uniform samples, and with several auxiliary networks.
 
-    The last is the auxiliary network that the recipes in workflows/ train. All of these predict the proposal
-    of three discs.
+    The last two have the auxiliary network that the recipes in workflows/ train, shown box means and shown
+    the nearest pixels of a uniform tensor. All predict the proposal of three discs.
     """
     import torch
 
@@ -129,7 +132,7 @@ def systems(resolution: int, device: Any) -> dict[str, Any]:
     }
     try:
         lite = make(resolution=32, features=64, encoder="efficientnet-lite0", mirrored=True)
-        auxiliaries["adaptive, as in the recipes"] = lite
+        auxiliaries["adaptive, as in the recipes"] = auxiliaries[f"adaptive, {NEAREST}"] = lite
     except AdaprepError as error:
         click.echo(f"without a row of the recipes' network: {error}", err=True)
     proposal = torch.tensor(make_tensors(8)["adaptive"])
@@ -137,7 +140,11 @@ def systems(resolution: int, device: Any) -> dict[str, Any]:
         if auxiliary is not None:
             auxiliary.mean_grid.data.copy_(proposal)
     return {
-        name: channels_last(AdaptiveSegmenter(auxiliary, base, resolution).to(device)).eval()
+        name: channels_last(
+            AdaptiveSegmenter(auxiliary, base, resolution, "nearest" if NEAREST in name else "area").to(
+                device
+            )
+        ).eval()
         for name, auxiliary in auxiliaries.items()
     }
 

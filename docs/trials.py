@@ -113,8 +113,14 @@ OPTIONS = {
     "areas0.5": "loss weighted by the root of a sample's cell's area: `--area-weight 0.5`",
     "areas1": "by the area: `--area-weight 1`",
     "boundary": "loss weighted near boundaries: `--loss boundary`",
+    "area-boundary": "the same, anti-aliased",
+    "finetuned": "finetuned with the base network's loss, `--finetune`, and trained again",
+    "16x16-lambda2.3": "tensors of 16 x 16: `--grid 16 --lambda 2.3`",
 }
 """What a run's name ends in, and the row that it stands in."""
+
+PROPOSALS = ("-lambda0.5", "-16x16-lambda2.3")
+"""Of warps, in the names of runs: grid and lambda, if not the paper's."""
 
 RESOLUTIONS = (32, 64)
 """Of trials; the findings are about the first."""
@@ -224,7 +230,7 @@ def read_networks(workspace: Path, name: str) -> list[dict[str, Any]]:
     rows = []
     every = comparison.groups(results.evaluations(space, name, "val"), trainings)
     groups = [group for group in every if group.kind.word in SAMPLES and group.resolution in RESOLUTIONS]
-    groups = [group for group in groups if group.kind is Uniform or "-lambda0.5" in group.variant]
+    groups = [group for group in groups if group.kind is Uniform or any(map(group.variant.count, PROPOSALS))]
     plain = {(group.kind, group.resolution): group for group in groups if not option_of(group)}
     for group in groups:
         option, pair = option_of(group), Pair(group, plain[group.kind, group.resolution], DIFFERING)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -251,16 +251,17 @@ class Dataset(ABC):
         return readers.decode_ids(data, frame.label)
 
     def label_strips(self, data: bytes, frame: Frame) -> Iterator[NDArray[np.uint8] | NDArray[np.uint16]]:
-        """`decode_labels` a strip of rows after another, (N, W) each, or all at once.
+        """`decode_labels` a strip of rows after another, (N, W) each; ask `strips_of` for them.
 
         A strip is gone once the next one is asked for. Raises FileError, at the strip in which the damage is.
+        A class that overrides `decode_labels` has one strip, the whole map, unless it states that in
+        `decoded_in_strips` beside strips of its own.
         """
         from pipeline.datasets import readers
 
-        if type(self).decode_labels is Dataset.decode_labels:
-            yield from readers.id_strips(data, frame.label)
-        else:
-            yield self.decode_labels(data, frame)
+        yield from readers.id_strips(data, frame.label)
+
+    decoded_in_strips: ClassVar[Any] = decode_labels  # what `label_strips` does the same as
 
     def label_size(self, frame: Frame) -> tuple[int, int]:
         """(H, W) of the label map, from its header alone where it has one. Raises FileError."""
@@ -354,3 +355,13 @@ class Dataset(ABC):
             f"{self.name}: no images found. Looked for\n{places}\n{self.archives}\n"
             f"If the data are elsewhere, give --root FOLDER."
         )
+
+
+def strips_of(
+    dataset: Dataset, data: bytes, frame: Frame
+) -> Iterator[NDArray[np.uint8] | NDArray[np.uint16]]:
+    """`Dataset.label_strips`, or the whole map where a derived class decodes in its own way."""
+    if getattr(dataset.decode_labels, "__func__", None) is type(dataset).decoded_in_strips:
+        yield from dataset.label_strips(data, frame)
+    else:
+        yield dataset.decode_labels(data, frame)

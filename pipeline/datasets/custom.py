@@ -263,6 +263,8 @@ class Custom(Dataset):
     def label_strips(self, data: bytes, frame: Frame) -> Iterator[NDArray[np.uint8] | NDArray[np.uint16]]:
         return self.format.strips(data, frame)
 
+    decoded_in_strips = decode_labels
+
     def label_size(self, frame: Frame) -> tuple[int, int]:
         return self.format.size(frame)
 

@@ -124,16 +124,75 @@ def _paeth(row: NDArray[np.uint8], above: NDArray[np.uint8], out: NDArray[np.uin
     # Where left and upper left agree, the predictor is the byte above. If the last `step` bytes equal those
     # above them, that holds for a whole run of zeros: the run is a copy of the row above.
     same = step
-    end = row.size // LENGTH * LENGTH
-    for start in range(0, end, LENGTH):
-        bits = nonzero(row, np.uintp(start))
+    block = LENGTH // step * step
+    within = np.uint64(2**LENGTH - 1) >> np.uint64(LENGTH - block)
+    start = 0
+    while start + LENGTH <= row.size:
+        bits = nonzero(row, np.uintp(start)) & within
         if count(bits) > FEW:
-            same = _paeth_bytes(row, above, out, step, same, start, start + LENGTH)
-            continue
-        copy(above, np.uintp(start), out, np.uintp(start))
-        if bits or same < step:
-            same = _paeth_few(row, above, out, step, same, start, bits)
-    _paeth_bytes(row, above, out, step, same, end, row.size)
+            same = _paeth_many(row, above, out, step, same, start, start + block)
+        else:
+            copy(above, np.uintp(start), out, np.uintp(start))
+            if bits or same < step:
+                same = _paeth_few(row, above, out, step, same, start, start + block, bits)
+        start += block
+    _paeth_bytes(row, above, out, step, same, start, row.size)
+
+
+@numba.njit(nogil=True, cache=True)
+def _paeth_many(
+    row: NDArray[np.uint8],
+    above: NDArray[np.uint8],
+    out: NDArray[np.uint8],
+    step: int,
+    same: int,
+    start: int,
+    stop: int,
+) -> int:
+    """`_paeth_bytes` of whole pixels, of which few are as predicted; it need not count beyond `step`."""
+    if step == 1:
+        _paeth_gray(row, above, out, start, stop)
+    elif step == 3:
+        _paeth_colours(row, above, out, start, stop)
+    else:
+        return int(_paeth_bytes(row, above, out, step, same, start, stop))
+    same = 0
+    while same < step and out[stop - 1 - same] == above[stop - 1 - same]:
+        same += 1
+    return same
+
+
+@numba.njit(nogil=True, cache=True)
+def _paeth_gray(
+    row: NDArray[np.uint8], above: NDArray[np.uint8], out: NDArray[np.uint8], start: int, stop: int
+) -> None:
+    """One by one; the bytes to the left stay in registers."""
+    left = int(out[start - 1]) if start else 0
+    corner = int(above[start - 1]) if start else 0
+    for k in range(start, stop):
+        p = np.uintp(k)
+        upper = int(above[p])
+        left = (int(row[p]) + _closest(left, upper, corner)) & 255
+        out[p], corner = left, upper
+
+
+@numba.njit(nogil=True, cache=True)
+def _paeth_colours(
+    row: NDArray[np.uint8], above: NDArray[np.uint8], out: NDArray[np.uint8], start: int, stop: int
+) -> None:
+    """Pixels of three bytes, which do not wait for each other."""
+    red = green = blue = corner0 = corner1 = corner2 = 0
+    if start:
+        red, green, blue = int(out[start - 3]), int(out[start - 2]), int(out[start - 1])
+        corner0, corner1, corner2 = int(above[start - 3]), int(above[start - 2]), int(above[start - 1])
+    for k in range(start, stop, 3):
+        p0, p1, p2 = np.uintp(k), np.uintp(k + 1), np.uintp(k + 2)
+        upper0, upper1, upper2 = int(above[p0]), int(above[p1]), int(above[p2])
+        red = (int(row[p0]) + _closest(red, upper0, corner0)) & 255
+        green = (int(row[p1]) + _closest(green, upper1, corner1)) & 255
+        blue = (int(row[p2]) + _closest(blue, upper2, corner2)) & 255
+        out[p0], out[p1], out[p2] = red, green, blue
+        corner0, corner1, corner2 = upper0, upper1, upper2
 
 
 @numba.njit(nogil=True, cache=True)
@@ -144,11 +203,12 @@ def _paeth_few(
     step: int,
     same: int,
     start: int,
+    stop: int,
     bits: Any,
 ) -> int:
     """`_paeth_bytes` of a block that is a copy of the row above; `bits` are set where `row` is not 0."""
     place = 0
-    while place < LENGTH:
+    while place < stop - start:
         if same >= step:
             rest = bits >> np.uint64(place)
             if rest == 0:
@@ -180,12 +240,15 @@ def _paeth_bytes(
 
 @numba.njit(nogil=True, cache=True)
 def _predict(left: int, upper: int, upper_left: int) -> int:
-    if left == upper_left:
+    if left == upper_left:  # nearly always in label maps
         return upper
-    if upper == upper_left:
-        return left
-    to_left, to_upper = abs(upper - upper_left), abs(left - upper_left)
-    to_upper_left = abs(left + upper - 2 * upper_left)
-    if to_left <= to_upper and to_left <= to_upper_left:
-        return left
-    return upper if to_upper <= to_upper_left else upper_left
+    return int(_closest(left, upper, upper_left))
+
+
+@numba.njit(nogil=True, cache=True)
+def _closest(left: int, upper: int, upper_left: int) -> int:
+    """`_predict` without branches: in photographs they cannot be foreseen."""
+    down, across = upper - upper_left, left - upper_left
+    to_left, to_upper, to_upper_left = abs(down), abs(across), abs(down + across)
+    other = upper if to_upper <= to_upper_left else upper_left
+    return left if (to_left <= to_upper) & (to_left <= to_upper_left) else other

@@ -175,6 +175,8 @@ class _WithInstances:
         for strip in strips(data, frame.label):
             yield np.ascontiguousarray(_checked_channels(strip, frame.label)[..., 0])
 
+    decoded_in_strips = decode_labels
+
     def read_instances(self, frame: Frame) -> NDArray[np.int32]:
         """(H, W) numbers of the moving objects, 0 elsewhere. Raises FileError."""
         return _label_channels(read_bytes(frame.label), frame.label)[..., 1].astype(np.int32)

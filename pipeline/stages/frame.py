@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.datasets.base import Dataset, Frame
+from pipeline.datasets.base import Dataset, Frame, strips_of
 from pipeline.datasets.files import exists
 from pipeline.errors import FileError
 
@@ -80,7 +80,7 @@ def process_frame(dataset: Dataset, frame: Frame, grid: tuple[int, int], crops: 
         The label map (or its image's header) cannot be read, their sizes differ, an id is unknown.
     """
     data = dataset.label_bytes(frame)
-    return _found(dataset.label_strips(data, frame), dataset, frame, grid, crops, fingerprint(data))
+    return _found(strips_of(dataset, data, frame), dataset, frame, grid, crops, fingerprint(data))
 
 
 def process_label_map(

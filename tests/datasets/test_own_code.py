@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import MethodType
 
 import numpy as np
 import pytest
@@ -13,10 +14,11 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 
 from cli import main
-from pipeline.datasets import registry
-from pipeline.datasets.base import ClassTable, Dataset, Frame, LabelClass
+from pipeline.datasets import png, registry
+from pipeline.datasets.base import ClassTable, Dataset, Frame, LabelClass, strips_of
 from pipeline.datasets.pairs import pair_folders
 from pipeline.errors import AdaprepError
+from pipeline.stages.frame import process_frame
 
 MakeBlobs = Callable[..., Path]
 HERE = "tests.datasets.test_own_code"
@@ -53,6 +55,37 @@ class Toy(Dataset):
     def decode_labels(self, data: bytes, frame: Frame) -> NDArray[np.uint8] | NDArray[np.uint16]:
         labels = super().decode_labels(data, frame)
         return labels[::-1] if self.flipped else labels
+
+
+def test_label_maps_of_plain_images_are_decoded_in_strips(
+    make_blobs: MakeBlobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = registry.load(str(make_blobs(train=1)))
+    whole = described.read_labels(described.frames("train")[0])
+    monkeypatch.setattr(png, "STRIP_BYTES", 57 * 9)
+    frame = described.frames("train")[0]
+    strips = [strip.copy() for strip in strips_of(described, described.label_bytes(frame), frame)]
+    assert [len(strip) for strip in strips] == [9, 9, 9, 9, 4]
+    np.testing.assert_array_equal(np.concatenate(strips), whole)
+
+
+@pytest.mark.parametrize("derived", [False, True])
+def test_a_way_of_its_own_to_decode_is_not_passed_over_for_strips(
+    make_blobs: MakeBlobs, derived: bool
+) -> None:
+    """Neither where a data set of adaprep's is derived from, nor where an object's method is replaced."""
+    described = registry.load(str(make_blobs(train=1)))
+
+    def decode_labels(self: Dataset, data: bytes, frame: Frame) -> NDArray[np.uint8]:
+        return np.zeros((40, 56), np.uint8)
+
+    frame = described.frames("train")[0]
+    assert process_frame(described, frame, (2, 2), 1).has_boundary.all()
+    if derived:
+        described.__class__ = type("Blank", (type(described),), {"decode_labels": decode_labels})
+    else:
+        described.decode_labels = MethodType(decode_labels, described)  # type: ignore[method-assign]
+    assert not process_frame(described, frame, (2, 2), 1).has_boundary.any()
 
 
 def made(root: Path | None, flipped: str = "false") -> Dataset:

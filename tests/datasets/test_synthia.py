@@ -12,7 +12,8 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.datasets.base import UNKNOWN, VOID, Dataset
+from pipeline.datasets import png
+from pipeline.datasets.base import UNKNOWN, VOID, Dataset, strips_of
 from pipeline.datasets.cityscapes import Cityscapes
 from pipeline.datasets.synthia import SynthiaRand, SynthiaRandCityscapes, SynthiaSeqs
 from pipeline.datasets.text_ids import read_text_ids, text_size
@@ -110,6 +111,22 @@ def test_rand_cityscapes_reads_classes_and_instances(tmp_path: Path, folder: str
         assert labels.dtype == np.uint8
         assert (dataset.classes.lut[labels] != UNKNOWN).all()
         np.testing.assert_array_equal(instances, np.where(labels == 8, 193, 0))
+
+
+@pytest.mark.parametrize("kind", [SynthiaRand, SynthiaRandCityscapes])
+def test_strips_are_what_is_decoded(
+    tmp_path: Path, kind: type[Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Text is one strip, 16-bit RGB several."""
+    make = replicas.synthia_rand if kind is SynthiaRand else replicas.synthia_rand_cityscapes
+    make(tmp_path, kind.table, 2)
+    monkeypatch.setattr(png, "STRIP_BYTES", 500)
+    dataset = kind(tmp_path)
+    for frame in dataset.frames("all"):
+        data = dataset.label_bytes(frame)
+        strips = [strip.copy() for strip in strips_of(dataset, data, frame)]
+        assert (len(strips) > 1) == (kind is SynthiaRandCityscapes)
+        np.testing.assert_array_equal(np.concatenate(strips), dataset.decode_labels(data, frame))
 
 
 def test_ids_that_need_16_bits_stay_whole(tmp_path: Path) -> None:
