@@ -23,7 +23,7 @@ from pipeline.samplers.uniform import Uniform
 from pipeline.workspace import results
 from pipeline.workspace.per_image import PerImage
 from pipeline.workspace.results import Training
-from pipeline.workspace.runs import LATER
+from pipeline.workspace.runs import LATER, LATER_STRENGTHS
 
 TRAINED = "trained: "
 """Begins the names of the columns that say how a run was trained; their values are text, missing: nothing."""
@@ -188,7 +188,7 @@ def _about(one: Mapping[str, Any], training: Training) -> dict[str, Any]:
     chosen, seed = one["settings"], int(one["settings"]["seed"])
     trained = {word: chosen.get(key, LATER.get(key)) for key, word in ALIKE.items()}
     strengths = chosen.get("augmentation")
-    named = strengths if isinstance(strengths, Mapping) else {"": strengths}
+    named = {**LATER_STRENGTHS, **strengths} if isinstance(strengths, Mapping) else {"": strengths}
     trained |= {f"augmentation {name}".strip(): value for name, value in named.items()}
     trained |= {"precision": training.precision, "images measured": one["images"]}
     trained |= {"region measured": results.region_of(one)}

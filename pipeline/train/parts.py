@@ -24,7 +24,7 @@ from pipeline.train.fit import Task
 from pipeline.train.prepare import Needed, Splits
 from pipeline.train.settings import Request, Schedule
 from pipeline.workspace import stores
-from pipeline.workspace.runs import Run
+from pipeline.workspace.runs import LATER_STRENGTHS, Run
 from pipeline.workspace.stores import RunFolder
 
 
@@ -253,12 +253,8 @@ class BasePart(NetworkPart):
         )
 
 
-LATER_KINDS = ("zoom", "turn")
-"""Augmentations that older runs do not name."""
-
-
 def _strengths(chosen: Mapping[str, float]) -> dict[str, float]:
     """All of an augmentation's numbers, the defaults among them."""
     made = Augmentation(**chosen)
     every = {name: float(getattr(made, name)) for name in Augmentation.__dataclass_fields__}
-    return {name: value for name, value in every.items() if value or name not in LATER_KINDS}
+    return {name: value for name, value in every.items() if value or name not in LATER_STRENGTHS}

@@ -39,6 +39,9 @@ LATER: Mapping[str, Any] = {
 }
 """Settings that came later, and what runs that do not record them were trained with."""
 
+LATER_STRENGTHS: Mapping[str, float] = {"zoom": 0.0, "turn": 0.0}
+"""The same of augmentation."""
+
 _FILES = ("settings.json", "history.csv", "result.json", "last.pt", "best.pt")
 _OURS = re.compile(
     rf"({'|'.join(map(re.escape, _FILES))}|(evaluation|whole-image)-[^/]+\.json)({disk.PARTIAL})?"

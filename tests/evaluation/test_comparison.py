@@ -59,6 +59,7 @@ def test_a_row_per_evaluation_holds_every_figure(space: stores.Workspace) -> Non
         ({"weight_decay": 0.1}, "weight decay 0 / 0.1"),
         ({"augmentation": {"flip": 0.0}}, "augmentation flip 0.5 / 0"),
         ({"augmentation": {"flip": 0.5, "contrast": 0.2}}, "augmentation contrast ? / 0.2"),
+        ({"augmentation": {"flip": 0.5, "zoom": 1.0}}, "augmentation zoom 0 / 1"),
         ({"training_split": "more"}, "training split train / more"),
         ({"pretrained": "weights.pt"}, "pretrained weights ? / weights.pt"),
         ({"class_names": ["ground", "blob", "stick"]}, "other classes"),
