@@ -105,7 +105,7 @@ MISSING = """\
 - **128 and 256 pixels, CamVid's usual splits**: not trained to the end. `workflows/*-results.yaml` hold every row.
 - **Drone images**: after 200 epochs on a GPU most networks were still improving, so no figures are given; the recipe has 300 now and goes on until validation stands still. Unfinished as
   they were, no predicted sampler differed from uniform samples by more than its interval, at 32 and at 64 px.
-- **Finetuned auxiliary networks**, and the samplers `previous` and `twice` at 64 px.
+- **Finetuned auxiliary networks** (one trial at 32 px lost on targets: [trials](trials.md#base-networks)), and the samplers `previous` and `twice` at 64 px.
 - **The epoch** of every network is the one with the highest mIoU on these same validation images, and the best baseline is
   chosen by the figures that it is compared on: the first flatters all rows alike, the second the baselines.
 - **Few sequences**: an interval over images is too narrow where the images are frames of few videos."""

@@ -97,7 +97,9 @@ run workflows/*-trials.yaml` trains them, here at 32 px alone, on a CPU. mIoU ov
 the central squares of val, means over seeds and standard deviations where there are several; in parentheses the difference in
 points to the same samples without the option, in brackets 95 % intervals of a bootstrap over images. These know nothing of
 seeds: one seed that is not beyond the spread of the first row says nothing. The epoch is the best on the same images; with a star,
-where it is the last, so that more epochs may have done better.
+where it is the last, so that more epochs may have done better. The last two rows are not in the recipe: `adaprep train --network
+auxiliary --finetune BASE --learning-rate 1e-4 --epochs 30`, and then its options with `--checkpoint` and a `--tag`; and its options with
+`--grid 16 --lambda 2.3`, solved for before.
 
 {tables}
 
@@ -130,18 +132,21 @@ DIFFERING = ("filter", "class weights", "loss", "augmentation zoom")
 
 NETWORK_FINDINGS = """\
 - **Anti-aliased warps help over all classes**: the fixed warp from {mean} to {mean_area}, predicted samples from {adaptive} to {adaptive_area}, with
-  intervals above 0; uniform ones from {uniform} to {uniform_area}. On targets the two seeds of a warp differ by more than what it gains. Where a warp
+  intervals above 0; uniform ones from {uniform} to {uniform_area}. On targets the seeds differ by as much as what they gain. Where a warp
   samples coarsely, nearest pixels are noise. Anti-aliased on both sides, predictions differ from uniform samples by {adaptive_area_gain_target_miou} points on
-  targets and {adaptive_area_gain_miou} over all classes (two seeds against three); than the fixed warp they are not better.
+  targets and {adaptive_area_gain_miou} over all classes (three seeds); than the fixed warp they are not better.
 - **Zoomed squares help uniform samples**: from {uniform} to {uniform_zoom}, the best of the table over all classes. Warped samples gain nothing by
   them that one seed can show ({mean} to {mean_zoom}, {adaptive} to {adaptive_zoom}): a square of a street is not arranged as a street is, and that
   all of them are is what a warp lives on.
 - **A loss that weighs boundaries more** helps uniform samples in both figures ({uniform} to {uniform_boundary}) and predicted ones on targets ({adaptive} to
-  {adaptive_boundary}), one seed each; the fixed warp gains nothing by it ({mean_boundary}).
+  {adaptive_boundary}), one seed each; the fixed warp gains nothing by it ({mean_boundary}). With anti-aliased samples: uniform {uniform_area_boundary}, fixed warp
+  {mean_area_boundary}, predicted {adaptive_area_boundary}.
 - **Class weights** lift the fixed warp's targets ({mean} to {mean_median}, one seed); predicted samples lose over all classes by them ({adaptive} to
   {adaptive_median}), and for uniform ones no difference can be told from chance.
 - **Weights by the cell's area make no difference** that one seed can show ({adaptive} to {adaptive_root} with the root of the area, {adaptive_areas} with the
-  area); **the tensor as channels costs** over all classes ({adaptive_channels})."""
+  area); **the tensor as channels costs** over all classes ({adaptive_channels}).
+- **Finetuning moves samples away from targets** ({adaptive_finetuned}, one seed, 30 epochs at a rate of 1e-4): its loss is about that of all pixels, most of which are no targets.
+- **Tensors of 16 x 16 make no difference** that one seed can show ({mean} to {mean_finer}, {adaptive} to {adaptive_finer}), though their bound is higher."""
 
 OTHERS = """\
 ## Elsewhere, or not tried
@@ -152,8 +157,7 @@ OTHERS = """\
 | ImageNet weights in the base network | `--architecture efficientnet-lite0` | begun (`*-efficientnet.yaml`); on drone images at 64 px systems were still improving after 100 epochs, so no figure is given |
 | ImageNet weights in the auxiliary network | `--aux-encoder efficientnet-lite0` | its bound, above |
 | the solver as the last layer | `--aux-head solver` | its bound, above |
-| finetuning the auxiliary network with the base network's loss | `--finetune BASE` | no |
-| finer grids, lambda by the square of the spacing, lambda per image | `--grid`, `--lambda` | their bounds: [choosing](choosing.md) |
+| grids of 32 x 32, lambda per image | `--grid`, `--lambda` | their bounds: [choosing](choosing.md) |
 | the labels of the last frame, or of a first pass | `--sampler previous`, `twice` | two passes: above, and [results](results.md) |"""
 
 OLDER = """\
@@ -279,7 +283,14 @@ def option_of(group: Group) -> str:
 
 
 SAMPLES = [registry.kind(name).word for name in ("uniform", "mean", "auxiliary")]
-SHORT = {"zoom1": "zoom", "areas0.5": "root", "areas1": "areas", "area-zoom1": "both"}
+SHORT = {
+    "zoom1": "zoom",
+    "areas0.5": "root",
+    "areas1": "areas",
+    "area-zoom1": "both",
+    "area-boundary": "area_boundary",
+    "16x16-lambda2.3": "finer",
+}
 SAID = {
     "_".join(filter(None, (name, SHORT.get(option, option)))): (word, option)
     for name, word in zip(("uniform", "mean", "adaptive"), SAMPLES, strict=True)
