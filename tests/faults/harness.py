@@ -27,6 +27,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from cli import main
+from pipeline.stages import boundaries
+from pipeline.stages.frame import FrameBoundaries
 from tests.conftest import CLASSES, blobs
 from tests.processes import REPOSITORY, Forked, context
 
@@ -172,6 +174,17 @@ def adaprep(*arguments: str) -> Outcome:
 def start(arguments: Sequence[str], first: Callable[[], None] | None = None) -> Forked:
     """Run a command in a process of its own."""
     return Forked(arguments, first=first)
+
+
+def slowly() -> None:
+    """What a process does first: `boundaries` then takes its time with each label map of its threads."""
+    quick = boundaries.process_frame
+
+    def process_frame(*arguments: Any) -> FrameBoundaries:
+        time.sleep(0.05)
+        return quick(*arguments)
+
+    boundaries.process_frame = process_frame
 
 
 def start_python(arguments: Sequence[str]) -> subprocess.Popen[str]:

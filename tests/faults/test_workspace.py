@@ -23,6 +23,7 @@ from tests.faults.harness import (
     make_large_world,
     make_world,
     read_only,
+    slowly,
     start,
     wait_until,
 )
@@ -165,7 +166,7 @@ def test_the_other_split_may_be_written_meanwhile(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_runs_at_once_with_readers_beside_them(tmp_path: Path) -> None:
     world = make_large_world(tmp_path)
-    first = start(world.arguments("boundaries"))
+    first = start(world.arguments("boundaries"), slowly)
     wait_until(lambda: any_block_done(world))
     second = world.do("boundaries")
     reads = []
