@@ -142,7 +142,7 @@ def make_world(
 
 def make_large_world(folder: Path) -> World:
     """Enough label maps, without images, for a run of `boundaries` to be met while it is at work."""
-    return make_world(folder, train=120, size=(300, 400), pictures=False)
+    return make_world(folder, train=120, size=(600, 800), pictures=False)
 
 
 def write_pair(
