@@ -22,3 +22,8 @@ def human_seconds(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def several(count: int, noun: str) -> str:
+    """1, "cell" -> "1 cell"; 2 -> "2 cells"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -14,6 +14,7 @@ from pipeline.datasets.base import UNKNOWN, Dataset, Frame
 from pipeline.errors import AdaprepError
 from pipeline.marks import Writer
 from pipeline.report.pictures import Panel, draw
+from pipeline.units import several
 from pipeline.workspace.stores import lambda_name
 
 
@@ -96,7 +97,8 @@ def _coarse(scene: ShownScene, grid: tuple[int, int], lam: float) -> Panel:
     phi = _tensor(scene, grid, lam)
     note = "no boundary: uniform"
     if scene.b is not None:
-        note = f"E = {float(energy(phi, scene.b, lam)):.3f}, {int(folded_cells(phi).sum())} folded cells"
+        folded = several(int(folded_cells(phi).sum()), "folded cell")
+        note = f"E = {float(energy(phi, scene.b, lam)):.3f}, {folded}"
     return Panel(f"{grid[0]} x {grid[1]}, lambda {lambda_name(lam)}: {note}", phi)
 
 

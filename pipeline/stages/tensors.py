@@ -16,6 +16,7 @@ from pipeline.stages import engine, fitness
 from pipeline.stages.engine import BlockResult
 from pipeline.stages.frame import describe_crops
 from pipeline.stages.plan import Estimate, Plan, make_plan, stale_sources
+from pipeline.units import several
 from pipeline.workspace import room, stores
 
 
@@ -223,7 +224,7 @@ def _notes(folder: stores.SplitFolder, source: stores.Store, summary: engine.Sum
             f"{failed} images have no boundaries (their files failed): see {folder.failures_command}"
         )
     if folded := sum(int(v) for v in summary.values):
-        notes.append(f"{folded} folded cells")
+        notes.append(several(folded, "folded cell"))
     return notes
 
 
