@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from pipeline.geometry.masks import LENGTH, differing, lowest
 
 COMPILED_WITH = {"pipeline.geometry.masks": "1e529d8b4be5d3ca"}
-"""Digests of what these loops are compiled from besides this file. Numba compiles them anew where this file has
-changed and looks at no other; tests/geometry/test_compiled.py says what to write here."""
+"""Digests of what these loops are compiled from besides this file. Numba compiles them anew where this file
+has changed and looks at no other; tests/geometry/test_compiled.py says what to write here."""
 
 Array = NDArray[Any]
 Pixels = tuple[Array, Array, Array, Array]

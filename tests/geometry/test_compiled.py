@@ -48,4 +48,5 @@ def test_a_module_of_compiled_loops_names_what_else_they_are_compiled_from(path:
 
 
 def test_the_modules_that_share_compiled_operations_are_found() -> None:
-    assert {path.stem for path in compiled_modules() if borrowed(path)} == {"_boundary_kernels", "png_filters"}
+    found = {path.stem for path in compiled_modules() if borrowed(path)}
+    assert found == {"_boundary_kernels", "png_filters"}
