@@ -10,7 +10,7 @@ from typing import Protocol
 from pipeline.log import CHOSEN
 from pipeline.names import one_line
 from pipeline.screen import detail, say
-from pipeline.units import human_seconds
+from pipeline.units import human_seconds, several
 
 EVERY = 60.0
 """Seconds between the lines of a log."""
@@ -104,7 +104,8 @@ class LogLines(_Tally):
         if now - self.said >= self.every and self.done > self.before:
             self.said = now
             left = (now - self.begun) / (self.done - self.before) * (self.total - self.done)
-            parts = (note or f"{self.done:,} of {self.total:,} images", self.failed(), self.rate(now))
+            done = f"{self.done:,} of {several(self.total, 'image')}"
+            parts = (note or done, self.failed(), self.rate(now))
             self.say(f"{self.title}: {', '.join(filter(None, parts))}, about {human_seconds(left)} left")
 
     def finished(self) -> None: ...

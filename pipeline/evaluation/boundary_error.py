@@ -20,6 +20,7 @@ from pipeline.geometry import curves as geometry
 from pipeline.geometry.curves import Points
 from pipeline.stages import engine
 from pipeline.stages.engine import Failure
+from pipeline.units import several
 
 SIDE = 1025
 """Pixels a side of the crop in which the smooth curves lie."""
@@ -386,8 +387,9 @@ def run_dataset(
     place = f"{dataset.name}/{split}"
     if not curves:
         raise AdaprepError(
-            f"{place}: none of {len(frames)} images has a closed outline of a target class of at least "
-            f"{SHORTEST:g} pixels in its central crop. Take more images with --limit, or other --targets."
+            f"{place}: none of {several(len(frames), 'image')} has a closed outline of a target class of at "
+            f"least {SHORTEST:g} pixels in its central crop. "
+            "Take more images with --limit, or other --targets."
         )
     if len(sides := sorted({curve.side for curve in curves})) > 1:
         raise AdaprepError(

@@ -16,6 +16,7 @@ from pipeline.report.columns import print_table
 from pipeline.report.console import console, print_failures
 from pipeline.report.evaluation import print_own_metrics
 from pipeline.samplers.uniform import Uniform
+from pipeline.units import several
 
 if TYPE_CHECKING:
     from pipeline.evaluation.upper_bound import BoundReport
@@ -34,7 +35,7 @@ def print_bounds(report: BoundReport) -> None:
     for row in rows:
         table.add_row(str(row["resolution"]), one_line(row["sampler"]), *_figures(row, rows))
     out = console()
-    title = f"upper bound, {facts['dataset']}/{facts['split']}, {facts['images']} images"
+    title = f"upper bound, {facts['dataset']}/{facts['split']}, {several(facts['images'], 'image')}"
     out.print(f"{title}, {facts['measured_at']}", soft_wrap=True)
     print_table(out, table, keys=2)
     print_own_metrics(rows, [f"{row['resolution']} {row['sampler']}" for row in rows])
@@ -91,6 +92,6 @@ def plot(report: BoundReport, path: Path, writer: Writer | None = None) -> None:
         axes.grid(alpha=0.3)
     if figure.axes[0].get_legend_handles_labels()[0]:
         figure.axes[0].legend(fontsize=8)
-    title = f"{report.dataset.name}/{report.split}, {report.images} images"
+    title = f"{report.dataset.name}/{report.split}, {several(report.images, 'image')}"
     figure.suptitle(canvas.words(title), fontsize=10)
     canvas.save(figure, path, writer)

@@ -22,7 +22,7 @@ from pipeline.names import one_line, printable
 from pipeline.progress import listener as listener
 from pipeline.report.columns import print_table
 from pipeline.screen import say
-from pipeline.units import human_bytes, human_seconds
+from pipeline.units import human_bytes, human_seconds, several
 from pipeline.workspace import room
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def print_failures(failures: Sequence[Failure]) -> None:
 
 def print_summary(summary: Summary, path: Path | None = None) -> None:
     """How a run ended: counts, speed, failures, notes."""
-    parts = [f"{summary.images - len(summary.failures)} images"]
+    parts = [several(summary.images - len(summary.failures), "image")]
     if summary.images:
         rate = summary.images / max(summary.seconds, 1e-9)
         parts[0] += f" in {human_seconds(summary.seconds)} ({rate:.1f} images/s)"
@@ -105,7 +105,8 @@ def print_plan(plan: Plan, scheduler: Scheduler, block_size: int | None, estimat
     tasks = len(plan.tasks(block_size))
     out.print(f"{plan.title}: would {verb[plan.action]} {plan.path}", soft_wrap=True)
     out.print(f"  why     {'; '.join(plan.reasons)}")
-    out.print(f"  to do   {plan.images} of {plan.total} images in {tasks} tasks on {scheduler.describe()}")
+    todo = f"{plan.images} of {several(plan.total, 'image')} in {several(tasks, 'task')}"
+    out.print(f"  to do   {todo} on {scheduler.describe()}")
     if plan.images:
         out.print(f"  time    about {human_seconds(estimate.seconds)}")
         out.print(f"  memory  about {human_bytes(estimate.memory)}")
@@ -122,7 +123,8 @@ def print_sample_plans(plans: Sequence[Plan], scheduler: Scheduler, estimate: Es
     out = console()
     for plan in plans:
         why = "; ".join(plan.reasons)
-        out.print(f"{plan.title}: {plan.images} of {plan.total} images to do ({why})", soft_wrap=True)
+        todo = f"{plan.images} of {several(plan.total, 'image')} to do"
+        out.print(f"{plan.title}: {todo} ({why})", soft_wrap=True)
     out.print(f"  time    about {human_seconds(estimate.seconds)} on {scheduler.describe()}")
     out.print(f"  memory  about {human_bytes(estimate.memory)}")
     out.print(f"  disk    about {human_bytes(estimate.disk)}, {_free(estimate.free)}")
@@ -144,7 +146,8 @@ def print_check(report: CheckReport) -> None:
     sizes = ", ".join(f"{size} ({n})" for size, n in list(facts["sizes"].items())[:6])
     more = f" and {len(facts['sizes']) - 6} more" if len(facts["sizes"]) > 6 else ""
     modes = ", ".join(f"{kind} ({n})" for kind, n in facts["modes"].items())
-    missing = f"{facts['images_missing']} images and {facts['labels_missing']} label maps missing"
+    images, labels = facts["images_missing"], facts["labels_missing"]
+    missing = f"{several(images, 'image')} and {several(labels, 'label map')} missing"
     out.print(f"{report.dataset.name}/{report.split} in {report.dataset.root}", soft_wrap=True)
     out.print(f"  pairs     {facts['pairs']} of {facts['frames']} ({missing})")
     out.print(f"  sizes     {sizes}{more} (height x width)")
@@ -168,7 +171,7 @@ def print_check(report: CheckReport) -> None:
     out.print(f"  target classes cover {100 * facts['target_share']:.2f} % of the pixels")
     count = len(report.totals.without_target)
     named = f": {_first_of(facts['without_target'])}" if count else ""
-    out.print(f"  {count} images without any target pixel{named}", soft_wrap=True)
+    out.print(f"  {several(count, 'image')} without any target pixel{named}", soft_wrap=True)
     if facts["classes_never_seen"]:
         out.print(f"  never seen: {', '.join(facts['classes_never_seen'])}", soft_wrap=True)
     for note in report.notes:

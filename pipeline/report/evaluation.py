@@ -11,6 +11,7 @@ from pipeline.geometry.crops import CENTRAL
 from pipeline.names import one_line
 from pipeline.report.columns import print_table
 from pipeline.report.console import console, print_failures
+from pipeline.units import several
 from pipeline.workspace import results
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ def print_evaluation(report: EvaluationReport) -> None:
     rows = facts["systems"]
     out = console()
     out.print(
-        f"{facts['dataset']}/{facts['split']}, {facts['images']} images; mIoU, trimap and recall at the "
-        f"{_where(facts)}",
+        f"{facts['dataset']}/{facts['split']}, {several(facts['images'], 'image')}; "
+        f"mIoU, trimap and recall at the {_where(facts)}",
         soft_wrap=True,
     )
     if rows:
@@ -53,8 +54,8 @@ def print_evaluations(every: Evaluations) -> None:
     if every.found:
         facts = every.found[0]
         out.print(
-            f"{every.dataset}/{every.split}, {facts['images']} images; mIoU, trimap and recall at the "
-            f"{_where(facts)}; {every.new} measured now, the rest before",
+            f"{every.dataset}/{every.split}, {several(facts['images'], 'image')}; "
+            f"mIoU, trimap and recall at the {_where(facts)}; {every.new} measured now, the rest before",
             soft_wrap=True,
         )
         print_table(out, _groups(every), keys=3)
@@ -70,7 +71,7 @@ def print_evaluations(every: Evaluations) -> None:
     if every.incomplete:
         out.print(f"  not finished, left out: {', '.join(every.incomplete)}", soft_wrap=True)
     if every.refused:
-        out.print(f"  not evaluated: {len(every.refused)} runs", soft_wrap=True)
+        out.print(f"  not evaluated: {several(len(every.refused), 'run')}", soft_wrap=True)
         print_failures(every.refused)
     print_failures(every.failures)
 

@@ -25,6 +25,7 @@ from pipeline.stages.frame_list import FrameList
 from pipeline.stages.inputs import Inputs
 from pipeline.stages.plan import Estimate, Plan, make_plan
 from pipeline.storage import reading
+from pipeline.units import several
 from pipeline.workspace import room, stores
 
 
@@ -246,7 +247,7 @@ def _list_difference(store: stores.Store, found: Inputs, known: Inputs | None) -
     if found.begins_as(store.inputs):
         return None
     return (
-        f"inputs: the {len(found)} images now are not the {store.count} in the store (SHA-256), and the "
+        f"inputs: {several(len(found), 'image')} now, not the {store.count} in the store (SHA-256), and the "
         f"list that names those is damaged or lost"
     )
 

@@ -21,6 +21,7 @@ from pipeline.stages.checked import CheckReport, FrameCheck, InOrder, Totals, cr
 from pipeline.stages.engine import BlockResult, Failure
 from pipeline.stages.frame import fit_instances, misfit, read_instances, read_label_map
 from pipeline.stages.frame_list import FrameList
+from pipeline.units import several
 
 FRAMES_PER_TASK = 8
 
@@ -155,8 +156,9 @@ def neighbours(dataset: Dataset, split: str, frames: Sequence[Frame]) -> list[st
     if nearest is None:
         return []
     frame, other, apart = nearest
+    some = f"{count} of {several(len(frames), 'image')} of {split} {'was' if count == 1 else 'were'} filmed"
     return [
-        f"{count} of {len(frames)} images of {split} were filmed next to an image that is trained on: "
+        f"{some} next to an image that is trained on: "
         f"{frame.name} is {apart} from {other.name} by number. Figures on them say little about other "
         f"places: hold whole sequences out."
     ]

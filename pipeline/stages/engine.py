@@ -36,6 +36,7 @@ from pipeline.stages.work import one_image as one_image
 from pipeline.stages.work import stop as stop
 from pipeline.stages.work import surprise as surprise
 from pipeline.stages.work import try_image as try_image
+from pipeline.units import several
 
 LISTED = 5
 """At most so many lost blocks are named in a message."""
@@ -247,7 +248,7 @@ def _incomplete(title: str, tasks: Sequence[Task], lost: Sequence[Lost], failure
     if len(lines) > LISTED:
         lines = [*lines[:LISTED], f"  ... and {len(lines) - LISTED} more"]
     listing = advice.command("status", failures=True)
-    besides = f" {failures} files failed besides: see {listing}." if failures else ""
+    besides = f" {several(failures, 'file')} failed besides: see {listing}." if failures else ""
     return AdaprepError(
         f"{title}: {len(lost)} of {len(tasks)} blocks could not be done:\n" + "\n".join(lines) + "\n"
         f"All other blocks were done and are kept.{besides} Run the same command again: it tries these again."

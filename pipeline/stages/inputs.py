@@ -22,6 +22,7 @@ from pipeline.stages import engine
 from pipeline.stages.frame_list import FrameList, line_of, listed, opened
 from pipeline.stages.input_list import MAX_SIDE, formatted
 from pipeline.stages.remembered import describe, open_dataset, repair
+from pipeline.units import several
 from pipeline.workspace import disk, stores
 
 UNUSUAL_SIDE = 4096
@@ -322,9 +323,8 @@ def prefix_difference(old: Inputs, new: Inputs) -> str | None:
             was, now = next(
                 (x, y) for x, y in zip_longest(a.split("\t"), b.split("\t"), fillvalue="") if x != y
             )
-            return (
-                f"inputs: {len(old)} images in the store, {len(new)} now; number {number} was {was}, is {now}"
-            )
+            counts = f"{several(len(old), 'image')} in the store, {len(new)} now"
+            return f"inputs: {counts}; number {number} was {was}, is {now}"
     return None
 
 

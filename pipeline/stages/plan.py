@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import AdaprepError, BusyError
+from pipeline.units import several
 from pipeline.workspace import stores
 
 COMPARED = 2**16
@@ -183,7 +184,7 @@ def _unfinished(
     todo = [(i, min(i + size, len(status))) for i in range(0, len(status), size) if redo[i : i + size].any()]
     reasons = [f"{int((status == stores.DONE).sum())} of {len(status)} done before"]
     if added := len(status) - store.count:
-        reasons.append(f"{added} images are new in the list")
+        reasons.append(f"{several(added, 'new image')} in the list")
     if failed := int((status == stores.FAILED).sum()):
         reasons.append(f"{failed} that failed are tried again")
     if touched := int(changed.sum()):

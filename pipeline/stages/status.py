@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import AdaprepError
+from pipeline.units import several
 from pipeline.workspace import records, room, stores
 
 
@@ -49,7 +50,7 @@ def of_store(folder: stores.SplitFolder, path: Path, stage: str) -> StoreStatus:
         failed,
         room.used(path).on_disk,
         room.used(path / "status").newest or time.time(),
-        f"run adaprep {stage} again: {todo} images to do" if todo else "",
+        f"run adaprep {stage} again: {several(todo, 'image')} to do" if todo else "",
     )
 
 

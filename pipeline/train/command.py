@@ -26,6 +26,7 @@ from pipeline.train.parts import AuxiliaryPart, BasePart, NetworkPart
 from pipeline.train.prepare import Sampling, Splits
 from pipeline.train.processes import choose_device, started
 from pipeline.train.settings import PROBABILITIES, Auxiliary, Precision, Request, Schedule
+from pipeline.units import several
 from pipeline.workspace import stores
 from pipeline.workspace.runs import Result, Run, State
 
@@ -63,11 +64,13 @@ class PlannedRun:
         """A few lines for people."""
         what = {"new": "would train", "interrupted": "would go on with", "complete": "complete already:"}
         plan = self.schedule
-        until = f" and more until {plan.patience} validations are no better" if plan.patience else ""
+        epochs = several(plan.epochs, "epoch")
+        if plan.patience:
+            epochs += f" and more until {several(plan.patience, 'validation')} gained nothing"
+        rate = f"learning rate {plan.rate:g} falling to {plan.rate * plan.final_factor:g}"
         lines = [
             f"{what[self.state]} {self.path}",
-            f"  {plan.epochs} epochs{until}, {plan.batch_size} crops a step, learning rate {plan.rate:g} "
-            f"falling to {plan.rate * plan.final_factor:g}",
+            f"  {epochs}, {several(plan.batch_size, 'crop')} a step, {rate}",
         ]
         lines += [f"  {part.describe()}" for part in self.sampling if part.images]
         return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
@@ -262,7 +265,8 @@ def _train(part: NetworkPart, request: Request, where: Where, hooks: Hooks) -> b
         return ok
     images, batch = len(part.splits.train.found), part.schedule.batch_size
     if images < batch:
-        hooks.waiting(f"{part.name}: {images} images to train on, so a step takes so many, not {batch}")
+        few = several(images, "image")
+        hooks.waiting(f"{part.name}: {few} to train on, so a step takes so many, not {batch}")
     hooks.trained(_fit(part.task, part.schedule, run, state, where, hooks))
     return ok
 

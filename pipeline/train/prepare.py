@@ -25,7 +25,7 @@ from pipeline.stages.inputs import Inputs
 from pipeline.stages.outputs import AuxiliaryInput, Output, Sampled
 from pipeline.stages.plan import Plan
 from pipeline.train import settings
-from pipeline.units import human_bytes, human_seconds
+from pipeline.units import human_bytes, human_seconds, several
 from pipeline.workspace import stores
 
 SOURCE_ARRAYS = ("source", "status")
@@ -136,7 +136,7 @@ class Sampling:
         took = samples.estimate(self.split.folder, self.split.found, self.outputs, self.plans, where)
         names = ", ".join(output.name for output in self.outputs)
         return (
-            f"first samples {self.images} images of {self.split.folder.title} ({names}): about "
+            f"first samples {several(self.images, 'image')} of {self.split.folder.title} ({names}): about "
             f"{human_seconds(took.seconds)}, {human_bytes(took.disk)} of disk, {human_bytes(took.free)} free"
         )
 

@@ -22,6 +22,7 @@ from typing import Any, Literal
 
 from pipeline.errors import AdaprepError
 from pipeline.geometry.crops import CENTRAL
+from pipeline.units import several
 from pipeline.workspace import disk, records, stores
 from pipeline.workspace.folders import RunFolder
 
@@ -65,7 +66,8 @@ class Result:
     def describe(self) -> str:
         """One line for people."""
         figures = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in self.figures.items())
-        done = "complete already" if self.skipped else f"{self.epochs} epochs in {self.seconds:.0f} s"
+        took = f"{several(self.epochs, 'epoch')} in {self.seconds:.0f} s"
+        done = "complete already" if self.skipped else took
         return f"{self.name}: {done}; best at epoch {self.best_epoch}: {figures} -> {self.path}"
 
 

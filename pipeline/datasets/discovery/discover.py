@@ -17,6 +17,7 @@ from pipeline.datasets.discovery.tree import MAPS, Tree, is_picture, joined
 from pipeline.datasets.discovery.written import Discovery
 from pipeline.errors import AdaprepError
 from pipeline.names import printable
+from pipeline.units import several
 
 SAMPLE = 200
 """Label files that are looked into where there are more."""
@@ -62,7 +63,8 @@ def discover(
         raise missing.nothing(tree, wanted)
     layout = max(found, key=lambda one: one.count)
     others = [
-        f"there are also {WORDS.get(one.labels_are, one.labels_are)} ({one.what}, {one.count} images): "
+        f"there are also {WORDS.get(one.labels_are, one.labels_are)} "
+        f"({one.what}, {several(one.count, 'image')}): "
         f"--labels-are {one.labels_are} takes these"
         for one in found
         if one.labels_are not in (layout.labels_are, "maps", "masks")

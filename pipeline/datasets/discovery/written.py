@@ -13,6 +13,7 @@ from pipeline.datasets.discovery.classes import BACKGROUND, FoundClass, hexadeci
 from pipeline.datasets.discovery.layout import ONLY, FolderLayout, SplitPlace
 from pipeline.datasets.yaml_text import flow, pair, relative
 from pipeline.names import one_line
+from pipeline.units import several
 
 FRACTIONS = {"train": 0.8, "val": 0.2}
 SEED = 0
@@ -141,7 +142,7 @@ def _remark(row: FoundClass, files: int) -> str:
         return ""
     if not row.files:
         return "  # not seen"
-    return f"  # {100 * row.share:.3g} % of the pixels, in {row.files} of {files} files"
+    return f"  # {100 * row.share:.3g} % of the pixels, in {row.files} of {several(files, 'file')}"
 
 
 def _targets(found: Discovery) -> Iterator[str]:
@@ -170,7 +171,8 @@ def _splits(found: Discovery, path: Path) -> Iterator[str]:
     yield "splits:"
     for split, place in places.items():
         name = "train" if split == ONLY else split
-        yield "  " + pair(name, _source(found, path, split, place)) + f"  # {len(place.pairs)} images"
+        count = several(len(place.pairs), "image")
+        yield "  " + pair(name, _source(found, path, split, place)) + f"  # {count}"
 
 
 def _source(found: Discovery, path: Path, split: str, place: SplitPlace) -> dict[str, Any]:

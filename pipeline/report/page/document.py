@@ -29,6 +29,7 @@ from pipeline.report.page.opening import measured_on, opening
 from pipeline.report.page.parts import Document, Missing, PageBlock, Section
 from pipeline.samplers.proposal import Proposals
 from pipeline.samplers.uniform import Uniform
+from pipeline.units import several
 
 if TYPE_CHECKING:
     from pipeline.evaluation.examples import Example
@@ -319,7 +320,8 @@ def _bound(parts: _Parts) -> Section:
     if found is None:
         return Section("upper-bound", title, (PageBlock(missing=Missing("no upper bound", command)),))
     text = (
-        f"What would be left if every sample were classified perfectly, on {found['images']:,} images at the "
+        "What would be left if every sample were classified perfectly, "
+        f"on {several(found['images'], 'image')} at the "
         f"{found['measured_at']}: no network at that resolution and sampling can do better than by luck."
     )
     blocks = [PageBlock(text=text), PageBlock(charts=bound_charts.bound(found))]

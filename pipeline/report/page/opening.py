@@ -12,6 +12,7 @@ from pipeline.report.page import findings
 from pipeline.report.page.cells import signed
 from pipeline.report.page.compare import ComparedSystem, Gain
 from pipeline.report.page.scenes import PanelRow, Pictured
+from pipeline.units import several
 
 NAMED = 4
 """Target classes that are named before "and 3 more"."""
@@ -119,6 +120,6 @@ def measured_on(evaluation: dict[str, Any]) -> str:
     low, high = evaluation["crop_sides"]
     sides = f"{low} x {low}" if low == high else f"{low} x {low} to {high} x {high}"
     return (
-        f"{evaluation['images']:,} images of {evaluation['dataset']}/{evaluation['split']}, at the "
+        f"{several(evaluation['images'], 'image')} of {evaluation['dataset']}/{evaluation['split']}, at the "
         f"{evaluation['measured_at']} ({sides} pixels)"
     )

@@ -21,6 +21,7 @@ from pipeline.report.page.cells import (
 )
 from pipeline.report.page.collect import Facts, RunFacts
 from pipeline.report.page.compare import PARTNERS, ComparedSystem, Gain
+from pipeline.units import several
 
 BINS = 4
 SPREAD = "±: standard deviation of the sample over the seeds"
@@ -286,14 +287,15 @@ def shares(facts: Facts) -> Table:
         )
         for name in names
     )
-    heads = [h for split, c in counted.items() for h in (f"{split}: pixels", f"{split}: of {c.images} maps")]
+    maps = {split: several(c.images, "map") for split, c in counted.items()}
+    heads = [head for split in counted for head in (f"{split}: pixels", f"{split}: of {maps[split]}")]
     caption = "Share of all pixels of the label maps that were read, and how many of these hold the class."
     return Table("classes", caption, (*words("class", ""), *numbers(*heads)), rows)
 
 
 def _best_epoch(run: RunFacts) -> Cell:
     if run.result is None:
-        return Cell(f"not over: {len(run.history)} epochs")
+        return Cell(f"not over: {several(len(run.history), 'epoch')}")
     return Cell(str(run.result["best_epoch"]), note="still improving" if run.improving else "")
 
 
