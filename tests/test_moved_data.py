@@ -89,7 +89,7 @@ def test_every_command_takes_a_name_that_the_workspace_holds_and_a_yaml_file(
     named = "blobs" if spelling == "name" else project / "data" / "blobs.yaml"
     result = do(run, command, named, project / "adaprep-workspace")
     if command == "boundary-error":  # found and read, and no blob is large enough
-        assert "blobs/val: none of 1 images has a closed outline" in result.output
+        assert "blobs/val: none of 1 image has a closed outline" in result.output
     else:
         assert result.exit_code == 0, result.output
     assert "overwrite" not in result.output

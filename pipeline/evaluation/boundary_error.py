@@ -383,18 +383,16 @@ def run_dataset(
                 found.append(target_outline(dataset, frame))
         except FileError as error:
             failures.append(Failure(index, frame.name, str(error)))
-    curves = [curve for curve in found if curve is not None]
-    place = f"{dataset.name}/{split}"
+    curves, place = [curve for curve in found if curve is not None], f"{dataset.name}/{split}"
     if not curves:
         raise AdaprepError(
-            f"{place}: none of {several(len(frames), 'image')} has a closed outline of a target class of at "
-            f"least {SHORTEST:g} pixels in its central crop. "
-            "Take more images with --limit, or other --targets."
+            f"{place}: none of {several(len(frames), 'image')} has a closed outline of a target class, of "
+            f"{SHORTEST:g} pixels, in its central crop. Take more images with --limit, or other --targets."
         )
     if len(sides := sorted({curve.side for curve in curves})) > 1:
         raise AdaprepError(
             f"{place}: central crops have sides of {sides[0]} to {sides[-1]} pixels; errors in pixels "
-            f"would not compare. Choose images of one size with --split or --limit."
+            "would not compare. Choose images of one size with --split or --limit."
         )
     groups = [measure("outlines as annotated", curves, lambdas)]
     for sigma in SMOOTHED:
