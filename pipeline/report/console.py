@@ -203,7 +203,7 @@ def _print_region(out: Console, facts: Mapping[str, Any], uncovered: int) -> Non
         )
     if uncovered:
         out.print(
-            f"  warning: {uncovered} images are too long for the crops of training to cover them "
+            f"  warning: {several(uncovered, 'image')} too long for the crops of training to cover "
             f"({_first_of(facts['uncovered'])}): {training}",
             style="yellow",
             soft_wrap=True,

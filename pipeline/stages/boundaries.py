@@ -247,7 +247,8 @@ def _list_difference(store: stores.Store, found: Inputs, known: Inputs | None) -
     if found.begins_as(store.inputs):
         return None
     return (
-        f"inputs: {several(len(found), 'image')} now, not the {store.count} in the store (SHA-256), and the "
+        f"inputs: the {several(len(found), 'image')} now {'is' if len(found) == 1 else 'are'} not the "
+        f"{store.count} in the store (SHA-256), and the "
         f"list that names those is damaged or lost"
     )
 

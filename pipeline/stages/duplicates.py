@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pipeline.datasets import pictures, readers
 from pipeline.datasets.files import open_file, read_bytes
 from pipeline.errors import FileError
+from pipeline.units import several
 
 T = TypeVar("T")
 
@@ -122,11 +123,15 @@ def look_alikes(
 
 def sentences(split: str, trained: str, same: Found, alike: Found, count: int) -> list[str]:
     """What to say of a split of `count` images some of which stand in the one that is trained on."""
-    kinds = ((same, "are the same files as images of"), (alike, "look the same as images of"))
+    kinds = (
+        (same, "is the same file as an image of", "are the same files as images of"),
+        (alike, "looks the same as an image of", "look the same as images of"),
+    )
     return [
-        f"{found.count} of {count} images of {split} {what} {trained}, such as {found.first[0]} and "
-        f"{found.first[1]}: figures on them say little about other images"
-        for found, what in kinds
+        f"{found.count} of {several(count, 'image')} of {split} "
+        f"{one if found.count == 1 else many} {trained}, "
+        f"such as {found.first[0]} and {found.first[1]}: figures on them say little about other images"
+        for found, one, many in kinds
         if found.first
     ]
 

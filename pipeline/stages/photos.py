@@ -75,7 +75,7 @@ def _about_turned(dataset: Dataset, counts: PhotoCounts) -> list[str]:
     )
     if dataset.images_are == "auto":
         stored = counts.clear - counts.fitting
-        said += f"; by their size, {counts.fitting} label maps lie as shown and {stored} as stored"
+        said += f"; by their size, label maps lie as shown for {counts.fitting} and as stored for {stored}"
         if unclear := counts.turned - counts.clear:
             said += f"; {unclear} fit either way: look at them, and set images_are if they lie wrong"
     return [said]

@@ -88,7 +88,7 @@ def test_a_run_whose_factory_is_not_given_is_listed_and_the_others_go_on(space: 
     checkpoint.save(some, "base", "tests.train.test_fit:another", *rest)
     status, printed = evaluate(space)
     assert status == 1
-    assert "not evaluated: 1 runs" in printed
+    assert "not evaluated: 1 run" in printed
     assert "no --architecture names it" in printed
     assert "add --architecture tests.train.test_fit:another" in printed.replace("\n", " ")
     kept = {one["run"] for one in results.evaluations(space, "blobs", "val")}

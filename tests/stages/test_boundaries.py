@@ -178,7 +178,7 @@ def test_a_failed_file_is_listed_and_tried_again(make_blobs: MakeBlobs, tmp_path
     assert stores.open_store(folder.boundaries).status().tolist() == [1, 1, 2, 1, 1, 1]
     store, solved = run_tensors(folder)
     assert store.status().tolist() == [1, 1, 2, 1, 1, 1]
-    assert "1 images have no boundaries" in solved.notes[0]
+    assert "1 image has no boundaries" in solved.notes[0]
     victim.write_bytes(content)
     folder, summary = run_boundaries(tmp_path / "w", dataset)
     assert summary.ok

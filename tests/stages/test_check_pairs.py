@@ -50,7 +50,7 @@ def test_the_same_file_in_two_splits_is_named(tmp_path: Path) -> None:
     image(tmp_path, "val", "a.png", scene(1))
     image(tmp_path, "val", "b.png", scene(9))
     assert compared(tmp_path) == [
-        f"1 of 2 images of val are the same files as images of train, such as {tmp_path}/i/val/a.png and "
+        f"1 of 2 images of val is the same file as an image of train, such as {tmp_path}/i/val/a.png and "
         f"{tmp_path}/i/train/1.png: figures on them say little about other images"
     ]
 
@@ -63,7 +63,7 @@ def test_the_same_picture_in_two_splits_is_named(tmp_path: Path, kind: str) -> N
     image(tmp_path, "val", "a.png" if kind == "as PNG" else "a.jpg", copy, quality=60)
     image(tmp_path, "val", "b.jpg", scene(9))
     assert compared(tmp_path) == [
-        f"1 of 2 images of val look the same as images of train, such as "
+        f"1 of 2 images of val looks the same as an image of train, such as "
         f"{tmp_path}/i/val/{'a.png' if kind == 'as PNG' else 'a.jpg'} and {tmp_path}/i/train/1.jpg: figures "
         f"on them say little about other images"
     ]
@@ -101,7 +101,7 @@ def test_the_command_compares_all_splits_that_it_reads(tmp_path: Path) -> None:
         image(tmp_path, split, "a.png", scene(0))
     yaml = describe(tmp_path, CLASSES + BOTH)
     said = CliRunner().invoke(cli.main, ["check", "--dataset", str(yaml)]).output
-    assert "1 of 1 images of val are the same files as images of train" in " ".join(said.split())
+    assert "1 of 1 image of val is the same file as an image of train" in " ".join(said.split())
     assert "target class dog occurs in none of the label maps of val that were read" in " ".join(said.split())
 
 
@@ -116,8 +116,8 @@ def test_turned_images_are_counted_with_how_their_labels_lie(tmp_path: Path) -> 
         label(tmp_path, "train", name, 4, size)
     counted = "3 images are turned by viewers (EXIF orientation): "
     assert turned(tmp_path) == [
-        f"{counted}1 read as shown, 2 as stored (images_are: auto); by their size, 1 label maps lie as shown "
-        f"and 1 as stored; 1 fit either way: look at them, and set images_are if they lie wrong"
+        f"{counted}1 read as shown, 2 as stored (images_are: auto); by their size, label maps lie as shown "
+        f"for 1 and as stored for 1; 1 fit either way: look at them, and set images_are if they lie wrong"
     ]
     said = f"{counted}3 read as shown, 0 as stored (images_are: shown)"
     assert turned(tmp_path, "images_are: shown\n") == [said]

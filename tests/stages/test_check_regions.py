@@ -89,7 +89,7 @@ def test_a_panorama_is_measured_on_little_of_itself_and_not_covered_in_training(
     assert "they hold less than half of the pixels" in check(yaml, "val")[1]
     assert facts(yaml)["uncovered"] == []
     assert facts(yaml, "train")["uncovered"] == ["long"]
-    assert "1 images are too long for the crops of training" in check(yaml, "train")[1]
+    assert "1 image too long for the crops of training" in check(yaml, "train")[1]
 
 
 def test_an_image_that_no_crop_sees_is_a_problem(tmp_path: Path) -> None:

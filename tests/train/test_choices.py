@@ -206,7 +206,7 @@ def test_a_patient_run_is_another_than_one_that_is_not(space: stores.Workspace) 
     with pytest.raises(AdaprepError, match="patience: 0 in the run, 2 asked for"):
         command.run(space, None, replace(request, patience=2))
     (planned,) = command.plan(space, None, replace(request, patience=2, tag="more"))
-    assert "1 epochs and more until 2 validations are no better, 4 crops a step" in planned.describe()
+    assert "1 epoch and more until 2 validations gained nothing, 4 crops a step" in planned.describe()
 
 
 def test_a_run_from_before_there_was_a_filter_is_complete(space: stores.Workspace) -> None:

@@ -586,7 +586,7 @@ def test_layers_that_are_not_used_do_not_stop_several_processes(space: stores.Wo
     options += ["--epochs", "1", "--batch-size", "4", "--device", "cpu", "--workspace", str(space.path)]
     done = processes.together(["train", *options])
     assert [one.returncode for one in done] == [0, 0], done
-    assert sum("1 epochs in" in one.stdout for one in done) == 1
+    assert sum("1 epoch in" in one.stdout for one in done) == 1
 
 
 class Unused(UNet):
