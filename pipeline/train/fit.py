@@ -165,13 +165,12 @@ class _Fit:
     def run_all(self) -> Result:
         position, per_epoch = self.position, len(self.batches)
         done = position.epoch * per_epoch + position.step
-        history = None
-        if self.processes.first:
-            history = History(self.run.path, self.task.figures, position.epoch, done)
+        first = self.processes.first
+        history = History(self.run.path, self.task.figures, position.epoch, done) if first else None
         loading = loader(self.task.data, self.batches, self.where.workers, self.device)
         self.listener.started(self.run.name, self._most * per_epoch, done)
         try:
-            while not self.schedule.is_over(position.epoch, position.best_epoch):
+            while not self._is_over(history):
                 if (position.epoch, position.step) == (self.schedule.epochs, 0):
                     self._go_on_waiting()
                 row = self._epoch(loading)
@@ -184,6 +183,14 @@ class _Fit:
             if history:
                 history.close()
         return self._finish()
+
+    def _is_over(self, history: History | None) -> bool:
+        """Whether no epoch follows. Who is patient waits until validation no longer rises, too."""
+        if not self.schedule.is_over(self.position.epoch, self.position.best_epoch):
+            return False
+        last = self.position.epoch >= self.schedule.most_epochs
+        rising = history is not None and not last and history.rises()
+        return not self.processes.total(np.array([int(rising)])).any()
 
     @property
     def _most(self) -> int:

@@ -56,6 +56,10 @@ class History:
         board.flush()
         self._mirror.put()
 
+    def rises(self) -> bool:
+        """Whether validation still does."""
+        return results.rises(self._kept(sys.maxsize))
+
     def close(self) -> None:
         self._tell(lambda board: board.close())
         self._tell(lambda board: self._mirror.close())

@@ -258,9 +258,8 @@ def trainings(runs: Iterable[RunFolder]) -> dict[str, Training]:
 def still_improving(result: Mapping[str, Any] | None, history: Sequence[Mapping[str, str]]) -> bool:
     """Whether more epochs may have made a run that is over better.
 
-    So it is where the best epoch is the last, or where validation mIoU still rises: the mean of the last
-    fifth of the validations, at least two, is more than half a point above that of as many before. A run
-    without any validation is not judged.
+    So it is where the best epoch is the last, or where validation mIoU still rises. A run without any
+    validation is not judged.
     """
     if result is None:
         return False
@@ -268,10 +267,12 @@ def still_improving(result: Mapping[str, Any] | None, history: Sequence[Mapping[
     if history and not checked:
         return False
     last = max((int(row["epoch"]) for row in checked), default=int(result["epochs"]))
-    return bool(result["best_epoch"] >= last) or _rises([row.get("miou") or "nan" for row in checked])
+    return bool(result["best_epoch"] >= last) or rises(checked)
 
 
-def _rises(values: Sequence[str]) -> bool:
+def rises(history: Sequence[Mapping[str, str]]) -> bool:
+    """Whether the last fifth of the validations, two at least, has half a point more than the one before."""
+    values = [row["miou"] for row in history if row.get("miou")]
     count = max(2, len(values) // 5)
     late, before = (sum(map(float, part)) for part in (values[-count:], values[-2 * count : -count]))
     return len(values) >= 2 * count and late - before > RISE * count

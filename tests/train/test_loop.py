@@ -21,7 +21,7 @@ from pipeline.train.data import Batch  # noqa: E402
 from pipeline.train.fit import Where, fit  # noqa: E402
 from pipeline.train.processes import Processes  # noqa: E402
 from pipeline.train.settings import Schedule  # noqa: E402
-from pipeline.workspace.results import read_history  # noqa: E402
+from pipeline.workspace.results import read_history, still_improving  # noqa: E402
 from pipeline.workspace.runs import Result, Run  # noqa: E402
 
 STILL = {"flip": 0.0, "brightness": 0.0, "contrast": 0.0, "salt_and_pepper": 0.0}
@@ -48,7 +48,7 @@ class Toy:
     """A task that records the batches of its loss, and whose validation says what it is told to."""
 
     kind, network = "base", "toy"
-    figures = ("score",)
+    figures: tuple[str, ...] = ("score",)
 
     def __init__(self, data: Crops | None = None, scores: Sequence[float] = (), higher: bool = True) -> None:
         self.data: Any = data or Crops()
@@ -81,7 +81,7 @@ class Toy:
         network.eval()
         self.validated.append(state(network))
         value = next(self.scores, None)
-        return {} if value is None else {"score": value}
+        return {} if value is None else {self.figures[0]: value}
 
 
 def state(network: nn.Module) -> dict[str, Tensor]:
@@ -143,6 +143,30 @@ def test_a_patient_run_goes_on_until_validation_stands_still(
     assert len({row["rate"] for row in rows[2:]}) == 1  # of the last epoch and all after it
     if epochs < plan.most_epochs:
         assert result.best_epoch < epochs or not patience
+
+
+@pytest.mark.parametrize("stopped", [None, 14, 21])
+def test_a_patient_run_does_not_end_while_the_mean_of_its_validations_rises(
+    tmp_path: Path, stopped: int | None
+) -> None:
+    scores, plan = (0, 0.1, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5), schedule(epochs=4, patience=1)
+    tmp_path.joinpath("run").mkdir()
+    run, where = Run(tmp_path / "run", {}), Where(torch.device("cpu"), save_every=1)
+    if stopped:
+        with pytest.raises(Stop):
+            fit(named_miou(Stopping(stopped, scores=scores)), plan, run, where)
+        scores = scores[checkpoint.load(run.last).training["position"]["epoch"] :]
+    result = fit(named_miou(Toy(scores=scores)), plan, run, where)
+    assert (result.epochs, result.best_epoch) == (6, 3)  # by patience alone it would end after the fourth
+    assert not still_improving(
+        {"best_epoch": result.best_epoch, "epochs": result.epochs}, read_history(run.path / "history.csv")
+    )
+
+
+def named_miou(task: Toy) -> Toy:
+    """The same task, whose figure is the one by which runs are judged."""
+    task.figures = ("miou",)
+    return task
 
 
 @pytest.mark.parametrize("looks", [11, 13, 14, 17])
