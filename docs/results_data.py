@@ -42,7 +42,7 @@ def read(name: str, space: stores.Workspace, files: Sequence[str] = ()) -> dict[
             regions.append(read_region(groups))
             shown |= {str(one["run"]) for group in groups for one in group.evaluations}
     if not regions:
-        raise SystemExit(f"{space}: no evaluation of {name}/{SPLIT}. Run adaprep evaluate first.")
+        raise SystemExit(f"{space.path}: no evaluation of {name}/{SPLIT}. Run adaprep evaluate first.")
     machines = [results.about_run(run)["machine"] for run in runs if run.name in shown]
     machine = {key: " and ".join(sorted({str(one[key]) for one in machines})) for key in MACHINE}
     return {"name": name, "machine": machine, "regions": regions, "feedback": feedback}
