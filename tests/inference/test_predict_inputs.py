@@ -103,7 +103,7 @@ def test_earlier_results_are_no_images_to_label(make_blobs: MakeBlobs, tmp_path:
     for _ in range(2):
         code, said = predict(base, yaml, photos, "-o", photos)
         assert code == 0, said
-        assert "predictions: 1 images" in said
+        assert "predictions: 1 image" in said
     assert sorted(tree(photos)) == ["a.png", "labels/a.png", "overlays/a.jpg"]
 
 

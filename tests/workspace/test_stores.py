@@ -201,7 +201,7 @@ def test_a_longer_list_keeps_what_is_done(tmp_path: Path) -> None:
     longer = {"count": 13, "sha256": "y"}
     todo = make_plan("t", path, ARRAYS, {"grid": [8, 8]}, stores.Layout(4, 2), longer, False)
     assert (todo.action, todo.todo) == ("grow", ((8, 12), (12, 13)))
-    assert "3 images are new in the list" in todo.reasons
+    assert "3 new images in the list" in todo.reasons
     grown = todo.open()
     assert grown.count == 13
     assert grown.status().tolist() == [1] * 10 + [0] * 3
