@@ -251,7 +251,7 @@ def print_findings(title: str, findings: Sequence[Finding]) -> None:
     out.print(title)
     for finding in findings:
         mark = ("ok  ", "green") if finding.ok else ("BAD ", "red")
-        rest = one_line(f"{finding.what}: {finding.checked} {finding.unit}")
+        rest = one_line(f"{finding.what}: {several(finding.checked, finding.unit.removesuffix('s'))}")
         out.print(Text.assemble("  ", mark, rest), soft_wrap=True)
         for problem in finding.problems[:LISTED]:
             out.print(f"        {problem}", soft_wrap=True)
