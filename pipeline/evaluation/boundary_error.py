@@ -386,8 +386,8 @@ def run_dataset(
     curves, place = [curve for curve in found if curve is not None], f"{dataset.name}/{split}"
     if not curves:
         raise AdaprepError(
-            f"{place}: none of {several(len(frames), 'image')} has a closed outline of a target class, of "
-            f"{SHORTEST:g} pixels, in its central crop. Take more images with --limit, or other --targets."
+            f"{place}: none of {several(len(frames), 'image')} has a closed outline of a target class of "
+            f"{SHORTEST:g} or more pixels in its central crop. Take more images with --limit, or other --targets."
         )
     if len(sides := sorted({curve.side for curve in curves})) > 1:
         raise AdaprepError(

@@ -221,8 +221,8 @@ def _notes(folder: stores.SplitFolder, source: stores.Store, summary: engine.Sum
         )
     if failed := int((status == stores.FAILED).sum()):
         notes.append(
-            f"{several(failed, 'image')} {'has' if failed == 1 else 'have'} no boundaries "
-            f"(failed before): see {folder.failures_command}"
+            f"{several(failed, 'image')} {'has' if failed == 1 else 'have'} no boundaries: "
+            f"{'its file' if failed == 1 else 'their files'} failed, see {folder.failures_command}"
         )
     if folded := sum(int(v) for v in summary.values):
         notes.append(several(folded, "folded cell"))

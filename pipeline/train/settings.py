@@ -273,7 +273,7 @@ class Request:
     patience: int = setting(
         0,
         "After the last epoch go on at the last rate, for at most as many epochs again, until so many "
-        "validations were no better than the best. 0: end after the last epoch.",
+        "validations were no better than the best and mIoU no longer rises. 0: end after the last epoch.",
         low=0,
     )
     augmentation: Mapping[str, float] = setting(

@@ -271,7 +271,7 @@ def still_improving(result: Mapping[str, Any] | None, history: Sequence[Mapping[
 
 
 def rises(history: Sequence[Mapping[str, str]]) -> bool:
-    """Whether the last fifth of the validations, two at least, has half a point more than the one before."""
+    """Whether the last fifth of validations, two at least, has a mean half a point above the fifth before."""
     values = [row["miou"] for row in history if row.get("miou")]
     count = max(2, len(values) // 5)
     late, before = (sum(map(float, part)) for part in (values[-count:], values[-2 * count : -count]))
