@@ -387,7 +387,7 @@ def run_dataset(
     if not curves:
         raise AdaprepError(
             f"{place}: none of {several(len(frames), 'image')} has a closed outline of a target class of "
-            f"{SHORTEST:g} or more pixels in its central crop. Take more images (--limit) or other --targets."
+            f"{SHORTEST:g} or more pixels in its central crop. Take more with --limit, or other --targets."
         )
     if len(sides := sorted({curve.side for curve in curves})) > 1:
         raise AdaprepError(
