@@ -88,7 +88,8 @@ def test_a_worker_that_sees_a_part_of_the_data_alone_gets_no_more_tasks_and_othe
     for label in (*world.labels()[:8], *world.labels()[-8:]):  # whole blocks, with what workers are asked for
         (part / label.name).write_bytes(label.read_bytes())
     cluster.worker()
-    cluster.worker(first=f"mount --bind {part} {world.labels()[0].parent}")
+    threads = ("--no-nanny", "--nthreads", "4")  # four tasks at once, of which it can do two at most
+    cluster.worker(*threads, first=f"mount --bind {part} {world.labels()[0].parent}")
     cluster.wait_for(2)
     done = end(cluster.begin(world, "boundaries", "--split", "train"))
     assert done.code == 0, done.output
