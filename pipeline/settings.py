@@ -120,16 +120,16 @@ def groups(owner: type) -> dict[str, type]:
     return {f.name: hints[f.name] for f in fields(owner) if is_dataclass(hints[f.name])}
 
 
-def all_entries(owner: type) -> Iterator[Entry]:
+@functools.cache
+def all_entries(owner: type) -> tuple[Entry, ...]:
     """The settings of a dataclass and of its groups, in the order of its fields; a shared one comes once."""
-    seen: set[str] = set()
+    found: dict[str, Entry] = {}
     mine = {entry.name: entry for entry in entries(owner)}
     for f in fields(owner):
         inner = _of_group(f, groups(owner)[f.name]) if f.name in groups(owner) else iter(())
         for entry in [mine[f.name]] if f.name in mine else inner:
-            if entry.flag not in seen:
-                seen.add(entry.flag)
-                yield entry
+            found.setdefault(entry.flag, entry)
+    return tuple(found.values())
 
 
 def _of_group(of: Field[Any], kind: type) -> Iterator[Entry]:
@@ -155,7 +155,8 @@ def build(owner: type, values: Mapping[str, Any]) -> Any:
 def changed(options: Any) -> Iterator[tuple[Entry, Any]]:
     """The settings of a dataclass and of its groups whose values are not their defaults."""
     seen: set[str] = set()
-    for entry in all_entries(type(options)):
+    owner: Any = type(options)
+    for entry in all_entries(owner):
         value = _value(options, entry.flag)
         default = entry.setting.default
         if entry.flag not in seen and value != (None if default is REQUIRED else default):

@@ -15,23 +15,29 @@ from pipeline.errors import AdaprepError
 LIBRARY_ERRORS = (ImportError, AttributeError, TypeError, NotImplementedError)
 
 
+@cache
+def installed(package: str) -> str:
+    """The version of a package: reading it takes milliseconds, and each store that is made names four."""
+    return version(package)
+
+
 def adaprep_version() -> str:
     """The installed version, or "unknown" in a checkout that was not installed."""
     try:
-        return version("adaprep")
+        return installed("adaprep")
     except PackageNotFoundError:
         return "unknown"
 
 
 def versions() -> dict[str, str]:
     """What wrote a store."""
-    return {"adaprep": adaprep_version(), **{name: version(name) for name in ("numpy", "scipy", "zarr")}}
+    return {"adaprep": adaprep_version(), **{name: installed(name) for name in ("numpy", "scipy", "zarr")}}
 
 
 def library_error(path: Path, error: Exception) -> AdaprepError:
     """What to say when Zarr, not the store, is at fault."""
     return AdaprepError(
-        f"zarr {version('zarr')} cannot be used for {path} ({type(error).__name__}: {error}). The store is "
+        f"zarr {installed('zarr')} cannot be used for {path} ({type(error).__name__}: {error}). The store is "
         f"left as it is. Install another: pip install 'zarr>=3.1.6,<4'"
     )
 
