@@ -19,8 +19,8 @@ from PIL import Image
 
 from tests import processes
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a core: more threads only wait for each other
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+# One thread, as in the processes that tests start: weights are held against each other to the bit
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 MEMORY, ROOM = Path("/dev/shm"), 4 * 2**30
 if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= ROOM:
