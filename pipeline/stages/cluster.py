@@ -15,17 +15,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from pipeline.errors import AdaprepError
 from pipeline.screen import say
-from pipeline.stages import engine, fitness
-from pipeline.stages.engine import BlockResult, Lost, Scheduler, Site, Work
-from pipeline.stages.work import Unfit
+from pipeline.stages import fitness
+from pipeline.stages import work as tasks
+from pipeline.stages.fitness import Site
+from pipeline.stages.scheduler import LISTED, Scheduler
+from pipeline.stages.work import BlockResult, Lost, Unfit, Work, surprise
 from pipeline.workspace import task_locks
-
-if TYPE_CHECKING:
-    from pipeline.stages.connection import Session
 
 T = TypeVar("T")
 Ended = BlockResult | Lost | Unfit
@@ -44,10 +43,9 @@ DEATHS = 4
 
 
 def run(
-    name: str, work: Sequence[Work], session: Session, take: Callable[[BlockResult | Lost], None]
+    name: str, work: Sequence[Work], cluster: Cluster, take: Callable[[BlockResult | Lost], None]
 ) -> None:
     """Do all work on the workers. Raises AdaprepError when the cluster cannot do it."""
-    cluster = session.cluster()
     cluster.wait_for_workers()
     site = work[0].site
     if cluster.address:
@@ -228,7 +226,7 @@ class Cluster:
         if isinstance(answer, ImportError | AttributeError):  # another package of that name has others
             return [f"cannot import adaprep: {answer}"]
         if isinstance(answer, Exception):
-            return [f"did not answer: {engine.surprise(answer)}"]
+            return [f"did not answer: {surprise(answer)}"]
         return list(answer)
 
     def results(self, work: Sequence[Work]) -> Iterator[BlockResult | Lost]:
@@ -342,7 +340,7 @@ class Cluster:
                     _refusal([f"a worker cannot import what the work needs: {error}"], begun=True)
                 ) from error
             except Exception as error:
-                return Lost(index, engine.surprise(error))
+                return Lost(index, surprise(error))
 
     def stop(self, name: str) -> None:
         """Tell the tasks in flight to end, and wait until they have, but no longer than GRACE seconds.
@@ -353,8 +351,8 @@ class Cluster:
         def stop() -> None:
             with suppress(Exception):  # whatever ends the run is told; this is to be as clean as can be
                 self.client.cancel(list(self.futures.values()))
-                self.client.run(engine.stop, name, on_error="ignore")
-                while sum(self.client.run(engine.at_work, name, on_error="ignore").values()):
+                self.client.run(tasks.stop, name, on_error="ignore")
+                while sum(self.client.run(tasks.at_work, name, on_error="ignore").values()):
                     time.sleep(0.05)
 
         if self.client.status == "running" and not self.silent:
@@ -365,9 +363,9 @@ class Cluster:
 
 def _refusal(unfit: Sequence[str], begun: bool) -> str:
     """Why workers cannot do the work, one line each."""
-    lines = [f"  {line}" for line in unfit[: engine.LISTED]]
-    if len(unfit) > engine.LISTED:
-        lines.append(f"  ... and {len(unfit) - engine.LISTED} more")
+    lines = [f"  {line}" for line in unfit[:LISTED]]
+    if len(unfit) > LISTED:
+        lines.append(f"  ... and {len(unfit) - LISTED} more")
     return (
         "the workers cannot do this work:\n" + "\n".join(lines) + "\n"
         f"{'What was finished is kept' if begun else 'Nothing was begun'}. Install adaprep in the Python "

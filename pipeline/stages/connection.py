@@ -19,7 +19,7 @@ from pipeline.errors import AdaprepError
 from pipeline.marks import MARK, Writer
 from pipeline.screen import detail, say
 from pipeline.stages.cluster import Cluster
-from pipeline.stages.engine import Scheduler
+from pipeline.stages.scheduler import Scheduler
 
 CONNECT = 5.0
 """Seconds to reach a scheduler."""

@@ -7,13 +7,11 @@ any more when `run` returns.
 
 from __future__ import annotations
 
-import os
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from pipeline import advice
@@ -22,6 +20,9 @@ from pipeline.progress import Listener as Listener
 from pipeline.progress import Silent as Silent
 from pipeline.stages import fitness
 from pipeline.stages.fitness import Site as Site
+from pipeline.stages.scheduler import LISTED
+from pipeline.stages.scheduler import Scheduler as Scheduler
+from pipeline.stages.scheduler import cores as cores
 from pipeline.stages.work import BlockResult as BlockResult
 from pipeline.stages.work import Failure as Failure
 from pipeline.stages.work import Lost as Lost
@@ -38,45 +39,8 @@ from pipeline.stages.work import surprise as surprise
 from pipeline.stages.work import try_image as try_image
 from pipeline.units import several
 
-LISTED = 5
-"""At most so many lost blocks are named in a message."""
-
 NAMED = 8
 """A block of at most so many images is described by all their names."""
-
-
-@dataclass(frozen=True)
-class Scheduler:
-    """Where tasks run: threads of this process unless `workers` or `address` is given."""
-
-    workers: int | None = None  # that many local processes; the most of them with `least`
-    address: str | None = None  # of a running Dask scheduler
-    threads: int | None = None  # of this process; default: one a core
-    least: int | None = None  # local processes that are kept where there is little to do
-    wait: float = 30.0  # seconds for the first worker to come, or another once all are lost
-    report: Path | None = None  # file for Dask's performance report
-    session: Any = field(default=None, compare=False, repr=False)  # the open connection to the workers
-
-    @property
-    def distributed(self) -> bool:
-        """Whether tasks run in other processes than this one."""
-        return bool(self.workers or self.address)
-
-    @property
-    def parallel(self) -> int:
-        """How many tasks this machine works on at once."""
-        return self.workers or self.threads or cores()
-
-    def describe(self) -> str:
-        if self.address:
-            return f"Dask cluster at {self.address}"
-        few = f"{self.least} to " if self.least else ""
-        return f"{few}{self.workers} processes" if self.workers else f"{self.parallel} threads"
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass
@@ -198,7 +162,7 @@ def run(
             from pipeline.stages import cluster
 
             with connected(scheduler) as reached:
-                cluster.run(name, work, reached.session, take)
+                cluster.run(name, work, reached.session.cluster(), take)
         elif work:
             _threads(name, work, scheduler, take)
     finally:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pipeline.datasets.base import ClassTable, Dataset, Frame
-    from pipeline.train.prepare import Split
+    from pipeline.stages.inputs import Inputs
 
 NONE, INVERSE, MEDIAN = "none", "inverse", "median"
 BY_FREQUENCY = (INVERSE, MEDIAN)
@@ -59,8 +59,17 @@ def word(text: str) -> str:
     return "" if text == NONE else f"-{text}" if text in BY_FREQUENCY else "-weighted"
 
 
-def weights(text: str, split: Split) -> dict[str, float] | None:
+def weights(text: str, found: Inputs, title: str) -> dict[str, float] | None:
     """Weights by class, of those that occur in the training split; None where all are alike.
+
+    Parameters
+    ----------
+    text
+        As for `parse`.
+    found
+        The training split.
+    title
+        What messages call it.
 
     Raises
     ------
@@ -69,24 +78,24 @@ def weights(text: str, split: Split) -> dict[str, float] | None:
     """
     import numpy as np
 
-    chosen, classes = parse(text), split.found.dataset.classes
+    chosen, classes = parse(text), found.dataset.classes
     if chosen == NONE:
         return None
     if isinstance(chosen, dict):
         _check_names(chosen, classes)
-    counts = pixels(split)
+    counts = pixels(found)
     seen = counts.sum(axis=0) > 0
     if isinstance(chosen, dict):
         named = (i for i, name in enumerate(classes.names) if name in chosen)
         if absent := [classes.names[i] for i in named if not seen[i]]:
             raise AdaprepError(
                 f"--class-weights: no pixel of {printable(absent[0])} is in the label maps of "
-                f"{split.folder.title}, so a weight of it does nothing. Leave it out."
+                f"{title}, so a weight of it does nothing. Leave it out."
             )
-        found = np.array([chosen.get(name, 1.0) for name in classes.names])
+        each = np.array([chosen.get(name, 1.0) for name in classes.names])
     else:
-        found = inverse(counts) if chosen == INVERSE else median(counts)
-    return {name: float(found[i]) for i, name in enumerate(classes.names) if seen[i]}
+        each = inverse(counts) if chosen == INVERSE else median(counts)
+    return {name: float(each[i]) for i, name in enumerate(classes.names) if seen[i]}
 
 
 def unseen(found: Mapping[str, float], classes: ClassTable) -> list[str]:
@@ -129,13 +138,13 @@ def median(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.where(seen, middle / np.where(seen, frequency, 1.0), 0.0)
 
 
-def pixels(split: Split) -> NDArray[np.int64]:
+def pixels(found: Inputs) -> NDArray[np.int64]:
     """(N, C) pixels of each class in each of at most `MOST_MAPS` label maps; those that fail are left out."""
     import numpy as np
 
-    frames = split.found.frames
+    frames = found.frames
     places = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), MOST_MAPS)).round().astype(int))
-    return _counted(split.found.dataset, tuple(frames[i] for i in places))
+    return _counted(found.dataset, tuple(frames[i] for i in places))
 
 
 @functools.lru_cache(maxsize=4)

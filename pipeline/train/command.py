@@ -230,7 +230,7 @@ def _weigh(request: Request, splits: Splits, hooks: Hooks) -> None:
     """Refuse class weights that cannot be before anything is sampled; name classes that have none."""
     if "base" not in request.wanted:
         return
-    found = class_weights.weights(request.base.class_weights, splits.train)
+    found = class_weights.weights(request.base.class_weights, splits.train.found, splits.train.folder.title)
     for name in class_weights.unseen(found, splits.dataset.classes) if found else ():
         hooks.waiting(
             f"class weights: no pixel of {printable(name)} is in the label maps of "

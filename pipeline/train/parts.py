@@ -204,7 +204,8 @@ class BasePart(NetworkPart):
     @cached_property
     def weights(self) -> dict[str, float] | None:
         """Of classes in the loss, by name. Raises AdaprepError where they cannot be those asked for."""
-        return class_weights.weights(self.request.base.class_weights, self.splits.train)
+        train = self.splits.train
+        return class_weights.weights(self.request.base.class_weights, train.found, train.folder.title)
 
     @property
     def finer(self) -> Sampled | None:

@@ -50,12 +50,17 @@ def test_median_frequency_is_of_the_images_that_a_class_occurs_in() -> None:
     assert class_weights.median(COUNTS).tolist() == pytest.approx([*expected, 0])
 
 
+def asked(text: str, space: stores.Workspace) -> dict[str, float] | None:
+    split = training(space)
+    return class_weights.weights(text, split.found, split.folder.title)
+
+
 def test_pixels_are_counted_in_whole_label_maps(space: stores.Workspace) -> None:
     split = training(space)
     maps = [split.found.dataset.read_labels(frame) for frame in split.found.frames]
     classes = split.found.dataset.classes
     expected = [[(classes.lut[ids] == i).sum() for i in range(len(classes.names))] for ids in maps]
-    assert class_weights.pixels(split).tolist() == expected
+    assert class_weights.pixels(split.found).tolist() == expected
 
 
 def test_the_run_records_its_weights_and_its_name_says_so(space: stores.Workspace) -> None:
@@ -67,7 +72,7 @@ def test_the_run_records_its_weights_and_its_name_says_so(space: stores.Workspac
     assert path.name == "base-tests.train.test_fit-tiny-uniform-8-inverse-seed0"
     recorded = json.loads((path / "settings.json").read_text())["settings"]
     assert recorded["class_weights"] == "inverse"
-    assert recorded["weight_by_class"] == class_weights.weights("inverse", training(space))
+    assert recorded["weight_by_class"] == asked("inverse", space)
     assert "boat" not in recorded["weight_by_class"]
     assert any("no pixel of boat" in line and "it has no weight" in line for line in said)
     plain = replace(request, base=replace(base, class_weights="none"))
@@ -77,8 +82,8 @@ def test_the_run_records_its_weights_and_its_name_says_so(space: stores.Workspac
 
 
 def test_numbers_by_name_leave_all_others_at_one(space: stores.Workspace) -> None:
-    assert class_weights.weights("blob=3", training(space)) == {"ground": 1, "blob": 3, "stick": 1}
-    assert class_weights.weights("none", training(space)) is None
+    assert asked("blob=3", space) == {"ground": 1, "blob": 3, "stick": 1}
+    assert asked("none", space) is None
 
 
 @pytest.mark.parametrize(
@@ -91,9 +96,9 @@ def test_what_is_no_weight_is_refused(text: str) -> None:
 
 def test_weights_of_classes_that_do_not_occur_are_refused(space: stores.Workspace) -> None:
     with pytest.raises(AdaprepError, match="there is no class ship. The classes are: ground, blob"):
-        class_weights.weights("ship=2", training(space))
+        asked("ship=2", space)
     with pytest.raises(AdaprepError, match="no pixel of boat is in the label maps of blobs/train"):
-        class_weights.weights("boat=2", training(space))
+        asked("boat=2", space)
 
 
 def test_weights_are_refused_before_anything_is_sampled(space: stores.Workspace) -> None:
