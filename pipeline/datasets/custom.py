@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import colorsys
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,59 +18,11 @@ from pipeline.datasets.limits import short
 from pipeline.datasets.lists import line_error, names_file, read_lines
 from pipeline.datasets.missing import MissingFolder, no_place, with_hint
 from pipeline.datasets.pairs import IMAGES, Pairing, pairs, suffix_hint, what_is_there
-from pipeline.datasets.splitting import Division
+from pipeline.datasets.split_sources import POOL, Folders, ListFile, PoolPart
 from pipeline.datasets.stems import choose_stems
 from pipeline.errors import AdaprepError, FileError
-from pipeline.names import check_component, printable, safe_component
+from pipeline.names import printable
 from pipeline.storage import as_path, is_address, joined
-
-POOL = "pool"
-"""What a description calls the frames that are divided into splits."""
-
-
-@dataclass(frozen=True)
-class Folders:
-    """A split whose frames are paired by name."""
-
-    images: str
-    labels: str
-    instances: str | None = None
-    image_suffix: str = ""
-    label_suffix: str = ""
-    instance_suffix: str = ""
-    stems: str | None = None  # a file that lists the names of the frames to take
-    skip_unpaired: bool = False
-
-    def under(self, root: Path) -> Pairing:
-        """The folders below a root."""
-        return Pairing(
-            joined(root, self.images),
-            joined(root, self.labels),
-            joined(root, self.instances) if self.instances else None,
-            self.image_suffix,
-            self.label_suffix,
-            self.instance_suffix,
-        )
-
-
-@dataclass(frozen=True)
-class ListFile:
-    """A split whose frames stand in a list."""
-
-    list: str
-    skip_unpaired: bool = False
-
-
-@dataclass(frozen=True)
-class PoolPart:
-    """A split that is a part of a pool."""
-
-    pool: Folders | ListFile
-    division: Division
-    taken: frozenset[str]  # of the division's splits
-
-
-Source = Folders | ListFile | PoolPart
 
 
 class Custom(Dataset):
@@ -320,22 +270,3 @@ def read_list(path: Path, root: Path) -> list[Frame]:
 
 def _resolved(root: Path) -> Path:
     return as_path(os.path.realpath(root))
-
-
-def name_of(path: Path) -> str:
-    """A name that can name a folder, made of the file's."""
-    name = re.sub(r"[^\w.-]+", "-", path.stem)
-    try:
-        return check_component("name of a data set", name)
-    except AdaprepError:
-        return safe_component(path.stem)
-
-
-def palette(count: int) -> list[tuple[int, int, int]]:
-    """Colours that differ: hues evenly around the circle, neighbours in different lightness."""
-    colors = []
-    for i in range(count):
-        rgb = colorsys.hls_to_rgb(i / max(count, 1), (0.45, 0.65, 0.3)[i % 3], 0.75)
-        red, green, blue = (round(255 * channel) for channel in rgb)
-        colors.append((red, green, blue))
-    return colors

@@ -16,7 +16,8 @@ from PIL import Image
 
 from pipeline.datasets.base import UNKNOWN, VOID
 from pipeline.datasets.cityscapes import Cityscapes
-from pipeline.datasets.custom import Custom, palette
+from pipeline.datasets.class_tables import palette
+from pipeline.datasets.custom import Custom
 from pipeline.datasets.formats import KNOWN
 from pipeline.errors import AdaprepError, FileError
 from tests.conftest import shared

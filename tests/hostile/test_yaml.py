@@ -14,7 +14,8 @@ import pytest
 
 from pipeline.datasets import yaml_nodes
 from pipeline.datasets.base import VOID, ClassTable, LabelClass
-from pipeline.datasets.custom import Custom, ListFile
+from pipeline.datasets.custom import Custom
+from pipeline.datasets.split_sources import ListFile
 from pipeline.errors import AdaprepError
 from tests.hostile.fuzz import damaged, only_sentences, rounds
 

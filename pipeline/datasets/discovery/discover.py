@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.datasets.custom import name_of
+from pipeline.datasets.described_file import name_of
 from pipeline.datasets.discovery import classes, coco, content, lists, masks, missing, naming, photos, shapes
 from pipeline.datasets.discovery.content import Seen
 from pipeline.datasets.discovery.layout import ONLY, FolderLayout, NamedClass, SplitPlace
