@@ -110,8 +110,9 @@ def _stores(root: Path, resolution: int) -> tuple[Any, Any]:
 def systems(resolution: int, device: Any) -> dict[str, Any]:
     """Segmenters of one base U-Net, 22 classes: of uniform samples, and with several auxiliary networks.
 
-    The last two have the auxiliary network that the recipes in workflows/ train, shown box means and shown
-    the nearest pixels of a uniform tensor. All predict the proposal of three discs.
+    The last two have the auxiliary network that the recipes in workflows/ train. Auxiliary networks are shown
+    box means, or where the name says so the nearest pixels of a uniform tensor. All predict the proposal of
+    three discs.
     """
     import torch
 
@@ -128,11 +129,12 @@ def systems(resolution: int, device: Any) -> dict[str, Any]:
         "uniform": None,
         "adaptive, 256 features, 16 px": make(resolution=16),
         "adaptive, 256 features, 32 px": make(resolution=32),
-        "adaptive, 64 features, 32 px": make(resolution=32, features=64),
     }
+    small = make(resolution=32, features=64)
+    auxiliaries["adaptive, 64 features, 32 px"] = auxiliaries[f"adaptive, 64 features, {NEAREST}"] = small
     try:
         lite = make(resolution=32, features=64, encoder="efficientnet-lite0", mirrored=True)
-        auxiliaries["adaptive, as in the recipes"] = auxiliaries[f"adaptive, {NEAREST}"] = lite
+        auxiliaries["adaptive, as in the recipes"] = auxiliaries[f"adaptive, as there, {NEAREST}"] = lite
     except AdaprepError as error:
         click.echo(f"without a row of the recipes' network: {error}", err=True)
     proposal = torch.tensor(make_tensors(8)["adaptive"])
