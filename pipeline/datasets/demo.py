@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +31,8 @@ CAMERA = "Camera 5"
 MANIFEST = "demo.json"
 DRAWING = 2
 """Raise it when the same parameters draw other scenes than before."""
+LITTLE = 10_000_000
+"""Pixels that one process draws in the time that others take to start."""
 VALIDATION_SEEDS = 1_000_000
 """Scenes from this number on are for validation, so that either split can grow without changing the other."""
 
@@ -54,6 +60,7 @@ def generate(
     size: tuple[int, int] = SIZE,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
+    processes: int = 1,
 ) -> None:
     """Draw a demo data set and write it in ApolloScape's layout.
 
@@ -73,12 +80,14 @@ def generate(
         Names the set: the same seed draws the same scenes.
     progress
         Called with the number of frames that are done, and of all, after each frame.
+    processes
+        That draw, where there is enough to draw for several.
 
     Raises
     ------
     AdaprepError
-        The folder holds a set with other parameters, or data that were not generated here; or a parameter is
-        too small.
+        The folder holds a set with other parameters, or data that were not generated here; a parameter is
+        too small; or a process that draws was killed.
     """
     wanted = {
         "drawing": DRAWING,
@@ -97,8 +106,9 @@ def generate(
         return
     disk.write_json(root / MANIFEST, {**wanted, "complete": False})
     frames = [("train", i) for i in range(train)] + [("val", i) for i in range(val)]
-    for done, (split, number) in enumerate(frames, 1):
-        _write_frame(root, split, number, size, seed)
+    if len(frames) * size[0] * size[1] <= LITTLE:
+        processes = 1
+    for done, _ in enumerate(_each_drawn(root, frames, size, seed, processes), 1):
         if progress is not None:
             progress(done, len(frames))
     for split in RECORDS:
@@ -141,6 +151,35 @@ def _paths(split: str, number: int) -> tuple[str, str, str]:
     stem = f"{number:06d}_{CAMERA.replace(' ', '_')}"
     image, label = (f"{ROAD}/{kind}/{RECORDS[split]}/{CAMERA}/{stem}" for kind in (COLOR, LABEL))
     return image + IMAGE_END, label + LABEL_END, label + INSTANCE_END
+
+
+def _each_drawn(
+    root: Path, frames: Sequence[tuple[str, int]], size: tuple[int, int], seed: int, processes: int
+) -> Iterator[None]:
+    """Write the frames; one value after each."""
+    if processes == 1:
+        for split, number in frames:
+            _write_frame(root, split, number, size, seed)
+            yield
+        return
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), _leave_interrupts)
+    try:
+        drawing = [pool.submit(_write_frame, root, split, number, size, seed) for split, number in frames]
+        for future in as_completed(drawing):
+            future.result()
+            yield
+    except BrokenProcessPool as error:
+        raise AdaprepError(
+            f"a process that drew scenes in {root} was killed, most likely for want of memory. What is drawn "
+            f"is kept: run the same command again."
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C reaches this process too: the one that began it ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _write_frame(root: Path, split: str, number: int, size: tuple[int, int], seed: int) -> None:

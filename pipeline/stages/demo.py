@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
+
+import numpy as np
+from PIL import Image
 
 from pipeline.datasets.base import Dataset
 from pipeline.stages import boundaries, engine, tensors, verify
@@ -12,13 +18,32 @@ from pipeline.workspace import stores
 LAMBDAS = (0.1, 1.0, 10.0)
 
 
-def generate(root: Path, train: int, val: int, say: Callable[[str], None]) -> Dataset:
-    """Make the street scenes (kept when they are there already) and open them as a data set."""
+def generate(root: Path, train: int, val: int, say: Callable[[str], None], compile: bool = True) -> Dataset:
+    """Make the street scenes (kept when they are there already) and open them as a data set.
+
+    Parameters
+    ----------
+    compile
+        Meanwhile compile what `run` needs.
+    """
     from pipeline.datasets import demo
 
     say(f"street scenes: {train} to train on, {val} to validate on, in {root}")
-    demo.generate(root, train=train, val=val)
+    if compile:
+        threading.Thread(target=_compile, daemon=True).start()
+    demo.generate(root, train=train, val=val, processes=engine.cores())
     return demo.Demo(root.absolute())
+
+
+def _compile() -> None:
+    """Compile the loops that read label maps and measure them: ten seconds, once on a machine."""
+    from pipeline.datasets.readers import decode_ids
+    from pipeline.geometry.proposal import propose
+
+    labels, file = np.eye(16, dtype=np.uint8), BytesIO()
+    with suppress(Exception):  # whatever is wrong is said where the loops are needed
+        Image.fromarray(labels).save(file, "PNG")
+        propose(decode_ids(file.getvalue(), Path("tiny.png")), [1])
 
 
 def run(

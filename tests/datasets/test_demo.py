@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
+import multiprocessing
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.datasets import demo as drawing
 from pipeline.datasets.apolloscape import ApolloScape
 from pipeline.datasets.base import UNKNOWN
 from pipeline.datasets.demo import Demo, generate
@@ -152,6 +154,34 @@ def test_an_interrupted_set_is_finished_and_not_begun_again(demo: Path, tmp_path
     generate(tmp_path, train=3, val=2, size=SIZE, seed=5)
     assert {p: times(tmp_path)[p] for p in before} == before
     assert contents(tmp_path) == contents(demo)
+
+
+def test_several_processes_draw_the_same_bytes(
+    demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drawing, "LITTLE", 0)
+    told: list[tuple[int, int]] = []
+    generate(tmp_path, train=3, val=2, size=SIZE, seed=5, progress=lambda *of: told.append(of), processes=2)
+    assert told == [(done, 5) for done in range(1, 6)]
+    assert contents(tmp_path) == contents(demo)
+
+
+def test_a_killed_process_is_said_and_what_is_drawn_is_kept(
+    demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drawing, "LITTLE", 0)
+
+    def kill(done: int, total: int) -> None:
+        for process in multiprocessing.active_children():
+            process.kill()
+
+    with pytest.raises(AdaprepError, match="was killed, most likely for want of memory. What is drawn"):
+        generate(tmp_path, train=20, val=2, size=SIZE, seed=5, progress=kill, processes=2)
+    kept = times(tmp_path)
+    assert any(path.suffix == ".jpg" for path in kept)
+    generate(tmp_path, train=20, val=2, size=SIZE, seed=5)
+    whole = {path for path in kept if path.suffix == ".jpg"}
+    assert {path: times(tmp_path)[path] for path in whole} == {path: kept[path] for path in whole}
 
 
 def test_a_frame_cut_short_is_drawn_again(
