@@ -166,6 +166,7 @@ def test_several_processes_draw_the_same_bytes(
     assert contents(tmp_path) == contents(demo)
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_said_and_what_is_drawn_is_kept(
     demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ def test_the_commands_page_is_that_of_the_command_line() -> None:
     assert written == runpy.run_path(str(DOCS / "commands.py"))["page"](), "run: python docs/commands.py"
 
 
+@pytest.mark.slow
 def test_the_guide_says_what_its_recipes_cost() -> None:
     pytest.importorskip("torch", reason="needs PyTorch: pip install 'adaprep[train]'")
     guide = (DOCS.parent / "workflows" / "README.md").read_text(encoding="utf-8")

@@ -56,7 +56,7 @@ TOGETHER = {"adaprep run"}
 BY_SECTION = {"real-data.md", "scaling.md"}
 """Pages of which every section begins with no workspace again."""
 
-QUICK = {"CONTRIBUTING.md", "appendix-a.md", "choosing.md", "method.md"}
+QUICK = {"CONTRIBUTING.md", "method.md"}
 """Pages that take a few seconds; the others are marked slow."""
 
 ADDRESS = "tcp://head:8786"

@@ -267,6 +267,7 @@ def test_costs_stand_beside_the_papers() -> None:
     assert len(rows) == 20
 
 
+@pytest.mark.slow
 def test_costs_of_another_number_of_classes_have_no_figure_of_the_paper() -> None:
     rows = list(evaluate.costs(11))
     base = [r for r in rows if r["network"] != "auxiliary"]

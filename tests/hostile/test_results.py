@@ -282,6 +282,7 @@ def reread(space: stores.Workspace) -> collect.Facts:
     )
 
 
+@pytest.mark.slow
 @LIGHT
 @given(st.data())
 def test_changed_json_ends_in_named_errors_alone(space: stores.Workspace, data: st.DataObject) -> None:

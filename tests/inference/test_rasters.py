@@ -25,6 +25,7 @@ def folded(rng: np.random.Generator, strength: float, side: int) -> np.ndarray:
     return resize(project(uniform(8, 8) + rng.uniform(-strength, strength, (2, 8, 8)) / 7), side)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
 def test_interpreted_kernels_find_the_triangles_of_the_compiled_loops() -> None:
     script = Path(__file__).with_name("rasters_interpreted.py")

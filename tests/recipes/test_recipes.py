@@ -402,6 +402,7 @@ def test_an_older_key_works_with_a_note_and_not_beside_the_new_one(tiny: Path) -
         schema.load(tiny)
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_read_is_listed_and_the_rest_goes_on(tiny: Path, make_blobs: MakeBlobs) -> None:
     needs_torch()
     label = make_blobs(train=8, val=3).parent / "labels" / "train" / "0001.png"

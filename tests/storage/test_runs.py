@@ -83,6 +83,7 @@ def evaluated(workspace: Path, name: str) -> dict[str, Any]:
     return {key: value for key, value in found.items() if not key.startswith("milliseconds")}
 
 
+@pytest.mark.slow
 def test_bucket_holds_what_a_folder_does(
     make_blobs: MakeBlobs, tmp_path: Path, server: Server, bucket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,6 +251,7 @@ def test_bucket_that_cannot_be_used_is_a_sentence(
     assert "there are no credentials. Set AWS_ACCESS_KEY_ID" in said("s3://bucket/w")
 
 
+@pytest.mark.slow
 def test_bucket_that_may_only_be_read_is_a_sentence(
     make_blobs: MakeBlobs, tmp_path: Path, server: Server, bucket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -309,6 +311,7 @@ def test_output_for_other_programs_lies_on_this_machine(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_recipe_runs_in_a_bucket(
     make_blobs: MakeBlobs, tmp_path: Path, server: Server, bucket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

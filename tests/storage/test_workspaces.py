@@ -38,6 +38,7 @@ def all_stages(yaml: Path, workspace: object) -> None:
     run("sample", "--resolution", "16", "--workspace", workspace, "--threads", "1")
 
 
+@pytest.mark.slow
 def test_bucket_holds_the_bytes_of_a_folder_for_few_requests(
     make_blobs: MakeBlobs, tmp_path: Path, server: Server, bucket: Path
 ) -> None:
