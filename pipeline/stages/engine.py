@@ -7,6 +7,7 @@ any more when `run` returns.
 
 from __future__ import annotations
 
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +39,10 @@ from pipeline.stages.work import stop as stop
 from pipeline.stages.work import surprise as surprise
 from pipeline.stages.work import try_image as try_image
 from pipeline.units import several
+
+GIVE_WAY = 0.0005
+"""Seconds for which one thread holds Python while another waits for it: compiled loops come back to it often,
+and with Python's own 0.005 two threads are a tenth slower."""
 
 NAMED = 8
 """A block of at most so many images is described by all their names."""
@@ -194,7 +199,7 @@ def _threads(
 
     nodes = [delayed(task, pure=False)(dask_key_name=f"block-{task.index}") for task in work]
     graph = {key: value for node in nodes for key, value in dict(node.__dask_graph__()).items()}
-    with ThreadPoolExecutor(scheduler.parallel) as pool, Callback(posttask=posttask):
+    with _giving_way(), ThreadPoolExecutor(scheduler.parallel) as pool, Callback(posttask=posttask):
         try:
             get(graph, [node.key for node in nodes], pool=pool)
         except BaseException as error:
@@ -204,6 +209,17 @@ def _threads(
                     f"cannot start {scheduler.parallel} threads here: give a smaller number with --threads"
                 ) from error
             raise
+
+
+@contextmanager
+def _giving_way() -> Iterator[None]:
+    """Have threads wait for each other for no longer than `GIVE_WAY`."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(min(before, GIVE_WAY))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def _incomplete(title: str, tasks: Sequence[Task], lost: Sequence[Lost], failures: int) -> AdaprepError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -219,6 +220,25 @@ def test_a_scheduler_that_has_not_answered_is_not_asked_to_end_its_tasks(
         found.look()
     found.stop("run")
     assert client.asked == ["nthreads"]
+
+
+def test_threads_give_way_sooner_while_a_stage_runs() -> None:
+    before, seen = sys.getswitchinterval(), list[float]()
+
+    def look() -> BlockResult:
+        seen.append(sys.getswitchinterval())
+        return BlockResult(0, 1)
+
+    engine.run([look], Scheduler(threads=2), "title")
+    assert seen == [pytest.approx(engine.GIVE_WAY)]
+    assert sys.getswitchinterval() == before
+
+    def fail() -> BlockResult:
+        raise AdaprepError("no more")
+
+    with pytest.raises(AdaprepError):
+        engine.run([fail], Scheduler(threads=2), "title")
+    assert sys.getswitchinterval() == before
 
 
 def test_nothing_to_do_is_done_at_once() -> None:
