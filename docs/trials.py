@@ -32,7 +32,9 @@ SEED = re.compile(r"-seed[0-9]+(?=$|-)")
 
 WORDS = {
     "auxiliary-32-lambda0.5-features64": "auxiliary network, plain encoder, 64 features, 32 px",
-    "auxiliary-32-lambda0.5-features64-efficientnet-lite0": "the same with EfficientNet-Lite0, ImageNet weights",
+    "auxiliary-32-nearest-lambda0.5-features64": "the same, shown nearest pixels: `--aux-filter nearest`",
+    "auxiliary-32-lambda0.5": "plain encoder, 256 features, box means, 32 px: the default",
+    "auxiliary-32-lambda0.5-features64-efficientnet-lite0": "EfficientNet-Lite0, ImageNet weights, 64 features, 32 px",
     "auxiliary-64-lambda0.5-features64-efficientnet-lite0": "the same at 64 px",
     "auxiliary-32-lambda0.5-features64-efficientnet-lite0-zoom1-mirrored": "EfficientNet-Lite0 at 32 px, zoomed squares, mirrored",
     "auxiliary-64-lambda0.5-features64-efficientnet-lite0-zoom1-mirrored": "the same at 64 px, zoomed squares, mirrored",

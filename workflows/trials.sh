@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What stands in the first tables of docs/trials.md, then the page: bash workflows/trials.sh CAMVID DRONE [FOLDER]
-# CAMVID and DRONE are the data sets' folders. Stopped, it goes on where it was. Two CPU cores take an hour.
+# CAMVID and DRONE are the data sets' folders. Stopped, it goes on where it was. Two CPU cores take an hour and a half.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 camvid=$1 drone=$2 folder=${3:-adaprep-trials}
@@ -16,6 +16,8 @@ trials() { # name, batch of the auxiliary networks, what few images are made mor
         --batch-size "$batch" --validate-every 5)
     for seed in 0 1 2; do
         "${auxiliary[@]}" --seed "$seed" --precision bfloat16
+        "${auxiliary[@]}" --seed "$seed" --precision bfloat16 --aux-features 256
+        "${auxiliary[@]}" --seed "$seed" --precision bfloat16 --aux-filter nearest
         "${auxiliary[@]}" --seed "$seed" --precision bfloat16 --aux-head solver
         "${auxiliary[@]}" --seed "$seed" --aux-encoder efficientnet-lite0
         "${auxiliary[@]}" --seed "$seed" --aux-encoder efficientnet-lite0 --aux-mirrored $more
