@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -39,11 +40,24 @@ class System:
     network: nn.Module  # on `device`, in evaluation mode
     resolution: int  # of the sampled image
     device: torch.device
-    base_macs: int  # multiply-adds for one image
     sampler: Sampler
-    auxiliary_macs: int = 0
-    parameters: int = 0  # of both networks
     filter: str = "nearest"  # how the image is sampled: nearest pixels, or "area", means of cells
+
+    @cached_property
+    def base_macs(self) -> int:
+        """Multiply-adds of the base network for one image. Counting loads PyTorch's compiler, for seconds."""
+        inputs = 3 + CHANNELS if getattr(self.network, "tensor_channels", False) else 3
+        return macs.macs(self.network, (inputs, self.resolution, self.resolution))
+
+    @cached_property
+    def auxiliary_macs(self) -> int:
+        """Multiply-adds of what says where the samples lie."""
+        return self.sampler.cost().macs
+
+    @cached_property
+    def parameters(self) -> int:
+        """Trainable numbers of both."""
+        return macs.parameters(self.network) + self.sampler.cost().parameters
 
     def tensor(
         self, crop: NDArray[np.uint8], truth: NDArray[np.uint8] | None = None, targets: Sequence[int] = ()
@@ -263,18 +277,12 @@ def _system(
 
 def _with(base: Checkpoint, sampler: Sampler, device: torch.device, factories: Sequence[str]) -> System:
     network = base.build([name for name in factories if name != base.about["sampler"]])
-    side = int(base.about["resolution"])
-    inputs = 3 + CHANNELS if getattr(network, "tensor_channels", False) else 3
-    cost, size, more = macs.macs(network, (inputs, side, side)), macs.parameters(network), sampler.cost()
     return System(
         sampler.word,
         network.to(device).to(memory_format=torch.channels_last),  # as it was trained: faster on a CPU
-        side,
+        int(base.about["resolution"]),
         device,
-        cost,
         sampler,
-        more.macs,
-        size + more.parameters,
         str(base.about.get("filter", "nearest")),
     )
 
@@ -338,9 +346,7 @@ def with_feedback(
         return _with(base, Previous(*shared), device, factories)
     coarse = _with(first or base, Uniform(), device, factories)
     if first is None:
-        side = max(2, coarse.resolution // 2)
-        shape = (3 + CHANNELS if getattr(coarse.network, "tensor_channels", False) else 3, side, side)
-        coarse = replace(coarse, resolution=side, base_macs=macs.macs(coarse.network, shape))
+        coarse = replace(coarse, resolution=max(2, coarse.resolution // 2))
     sampler = two_passes(coarse, *shared)
     if first is None:
         sampler = replace(sampler, first_cost=Cost(coarse.base_macs))

@@ -135,7 +135,7 @@ def test_two_passes_are_a_coarse_uniform_one_and_one_by_its_boundaries(base: Pat
     own = made(base, "twice")
     other = made(base, "twice", save_base(tmp_path / "first.pt", resolution=16))
     for system, resolution in ((own, 6), (other, 16)):
-        coarse = System("", system.network, resolution, CPU, 0, system.sampler)
+        coarse = System("", system.network, resolution, CPU, system.sampler)
         if system is other:
             coarse = systems.open_system(systems.load_base(tmp_path / "first.pt"), None, CPU)[0]
         scores, _ = coarse.scores(crop, uniform(8, 8).astype(np.float32))
