@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -108,6 +110,28 @@ def test_images_of_any_size_become_maps_of_raw_ids(
     assert sorted(tree(tmp_path / "out")) == sorted(
         part for name in sizes for part in (f"labels/{name}.png", f"overlays/{name}.jpg")
     )
+
+
+def test_the_compiler_of_pytorch_is_not_loaded(
+    make_blobs: MakeBlobs, tmp_path: Path, base: Path, auxiliary: Path
+) -> None:
+    code = (
+        "import sys; from cli import main; main(sys.argv[1:], standalone_mode=False); "
+        "print('torch._dynamo' in sys.modules, file=sys.stderr)"
+    )
+    networks = ["--checkpoint", base, "--auxiliary", auxiliary, "--device", "cpu"]
+    options = [
+        picture(tmp_path / "a.png", 30, 20),
+        *networks,
+        "--dataset",
+        make_blobs(),
+        "-o",
+        tmp_path / "out",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", code, "predict", *options], capture_output=True, text=True, check=True
+    )
+    assert done.stderr.splitlines()[-1] == "False"
 
 
 def test_a_square_image_is_labelled_as_evaluation_would(
