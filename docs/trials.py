@@ -244,6 +244,7 @@ TRUTH, WARP = "8x8, lambda 0.5", "fixed warp 8x8, lambda 1"
 PLAIN = "auxiliary-32-lambda0.5-features64"
 LITE, SOLVER = f"{PLAIN}-efficientnet-lite0", f"{PLAIN}-solver"
 LARGER = LITE.replace("-32-", "-64-")
+NEAREST, WIDE = PLAIN.replace("-32-", "-32-nearest-"), PLAIN.removesuffix("-features64")
 MORE = {STREETS: f"{LITE}-zoom1-mirrored", DRONE: f"{LITE}-mirrored-turn"}
 """What few images are made more by."""
 
@@ -258,6 +259,9 @@ def findings(kept: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
             "predicted": (MORE[name], WARP),
             "perfect": (TRUTH, WARP),
             "weights": (LITE, PLAIN),
+            "nearest": (NEAREST, PLAIN),
+            "wide": (WIDE, PLAIN),
+            "light": (MORE[name], WIDE),
             "more": (MORE[name], LITE),
             "larger": (LARGER, LITE),
             "best": (MORE[name], "uniform"),
