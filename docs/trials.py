@@ -261,7 +261,7 @@ def findings(kept: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
             "weights": (LITE, PLAIN),
             "nearest": (NEAREST, PLAIN),
             "wide": (WIDE, PLAIN),
-            "light": (MORE[name], WIDE),
+            "light": (LITE, WIDE),
             "more": (MORE[name], LITE),
             "larger": (LARGER, LITE),
             "best": (MORE[name], "uniform"),

@@ -34,8 +34,8 @@ What follows from these bounds, before any base network is trained:
   gains more than that on the best baseline gains it from something else than where its samples lie.
 - **ImageNet weights in the auxiliary network help** on both data sets, {weights_streets} and {weights_drone} points, at 32 px about the spread over seeds, at half
   the multiply-adds (0.005 against 0.011 GMACs). A larger input helps on drone images, by {larger_drone} points in one seed.
-- **The default's 256 features give no more than that**: against 64 of the plain encoder they gain {wide_streets} and {wide_drone} points at fifteen
-  times the multiply-adds, and EfficientNet-Lite0 (64 features, squares or turns, mirrored) is {light_streets} and {light_drone} points from them at a thirtieth.
+- **The default's 256 features gain little**: against 64 of the plain encoder {wide_streets} and {wide_drone} points at fifteen
+  times the multiply-adds, and EfficientNet-Lite0 with 64 features differs from them by {light_streets} and {light_drone} at a thirtieth.
 - **Nearest pixels do for the auxiliary network's small image**: against box means {nearest_streets} and {nearest_drone} points. They are
   what makes labels of a large image at 64 px at most 1.15 x as slow as with uniform samples ([performance](performance.md#one-large-image)).
 - **The solver as the last layer makes no difference** that three seeds can show: {solver_streets} and {solver_drone} points against the same

@@ -45,7 +45,7 @@ def run(options: Options) -> bool:
     picture = space.demo_picture
     if not options.data_only:
         writer.check(picture)
-    data = stage.generate(options.root, options.train, options.val, say, compile=not options.data_only)
+    data = stage.generate(options.root, options.train, options.val, say, ahead=not options.data_only)
     if options.data_only:
         return True
     ok = stage.run(data, space, console.listener(), say, console.print_summary)

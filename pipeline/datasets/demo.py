@@ -32,7 +32,7 @@ MANIFEST = "demo.json"
 DRAWING = 2
 """Raise it when the same parameters draw other scenes than before."""
 LITTLE = 10_000_000
-"""Pixels that one process draws in the time that others take to start."""
+"""Pixels that are worth a process: it draws them in the time that another takes to start."""
 VALIDATION_SEEDS = 1_000_000
 """Scenes from this number on are for validation, so that either split can grow without changing the other."""
 
@@ -81,7 +81,7 @@ def generate(
     progress
         Called with the number of frames that are done, and of all, after each frame.
     processes
-        That draw, where there is enough to draw for several.
+        That draw, at most: no more than there is work for.
 
     Raises
     ------
@@ -106,8 +106,7 @@ def generate(
         return
     disk.write_json(root / MANIFEST, {**wanted, "complete": False})
     frames = [("train", i) for i in range(train)] + [("val", i) for i in range(val)]
-    if len(frames) * size[0] * size[1] <= LITTLE:
-        processes = 1
+    processes = min(processes, max(1, len(frames) * size[0] * size[1] // LITTLE))
     for done, _ in enumerate(_each_drawn(root, frames, size, seed, processes), 1):
         if progress is not None:
             progress(done, len(frames))

@@ -21,9 +21,7 @@ from pipeline.datasets.formats import Meaning
 from pipeline.datasets.limits import listed, short
 from pipeline.datasets.split_sources import POOL, ListFile, PoolPart, Source
 from pipeline.datasets.splitting import Division, folds
-from pipeline.datasets.yaml_models import (
-    Mistakes,
-)
+from pipeline.datasets.yaml_models import Mistakes
 from pipeline.datasets.yaml_nodes import YamlNode, read_yaml
 
 

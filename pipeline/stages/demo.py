@@ -18,18 +18,18 @@ from pipeline.workspace import stores
 LAMBDAS = (0.1, 1.0, 10.0)
 
 
-def generate(root: Path, train: int, val: int, say: Callable[[str], None], compile: bool = True) -> Dataset:
+def generate(root: Path, train: int, val: int, say: Callable[[str], None], ahead: bool = True) -> Dataset:
     """Make the street scenes (kept when they are there already) and open them as a data set.
 
     Parameters
     ----------
-    compile
-        Meanwhile compile what `run` needs.
+    ahead
+        Compile meanwhile what `run` needs.
     """
     from pipeline.datasets import demo
 
     say(f"street scenes: {train} to train on, {val} to validate on, in {root}")
-    if compile:
+    if ahead:
         threading.Thread(target=_compile, daemon=True).start()
     demo.generate(root, train=train, val=val, processes=engine.cores())
     return demo.Demo(root.absolute())

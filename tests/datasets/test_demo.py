@@ -159,7 +159,7 @@ def test_an_interrupted_set_is_finished_and_not_begun_again(demo: Path, tmp_path
 def test_several_processes_draw_the_same_bytes(
     demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drawing, "LITTLE", 0)
+    monkeypatch.setattr(drawing, "LITTLE", 1)
     told: list[tuple[int, int]] = []
     generate(tmp_path, train=3, val=2, size=SIZE, seed=5, progress=lambda *of: told.append(of), processes=2)
     assert told == [(done, 5) for done in range(1, 6)]
@@ -170,7 +170,7 @@ def test_several_processes_draw_the_same_bytes(
 def test_a_killed_process_is_said_and_what_is_drawn_is_kept(
     demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drawing, "LITTLE", 0)
+    monkeypatch.setattr(drawing, "LITTLE", 1)
 
     def kill(done: int, total: int) -> None:
         for process in multiprocessing.active_children():
