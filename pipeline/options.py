@@ -341,11 +341,14 @@ def weights(named: Path | None, workspace: Path, dataset: str | None = None) -> 
     AdaprepError
         Nothing is called so, or runs of several data sets are.
     """
-    from pipeline.inference import choosing
-    from pipeline.stages import chosen
-
     if named is None:
         return None
+    from pipeline.networks import need_torch
+    from pipeline.stages import chosen
+
+    need_torch()
+    from pipeline.inference import choosing
+
     space = open_workspace(workspace)
     held = chosen.find(space, dataset).name if dataset else None
     return choosing.find(space, held if held in space.datasets() else None, str(named))

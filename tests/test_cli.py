@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -346,3 +348,24 @@ def test_what_a_command_cannot_do_without_is_said_to_be_missing(
     assert result.exit_code == 2
     assert "Error: Missing " in result.output
     assert not list(tmp_path.iterdir())
+
+
+def test_what_a_demo_leads_to_needs_no_torch(make_blobs: Callable[..., Path], tmp_path: Path) -> None:
+    code = "import sys; sys.modules['torch'] = None; from cli import main; main(sys.argv[1:])"
+    place = ("--workspace", tmp_path / "w")
+
+    def run(*words: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", code, *map(str, words), *map(str, place)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    for words in (
+        ("boundaries", "--dataset", make_blobs(), "--grid", "4"),
+        ("upper-bound", "--split", "val", "--grid", "4", "--resolution", "8"),
+        ("sample", "--sampler", "uniform", "--resolution", "8", "--grid", "4"),
+    ):
+        done = run(*words)
+        assert done.returncode == 0, done.stderr
+    refused = run("upper-bound", "--split", "val", "--first", "base")
+    assert refused.returncode == 1
+    assert "Traceback" not in refused.stderr
+    assert "needs torch, which is not installed" in refused.stderr
