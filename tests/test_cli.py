@@ -368,4 +368,4 @@ def test_what_a_demo_leads_to_needs_no_torch(make_blobs: Callable[..., Path], tm
     refused = run("upper-bound", "--split", "val", "--first", "base")
     assert refused.returncode == 1
     assert "Traceback" not in refused.stderr
-    assert "needs torch, which is not installed" in refused.stderr
+    assert "running networks needs torch, which is not installed" in refused.stderr

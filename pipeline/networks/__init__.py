@@ -14,6 +14,6 @@ def need_torch() -> None:
     """Raise AdaprepError unless what networks need is installed."""
     if absent := [name for name in ("torch", "timm") if find_spec(name) is None]:
         raise AdaprepError(
-            f"training needs {' and '.join(absent)}, which {'is' if len(absent) == 1 else 'are'} not "
+            f"running networks needs {' and '.join(absent)}, which {'is' if len(absent) == 1 else 'are'} not "
             f"installed. Run: pip install 'adaprep[train]'"
         )
