@@ -301,6 +301,8 @@ def _by_resolution(base: Any, common: Request, auxiliary: Request) -> list[list[
         helper = auxiliary.auxiliary
         if "aux_resolution" in values:
             helper = replace(helper, resolution=values["aux_resolution"])
+        if own and "lam" in own.given():
+            helper = replace(helper, lam=own.given()["lam"])
         if request.base.pretrained and not _takes_weights(request.base.architecture):
             nodes["pretrained"].fail(f"{request.base.architecture} takes no pretrained weights")
         parts.append((resolution, _runs(request, helper, resolution, values, nodes)))
@@ -345,6 +347,8 @@ def _of_sampler(
     request, values = _filled_in(request, "base", given), {**values, **given}
     if "aux_resolution" in given:
         helper = replace(helper, resolution=given["aux_resolution"])
+    if "lam" in given:
+        helper = replace(helper, lam=given["lam"])
     predicted = registry.kind(sampler).needs_network
     base = replace(
         request.base,

@@ -766,3 +766,25 @@ def test_a_fixed_warp_may_have_a_lambda_of_its_own(make_blobs: MakeBlobs, tmp_pa
     assert recipe.lambdas == [0.5, 1.0]
     (solving,) = {step.command for step in plan.steps(recipe) if step.title == "solve-tensors train"}
     assert "--lambda 0.5,1" in solving
+
+
+def test_a_sampler_or_a_resolution_has_predictions_of_its_own_lambda(
+    make_blobs: MakeBlobs, tmp_path: Path
+) -> None:
+    path = tmp_path / "r.yaml"
+    text = (
+        f"dataset: {make_blobs(train=4, val=2)}\nlambda: 0.5\nbase:\n  lambda: 3\n"
+        "  samplers: [auxiliary, mean, auxiliary: {lambda: 1, seeds: [1]}]\n"
+        "  resolutions: {8: , 16: {lambda: 2}}\n"
+    )
+    path.write_text(text, encoding="utf-8")
+    recipe = schema.load(path)
+    bases = [r for r in recipe.trainings if r.networks == ("base",)]
+    assert [(r.base.resolution, r.base.sampler, r.seed, r.base.lam) for r in bases] == [
+        (8, "auxiliary", 0, 0.5), (8, "mean", 0, 3), (8, "auxiliary", 1, 1),
+        (16, "auxiliary", 0, 2), (16, "mean", 0, 2), (16, "auxiliary", 1, 1),
+    ]  # fmt: skip
+    assert all(r.auxiliary.lam == r.base.lam for r in bases if r.base.sampler == "auxiliary")
+    helpers = [(r.auxiliary.lam, r.seed) for r in recipe.trainings if r.networks == ("auxiliary",)]
+    assert sorted(helpers) == [(0.5, 0), (1, 1), (2, 0)]
+    assert set(recipe.lambdas) == {0.5, 1, 2, 3}
