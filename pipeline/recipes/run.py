@@ -59,8 +59,7 @@ def plan(recipe: Recipe, chosen: Sequence[Step], every: Sequence[Step]) -> list[
     _check_metrics(recipe, chosen)
     states: dict[str, State] = {}
     for step in every:
-        waits = any(states.get(title, "done") != "done" for title in step.needs)
-        states[step.title] = "to do" if waits else step.state()
+        states[step.title] = "to do" if step.waits(states) else step.state()
     return [PlannedStep(step, states[step.title]) for step in chosen]
 
 

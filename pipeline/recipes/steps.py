@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -47,6 +48,10 @@ class Step(ABC):
     def needs(self) -> tuple[str, ...]:
         """Titles of the steps that come before it, where the recipe has them."""
         return ()
+
+    def waits(self, states: Mapping[str, State]) -> bool:
+        """Whether something that it needs is not done yet; `states` are those of the steps before it."""
+        return any(states.get(title, "done") != "done" for title in self.needs)
 
     @property
     def command(self) -> str:
@@ -167,13 +172,16 @@ class Boundaries(SplitStep):
 
 @dataclass(frozen=True)
 class SolveTensors(SplitStep):
-    """`adaprep solve-tensors` of a split, for all lambdas."""
+    """`adaprep solve-tensors` of a split, for all lambdas of the recipe or for some."""
+
+    lambdas: tuple[float, ...] = ()
 
     stage = name = "solve-tensors"
 
     @property
     def options(self) -> solve_tensors.Options:
-        return solve_tensors.Options(lambdas=tuple(self.recipe.lambdas), splits=(self.split,), **self._held)
+        lambdas = self.lambdas or tuple(self.recipe.lambdas)
+        return solve_tensors.Options(lambdas=lambdas, splits=(self.split,), **self._held)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -238,6 +246,17 @@ class Train(Step):
         if self.request.networks == ("base",) and self.request.base.kind.needs_network:
             prepared.append(f"train {self.request.run_name('auxiliary')}")
         return tuple(prepared)
+
+    def waits(self, states: Mapping[str, State]) -> bool:
+        """As of any step, but of all tensors only those of its own lambdas need be there."""
+        lambdas = tuple({self.request.auxiliary.lam, self.request.base.lam})
+        mine = (SolveTensors(self.recipe, split, lambdas) for split in self.request.splits)
+        solved: dict[str, State] = {
+            step.title: "done"
+            for step in mine
+            if states.get(step.title) == "begun" and not step.waits(states) and step.state() == "done"
+        }
+        return super().waits({**states, **solved})
 
 
 @dataclass(frozen=True)

@@ -768,6 +768,28 @@ def test_a_fixed_warp_may_have_a_lambda_of_its_own(make_blobs: MakeBlobs, tmp_pa
     assert "--lambda 0.5,1" in solving
 
 
+def test_a_lambda_more_makes_nothing_to_do_again(make_blobs: MakeBlobs, tmp_path: Path) -> None:
+    text = (
+        f"dataset: {make_blobs(train=4, val=2)}\nworkspace: {tmp_path / 'w'}\ngrid: 4\n"
+        "base: {architecture: tests.train.test_fit:tiny, epochs: 1, batch_size: 4, resolutions: [8],\n"
+        "       samplers: [uniform, mean]}\nevaluate: []\nreport: false\n"
+    )
+    path = write(tmp_path, text)
+    assert run(path).exit_code == 0
+    write(tmp_path, text.replace("mean]", "mean, mean: {lambda: 2}]"))
+    lines = [line for line in run(path, "--dry-run").output.splitlines() if not line.startswith(" ")]
+    network = "train base-tests.train.test_fit-tiny"
+    assert lines == [
+        "done   boundaries train",
+        "done   boundaries val",
+        "begun  solve-tensors train",
+        "begun  solve-tensors val",
+        f"done   {network}-uniform-8-seed0",
+        f"done   {network}-mean-8-4x4-seed0",
+        f"to do  {network}-mean-8-4x4-lambda2-seed0",
+    ]
+
+
 def test_a_sampler_or_a_resolution_has_predictions_of_its_own_lambda(
     make_blobs: MakeBlobs, tmp_path: Path
 ) -> None:
