@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pipeline.evaluation.intervals import FIGURES
 from pipeline.geometry.crops import CENTRAL
 from pipeline.report.page.collect import REGIONS
 from pipeline.samplers.base import Fixed
+from pipeline.samplers.proposal import Proposals
 from pipeline.samplers.uniform import Uniform
 from pipeline.workspace import results, stores
 from pipeline.workspace.per_image import PerImage
@@ -123,9 +125,21 @@ def read_region(groups: Sequence[Group]) -> dict[str, Any]:
 def judged(groups: Sequence[Group]) -> list[Group]:
     """Without the networks of which one system is still improving: its figures could be the best baseline's.
 
-    And without trials of options, and networks of which there is one system alone, or uniform samples alone.
+    And without trials of options, networks of which there is one system alone, or uniform samples alone, and
+    systems of fewer seeds than others of their network: one seed may be the best baseline by luck. The ground
+    truth's proposals are no baseline.
     """
     groups = [group for group in groups if not any(map(_option, group.evaluations))]
+    seeds: Counter[tuple[str, int]] = Counter()
+    for group in groups:
+        place = (group.architecture, group.resolution)
+        seeds[place] = max(seeds[place], len(group.seeds))
+    groups = [
+        group
+        for group in groups
+        if len(group.seeds) == seeds[group.architecture, group.resolution]
+        or group.kind.kind == Proposals.kind
+    ]
     places = [(group.architecture, group.resolution) for group in groups]
     early = {place for place, group in zip(places, groups, strict=True) if group.improving}
     warped = {p for p, group in zip(places, groups, strict=True) if group.kind.kind != Uniform.kind}

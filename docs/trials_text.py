@@ -91,7 +91,7 @@ OTHERS = """\
 | candidate | how | measured |
 |---|---|---|
 | 64 and 128 px of all of these | `workflows/*-trials.yaml` | no: a GPU's work |
-| ImageNet weights in the base network | `--architecture efficientnet-lite0` | begun (`*-efficientnet.yaml`); on drone images at 64 px systems were still improving after 100 epochs, so no figure is given |
+| ImageNet weights in the base network | `--architecture efficientnet-lite0` | CamVid by sequence at 32 and 64 px: [results](results.md); drone images (`drone-efficientnet.yaml`): no |
 | ImageNet weights in the auxiliary network | `--aux-encoder efficientnet-lite0` | its bound, above |
 | the solver as the last layer | `--aux-head solver` | its bound, above |
 | grids of 32 x 32, lambda per image | `--grid`, `--lambda` | their bounds: [choosing](choosing.md) |
