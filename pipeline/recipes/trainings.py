@@ -283,7 +283,12 @@ def read_trainings(
         with mistakes.at(base.node):
             bases = [request for part in _by_resolution(base, common, shared) for request in part]
     wanted = [
-        replace(shared, auxiliary=request.auxiliary, seed=request.seed)
+        replace(
+            shared,
+            auxiliary=request.auxiliary,
+            base=replace(shared.base, lam=request.auxiliary.lam),
+            seed=request.seed,
+        )
         for request in bases
         if request.base.kind.needs_network
     ]
