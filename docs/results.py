@@ -55,7 +55,7 @@ EfficientNet-Lite0, which starts from ImageNet weights and costs a thirtieth of 
 3.7 and none at 64 px; they find more of the small objects than the fixed warp (recall below) and label them no better. **Read 4.3 with care**: it
 is three times what the places of the samples allow at best ([1.4](trials.md)), so most of it must come from something else. In a
 warped image targets are larger, which may make them easier to recognise; a bound of perfect labels knows nothing of that. Seeds differ by more than
-the interval over images says, and the images to validate on are of one drive. One seed each of other lambdas at 64 px (same recipe), against uniform
+the interval over images says, and the images to validate on are of one drive. One seed each of other lambdas at 64 px (same recipe; `adaprep evaluate` prints them), against uniform
 samples on targets / over all: fixed warp of lambda 0.5 +4.0 / +0.6, of lambda 2 +1.8 / +1.1; predictions of lambda 0.5 +1.8 / -0.6, of lambda 2 +2.7 / +0.9: the
 milder warp, the better over all classes.
 
@@ -68,7 +68,7 @@ seeds of the same recipe, on a GPU and on a CPU, differ by up to 1.8 points in t
 much of such a difference is luck. [Trials](trials.md) has how much the places of samples allow at best.
 
 Written by `python docs/results.py` from the figures in `docs/results.json`, which the same script reads from workspaces.
-Every network was trained from scratch, to the end, with the settings of its recipe, which differ in the samples alone. Epochs are the
+Every network was trained to the end, U-Nets from scratch and EfficientNet-Lite0 from ImageNet weights, with the settings of its recipe, which differ in the samples alone. Epochs are the
 recipe's; where it has `patience`, runs went on until validation stood still: for drone images after 300 to 420 epochs, with
 EfficientNet-Lite0 after 100 to 130.
 mIoU is measured at full resolution, void left out; ± is the standard deviation over seeds. **Against uniform** and
